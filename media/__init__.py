@@ -1,0 +1,1 @@
+"""From RTP to fragments: the hidden participant, timeline, mixing, composing, encoding, fMP4."""

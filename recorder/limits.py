@@ -1,0 +1,27 @@
+"""Every bound that more than one package leans on: its unit in its name, its reason beside it."""
+
+KIB = 1024
+MIB = 1024 * KIB
+
+# --- what callers may send -------------------------------------------------------------------------
+SDP_BYTES_MAX = 64 * KIB  # a browser's offer with all codecs and candidates is 6 to 20 KiB
+JSON_BODY_BYTES_MAX = 64 * KIB
+SDP_FRAGMENT_BYTES_MAX = 16 * KIB  # a trickle PATCH carries a few candidates
+WEBSOCKET_MESSAGE_BYTES_MAX = 128 * KIB  # an SDP inside JSON, escaped
+METADATA_ENTRIES_MAX = 64
+TEXT_CHARS_MAX = 256  # a name, an external id, a metadata key or value
+
+# --- what one recording takes ----------------------------------------------------------------------
+PUBLISHERS_PER_RECORDING_MAX = 32
+STREAMS_PER_PUBLISHER_MAX = 8
+CANDIDATES_PER_PUBLISHER_MAX = 64
+
+# --- between the server and a worker ---------------------------------------------------------------
+WORKER_MESSAGE_BYTES_MAX = 1 * MIB  # an SDP answer or statistics of 32 publishers; no media passes here
+WORKER_REQUESTS_PENDING_MAX = 256
+
+# --- fragments and parts ---------------------------------------------------------------------------
+FRAGMENT_DURATION_S_MAX = 2.0  # what a kill -9 can cost
+FRAGMENT_BYTES_MAX = 16 * MIB
+PART_SIZE_BYTES_MIN = 5 * MIB  # S3's lower bound for every part but the last
+PARTS_PER_UPLOAD_MAX = 10_000  # S3's upper bound
