@@ -1,0 +1,65 @@
+# Everything a newcomer runs. `make demo` and `make test` set up what they need on a bare Debian 12.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+.PHONY: help setup setup-runtime setup-system demo serve test check format bench lock clean
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SECONDS_OF_DEMO ?= 20
+PYTEST_ARGS ?=
+# Real parts that tests talk to: a browser, a TURN server, a second media stack, a font with accents.
+DEBIAN_PACKAGES := chromium coturn ffmpeg fonts-dejavu-core iproute2
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+setup: setup-runtime setup-system $(VENV)/.dev ## install what running and testing need, and nothing else
+
+setup-runtime: $(VENV)/.runtime
+
+$(VENV)/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed"; exit 1; }
+	$(PYTHON) -m venv $(VENV) 2>/dev/null || { rm -rf $(VENV); deploy/install-debian-packages python3-venv; $(PYTHON) -m venv $(VENV); }
+
+$(VENV)/.runtime: requirements.lock pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	touch $@
+
+$(VENV)/.dev: requirements-dev.lock $(VENV)/.runtime
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	touch $@
+
+setup-system:
+	@deploy/install-debian-packages $(DEBIAN_PACKAGES)
+
+demo: setup-runtime ## record a synthetic call of two people and a screen share, and report
+	$(BIN)/bystander demo --seconds $(SECONDS_OF_DEMO)
+
+serve: setup-runtime ## run the server on 127.0.0.1:8080 with data in ./data
+	$(BIN)/bystander serve
+
+test: setup ## the test suite, on real parts, in a few minutes
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+check: setup-runtime $(VENV)/.dev ## style, types, and the walls between packages
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/.dev ## put the code into its one shape
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: setup ## measure what the README publishes
+	$(BIN)/python -m benchmarks
+
+lock: $(VENV)/.dev ## pin every dependency again, with hashes and without addresses
+	deploy/lock $(BIN)/uv
+
+clean: ## remove what the other targets made
+	rm -rf $(VENV) out .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
