@@ -1,0 +1,122 @@
+"""The reading side of a spool: works beside the writer, from another process, and after any crash."""
+
+import fcntl
+import os
+from pathlib import Path
+
+from recorder.errors import BystanderError, Fault
+from storage import spool_format as form
+from storage.keys import check_recording
+from storage.spool_files import disk_errors, read_json
+from storage.spool_format import IndexEntry, SpoolEnding, SpoolFacts
+
+
+class SpoolReader:
+    """A view of one recording's spool that grows with it. Calls block on the disk; one thread at a time.
+
+    The open files stay readable when the spool is removed meanwhile.
+    """
+
+    def __init__(self, directory: Path, facts: SpoolFacts, media: int, index: int) -> None:
+        """Use `open`."""
+        self.directory = directory
+        self.facts = facts
+        self._media, self._index = media, index
+        self._entries: list[IndexEntry] = []
+
+    @classmethod
+    def open(cls, root: Path, recording: str) -> "SpoolReader":
+        """Open what `SpoolWriter` made; spool_missing (404) when there is nothing, or not yet."""
+        directory = root / check_recording(recording)
+        facts = read_json(directory / form.FACTS, SpoolFacts)
+        if facts is None:
+            raise _missing()
+        try:
+            media = os.open(directory / form.MEDIA, os.O_RDONLY)
+        except FileNotFoundError as error:
+            raise _missing() from error
+        try:
+            index = os.open(directory / form.INDEX, os.O_RDONLY)
+        except FileNotFoundError as error:
+            os.close(media)
+            raise _missing() from error
+        return cls(directory, facts, media, index)
+
+    @property
+    def ending(self) -> SpoolEnding | None:
+        """How the recording ended; None while it has not, or when its writer died."""
+        return read_json(self.directory / form.END, SpoolEnding)
+
+    @property
+    def size(self) -> int:
+        """Bytes of whole fragments that are readable now."""
+        entries = self.index()
+        return entries[-1].stop if entries else 0
+
+    def index(self) -> list[IndexEntry]:
+        """Every whole fragment so far, in order. Only what came since the last call is read."""
+        with disk_errors():
+            read_to = len(self._entries) * form.RECORD_BYTES
+            new = os.pread(self._index, max(0, os.fstat(self._index).st_size - read_to), read_to)
+            media_size = os.fstat(self._media).st_size
+        at = self._entries[-1].stop if self._entries else 0
+        self._entries += form.whole_entries(new, offset=at, media_size=media_size)
+        return self._entries.copy()
+
+    def read(self, start: int, stop: int) -> bytes:
+        """The bytes [start, stop) of the recording, at most as far as whole fragments go.
+
+        The fragments' checksums are not compared here: `read_checked` does that.
+        """
+        stop = min(stop, self.size)
+        chunks = []
+        with disk_errors():
+            while start < stop:
+                chunk = os.pread(self._media, stop - start, start)
+                if not chunk:
+                    raise _damaged("The media of a spool is shorter than its index.")
+                chunks.append(chunk)
+                start += len(chunk)
+        return b"".join(chunks)
+
+    def read_checked(self, entries: list[IndexEntry]) -> tuple[bytearray, list[IndexEntry]]:
+        """The bytes of adjoining fragments, and those of them whose checksum does not match."""
+        data = bytearray(self.read(entries[0].offset, entries[-1].stop))
+        base = entries[0].offset
+        view = memoryview(data)
+        damaged = [e for e in entries if form.crc32c(view[e.offset - base : e.stop - base]) != e.crc32c]
+        view.release()
+        return data, damaged
+
+    def events(self) -> bytes:
+        """All whole lines of events.jsonl so far."""
+        try:
+            data = (self.directory / form.EVENTS).read_bytes()
+        except FileNotFoundError:
+            return b""
+        return data[: data.rfind(b"\n") + 1]
+
+    def writer_lives(self) -> bool:
+        """Whether a process still holds the spool open for writing."""
+        with disk_errors():
+            try:
+                fcntl.flock(self._index, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return True
+            fcntl.flock(self._index, fcntl.LOCK_UN)
+            return False
+
+    def close(self) -> None:
+        """Close the files. May be called twice."""
+        for fd in (self._media, self._index):
+            if fd >= 0:
+                os.close(fd)
+        self._media = self._index = -1
+
+
+def _missing() -> BystanderError:
+    return BystanderError("spool_missing", "This recording has no spool.", fault=Fault.SERVER, status=404)
+
+
+def _damaged(detail: str) -> BystanderError:
+    return BystanderError("spool_damaged", detail, fault=Fault.DESTINATION, status=500)
