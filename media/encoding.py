@@ -1,0 +1,157 @@
+"""Pictures to H.264 and sound to AAC, in the form that ISO/IEC 14496-15 and 14496-3 put into an MP4.
+
+Why these x264 options: docs/encoding.md has the table.
+"""
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import av
+import numpy as np
+import numpy.typing as npt
+from av.codec.context import Flags
+from av.video.frame import PictureType
+from av.video.reformatter import ColorRange
+
+from recorder.errors import BystanderError, Fault
+from recorder.values import Canvas
+
+VIDEO_TIMESCALE = 90_000  # Hz
+PRESET = "veryfast"
+VBV_BUFFER_S = 2.0  # one fragment: a key frame may borrow from the pictures after it
+X264_PARAMETERS = {
+    "annexb": "0",  # length-prefixed NAL units and an avcC record, straight from x264
+    "keyint": "infinite",  # the engine says where fragments, hence key frames, begin
+    "scenecut": "0",
+    "bframes": "0",  # decoding order is presentation order: no composition offsets
+    "rc-lookahead": "0",
+    "sync-lookahead": "0",
+    "mbtree": "0",
+    "threads": "1",  # one recording is one process
+    "vfr-input": "1",  # the rate cap counts real durations; it costs one picture of delay
+    "force-cfr": "0",
+}
+BT601 = 6  # ITU-T H.273: SMPTE 170M primaries, transfer and matrix, as Chromium takes WebRTC pictures to be
+
+AAC_FRAME_SAMPLES = 1024
+Sound = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedPicture:
+    """One access unit, NAL units prefixed with 4-byte lengths; `pts` in 1/90000 s, in decoding order."""
+
+    data: bytes
+    pts: int
+    keyframe: bool
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedSound:
+    """One AAC frame; `pts` and `duration` in samples."""
+
+    data: bytes
+    pts: int
+    duration: int = AAC_FRAME_SAMPLES
+
+
+class VideoEncoder:
+    """libx264 at constant quality under a rate cap, variable frame rate, key frames only where forced.
+
+    A picture comes out when the next one, or `flush`, gives it its duration: never later than that.
+    """
+
+    def __init__(self, canvas: Canvas, *, crf: int, bitrate_max: int) -> None:
+        self._context = av.CodecContext.create("libx264", "w")
+        context = self._context
+        context.width, context.height, context.pix_fmt = canvas.width, canvas.height, "yuv420p"
+        context.time_base = Fraction(1, VIDEO_TIMESCALE)
+        context.framerate = Fraction(canvas.fps)
+        context.color_primaries = context.color_trc = context.colorspace = BT601
+        context.color_range = ColorRange.MPEG
+        context.flags |= Flags.global_header
+        context.options = {
+            "preset": PRESET,
+            "crf": str(crf),
+            "maxrate": str(bitrate_max),
+            "bufsize": str(round(bitrate_max * VBV_BUFFER_S)),
+            "forced-idr": "1",
+            "x264-params": ":".join(f"{name}={value}" for name, value in X264_PARAMETERS.items()),
+        }
+        context.open()
+        self._last_pts = -1
+
+    @property
+    def avcc(self) -> bytes:
+        """The AVCDecoderConfigurationRecord (ISO/IEC 14496-15 5.3.3.1) with SPS and PPS."""
+        return bytes(self._context.extradata or b"")
+
+    def encode(self, picture: av.VideoFrame, pts: int, *, force_keyframe: bool) -> list[EncodedPicture]:
+        """Take a picture shown from `pts` (1/90000 s, increasing); give the pictures that are done.
+
+        The picture may be painted over as soon as this returns: x264 has copied it.
+        """
+        if pts <= self._last_pts:
+            raise BystanderError(
+                "pictures_out_of_order",
+                "Pictures must have increasing times.",
+                fault=Fault.SERVER,
+                status=500,
+            )
+        self._last_pts = pts
+        picture.pts, picture.time_base = pts, Fraction(1, VIDEO_TIMESCALE)
+        picture.pict_type = PictureType.I if force_keyframe else PictureType.NONE
+        return [_picture(packet) for packet in self._context.encode(picture)]
+
+    def flush(self) -> list[EncodedPicture]:
+        """Give what is still inside; the encoder takes no more pictures."""
+        return [_picture(packet) for packet in self._context.encode(None)]
+
+
+class AudioEncoder:
+    """libav's AAC-LC encoder, without the priming packet: the first packet stands at sample zero."""
+
+    def __init__(self, *, rate: int = 48_000, channels: int, bitrate: int) -> None:
+        self._context = av.CodecContext.create("aac", "w")
+        self._context.sample_rate = rate
+        self._context.layout = {1: "mono", 2: "stereo"}[channels]
+        self._context.format = "fltp"
+        self._context.bit_rate = bitrate
+        self._context.time_base = Fraction(1, rate)
+        self._context.flags |= Flags.global_header
+        self._context.open()
+        self._rate = rate
+        self._layout = self._context.layout.name
+        self._pts = 0
+
+    @property
+    def asc(self) -> bytes:
+        """The AudioSpecificConfig (ISO/IEC 14496-3 1.6.2.1)."""
+        return bytes(self._context.extradata or b"")
+
+    def encode(self, samples: Sound) -> list[EncodedSound]:
+        """Take float samples [channels, n] in -1..1 that follow the last ones; give the finished frames."""
+        frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples), format="fltp", layout=self._layout)
+        frame.sample_rate, frame.pts, frame.time_base = self._rate, self._pts, Fraction(1, self._rate)
+        self._pts += samples.shape[1]
+        return _sounds(self._context.encode(frame))
+
+    def flush(self) -> list[EncodedSound]:
+        """Give the tail, padded with silence to whole frames; the encoder takes no more samples."""
+        return _sounds(self._context.encode(None))
+
+
+def _picture(packet: "av.Packet[Any]") -> EncodedPicture:
+    return EncodedPicture(bytes(packet), _pts(packet), packet.is_keyframe)
+
+
+def _sounds(packets: "list[av.Packet[Any]]") -> list[EncodedSound]:
+    sounds = [EncodedSound(bytes(packet), _pts(packet)) for packet in packets]
+    return [sound for sound in sounds if sound.pts >= 0]  # before zero: priming
+
+
+def _pts(packet: "av.Packet[Any]") -> int:
+    if packet.pts is None:
+        raise BystanderError("packet_without_time", "An encoder lost a time.", fault=Fault.SERVER, status=500)
+    return packet.pts
