@@ -1,0 +1,44 @@
+"""The built-in call room: people talk peer to peer in a browser, and the hidden participant listens in."""
+
+from aiohttp import web
+
+from recorder.clock import Clock, SystemClock
+from signaling.ports import Ports
+from signaling.room.announcement import RecordingLinks, RoomPolicy, own_links
+from signaling.room.pages import Pages
+from signaling.room.rooms import IceServers, Rooms, RoomTerms, no_ice_servers
+from signaling.room.socket import RoomSocket
+
+__all__ = ["ROOMS", "RoomPolicy", "add_room_routes"]
+
+ROOMS = web.AppKey("rooms", Rooms)
+
+
+def add_room_routes(
+    app: web.Application,
+    ports: Ports,
+    *,
+    policy: RoomPolicy | None = None,
+    ice_servers: IceServers = no_ice_servers,
+    recording_links: RecordingLinks = own_links,
+    clock: Clock | None = None,
+) -> None:
+    """Mount the pages and the room's WebSocket on `app`; its rooms are closed when the app shuts down.
+
+    `ice_servers` says which servers a participant's browser uses towards its peers: called at every welcome,
+    so that credentials may be short-lived. `recording_links` makes the links of a recording that a page
+    can follow without a header (`media` is played). `app[ROOMS].end(conversation)` empties the room of a
+    conversation that has ended.
+    """
+    clock = clock or SystemClock()
+    rooms = app[ROOMS] = Rooms(RoomTerms(ports, clock, policy or RoomPolicy(), recording_links, ice_servers))
+    pages = Pages()
+    app.router.add_get("/", pages.landing)
+    app.router.add_get("/room/{conversation}", pages.room)
+    app.router.add_get("/room/{conversation}/socket", RoomSocket(ports, rooms, clock).serve)
+    app.router.add_get("/web/{name}", pages.asset)
+
+    async def close_rooms(_: web.Application) -> None:
+        await rooms.close()
+
+    app.on_shutdown.append(close_rooms)

@@ -1,0 +1,362 @@
+"""Who is in a room and who is told what: events in, effects out, time as an argument.
+
+A *seat* is a participant's place. It is taken by one page at a time (an `instance`) over one connection, and
+is kept for RESUME_TIMEOUT_S when the connection drops: media flows between the peers meanwhile and the call
+goes on. Descriptions and candidates pass from seat to seat unread. Recordings are told as they change; each
+seat is invited once to each recording that takes publishers, and told when it ends. The hidden participant
+has no seat.
+
+The CALL interaction begins when two have a seat, because only then is there a conversation, and ends when
+fewer than two are left.
+"""
+
+from collections import deque
+from dataclasses import dataclass, field
+from typing import assert_never
+
+import msgspec
+
+from recorder.values import IceServer, LayerKind, Participant, Recording, RecordingState
+from signaling.room import announcement
+from signaling.room.announcement import RecordingLinks, RoomPolicy
+from signaling.room.effects import (
+    CallBegan,
+    CallEnded,
+    Close,
+    Effect,
+    Now,
+    RecordingUnwanted,
+    RecordingWanted,
+    Send,
+    ShareBegan,
+    ShareEnded,
+)
+from signaling.room.limits import (
+    CHAT_MESSAGES_KEPT_MAX,
+    PARTICIPANTS_PER_ROOM_MAX,
+    RECORDINGS_SHOWN_MAX,
+    RESUME_TIMEOUT_S,
+)
+from signaling.room.messages import (
+    Away,
+    Changed,
+    ChatLine,
+    ClientMessage,
+    CloseCode,
+    Error,
+    InteractionState,
+    Joined,
+    Layer,
+    Leave,
+    Left,
+    Member,
+    Ping,
+    Pong,
+    RecordingChanged,
+    RecordingNotice,
+    Returned,
+    Said,
+    Say,
+    ServerMessage,
+    SetMedia,
+    SetScreen,
+    Signal,
+    Signaled,
+    StartRecording,
+    StopRecording,
+    Unpublish,
+    Welcome,
+)
+
+_RESUME_TIMEOUT_NS = round(RESUME_TIMEOUT_S * 1e9)
+
+
+@dataclass(slots=True)
+class _Seat:
+    participant: Participant
+    instance: str
+    connection: int | None
+    away_until_ns: int | None = None
+    microphone: bool = False
+    camera: bool = False
+    screen: str | None = None
+    invited: set[str] = field(default_factory=set)  # recordings this page was told to publish to
+
+    def member(self) -> Member:
+        return Member(
+            id=self.participant.id,
+            instance=self.instance,
+            name=self.participant.name,
+            role=self.participant.role,
+            microphone=self.microphone,
+            camera=self.camera,
+            screen=self.screen,
+            away=self.connection is None,
+        )
+
+
+class Room:
+    """One conversation's room. Every method takes one event and returns its effects, in order."""
+
+    def __init__(self, policy: RoomPolicy, links: RecordingLinks = announcement.own_links) -> None:
+        self._policy = policy
+        self._links = links
+        self._seats: dict[str, _Seat] = {}
+        self._by_connection: dict[int, _Seat] = {}
+        self._recordings: dict[str, Recording] = {}
+        self._chat: deque[ChatLine] = deque(maxlen=CHAT_MESSAGES_KEPT_MAX)
+        self._starting = False
+        self._in_call = False
+
+    @property
+    def is_empty(self) -> bool:
+        """Nobody has a seat, not even one that is kept for a return."""
+        return not self._seats
+
+    def deadline_ns(self) -> int | None:
+        """When `expire` has something to do next, on the monotonic clock."""
+        return min(
+            (s.away_until_ns for s in self._seats.values() if s.away_until_ns is not None), default=None
+        )
+
+    # --- coming and going --------------------------------------------------------------------------
+    def enter(
+        self,
+        connection: int,
+        participant: Participant,
+        instance: str,
+        *,
+        ice_servers: list[IceServer],
+        now: Now,
+    ) -> list[Effect]:
+        """A page has proved who it is: it takes its seat again, replaces another page, or gets a new seat."""
+        seat = self._seats.get(participant.id)
+        if seat is None and len(self._seats) >= PARTICIPANTS_PER_ROOM_MAX:
+            full = Error(code="room_full", detail="The room is full.")
+            return [Send(connection, full), Close(connection, CloseCode.ROOM_FULL)]
+        resumed = seat is not None and seat.instance == instance
+        effects: list[Effect] = []
+        if seat is not None:
+            effects += self._disconnect(seat, CloseCode.REPLACED)
+            if not resumed:
+                effects += self._vacate(seat)
+                seat = None
+        if seat is None:
+            seat = self._seats[participant.id] = _Seat(participant, instance, connection)
+        seat.connection, seat.away_until_ns = connection, None
+        seat.invited.clear()  # what was told to a connection that dropped may not have arrived
+        self._by_connection[connection] = seat
+        arrival = Returned(member=seat.member()) if resumed else Joined(member=seat.member())
+        effects.append(Send(connection, self._welcome(seat, resumed, ice_servers, now)))
+        effects += self._to_others(seat, arrival)
+        effects += self._invite(seat)
+        return effects + self._call_changes()
+
+    def lost(self, connection: int, now: Now) -> list[Effect]:
+        """The socket dropped without a goodbye: the seat is kept for a while."""
+        seat = self._by_connection.pop(connection, None)
+        if seat is None:  # it left, or another page replaced it
+            return []
+        seat.connection = None
+        seat.away_until_ns = now.monotonic_ns + _RESUME_TIMEOUT_NS
+        return self._to_others(seat, Away(participant=seat.participant.id))
+
+    def expire(self, now: Now) -> list[Effect]:
+        """Free the seats that nobody came back to in time."""
+        gone = [
+            s
+            for s in self._seats.values()
+            if s.away_until_ns is not None and s.away_until_ns <= now.monotonic_ns
+        ]
+        return [effect for seat in gone for effect in self._vacate(seat)] + self._call_changes()
+
+    def end(self, code: CloseCode) -> list[Effect]:
+        """The room closes: everybody out."""
+        effects: list[Effect] = []
+        for seat in list(self._seats.values()):
+            effects += self._disconnect(seat, code)
+            effects += self._vacate(seat)
+        return effects + self._call_changes()
+
+    # --- what pages say ----------------------------------------------------------------------------
+    def received(self, connection: int, message: ClientMessage, now: Now) -> list[Effect]:
+        """A page said something; nothing happens for a connection that has been replaced."""
+        seat = self._by_connection.get(connection)
+        if seat is None:
+            return []
+        match message:
+            case Signal():
+                return self._relay(seat, message)
+            case SetMedia():
+                seat.microphone, seat.camera = message.microphone, message.camera
+                return self._to_others(seat, Changed(member=seat.member()))
+            case SetScreen():
+                return self._set_screen(seat, message.stream)
+            case Say():
+                return self._say(seat, message.text, now)
+            case StartRecording():
+                return self._start_recording(seat, now)
+            case StopRecording():
+                return self._stop_recording(seat)
+            case Leave():
+                return self._disconnect(seat, CloseCode.LEFT) + self._vacate(seat) + self._call_changes()
+            case Ping():
+                return [Send(connection, Pong())]
+            case _:
+                assert_never(message)
+
+    # --- what recordings do ------------------------------------------------------------------------
+    def recording_changed(self, recording: Recording, now: Now) -> list[Effect]:
+        """A recording of this conversation is as it is said here, now."""
+        before = self._recordings.get(recording.id)
+        self._recordings[recording.id] = recording
+        self._forget_old_recordings()
+        if before is not None and _announced(before) == _announced(recording):
+            return []
+        self._starting = self._starting and not announcement.is_active(recording)
+        effects: list[Effect] = []
+        for seat in self._seats.values():
+            told = self._notice(recording, seat, now)
+            effects += self._send(seat, RecordingChanged(recording=told))
+            if announcement.is_publishable(recording):
+                effects += self._invite(seat)
+            elif recording.id in seat.invited:
+                seat.invited.discard(recording.id)
+                effects += self._send(seat, Unpublish(recording=recording.id))
+        return effects
+
+    def recording_started(self, recording: Recording, now: Now) -> list[Effect]:
+        """The start that was wanted succeeded; the room may have heard of it already."""
+        self._starting = False
+        return self.recording_changed(recording, now) if recording.id not in self._recordings else []
+
+    def recording_refused(self, participant: str, code: str, detail: str) -> list[Effect]:
+        """A start or a stop did not work: whoever asked is told why, the others that nothing is coming."""
+        withdrawn = RecordingNotice(id=None, state=RecordingState.FAILED, failure=code)
+        effects: list[Effect] = []
+        if self._starting:
+            self._starting = False
+            effects += [
+                e for s in self._seats.values() for e in self._send(s, RecordingChanged(recording=withdrawn))
+            ]
+        asker = self._seats.get(participant)
+        return effects + (self._send(asker, Error(code=code, detail=detail)) if asker else [])
+
+    # --- inside ------------------------------------------------------------------------------------
+    def _welcome(self, seat: _Seat, resumed: bool, ice_servers: list[IceServer], now: Now) -> Welcome:
+        notices = [self._notice(one, seat, now) for one in self._recordings.values()]
+        if self._starting:
+            notices.append(RecordingNotice(id=None, state=RecordingState.REQUESTED))
+        return Welcome(
+            you=seat.member(),
+            roster=[other.member() for other in self._seats.values() if other is not seat],
+            resumed=resumed,
+            may_record=seat.participant.role in self._policy.may_record,
+            ice_servers=ice_servers,
+            ice_transport_policy=self._policy.ice_transport_policy,
+            resume_timeout_s=RESUME_TIMEOUT_S,
+            recordings=notices,
+            chat=list(self._chat),
+        )
+
+    def _notice(self, recording: Recording, seat: _Seat, now: Now) -> RecordingNotice:
+        return announcement.notice(
+            recording,
+            role=seat.participant.role,
+            policy=self._policy,
+            links=self._links,
+            utc_now=now.utc,
+        )
+
+    def _send(self, seat: _Seat, message: ServerMessage) -> list[Effect]:
+        return [] if seat.connection is None else [Send(seat.connection, message)]
+
+    def _to_others(self, seat: _Seat, message: ServerMessage) -> list[Effect]:
+        return [e for other in self._seats.values() if other is not seat for e in self._send(other, message)]
+
+    def _relay(self, seat: _Seat, signal: Signal) -> list[Effect]:
+        addressee = self._seats.get(signal.to)
+        if addressee is None or addressee.instance != signal.instance:
+            return []  # said to a page that is gone: the sender is being told so
+        relayed = Signaled(
+            sender=seat.participant.id, description=signal.description, candidate=signal.candidate
+        )
+        return self._send(addressee, relayed)
+
+    def _set_screen(self, seat: _Seat, stream: str | None) -> list[Effect]:
+        before, seat.screen = seat.screen, stream
+        effects = self._to_others(seat, Changed(member=seat.member()))
+        if (before is None) != (stream is None):
+            effects += self._share_changed(
+                seat, InteractionState.ENDED if before else InteractionState.STARTED
+            )
+        return effects
+
+    def _share_changed(self, seat: _Seat, state: InteractionState) -> list[Effect]:
+        sharer = seat.participant.id
+        told = Layer(layer=LayerKind.SCREEN_SHARE, participant=sharer, state=state)
+        change = ShareBegan(sharer) if state is InteractionState.STARTED else ShareEnded(sharer)
+        return [*self._to_others(seat, told), change]
+
+    def _say(self, seat: _Seat, text: str, now: Now) -> list[Effect]:
+        line = ChatLine(sender=seat.participant.id, name=seat.participant.name, text=text, at=now.utc)
+        self._chat.append(line)
+        return [effect for other in self._seats.values() for effect in self._send(other, Said(line=line))]
+
+    def _start_recording(self, seat: _Seat, now: Now) -> list[Effect]:
+        if seat.participant.role not in self._policy.may_record:
+            return self._send(seat, Error(code="forbidden", detail="Your role may not record."))
+        if self._starting or any(announcement.is_active(one) for one in self._recordings.values()):
+            return self._send(seat, Error(code="already_recording", detail="A recording is running already."))
+        self._starting = True
+        requested = RecordingChanged(recording=RecordingNotice(id=None, state=RecordingState.REQUESTED))
+        told = [effect for other in self._seats.values() for effect in self._send(other, requested)]
+        return [*told, RecordingWanted(seat.participant)]
+
+    def _stop_recording(self, seat: _Seat) -> list[Effect]:
+        if seat.participant.role not in self._policy.may_record:
+            return self._send(seat, Error(code="forbidden", detail="Your role may not record."))
+        active = [one.id for one in self._recordings.values() if announcement.is_active(one)]
+        if not active:
+            return self._send(seat, Error(code="not_recording", detail="No recording is running."))
+        return [RecordingUnwanted(one, seat.participant) for one in active]
+
+    def _invite(self, seat: _Seat) -> list[Effect]:
+        effects: list[Effect] = []
+        for recording in self._recordings.values():
+            told = announcement.invitation(recording, seat.participant, self._policy)
+            if told is not None and seat.connection is not None and recording.id not in seat.invited:
+                seat.invited.add(recording.id)
+                effects += self._send(seat, told)
+        return effects
+
+    def _disconnect(self, seat: _Seat, code: CloseCode) -> list[Effect]:
+        if seat.connection is None:
+            return []
+        connection, seat.connection = seat.connection, None
+        del self._by_connection[connection]
+        return [Close(connection, code)]
+
+    def _vacate(self, seat: _Seat) -> list[Effect]:
+        del self._seats[seat.participant.id]
+        effects = self._share_changed(seat, InteractionState.ENDED) if seat.screen is not None else []
+        return effects + self._to_others(seat, Left(participant=seat.participant.id))
+
+    def _call_changes(self) -> list[Effect]:
+        in_call = len(self._seats) >= 2
+        if in_call == self._in_call:
+            return []
+        self._in_call = in_call
+        return [CallBegan() if in_call else CallEnded()]
+
+    def _forget_old_recordings(self) -> None:
+        ended = sorted(one.id for one in self._recordings.values() if not announcement.is_active(one))
+        for old in ended[: max(0, len(self._recordings) - RECORDINGS_SHOWN_MAX)]:
+            del self._recordings[old]
+
+
+def _announced(recording: Recording) -> Recording:
+    """The recording without what grows while it runs: growth is nothing to tell a room."""
+    if not announcement.is_active(recording):
+        return recording
+    return msgspec.structs.replace(recording, bytes=None, duration_s=None)

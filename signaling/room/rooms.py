@@ -1,0 +1,220 @@
+"""The rooms that are open on this server: each ties the pure core to its sockets and to the control plane."""
+
+import asyncio
+import itertools
+import logging
+from collections.abc import Callable, Coroutine
+from typing import Any, NamedTuple, assert_never
+
+from recorder.clock import Clock
+from recorder.errors import BystanderError
+from recorder.values import IceServer, Participant
+from signaling.ports import Caller, Ports
+from signaling.room.announcement import RecordingLinks, RoomPolicy, own_links
+from signaling.room.connection import Connection
+from signaling.room.core import Room
+from signaling.room.effects import (
+    CallBegan,
+    CallEnded,
+    Close,
+    Effect,
+    Now,
+    RecordingUnwanted,
+    RecordingWanted,
+    Send,
+    ShareBegan,
+    ShareEnded,
+)
+from signaling.room.interactions import Interactions
+from signaling.room.messages import ClientMessage, CloseCode
+
+_log = logging.getLogger(__name__)
+_WATCH_RETRY_S_FIRST = 0.5
+_WATCH_RETRY_S_MAX = 15.0
+
+IceServers = Callable[[Participant], list[IceServer]]
+
+
+def no_ice_servers(participant: Participant) -> list[IceServer]:
+    """Nothing configured: the browsers of one network find each other without help."""
+    return []
+
+
+class RoomTerms(NamedTuple):
+    """What is the same for every room of this server."""
+
+    ports: Ports
+    clock: Clock
+    policy: RoomPolicy
+    links: RecordingLinks = own_links
+    ice_servers: IceServers = no_ice_servers
+
+
+class OpenRoom:
+    """One conversation's room while somebody has a seat in it; `finished` is called once it is empty."""
+
+    def __init__(self, conversation: str, terms: RoomTerms, finished: Callable[[], None]) -> None:
+        self._conversation = conversation
+        self._ports = terms.ports
+        self._clock = terms.clock
+        self._finished = finished
+        self._core = Room(terms.policy, terms.links)
+        self._connections: dict[int, Connection] = {}
+        self._numbers = itertools.count(1)
+        self._interactions = Interactions(conversation, terms.ports.conversations)
+        self._stopping: set[str] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._expiry: asyncio.TimerHandle | None = None
+        self._watching = self._task(self._watch())
+
+    def enter(
+        self, connection: Connection, participant: Participant, instance: str, ice_servers: list[IceServer]
+    ) -> int:
+        """Seat this participant; returns the number that stands for the connection from now on."""
+        number = next(self._numbers)
+        self._connections[number] = connection
+        self._apply(self._core.enter(number, participant, instance, ice_servers=ice_servers, now=self._now()))
+        return number
+
+    def received(self, number: int, message: ClientMessage) -> None:
+        self._apply(self._core.received(number, message, self._now()))
+
+    def lost(self, number: int) -> None:
+        """The socket of this connection is gone."""
+        self._connections.pop(number, None)
+        self._apply(self._core.lost(number, self._now()))
+
+    def end(self, code: CloseCode) -> None:
+        """Everybody out."""
+        self._apply(self._core.end(code))
+
+    async def closed(self) -> None:
+        """Wait until the control plane has been told of every interaction's end."""
+        await self._interactions.closed()
+
+    # --- effects -----------------------------------------------------------------------------------
+    def _apply(self, effects: list[Effect]) -> None:
+        for effect in effects:
+            self._do(effect)
+        self._schedule_expiry()
+        if self._core.is_empty:
+            self._finish()
+
+    def _do(self, effect: Effect) -> None:
+        match effect:
+            case Send():
+                self._connections[effect.connection].send(effect.message)
+            case Close():
+                self._connections.pop(effect.connection).close(effect.code)
+            case CallBegan() | CallEnded() | ShareBegan() | ShareEnded():
+                self._interactions.put(effect)
+            case RecordingWanted():
+                self._task(self._start_recording(effect.participant))
+            case RecordingUnwanted():
+                if effect.recording not in self._stopping:
+                    self._stopping.add(effect.recording)
+                    self._task(self._stop_recording(effect.recording, effect.participant))
+            case _:
+                assert_never(effect)
+
+    def _schedule_expiry(self) -> None:
+        if self._expiry is not None:
+            self._expiry.cancel()
+        deadline_ns = self._core.deadline_ns()
+        if deadline_ns is None:
+            self._expiry = None
+            return
+        delay_s = max(0.0, (deadline_ns - self._clock.monotonic_ns()) / 1e9)
+        self._expiry = asyncio.get_running_loop().call_later(delay_s, self._expire)
+
+    def _expire(self) -> None:
+        self._apply(self._core.expire(self._now()))
+
+    def _finish(self) -> None:
+        if not self._watching.cancelling():  # a start that returns after everybody left comes by here again
+            self._watching.cancel()
+            self._interactions.close()
+            self._finished()
+
+    # --- recordings --------------------------------------------------------------------------------
+    async def _watch(self) -> None:
+        retry_s = _WATCH_RETRY_S_FIRST
+        while True:
+            try:
+                async for recording in self._ports.recordings.watch(self._conversation):
+                    retry_s = _WATCH_RETRY_S_FIRST
+                    self._apply(self._core.recording_changed(recording, self._now()))
+            except BystanderError as error:
+                _log.warning("Watching the recordings of %s failed: %s", self._conversation, error)
+            await asyncio.sleep(retry_s)
+            retry_s = min(2 * retry_s, _WATCH_RETRY_S_MAX)
+
+    async def _start_recording(self, participant: Participant) -> None:
+        try:
+            recording = await self._ports.recordings.start(self._conversation, started_by=Caller(participant))
+        except BystanderError as error:
+            self._refused(participant, error)
+        else:
+            self._apply(self._core.recording_started(recording, self._now()))
+
+    async def _stop_recording(self, recording: str, participant: Participant) -> None:
+        try:
+            await self._ports.recordings.stop(recording)
+        except BystanderError as error:
+            self._refused(participant, error)
+        finally:
+            self._stopping.discard(recording)
+
+    def _refused(self, participant: Participant, error: BystanderError) -> None:
+        self._apply(self._core.recording_refused(participant.id, error.code, error.detail))
+
+    def _now(self) -> Now:
+        return Now(self._clock.monotonic_ns(), self._clock.utc_now())
+
+    def _task(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+        return task
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.error("A task of the room of %s failed.", self._conversation, exc_info=error)
+
+
+class Rooms:
+    """Finds or opens the room of a conversation, and closes all of them when the server stops."""
+
+    def __init__(self, terms: RoomTerms) -> None:
+        self._terms = terms
+        self._open: dict[str, OpenRoom] = {}
+        self._closing: set[asyncio.Task[None]] = set()
+
+    def enter(self, connection: Connection, participant: Participant, instance: str) -> tuple[OpenRoom, int]:
+        """Seat a participant in their conversation's room."""
+        conversation = participant.conversation
+        room = self._open.get(conversation) or self._new(conversation)
+        return room, room.enter(connection, participant, instance, self._terms.ice_servers(participant))
+
+    def end(self, conversation: str) -> None:
+        """The conversation has ended: its room, where there is one, is closed."""
+        room = self._open.get(conversation)
+        if room is not None:
+            room.end(CloseCode.ENDED)
+
+    async def close(self) -> None:
+        """The server stops: everybody is sent away to come back later; returns when that has been told."""
+        for room in list(self._open.values()):
+            room.end(CloseCode.UNAVAILABLE)
+        await asyncio.gather(*self._closing)
+
+    def _new(self, conversation: str) -> OpenRoom:
+        room = OpenRoom(conversation, self._terms, lambda: self._forget(conversation))
+        self._open[conversation] = room
+        return room
+
+    def _forget(self, conversation: str) -> None:
+        closing = asyncio.get_running_loop().create_task(self._open.pop(conversation).closed())
+        self._closing.add(closing)
+        closing.add_done_callback(self._closing.discard)

@@ -1,0 +1,140 @@
+"""The room's WebSocket: who are you, come in, and then messages until one side has enough."""
+
+import asyncio
+import logging
+from typing import NamedTuple
+
+import msgspec
+from aiohttp import WSMsgType, web
+
+from recorder.clock import Clock
+from recorder.errors import BystanderError
+from recorder.limits import WEBSOCKET_MESSAGE_BYTES_MAX
+from recorder.values import Participant
+from signaling.ports import Ports
+from signaling.room.connection import Allowance, Connection
+from signaling.room.limits import HEARTBEAT_S, HELLO_TIMEOUT_S, UNKNOWN_SOCKETS_MAX
+from signaling.room.messages import CloseCode, Error, decode_client, decode_hello, encode
+from signaling.room.rooms import OpenRoom, Rooms
+
+_log = logging.getLogger(__name__)
+
+
+class _Guest(NamedTuple):
+    participant: Participant
+    instance: str
+
+
+class _RefusedError(Exception):
+    """This socket is not let in, or not let go on."""
+
+    def __init__(self, close: CloseCode, code: str, detail: str) -> None:
+        super().__init__(code)
+        self.close = close
+        self.error = Error(code=code, detail=detail)
+
+
+class RoomSocket:
+    """Serves `GET /room/{conversation}/socket`.
+
+    The token comes in the first message and not in the URL or a cookie: it is in no log, and a foreign page
+    that opens this socket has nothing to say.
+    """
+
+    def __init__(self, ports: Ports, rooms: Rooms, clock: Clock) -> None:
+        self._ports = ports
+        self._rooms = rooms
+        self._clock = clock
+        self._unknown = 0
+
+    async def serve(self, request: web.Request) -> web.StreamResponse:
+        """One client, from the upgrade to the end of its socket."""
+        if self._unknown >= UNKNOWN_SOCKETS_MAX:
+            return web.Response(status=503, headers={"Retry-After": "1"})
+        socket = web.WebSocketResponse(heartbeat=HEARTBEAT_S, max_msg_size=WEBSOCKET_MESSAGE_BYTES_MAX)
+        await socket.prepare(request)
+        try:
+            guest = await self._introduce(socket, request.match_info["conversation"])
+        except _RefusedError as refused:
+            await _turn_away(socket, refused)
+        except (TimeoutError, ConnectionError):
+            await socket.close(code=CloseCode.HELLO_TIMEOUT, message=b"hello_timeout")
+        else:
+            await self._converse(socket, guest, request.transport)
+        return socket
+
+    # --- before the door ---------------------------------------------------------------------------
+    async def _introduce(self, socket: web.WebSocketResponse, conversation: str) -> _Guest:
+        self._unknown += 1
+        try:
+            async with asyncio.timeout(HELLO_TIMEOUT_S):
+                message = await socket.receive()
+                if message.type is not WSMsgType.TEXT:
+                    raise _RefusedError(CloseCode.BAD_MESSAGE, "bad_message", "A hello was expected.")
+                return await self._authenticate(message.data, conversation)
+        finally:
+            self._unknown -= 1
+
+    async def _authenticate(self, text: str, conversation: str) -> _Guest:
+        try:
+            hello = decode_hello(text)
+            caller = await self._ports.authority.authenticate(hello.token)
+            participant = caller.participant
+            if participant is None or participant.conversation != conversation:
+                raise _RefusedError(CloseCode.FORBIDDEN, "forbidden", "This token does not open this room.")
+            if (await self._ports.conversations.get(conversation)).ended_at is not None:
+                raise _RefusedError(CloseCode.ENDED, "conversation_ended", "The conversation has ended.")
+        except msgspec.DecodeError as error:
+            raise _bad_message(error) from error
+        except BystanderError as error:
+            raise _RefusedError(_close_code(error), error.code, error.detail) from error
+        return _Guest(participant, hello.instance)
+
+    # --- inside ------------------------------------------------------------------------------------
+    async def _converse(
+        self, socket: web.WebSocketResponse, guest: _Guest, transport: asyncio.Transport | None
+    ) -> None:
+        connection = Connection(socket, transport)
+        writer = asyncio.get_running_loop().create_task(connection.write())
+        room, number = self._rooms.enter(connection, guest.participant, guest.instance)
+        try:
+            await self._listen(socket, room, number)
+        except _RefusedError as refused:
+            connection.send(refused.error)
+            connection.close(refused.close)
+        finally:
+            room.lost(number)
+            connection.close(CloseCode.LEFT)
+            await writer
+
+    async def _listen(self, socket: web.WebSocketResponse, room: OpenRoom, number: int) -> None:
+        allowance = Allowance(self._clock.monotonic_ns())
+        async for message in socket:
+            if message.type is not WSMsgType.TEXT:
+                raise _RefusedError(
+                    CloseCode.BAD_MESSAGE, "bad_message", "Only text messages are understood."
+                )
+            if not allowance.take(self._clock.monotonic_ns()):
+                raise _RefusedError(CloseCode.TOO_MANY_MESSAGES, "too_many_messages", "Too many messages.")
+            try:
+                said = decode_client(message.data)
+            except msgspec.DecodeError as error:
+                raise _bad_message(error) from error
+            room.received(number, said)
+
+
+def _bad_message(error: msgspec.DecodeError) -> _RefusedError:
+    return _RefusedError(CloseCode.BAD_MESSAGE, "bad_message", str(error))
+
+
+def _close_code(error: BystanderError) -> CloseCode:
+    known = {401: CloseCode.UNAUTHORIZED, 403: CloseCode.FORBIDDEN, 404: CloseCode.NOT_FOUND}
+    return known.get(error.status, CloseCode.UNAVAILABLE)
+
+
+async def _turn_away(socket: web.WebSocketResponse, refused: _RefusedError) -> None:
+    try:
+        await socket.send_str(encode(refused.error))
+    except ConnectionError:
+        _log.debug("A refused client did not wait to hear why.")
+    await socket.close(code=refused.close, message=refused.error.code.encode())
