@@ -88,7 +88,11 @@ class Recordings(Protocol):
     async def resume(self, recording: str) -> Recording: ...
     async def media(self, recording: str) -> MediaBytes: ...
     def watch(self, conversation: str) -> AsyncIterator[Recording]:
-        """Every recording of the conversation whenever it changes, beginning with how each is now."""
+        """Every recording of the conversation whenever it changes, beginning with how each is now.
+
+        For use inside the server: each carries its entry point while that takes publishers, and the room tells
+        it to its participants. An edge that passes these on takes the entry point out.
+        """
         ...
 
 
