@@ -1,0 +1,89 @@
+"""A publisher made of stock aiortc: real ICE, DTLS, SRTP and codecs, for tests of the receiving side."""
+
+import asyncio
+import fractions
+from collections.abc import Sequence
+from types import TracebackType
+
+import numpy as np
+from aiortc import (
+    AudioStreamTrack,
+    MediaStreamTrack,
+    RTCConfiguration,
+    RTCIceServer,
+    RTCIceTransportPolicy,
+    RTCPeerConnection,
+    RTCRtpSender,
+    RTCSessionDescription,
+)
+from av import VideoFrame
+
+from recorder.values import IceServer
+
+
+class MovingBar(MediaStreamTrack):
+    """A grey picture with a white bar that moves one column a frame."""
+
+    kind = "video"
+
+    def __init__(self, *, width: int = 320, height: int = 240, fps: int = 25) -> None:
+        super().__init__()
+        self._size = (height, width)
+        self._fps = fps
+        self._count = 0
+        self._started_at: float | None = None
+
+    async def recv(self) -> VideoFrame:
+        loop = asyncio.get_running_loop()
+        if self._started_at is None:
+            self._started_at = loop.time()
+        await asyncio.sleep(max(0.0, self._started_at + self._count / self._fps - loop.time()))
+        picture = np.full((*self._size, 3), 128, np.uint8)
+        column = self._count * 4 % self._size[1]
+        picture[:, column : column + 8] = 255
+        frame = VideoFrame.from_ndarray(picture, format="rgb24")
+        frame.pts = self._count * 90_000 // self._fps
+        frame.time_base = fractions.Fraction(1, 90_000)
+        self._count += 1
+        return frame
+
+
+class AiortcPeer:
+    """Publishes one audio and one video track; the offer holds host candidates of `host` only."""
+
+    def __init__(
+        self,
+        *,
+        video_codec: str | None = "video/H264",
+        audio: bool = True,
+        ice_servers: Sequence[IceServer] = (),
+        relay_only: bool = False,
+    ) -> None:
+        servers = [
+            RTCIceServer(urls=s.urls, username=s.username, credential=s.credential) for s in ice_servers
+        ]
+        policy = RTCIceTransportPolicy.RELAY if relay_only else RTCIceTransportPolicy.ALL
+        self.connection = RTCPeerConnection(RTCConfiguration(iceServers=servers, iceTransportPolicy=policy))
+        if audio:
+            self.connection.addTransceiver(AudioStreamTrack(), direction="sendonly")
+        if video_codec is not None:
+            transceiver = self.connection.addTransceiver(MovingBar(), direction="sendonly")
+            codecs = RTCRtpSender.getCapabilities("video").codecs
+            transceiver.setCodecPreferences([c for c in codecs if c.mimeType in (video_codec, "video/rtx")])
+
+    async def __aenter__(self) -> "AiortcPeer":
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.connection.close()
+
+    async def offer(self) -> str:
+        """Gather and return the offer's SDP."""
+        await self.connection.setLocalDescription(await self.connection.createOffer())
+        return self.connection.localDescription.sdp
+
+    async def answered(self, answer: str) -> None:
+        """Begin to connect and send."""
+        await self.connection.setRemoteDescription(RTCSessionDescription(sdp=answer, type="answer"))
