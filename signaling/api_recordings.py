@@ -1,0 +1,126 @@
+"""/v1/recordings: start by hand, look, stop, pause, resume."""
+
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+
+import msgspec
+from aiohttp import web
+
+from recorder.values import Recording
+from signaling.auth import AGENTS, Access, Scheme, unauthorized
+from signaling.operations import Call, Header, Operation, Reply, json_response
+from signaling.paging import PageQuery, page_of
+from signaling.ports import Recordings
+from signaling.presenting import present
+
+_TAG = "recordings"
+_OF_CONVERSATION = "/v1/conversations/{conversation}/recordings"
+_RECORDING = "/v1/recordings/{recording}"
+_AGENTS = Access(Scheme.BEARER, AGENTS)
+_START_PROBLEMS = {
+    409: ("conversation_ended", "recording_disabled", "recording_in_progress"),
+    503: ("overloaded", "storage_unreachable"),
+}
+
+
+class RecordingPage(msgspec.Struct, frozen=True):
+    """Recordings in the order in which they were asked for; `next_after` is the `after` of the next page."""
+
+    items: list[Recording]
+    next_after: str | None
+
+
+async def start(call: Call) -> web.Response:
+    caller = call.granted.caller
+    if caller is None:
+        raise unauthorized("Starting a recording needs a token.")
+    recording = await call.context.ports.recordings.start(call.path("conversation"), started_by=caller)
+    return json_response(
+        present(recording, call, entry_point=True),
+        status=HTTPStatus.CREATED,
+        location=f"/v1/recordings/{recording.id}",
+    )
+
+
+async def list_of_conversation(call: Call) -> web.Response:
+    query = call.query(PageQuery)
+    recordings = await call.context.ports.recordings.list(call.path("conversation"))
+    page, next_after = page_of(recordings, query)
+    return json_response(RecordingPage([present(one, call) for one in page], next_after))
+
+
+async def get(call: Call) -> web.Response:
+    recording = await call.context.ports.recordings.get(call.path("recording"))
+    return json_response(present(recording, call))
+
+
+def _moving(
+    move: Callable[[Recordings, str], Awaitable[Recording]],
+) -> Callable[[Call], Awaitable[web.Response]]:
+    async def handler(call: Call) -> web.Response:
+        recording = await move(call.context.ports.recordings, call.path("recording"))
+        return json_response(present(recording, call))
+
+    return handler
+
+
+def _move(name: str, summary: str, move: Callable[[Recordings, str], Awaitable[Recording]]) -> Operation:
+    return Operation(
+        "POST",
+        f"{_RECORDING}/{name}",
+        id=f"{name}Recording",
+        summary=summary,
+        access=_AGENTS,
+        handler=_moving(move),
+        replies=(Reply(200, "The recording as it is now.", Recording),),
+        problems={409: ("illegal_state",), 501: ("not_implemented",), 503: ("worker_unreachable",)},
+        tag=_TAG,
+    )
+
+
+OPERATIONS = (
+    Operation(
+        "POST",
+        _OF_CONVERSATION,
+        id="startRecording",
+        summary="Start a recording by hand; it takes publishers at its entry point once this answers.",
+        access=_AGENTS,
+        handler=start,
+        replies=(
+            Reply(
+                201,
+                "The recording with its entry point.",
+                Recording,
+                headers=(Header("Location", "Where the recording is found."),),
+            ),
+        ),
+        problems=_START_PROBLEMS,
+        tag=_TAG,
+    ),
+    Operation(
+        "GET",
+        _OF_CONVERSATION,
+        id="listRecordings",
+        summary="List a conversation's recordings, oldest first.",
+        access=_AGENTS,
+        handler=list_of_conversation,
+        query=PageQuery,
+        replies=(Reply(200, "A page of recordings.", RecordingPage),),
+        tag=_TAG,
+    ),
+    Operation(
+        "GET",
+        _RECORDING,
+        id="getRecording",
+        summary="Get a recording.",
+        access=_AGENTS,
+        handler=get,
+        replies=(Reply(200, "The recording.", Recording),),
+        tag=_TAG,
+    ),
+    _move("stop", "Stop a recording; stopping it again changes nothing.", lambda port, one: port.stop(one)),
+    _move(
+        "pause", "Pause a recording; what is said meanwhile is not taken.", lambda port, one: port.pause(one)
+    ),
+    _move("resume", "Go on with a paused recording.", lambda port, one: port.resume(one)),
+)

@@ -1,0 +1,88 @@
+"""The server's HTTP application: the route table, what stands around it, and the room."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+from aiohttp import web
+from prometheus_client import CollectorRegistry
+
+from recorder.clock import Clock, SystemClock
+from recorder.values import Recording
+from signaling import (
+    api_conversations,
+    api_events,
+    api_media,
+    api_recordings,
+    api_service,
+    documentation,
+    watch,
+    whip,
+)
+from signaling.context import Context
+from signaling.links import LinkSigner, link_expiry, recording_links
+from signaling.middleware import HttpMetrics, mark_started, observe, problems
+from signaling.operations import Operation, mount
+from signaling.ports import Ports
+from signaling.room import RoomPolicy, add_room_routes
+from signaling.room.rooms import IceServers, no_ice_servers
+
+API: Sequence[Operation] = (
+    *api_conversations.OPERATIONS,
+    *api_recordings.OPERATIONS,
+    *api_media.OPERATIONS,
+    *api_events.OPERATIONS,
+    *whip.OPERATIONS,
+    *api_service.OPERATIONS,
+    *watch.OPERATIONS,
+)
+
+
+def build_app(
+    ports: Ports,
+    *,
+    registry: CollectorRegistry,
+    link_secret: bytes,
+    version: str,
+    public_url: str | None = None,
+    clock: Clock | None = None,
+    room_policy: RoomPolicy | None = None,
+    room_ice_servers: IceServers = no_ice_servers,
+) -> web.Application:
+    """Compose everything that callers reach.
+
+    `link_secret` (16 bytes or more, the same after a restart) signs links. `public_url` is what callers know
+    this server by; None: as each request came. `room_*` are add_room_routes's. Run it with `access_log=None`:
+    it writes its own log ("signaling.access"), without secrets.
+    """
+    clock = clock or SystemClock()
+    context = Context(
+        ports=ports,
+        clock=clock,
+        links=LinkSigner(link_secret),
+        registry=registry,
+        public_url=public_url.rstrip("/") if public_url else None,
+        version=version,
+    )
+    app = web.Application(middlewares=[observe(HttpMetrics(registry)), problems])
+    app.on_response_prepare.append(mark_started)
+    app.on_response_prepare.append(whip.allow_any_origin)
+    mount(app, (*API, *documentation.operations(API, version=version)), context)
+    add_room_routes(
+        app,
+        ports,
+        policy=room_policy,
+        ice_servers=room_ice_servers,
+        recording_links=_links_of_room(context.links),
+        clock=clock,
+    )
+
+    async def close_streams(_: web.Application) -> None:
+        context.closing.set()
+
+    app.on_shutdown.append(close_streams)
+    return app
+
+
+def _links_of_room(signer: LinkSigner) -> Callable[[Recording, datetime], dict[str, str]]:
+    """Signed links for the room's page, relative: it reaches us by its own origin."""
+    return lambda recording, now: recording_links(signer, recording.id, until=link_expiry(now))

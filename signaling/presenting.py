@@ -1,0 +1,39 @@
+"""How a recording is shown to a caller: with links, and without what is not theirs to know."""
+
+import msgspec
+from aiohttp import web
+
+from recorder.values import Recording
+from signaling.context import Context
+from signaling.links import link_expiry, recording_links
+from signaling.operations import Call
+
+
+def present(recording: Recording, call: Call, *, entry_point: bool = False) -> Recording:
+    """Fill `links`; keep the entry point for API keys, and where `entry_point` says so: who made it."""
+    caller = call.granted.caller
+    keeps = entry_point or (caller is not None and caller.is_api_key)
+    return msgspec.structs.replace(
+        recording,
+        links=_links(recording.id, call),
+        entry_point=recording.entry_point if keeps else None,
+    )
+
+
+def base_url(context: Context, request: web.Request) -> str:
+    """What absolute links begin with: as configured, or as this request reached us."""
+    return context.public_url or str(request.url.origin())
+
+
+def public_path(context: Context, path: str) -> str:
+    """A reference to `path`: absolute where a public URL is configured.
+
+    Otherwise relative, since behind a proxy the scheme and host of our own request may not be the caller's.
+    """
+    return (context.public_url or "") + path
+
+
+def _links(recording: str, call: Call) -> dict[str, str]:
+    until = call.granted.links_until or link_expiry(call.context.clock.utc_now())
+    base = base_url(call.context, call.request)
+    return recording_links(call.context.links, recording, until=until, base=base)

@@ -1,0 +1,13 @@
+"""The kinds of text that callers may send, as annotated types for request bodies."""
+
+from typing import Annotated
+
+from msgspec import Meta
+
+from recorder.limits import METADATA_ENTRIES_MAX, TEXT_CHARS_MAX
+
+_NO_CONTROL_CHARACTERS = r"^(?![\s\S]*[\u0000-\u001f\u007f])"  # they break logs, headers and some databases
+
+Text = Annotated[str, Meta(min_length=1, max_length=TEXT_CHARS_MAX, pattern=_NO_CONTROL_CHARACTERS)]
+OptionalText = Annotated[str, Meta(max_length=TEXT_CHARS_MAX, pattern=_NO_CONTROL_CHARACTERS)]
+Metadata = Annotated[dict[Text, OptionalText], Meta(max_length=METADATA_ENTRIES_MAX)]

@@ -1,0 +1,11 @@
+from collections.abc import AsyncIterator
+
+import pytest
+
+from tests.support.http import Served, serve
+
+
+@pytest.fixture
+async def served() -> AsyncIterator[Served]:
+    async with serve() as one:
+        yield one
