@@ -82,9 +82,9 @@ class IndexEntry:
         return self.offset + self.length
 
 
-def crc32c(data: bytes | memoryview) -> int:
+def crc32c(data: bytes) -> int:
     """CRC-32C (Castagnoli, RFC 3720 B.4) of the bytes."""
-    return int(google_crc32c.value(bytes(data) if isinstance(data, memoryview) else data))
+    return int(google_crc32c.value(data))
 
 
 def pack_record(entry: IndexEntry) -> bytes:

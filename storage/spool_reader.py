@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from recorder.errors import BystanderError, Fault
@@ -79,13 +80,11 @@ class SpoolReader:
                 start += len(chunk)
         return b"".join(chunks)
 
-    def read_checked(self, entries: list[IndexEntry]) -> tuple[bytearray, list[IndexEntry]]:
+    def read_checked(self, entries: Sequence[IndexEntry]) -> tuple[bytes, list[IndexEntry]]:
         """The bytes of adjoining fragments, and those of them whose checksum does not match."""
-        data = bytearray(self.read(entries[0].offset, entries[-1].stop))
+        data = self.read(entries[0].offset, entries[-1].stop)
         base = entries[0].offset
-        view = memoryview(data)
-        damaged = [e for e in entries if form.crc32c(view[e.offset - base : e.stop - base]) != e.crc32c]
-        view.release()
+        damaged = [e for e in entries if form.crc32c(data[e.offset - base : e.stop - base]) != e.crc32c]
         return data, damaged
 
     def events(self) -> bytes:

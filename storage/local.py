@@ -1,0 +1,76 @@
+"""A directory as an object store: every object is an ordinary file under its key.
+
+Objects appear whole and durable (written elsewhere on the same file system, synced, renamed). What is not an
+object lies in `.bystander/`: `uploads/` (storage.local_uploads), `properties/` (content type, metadata) and
+`new/` (what is being written).
+"""
+
+import asyncio
+import errno
+import os
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from pathlib import Path
+
+from storage.local_files import LocalFiles, directory_errors, etag, in_thread, make_directories
+from storage.local_uploads import LocalUploads
+from storage.objects import READ_CHUNK_BYTES, ObjectInfo, ObjectProperties
+from storage.store_errors import FAILED, range_error, store_error
+
+
+class LocalStore:
+    """An ObjectStore over one directory, which it makes when it is first used."""
+
+    def __init__(self, base: Path) -> None:
+        self._files = LocalFiles(base)
+        self._uploads = LocalUploads(self._files)
+
+    def __repr__(self) -> str:
+        return "LocalStore()"
+
+    @property
+    def uploads(self) -> LocalUploads:
+        return self._uploads
+
+    async def check(self) -> None:
+        await in_thread(self._check)
+
+    def _check(self) -> None:
+        make_directories(self._files.base)
+        if not os.access(self._files.base, os.R_OK | os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, "not writable")
+
+    async def put(self, key: str, data: bytes, properties: ObjectProperties) -> ObjectInfo:
+        return await in_thread(self._files.put, key, data, properties)
+
+    async def head(self, key: str) -> ObjectInfo:
+        return await in_thread(self._files.info, key)
+
+    async def read(self, key: str, start: int, stop: int) -> AsyncIterator[bytes]:
+        with directory_errors():
+            fd = await asyncio.to_thread(os.open, self._files.path(key), os.O_RDONLY)
+            try:
+                if not 0 <= start < stop <= os.fstat(fd).st_size:
+                    raise range_error()
+                while start < stop:
+                    chunk = await asyncio.to_thread(os.pread, fd, min(READ_CHUNK_BYTES, stop - start), start)
+                    if not chunk:
+                        raise store_error(FAILED, "the file became shorter")
+                    start += len(chunk)
+                    yield chunk
+            finally:
+                os.close(fd)
+
+    async def delete(self, key: str) -> None:
+        await in_thread(self._files.delete, key)
+
+    async def list_objects(self, prefix: str = "") -> AsyncIterator[ObjectInfo]:
+        with directory_errors():
+            keys = await asyncio.to_thread(self._files.keys, prefix)
+        for key in keys:
+            with suppress(FileNotFoundError):  # deleted meanwhile
+                found = await asyncio.to_thread(self._files.path(key).stat)
+                yield ObjectInfo(key, found.st_size, etag(found))
+
+    async def close(self) -> None:
+        """Nothing is held open."""

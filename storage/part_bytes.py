@@ -1,0 +1,75 @@
+"""The bytes of a part as they leave the spool: checked, damage blanked, the head filled in. Blocking."""
+
+import hashlib
+import logging
+import struct
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from recorder.errors import BystanderError, Fault
+from recorder.values import FragmentKind
+from storage.spool_format import IndexEntry
+from storage.spool_reader import SpoolReader
+
+_log = logging.getLogger(__name__)
+
+# (init segment, every entry of the index) -> init segment of the same length with what is known only at the
+# end; ValueError where the init segment has no room for it.
+FinaliseInit = Callable[[bytes, Sequence[IndexEntry]], bytes]
+
+_BOX = struct.Struct("!I4s")
+
+
+@dataclass(frozen=True, slots=True)
+class PartBytes:
+    """What is sent, its MD5 in hex, and the offsets of fragments that had to be blanked."""
+
+    data: bytes
+    md5: str
+    damaged: list[int]
+
+
+def read_part(
+    reader: SpoolReader, entries: Sequence[IndexEntry], first: int, last: int, fill: FinaliseInit | None
+) -> PartBytes:
+    """Read the fragments `first` to `last` (inclusive); with `fill` the init segment is filled in.
+
+    A fragment whose checksum fails is replaced by a box of the same length that players skip: one damaged
+    sector then costs a gap of two seconds, and every offset stays. spool_damaged when it is the init segment.
+    """
+    wanted = entries[first : last + 1]
+    data, damaged = reader.read_checked(wanted)
+    for entry in damaged:
+        if entry.kind is FragmentKind.INIT:
+            raise BystanderError(
+                "spool_damaged", "The init segment is damaged.", fault=Fault.DESTINATION, status=500
+            )
+        _log.error("fragment at %d of %s is damaged; blanked", entry.offset, reader.facts.recording)
+        data = _patched(data, entry.offset - wanted[0].offset, free_box(entry.length))
+    if fill is not None and wanted[0].kind is FragmentKind.INIT:
+        data = _filled(data, wanted[0].length, entries, fill)
+    digest = hashlib.md5(data, usedforsecurity=False).hexdigest()
+    return PartBytes(data, digest, [entry.offset for entry in damaged])
+
+
+def free_box(length: int) -> bytes:
+    """A box of `length` bytes that is to be ignored (ISO/IEC 14496-12, 8.1.2)."""
+    return _BOX.pack(length, b"free").ljust(length, b"\0")[:length]
+
+
+def _filled(data: bytes, init_length: int, entries: Sequence[IndexEntry], fill: FinaliseInit) -> bytes:
+    init = data[:init_length]
+    try:
+        filled = fill(init, entries)
+    except ValueError:
+        # The recording plays without its seek index; a recording that is never available does not.
+        _log.exception("the init segment could not be filled in; it stays as it was recorded")
+        return data
+    if len(filled) != init_length:
+        _log.error("a filled init segment has %d bytes, not %d; it stays", len(filled), init_length)
+        return data
+    return _patched(data, 0, filled)
+
+
+def _patched(data: bytes, at: int, replacement: bytes) -> bytes:
+    return b"".join((data[:at], replacement, data[at + len(replacement) :]))

@@ -1,0 +1,62 @@
+"""The `[storage]` section: where recordings go and how."""
+
+from typing import Annotated, Literal
+
+import msgspec
+
+from recorder.limits import MIB, PART_SIZE_BYTES_MIN
+
+PART_SIZE_BYTES_MAX = 512 * MIB  # of which a recording may have two in memory
+
+_Seconds = Annotated[float, msgspec.Meta(gt=0)]
+
+
+class StorageSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How a store is reached. `url` is `s3://bucket/prefix`, `memory:`, or a directory.
+
+    A relative directory lies in the data directory. Credentials that are not set come from the standard chain
+    (environment, profile, instance or container role).
+    """
+
+    url: str = "recordings"
+
+    # --- S3 and what speaks like it ---
+    endpoint: str | None = None
+    region: str | None = None
+    access_key_id: str | None = None
+    secret_access_key: str | None = None
+    session_token: str | None = None
+    role_arn: str | None = None  # assumed with the credentials above, and again before they expire
+    external_id: str | None = None
+    session_duration_s: Annotated[int, msgspec.Meta(ge=900, le=43_200)] = 3600
+    path_style: bool | None = (
+        None  # None: path style where an endpoint is given, as most compatible stores want
+    )
+    checksums: Literal["content_md5", "crc32c", "none"] = (
+        "content_md5"  # what goes with each part for the store
+    )
+    encryption: Literal["AES256", "aws:kms"] | None = None
+    kms_key_id: str | None = None
+    storage_class: str | None = None
+    object_lock_mode: Literal["GOVERNANCE", "COMPLIANCE"] | None = None
+    object_lock_days: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    legal_hold: bool = False
+    tags: dict[str, str] = {}
+
+    # --- waiting ---
+    connect_timeout_s: _Seconds = 10.0
+    read_timeout_s: _Seconds = 60.0  # a part of 5 MiB at 1 Mbit/s takes 42 s
+    retry_delay_initial_s: _Seconds = 1.0
+    retry_delay_max_s: _Seconds = 30.0  # after an outage every upload goes on within this time
+
+    # --- uploading ---
+    part_size_bytes: Annotated[int, msgspec.Meta(ge=PART_SIZE_BYTES_MIN, le=PART_SIZE_BYTES_MAX)] = (
+        PART_SIZE_BYTES_MIN
+    )
+    parts_in_flight_max: Annotated[int, msgspec.Meta(ge=1, le=64)] = 8  # of all recordings: bounds the memory
+
+    def __repr__(self) -> str:
+        """Everything but the credentials."""
+        secret = ("secret_access_key", "session_token")
+        shown = ((name, getattr(self, name)) for name in self.__struct_fields__ if name not in secret)
+        return f"StorageSettings({', '.join(f'{name}={value!r}' for name, value in shown)})"

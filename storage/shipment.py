@@ -1,0 +1,167 @@
+"""One recording on its way from its spool to the store: does what storage.upload_plan decides.
+
+Everything is tried until it succeeds; what the store did while its answer was lost is found out by asking it.
+Only damage to the spool itself, or a defect of ours, ends a shipment with an error; its spool then stays.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from recorder.clock import Clock
+from recorder.errors import BystanderError, Fault
+from storage import upload_plan as plan
+from storage.backoff import Backoff
+from storage.objects import ObjectStore
+from storage.part_bytes import FinaliseInit
+from storage.spool_format import IndexEntry
+from storage.spool_reader import SpoolReader
+from storage.upload_files import UploadFiles
+from storage.upload_plan import Action, HeadPolicy, Phase, Remedy, Simple, StoredObject, UploadState
+from storage.upload_steps import UploadSteps
+
+POLL_S = 5.0  # looks at the spool this often even when nobody says that it grew
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Why a shipment waits: the code of the last failure, how often in a row, and since when."""
+
+    code: str
+    attempts: int
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """What all shipments of one uploader share."""
+
+    root: Path
+    store: ObjectStore
+    clock: Clock
+    part_size_bytes: int
+    slots: asyncio.Semaphore  # parts in memory, of all recordings
+    head: HeadPolicy
+    finalise_init: FinaliseInit | None
+    sleep: Callable[[float], Awaitable[None]]
+
+
+class Shipment:
+    """Ships one spool; `run` returns when the object is verified."""
+
+    def __init__(self, route: Route, recording: str, backoff: Backoff) -> None:
+        self.recording = recording
+        self.trouble: Trouble | None = None
+        self._route = route
+        self._backoff = backoff
+        self._news = asyncio.Event()
+        self._doubtful = False  # the store may have more, or less, than the state says
+        self._refusals = 0  # part_refused in a row
+
+    def wake(self) -> None:
+        """The spool grew or ended."""
+        self._news.set()
+
+    async def run(self) -> StoredObject:
+        """Ship to the end. recording_empty when there is no media, spool_damaged, upload_elsewhere."""
+        self._files = await asyncio.to_thread(UploadFiles, self._route.root / self.recording)
+        try:
+            state = await asyncio.to_thread(self._files.load)
+            if state is None or not state.is_over:
+                state = await self._ship(state)
+            await asyncio.to_thread(self._files.discard_media)
+        finally:
+            self._files.close()
+        if state.stored is None:
+            raise BystanderError(
+                "recording_empty", "No media was recorded.", fault=Fault.RESOURCE, status=404
+            )
+        return state.stored
+
+    async def _ship(self, state: UploadState | None) -> UploadState:
+        route = self._route
+        self._reader = await asyncio.to_thread(SpoolReader.open, route.root, self.recording)
+        try:
+            self._steps = UploadSteps(route.store, self._reader, route.slots, route.finalise_init)
+            self._doubtful = state is not None and state.upload_id is not None
+            self._state = state or UploadState(
+                key=self._reader.facts.key, head=route.head, part_size_bytes=route.part_size_bytes
+            )
+            while not self._state.is_over:
+                await self._turn()
+            return self._state
+        finally:
+            self._reader.close()
+
+    async def _turn(self) -> None:
+        """Look, decide, act once."""
+        self._news.clear()
+        entries, ended = await asyncio.to_thread(self._look)
+        action = plan.decide(self._state, entries, ended=ended)
+        if action is Simple.WAIT and not self._must_ask:
+            await self._wait_for_news()
+            return
+        try:
+            await self._act(action, entries, ended=ended)
+        except BystanderError as error:
+            await self._failed(error, action)
+        else:
+            self.trouble = None
+            self._backoff.succeeded()
+
+    def _look(self) -> tuple[list[IndexEntry], bool]:
+        ended = self._reader.ending is not None  # asked first, so that the index read next is all there is
+        return self._reader.index(), ended
+
+    @property
+    def _must_ask(self) -> bool:
+        state = self._state
+        return self._doubtful and state.phase is Phase.SENDING and state.upload_id is not None
+
+    async def _wait_for_news(self) -> None:
+        try:
+            async with asyncio.timeout(POLL_S):
+                await self._news.wait()
+        except TimeoutError:
+            return
+
+    async def _act(self, action: Action, entries: list[IndexEntry], *, ended: bool) -> None:
+        if self._must_ask:
+            state = await self._steps.reconcile(self._state, entries, ended=ended)
+        elif action is Simple.GIVE_UP_EMPTY:
+            state = plan.empty(self._state)
+        else:
+            state = await self._steps.perform(self._state, action, entries)
+            self._refusals = 0
+        self._doubtful = True  # until what was done is written down
+        await asyncio.to_thread(self._files.save, state)
+        self._doubtful = False
+        self._state = state
+
+    async def _failed(self, error: BystanderError, action: Action) -> None:
+        since = self._route.clock.utc_now() if self.trouble is None else self.trouble.since
+        self.trouble = Trouble(error.code, self._backoff.attempts + 1, since)
+        wait_s = self._backoff.failed()
+        _log.warning("upload of %s: %s at %s; again in %.1f s", self.recording, error, action, wait_s)
+        remedy = plan.remedy(error.code, action, refusals=self._refusals)
+        match remedy:
+            case Remedy.GIVE_UP:
+                raise error
+            case Remedy.ASK_THE_STORE:
+                self._doubtful = True
+                self._refusals += 1
+            case Remedy.RESTART:
+                self._refusals = 0
+                self._state = plan.restarted(self._state)
+            case Remedy.RESTART_HOLDING_HEAD:
+                self._refusals = 0
+                self._state = plan.restarted(self._state, HeadPolicy.HOLD)
+            case Remedy.TRY_AGAIN:
+                if action is Simple.BEGIN:
+                    self._state = plan.suspected(self._state)
+        await self._route.sleep(wait_s)

@@ -1,0 +1,312 @@
+"""What an upload does next; pure: the state and the spool's index in, an action out.
+
+A part is a run of whole fragments, the shortest that reaches the part's size, so the cuts depend on the index
+alone and a restarted server finds the same ones. Part sizes double every thousand parts: from S3's 5 MiB the
+10,000 parts that S3 takes hold its largest object, 5 TiB.
+
+The head is part 1. Its init segment gets the duration and the seek index when the recording has ended, so
+part 1 is either held back until then (HOLD: every store takes that) or sent twice (REPLACE: not every store).
+"""
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+import msgspec
+
+from recorder.errors import BystanderError, Fault
+from recorder.limits import PARTS_PER_UPLOAD_MAX
+from storage.objects import ListedPart, ObjectInfo, Part
+from storage.spool_format import IndexEntry
+from storage.store_errors import CORRUPTED, OBJECT_MISSING, PART_REFUSED, UPLOAD_MISSING
+
+PARTS_PER_SIZE = 1000  # then the size doubles
+
+
+class HeadPolicy(StrEnum):
+    """When part 1 is sent."""
+
+    AS_IT_IS = "as_it_is"  # with the others; nothing is filled in
+    HOLD = "hold"  # last, filled in
+    REPLACE = "replace"  # with the others, and once more at the end, filled in
+
+
+class Phase(StrEnum):
+    """How far an upload is."""
+
+    SENDING = "sending"
+    COMPLETED = "completed"  # the store said that it has the object
+    VERIFIED = "verified"  # the object was looked at and is whole: the spool may go
+    EMPTY = "empty"  # the recording has no media; there is no object
+
+
+class StoredObject(msgspec.Struct, frozen=True, kw_only=True):
+    """A verified object. `damaged_fragments` were unreadable in the spool and are blank in the object."""
+
+    key: str
+    size: int
+    etag: str
+    damaged_fragments: int = 0
+
+
+class UploadState(msgspec.Struct, frozen=True, kw_only=True):
+    """All that must outlive the uploader; upload.json. A part without an etag must be sent again."""
+
+    key: str
+    head: HeadPolicy
+    part_size_bytes: int
+    phase: Phase = Phase.SENDING
+    upload_id: str | None = None
+    parts: tuple[Part, ...] = ()
+    head_filled: bool = False
+    damaged: tuple[int, ...] = ()  # offsets of fragments that could not be read
+    events_stored: bool = False
+    strays: bool = (
+        False  # uploads of this key may dangle that nobody knows of: their beginning was not heard of
+    )
+    etag: str | None = None  # that the finished object must have, where it is known
+    stored: StoredObject | None = None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing is left to do."""
+        return self.phase in (Phase.VERIFIED, Phase.EMPTY)
+
+
+@dataclass(frozen=True, slots=True)
+class SendPart:
+    """Send these fragments (indexes into the spool's index) as part `number`."""
+
+    number: int
+    first: int
+    last: int  # inclusive
+    offset: int
+    size: int
+    fill_head: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PutWhole:
+    """The recording is smaller than a part: one request stores it."""
+
+    size: int
+
+
+class Simple(StrEnum):
+    """Actions without arguments."""
+
+    WAIT = "wait"  # for the spool to grow or to end
+    BEGIN = "begin"
+    PUT_EVENTS = "put_events"
+    COMPLETE = "complete"
+    VERIFY = "verify"
+    GIVE_UP_EMPTY = "give_up_empty"
+
+
+Action = SendPart | PutWhole | Simple
+
+
+def part_size_bytes(number: int, first_size_bytes: int) -> int:
+    """The least size of part `number` (from 1), in bytes."""
+    return first_size_bytes << ((number - 1) // PARTS_PER_SIZE)
+
+
+def decide(state: UploadState, entries: Sequence[IndexEntry], *, ended: bool) -> Action:
+    """The one thing to do now. `ended`: no fragment will follow."""
+    if state.phase is Phase.COMPLETED:
+        return Simple.VERIFY
+    if state.phase is not Phase.SENDING:
+        raise ValueError(f"an upload that is {state.phase} has nothing to do")
+    if ended and len(entries) < 2:  # an init segment alone plays nothing
+        return Simple.GIVE_UP_EMPTY
+    part = _next_part(state, entries, ended=ended)
+    if state.upload_id is None and (part is not None or ended):
+        return _start(state, entries, ended=ended)
+    if part is not None:
+        return part
+    if not ended:
+        return Simple.WAIT
+    return Simple.COMPLETE if state.events_stored else Simple.PUT_EVENTS
+
+
+def _start(state: UploadState, entries: Sequence[IndexEntry], *, ended: bool) -> Action:
+    size = entries[-1].stop
+    if not ended or size > state.part_size_bytes:
+        return Simple.BEGIN
+    return PutWhole(size) if state.events_stored else Simple.PUT_EVENTS
+
+
+def _next_part(state: UploadState, entries: Sequence[IndexEntry], *, ended: bool) -> SendPart | None:
+    for part in state.parts:
+        if not part.etag:
+            return _recut(part, entries, fill_head=part.number == 1 and state.head_filled)
+    held = state.head is HeadPolicy.HOLD and not (state.parts and state.parts[0].number == 1)
+    head = _cut(1, 0, entries, state, ended=ended) if held else None
+    if held and head is None:
+        return None
+    first, number = 0, 1
+    if state.parts:
+        first, number = _entry_at(entries, _stop(state.parts[-1])), state.parts[-1].number + 1
+    elif head is not None:
+        first, number = head.last + 1, 2
+    following = _cut(number, first, entries, state, ended=ended)
+    if following is not None or not ended:
+        return following
+    if held:
+        return head
+    if state.head is HeadPolicy.REPLACE and not state.head_filled:
+        return _recut(state.parts[0], entries, fill_head=True)
+    return None
+
+
+def _cut(
+    number: int, first: int, entries: Sequence[IndexEntry], state: UploadState, *, ended: bool
+) -> SendPart | None:
+    if first >= len(entries):
+        return None
+    if number > PARTS_PER_UPLOAD_MAX:
+        raise BystanderError(
+            "object_too_large", "No store takes a larger object.", fault=Fault.DESTINATION, status=507
+        )
+    wanted = entries[first].offset + part_size_bytes(number, state.part_size_bytes)
+    last = bisect_left(entries, wanted, lo=first, key=lambda entry: entry.stop)
+    if last == len(entries):
+        if not ended:
+            return None
+        last -= 1
+    offset = entries[first].offset
+    fill = number == 1 and state.head is HeadPolicy.HOLD
+    return SendPart(number, first, last, offset, entries[last].stop - offset, fill)
+
+
+def _recut(part: Part, entries: Sequence[IndexEntry], *, fill_head: bool) -> SendPart:
+    first, after = _entry_at(entries, part.offset), _entry_at(entries, _stop(part))
+    return SendPart(part.number, first, after - 1, part.offset, part.size, fill_head)
+
+
+def _entry_at(entries: Sequence[IndexEntry], offset: int) -> int:
+    return bisect_left(entries, offset, key=lambda entry: entry.offset)
+
+
+def _stop(part: Part) -> int:
+    return part.offset + part.size
+
+
+# --- what the actions' outcomes make of the state ----------------------------------------------------
+def begun(state: UploadState, upload_id: str) -> UploadState:
+    """The store opened a multipart upload."""
+    return msgspec.structs.replace(state, upload_id=upload_id, parts=())
+
+
+def sent(state: UploadState, action: SendPart, part: Part, damaged: Sequence[int] = ()) -> UploadState:
+    """The store acknowledged a part; parts stay in the order of their numbers."""
+    others = [known for known in state.parts if known.number != part.number]
+    return msgspec.structs.replace(
+        state,
+        parts=tuple(sorted([*others, part], key=lambda known: known.number)),
+        head_filled=state.head_filled or action.fill_head,
+        damaged=damaged_at(state, damaged).damaged,
+    )
+
+
+def part_of(action: SendPart, *, etag: str, md5: str) -> Part:
+    """The part that `action` sends, as the store acknowledged it."""
+    return Part(number=action.number, offset=action.offset, size=action.size, etag=etag, md5=md5)
+
+
+def damaged_at(state: UploadState, offsets: Sequence[int]) -> UploadState:
+    """These fragments could not be read from the spool."""
+    return msgspec.structs.replace(state, damaged=tuple(sorted({*state.damaged, *offsets})))
+
+
+def empty(state: UploadState) -> UploadState:
+    """There is nothing to ship."""
+    return msgspec.structs.replace(state, phase=Phase.EMPTY)
+
+
+def completed(state: UploadState, etag: str | None) -> UploadState:
+    """The store joined the parts, or took the whole; `etag` is what the object must have."""
+    return msgspec.structs.replace(state, phase=Phase.COMPLETED, etag=etag)
+
+
+def verified(state: UploadState, info: ObjectInfo) -> UploadState:
+    """The object was looked at and is what it should be."""
+    stored = StoredObject(key=state.key, size=info.size, etag=info.etag, damaged_fragments=len(state.damaged))
+    return msgspec.structs.replace(state, phase=Phase.VERIFIED, stored=stored)
+
+
+def restarted(state: UploadState, head: HeadPolicy | None = None) -> UploadState:
+    """Begin from nothing: the store lost or spoilt what it had; the spool still has everything."""
+    return UploadState(
+        key=state.key,
+        head=head or state.head,
+        part_size_bytes=state.part_size_bytes,
+        events_stored=state.events_stored,
+        strays=True,
+    )
+
+
+def suspected(state: UploadState) -> UploadState:
+    """The store may have begun an upload without our hearing of it."""
+    return msgspec.structs.replace(state, strays=True)
+
+
+def events_stored(state: UploadState) -> UploadState:
+    """The sidecar is in the store."""
+    return msgspec.structs.replace(state, events_stored=True)
+
+
+def reconciled(state: UploadState, listed: Sequence[ListedPart]) -> UploadState:
+    """Believe the store: parts that it does not list as we know them must be sent again."""
+    found = {part.number: part for part in listed}
+
+    def held_by_store(part: Part) -> bool:
+        other = found.get(part.number)
+        return other is not None and (other.size, other.etag) == (part.size, part.etag)
+
+    parts = tuple(p if held_by_store(p) else msgspec.structs.replace(p, etag="") for p in state.parts)
+    return msgspec.structs.replace(state, parts=parts)
+
+
+def unrecorded(state: UploadState, action: Action, listed: Sequence[ListedPart]) -> ListedPart | None:
+    """The part that `action` would send, if the store has one of that number and size we know nothing of.
+
+    So it was acknowledged just before a crash; it counts if its digest is that of the spool's bytes.
+    """
+    if not isinstance(action, SendPart) or any(p.number == action.number for p in state.parts):
+        return None
+    return next((p for p in listed if (p.number, p.size) == (action.number, action.size)), None)
+
+
+def same_rule(expected: str, found: str) -> bool:
+    """Whether two ETags are made by one rule, so that a difference means other bytes."""
+    return len(expected) == len(found) and expected.rpartition("-")[1:] == found.rpartition("-")[1:]
+
+
+# --- what a failure calls for --------------------------------------------------------------------------
+class Remedy(StrEnum):
+    """What to do about a failed action, after the waiting time."""
+
+    TRY_AGAIN = "try_again"
+    ASK_THE_STORE = "ask_the_store"  # it may know something else than we do: list, compare, go on from there
+    RESTART = "restart"  # a new upload of everything; the spool has it
+    RESTART_HOLDING_HEAD = "restart_holding_head"
+    GIVE_UP = "give_up"
+
+
+_HOPELESS = ("spool_damaged", "spool_missing", "object_too_large", "upload_not_begun")
+
+
+def remedy(code: str, action: Action, *, refusals: int) -> Remedy:
+    """What `code` calls for; `refusals`: how often the store was asked already without its helping."""
+    if code in _HOPELESS:
+        return Remedy.GIVE_UP
+    if code in (PART_REFUSED, UPLOAD_MISSING):
+        if refusals == 0:
+            return Remedy.ASK_THE_STORE
+        replacing = isinstance(action, SendPart) and action.number == 1
+        return Remedy.RESTART_HOLDING_HEAD if replacing else Remedy.RESTART
+    if action is Simple.VERIFY and code in (CORRUPTED, OBJECT_MISSING):
+        return Remedy.RESTART
+    return Remedy.TRY_AGAIN

@@ -1,0 +1,200 @@
+"""Ships every spool of this node to the store, while it is being written and after any crash."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from recorder.clock import Clock
+from recorder.errors import BystanderError, Fault
+from recorder.values import EndReason
+from storage.backoff import Backoff
+from storage.objects import ObjectStore
+from storage.part_bytes import FinaliseInit
+from storage.settings import StorageSettings
+from storage.shipment import Route, Shipment, Trouble
+from storage.spool import SpoolEnding, SpoolFacts, open_or_none, seal, spooled_recordings
+from storage.spool_files import read_json
+from storage.spool_format import END, FACTS
+from storage.upload_files import UploadFiles
+from storage.upload_plan import HeadPolicy, StoredObject
+
+__all__ = ["Recovered", "StoredObject", "Uploader"]
+
+WORKER_DIED = "worker_died"
+RECEIPTS_MAX = 1000  # finished uploads whose outcome nobody asked to forget; about a kilobyte of disk each
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """A spool found at the start. `ending` is None while its worker still writes: it goes on as before."""
+
+    facts: SpoolFacts
+    ending: SpoolEnding | None
+
+
+class Uploader:
+    """One for each server process. All methods on the event loop; disk and network elsewhere.
+
+    `finish` waits as long as the store takes: an outage is waited out, and what could not be shipped before
+    `close` is taken up by `recover` in the next process.
+    """
+
+    def __init__(
+        self,
+        store: ObjectStore,
+        root: Path,
+        clock: Clock,
+        settings: StorageSettings,
+        *,
+        finalise_init: FinaliseInit | None = None,
+        replaces_parts: bool = False,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        seed: int | None = None,
+    ) -> None:
+        """`replaces_parts`: what the storage test found; only then part 1 is sent before the end."""
+        filled = HeadPolicy.REPLACE if replaces_parts else HeadPolicy.HOLD
+        self._root = root
+        self._settings = settings
+        self._seed = seed
+        self._route = Route(
+            root=root,
+            store=store,
+            clock=clock,
+            part_size_bytes=settings.part_size_bytes,
+            slots=asyncio.Semaphore(settings.parts_in_flight_max),
+            head=HeadPolicy.AS_IT_IS if finalise_init is None else filled,
+            finalise_init=finalise_init,
+            sleep=sleep,
+        )
+        self._shipments: dict[str, Shipment] = {}
+        self._tasks: dict[str, asyncio.Task[StoredObject]] = {}
+
+    def __repr__(self) -> str:
+        return f"Uploader(shipping={len(self._tasks)}, in_trouble={len(self.troubles())})"
+
+    def begin(self, recording: str) -> None:
+        """Ship this spool from now on; it must exist. Beginning again is the same as once."""
+        task = self._tasks.get(recording)
+        if task is not None and (not task.done() or (not task.cancelled() and task.exception() is None)):
+            return
+        backoff = Backoff(
+            initial_s=self._settings.retry_delay_initial_s,
+            max_s=self._settings.retry_delay_max_s,
+            seed=None if self._seed is None else f"{self._seed}:{recording}",
+        )
+        shipment = self._shipments[recording] = Shipment(self._route, recording, backoff)
+        task = self._tasks[recording] = asyncio.create_task(shipment.run(), name=f"ship {recording}")
+        task.add_done_callback(lambda task: self._ended(recording, task))
+
+    def grew(self, recording: str) -> None:
+        """There is more in the spool."""
+        self.begin(recording)
+        shipment = self._shipments.get(recording)
+        if shipment is not None:
+            shipment.wake()
+
+    async def finish(self, recording: str) -> StoredObject:
+        """Ship the rest; returns once the object is whole and verified and the spool's media is removed.
+
+        Call it when the recording has ended, or its worker is dead: then the spool is sealed with
+        ABORT_UNEXPECTED. May be called again, and is safe to cancel. recording_empty (404) when there is no
+        media, recording_running (409) while the worker writes, spool_damaged when nothing can be saved.
+        """
+        await asyncio.to_thread(self._seal_if_orphaned, recording)
+        self.begin(recording)
+        self.grew(recording)
+        stored = await asyncio.shield(self._tasks[recording])
+        await self._forget_oldest()
+        return stored
+
+    async def recover(self) -> list[Recovered]:
+        """Take up every spool under the root, oldest first; the caller finishes those that ended.
+
+        Running it again finds nothing new to do.
+        """
+        found = []
+        for recording in await asyncio.to_thread(spooled_recordings, self._root):
+            recovered = await asyncio.to_thread(self._examine, recording)
+            if recovered is not None:
+                found.append(recovered)
+                self.begin(recording)
+        return found
+
+    async def forget(self, recording: str) -> None:
+        """Remove the receipt of a finished upload, once its outcome is written down elsewhere."""
+        task = self._tasks.get(recording)
+        if task is not None and not task.done():
+            raise BystanderError(
+                "recording_running", "The upload still runs.", fault=Fault.SERVER, status=409
+            )
+        self._tasks.pop(recording, None)
+        self._shipments.pop(recording, None)
+        await asyncio.to_thread(self._remove, recording)
+
+    async def _forget_oldest(self) -> None:
+        done = [recording for recording, task in self._tasks.items() if task.done()]
+        for recording in done[: max(0, len(done) - RECEIPTS_MAX)]:
+            await self.forget(recording)
+
+    def troubles(self) -> dict[str, Trouble]:
+        """The recordings whose upload waits for the store, and why."""
+        return {name: s.trouble for name, s in self._shipments.items() if s.trouble is not None}
+
+    async def close(self) -> None:
+        """Stop shipping. Nothing is lost: the spools stay, and so does what the store has of them."""
+        tasks = [task for task in self._tasks.values() if not task.done()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _ended(self, recording: str, task: asyncio.Task[StoredObject]) -> None:
+        if task.cancelled():
+            return
+        error = task.exception()
+        if error is None:
+            self._shipments.pop(recording, None)
+        else:
+            _log.error("upload of %s ended: %s", recording, error)
+
+    def _seal_if_orphaned(self, recording: str) -> None:
+        reader = open_or_none(self._root, recording)
+        if reader is None:
+            return
+        try:
+            if reader.ending is None and reader.writer_lives():
+                raise BystanderError(
+                    "recording_running", "The worker still writes.", fault=Fault.SERVER, status=409
+                )
+        finally:
+            reader.close()
+        seal(self._root, recording, EndReason.ABORT_UNEXPECTED, WORKER_DIED)
+
+    def _examine(self, recording: str) -> Recovered | None:
+        facts = read_json(self._root / recording / FACTS, SpoolFacts)
+        if facts is None:
+            return None
+        reader = open_or_none(self._root, recording)
+        if reader is not None:
+            try:
+                if reader.ending is None and reader.writer_lives():
+                    return Recovered(facts, None)
+            finally:
+                reader.close()
+            return Recovered(facts, seal(self._root, recording, EndReason.ABORT_UNEXPECTED, WORKER_DIED))
+        return Recovered(facts, read_json(self._root / recording / END, SpoolEnding))
+
+    def _remove(self, recording: str) -> None:
+        directory = self._root / recording
+        if not directory.is_dir():
+            return
+        files = UploadFiles(directory)
+        try:
+            state = files.load()
+            if state is not None and state.is_over:
+                files.remove()
+        finally:
+            files.close()

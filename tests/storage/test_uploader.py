@@ -1,0 +1,134 @@
+"""The uploader over the store in memory: the object is the spool, whatever the store does meanwhile."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+
+from recorder.clock import ManualClock
+from recorder.errors import BystanderError
+from recorder.limits import MIB
+from recorder.values import EndReason, Fragment
+from storage.keys import events_key
+from storage.memory import MemoryStore
+from storage.objects import ObjectStore
+from storage.settings import StorageSettings
+from storage.spool import SpoolWriter
+from storage.uploader import Uploader
+from tests.storage.conftest import RECORDING, facts
+from tests.storage.fragments import media, sequence
+
+KEY = facts().key
+Create = Callable[..., SpoolWriter]
+FOUR_PARTS = sequence(*[2 * MIB] * 9, 100)  # 6 + 6 + 6 MiB and 100 bytes; the first has the init segment
+
+
+async def stored_bytes(store: ObjectStore, key: str = KEY) -> bytes:
+    info = await store.head(key)
+    return b"".join([chunk async for chunk in store.read(key, 0, info.size)])
+
+
+def joined(fragments: list[Fragment]) -> bytes:
+    return b"".join(fragment.data for fragment in fragments)
+
+
+async def at_once(_seconds: float) -> None:
+    await asyncio.sleep(0)
+
+
+@pytest.fixture
+def store() -> MemoryStore:
+    return MemoryStore(seed=1)
+
+
+@pytest.fixture
+async def uploader(store: MemoryStore, root: Path) -> AsyncIterator[Uploader]:
+    uploader = Uploader(store, root, ManualClock(), StorageSettings(), sleep=at_once, seed=1)
+    yield uploader
+    await uploader.close()
+
+
+def write(writer: SpoolWriter, fragments: list[Fragment]) -> None:
+    for fragment in fragments:
+        writer.append(fragment)
+    writer.append_event('{"kind":"ended","at_s":1.0}')
+    writer.end(EndReason.NORMAL, None, 1)
+    writer.close()
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(20):
+        while not condition():
+            await asyncio.sleep(0.005)
+
+
+async def test_a_small_recording_is_one_request_and_its_sidecar(
+    uploader: Uploader, store: MemoryStore, create: Create, root: Path
+) -> None:
+    fragments = sequence(1000, 2000)
+    writer = create()
+    uploader.begin(RECORDING)
+    write(writer, fragments)
+    stored = await uploader.finish(RECORDING)
+    assert (stored.key, stored.size) == (KEY, 1024 + 3000)
+    assert await stored_bytes(store) == joined(fragments)
+    assert await stored_bytes(store, events_key(KEY)) == b'{"kind":"ended","at_s":1.0}\n'
+    assert store.requests[:3] == ["put", "put", "head"]
+    assert sorted(path.name for path in (root / RECORDING).iterdir()) == [
+        "end.json",
+        "facts.json",
+        "upload.json",
+        "upload.lock",
+    ]
+
+
+async def test_parts_leave_while_the_recording_runs(
+    uploader: Uploader, store: MemoryStore, create: Create
+) -> None:
+    writer = create()
+    uploader.begin(RECORDING)
+    for fragment in FOUR_PARTS[:8]:
+        writer.append(fragment)
+    uploader.grew(RECORDING)
+    await until(lambda: store.requests.count("put_part") == 2)
+    assert KEY not in [info.key async for info in store.list_objects()]
+    write(writer, FOUR_PARTS[8:])
+    stored = await uploader.finish(RECORDING)
+    assert stored.size == len(joined(FOUR_PARTS))
+    assert await stored_bytes(store) == joined(FOUR_PARTS)
+    assert store.requests.count("put_part") == 4
+
+
+async def test_finishing_twice_is_the_same_and_forgetting_removes_the_receipt(
+    uploader: Uploader, create: Create, root: Path
+) -> None:
+    write(create(), sequence(10))
+    first = await uploader.finish(RECORDING)
+    assert await uploader.finish(RECORDING) == first
+    await uploader.forget(RECORDING)
+    assert list(root.iterdir()) == []
+    with pytest.raises(BystanderError) as caught:
+        await uploader.finish(RECORDING)
+    assert caught.value.code == "spool_missing"
+
+
+async def test_a_recording_without_media_is_no_object(
+    uploader: Uploader, store: MemoryStore, create: Create
+) -> None:
+    write(create(), sequence())
+    with pytest.raises(BystanderError) as caught:
+        await uploader.finish(RECORDING)
+    assert caught.value.code == "recording_empty"
+    assert [info async for info in store.list_objects()] == []
+
+
+async def test_a_living_writer_is_not_finished(uploader: Uploader, create: Create) -> None:
+    writer = create()
+    writer.append(sequence()[0])
+    with pytest.raises(BystanderError) as caught:
+        await uploader.finish(RECORDING)
+    assert caught.value.code == "recording_running"
+    writer.append(media(1, 10))
+    writer.close()
+    assert (await uploader.finish(RECORDING)).size == 1034
