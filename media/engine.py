@@ -1,0 +1,311 @@
+"""One recording's media, from publishers to fragments: what a worker sees of this package.
+
+Two sides: the event loop receives and hands over a batch every few milliseconds; one render thread decodes,
+mixes, composes, encodes and writes. Nothing on the loop waits for a codec or a disk.
+"""
+
+import asyncio
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from media.inbox import Batch, Inbox
+from media.peer import Peer
+from media.render import Renderer
+from media.session import PeerConnection, Session
+from recorder.clock import Clock
+from recorder.errors import BystanderError, Fault, caller_error, not_found
+from recorder.limits import PUBLISHERS_PER_RECORDING_MAX
+from recorder.values import (
+    EndReason,
+    Fragment,
+    MediaEvent,
+    Publisher,
+    RecordingPlan,
+    RecordingState,
+    RecordingType,
+    Statistics,
+)
+
+BATCH_S = 0.04  # how often received frames go to the render thread: one picture at 25 fps
+BATCH_S_AUDIO = 0.1  # sound alone needs no haste, and wakes the machine less
+_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What a recording came to."""
+
+    duration_us: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """Why a recording ended by itself, and the code of what went wrong where something did."""
+
+    reason: EndReason
+    failure: str | None = None
+
+
+MakePeer = Callable[[Session], PeerConnection]
+
+
+class Engine:
+    """Records what is published, until `stop` or until it ends by itself."""
+
+    def __init__(
+        self,
+        plan: RecordingPlan,
+        *,
+        write: Callable[[Fragment], None],
+        on_event: Callable[[MediaEvent], None],
+        clock: Clock,
+        make_peer: MakePeer | None = None,
+    ) -> None:
+        self._plan = plan
+        self._write = write
+        self._on_event = on_event
+        self._clock = clock
+        self._make_peer = make_peer or self._peer
+        self._audio_only = plan.type is RecordingType.AUDIO
+        self._sessions: dict[str, Session] = {}
+        self._inbox = Inbox()
+        self._renderer: Renderer | None = None
+        self._thread = threading.Thread(target=self._run, name="render", daemon=True)
+        self._events: list[MediaEvent] = []
+        self._keyframes: set[str] = set()
+        self._lag_ns = 0
+
+    # --- on the event loop ----------------------------------------------------------------------------
+    async def start(self) -> None:
+        """Open the encoders and begin to wait for media; BystanderError when they cannot be had."""
+        self._loop = asyncio.get_running_loop()
+        self._ended: asyncio.Future[Ending] = self._loop.create_future()
+        self._opened: asyncio.Future[None] = self._loop.create_future()
+        self._finished: asyncio.Future[None] = self._loop.create_future()
+        self._closing: set[asyncio.Task[None]] = set()
+        self._ready_at_ns = self._clock.monotonic_ns()
+        self._stopping = False
+        self._thread.start()
+        await self._opened
+        self._ticker = self._loop.create_task(self._tick())
+
+    async def publish(self, session: str, publisher: Publisher, offer: str) -> tuple[str, str]:
+        """Take a new publisher; return (answer SDP, entity tag).
+
+        Raises BystanderError: recording_ended (409), session_exists (409), too_many_publishers (503), and
+        what media.peer.Peer.accept raises.
+        """
+        self._must_run()
+        if session in self._sessions:
+            raise caller_error("session_exists", "This session was published already.", status=409)
+        if len(self._sessions) >= PUBLISHERS_PER_RECORDING_MAX:
+            raise BystanderError(
+                "too_many_publishers", "All seats are taken.", fault=Fault.RESOURCE, status=503
+            )
+        taken = Session(
+            session,
+            publisher,
+            inbox=self._inbox,
+            clock=self._clock,
+            pictures=not self._audio_only,
+            on_over=self._over,
+        )
+        taken.peer = self._make_peer(taken)
+        self._sessions[session] = taken
+        try:
+            return await taken.peer.accept(offer)
+        except BaseException:
+            self._sessions.pop(session, None)
+            taken.leave()
+            await taken.peer.close()
+            raise
+
+    async def trickle(self, session: str, fragment: str, etag: str | None) -> tuple[str, str] | None:
+        """Candidates or an ICE restart for a publisher; see media.peer.Peer.trickle."""
+        return await self._session(session).peer.trickle(fragment, etag)
+
+    async def unpublish(self, session: str) -> None:
+        """End a publisher's session; what it sent before is recorded."""
+        leaving = self._session(session)
+        del self._sessions[session]
+        leaving.leave()
+        await leaving.peer.close()
+
+    async def stop(self) -> Summary:
+        """Record everything that was received, write the last fragment, end; the same answer every time."""
+        if not self._stopping:
+            self._stopping = True
+            self._ticker.cancel()
+            sessions, self._sessions = list(self._sessions.values()), {}
+            # The sound and pictures that wait for a retransmission are given to us as the peers close.
+            await asyncio.gather(*(session.peer.close() for session in sessions))
+            for session in sessions:
+                session.leave()
+            self._inbox.send(self._clock.monotonic_ns(), {}, final=True)
+        await self._finished
+        return self._summary()
+
+    async def wait_ended(self) -> Ending:
+        """Return when the recording ended by itself; never after `stop`."""
+        return await asyncio.shield(self._ended)
+
+    def statistics(self) -> Statistics:
+        """What was done so far."""
+        renderer = self._renderer
+        begun = renderer is not None and renderer.begun
+        state = RecordingState.RECORDING if begun else RecordingState.READY
+        if self._stopping:
+            state = RecordingState.FINALIZING
+        if renderer is None:
+            return Statistics(state=state)
+        rendered_s, written_s = renderer.duration_ns / 1e9, renderer.fragmenter.written_us / 1e6
+        dropped = renderer.dropped()
+        for reason, count in self._inbox.dropped.items():
+            dropped[reason] = dropped.get(reason, 0) + count
+        return Statistics(
+            state=state,
+            duration_s=rendered_s,
+            bytes_written=renderer.fragmenter.bytes_written,
+            fragments=renderer.fragmenter.fragments,
+            cpu_s=time.process_time(),
+            rss_bytes=_resident_bytes(),
+            frames_composed=renderer.frames_composed,
+            frames_skipped=renderer.frames_skipped,
+            spool_lag_s=max(0.0, renderer.on_recording_clock(self._clock.monotonic_ns()) - written_s),
+            dropped=dropped,
+            participants=[session.statistics() for session in self._sessions.values()],
+        )
+
+    def _peer(self, session: Session) -> PeerConnection:
+        plan = self._plan
+        return Peer(
+            sink=session,
+            clock=self._clock,
+            ice_servers=plan.ice_servers,
+            policy=plan.ice_transport_policy,
+            bind_host=plan.bind_host,
+            reorder_wait_s=plan.reorder_wait_s,
+            on_state=session.state_changed,
+        )
+
+    def _must_run(self) -> None:
+        if self._stopping or self._ended.done():
+            raise caller_error("recording_ended", "The recording takes no more publishers.", status=409)
+
+    def _session(self, key: str) -> Session:
+        session = self._sessions.get(key)
+        if session is None:
+            raise not_found("session")
+        return session
+
+    def _over(self, key: str) -> None:
+        """A peer failed or closed by itself: free it; its seat is cleared already."""
+        session = self._sessions.pop(key, None)
+        if session is not None:
+            task = self._loop.create_task(session.peer.close())
+            self._closing.add(task)
+            task.add_done_callback(self._closing.discard)
+
+    async def _tick(self) -> None:
+        interval = BATCH_S_AUDIO if self._audio_only else BATCH_S
+        due = self._loop.time()
+        while True:
+            due = max(due + interval, self._loop.time())
+            await asyncio.sleep(due - self._loop.time())
+            now_ns = self._clock.monotonic_ns()
+            blocked: dict[str, int] = {}
+            for session in self._sessions.values():
+                blocked.update(session.blocked())
+            self._inbox.send(now_ns, blocked)
+            self._watch_for_media(now_ns)
+
+    def _watch_for_media(self, now_ns: int) -> None:
+        begun = self._renderer is not None and self._renderer.begun
+        if not begun and now_ns - self._ready_at_ns > self._plan.no_media_timeout_s * 1e9:
+            self._end(Ending(EndReason.ABORT_TIMEOUT, "no_media"))
+
+    def _end(self, ending: Ending) -> None:
+        if not self._ended.done() and not self._stopping:
+            self._ticker.cancel()
+            self._inbox.close()
+            self._ended.set_result(ending)
+
+    def _deliver(self, events: list[MediaEvent], keyframes: set[str]) -> None:
+        for event in events:
+            self._on_event(event)
+        for session in self._sessions.values():
+            for key in keyframes & session.streams.keys():
+                session.streams[key].request_keyframe()
+
+    def _summary(self) -> Summary:
+        if self._renderer is None:
+            return Summary(duration_us=0, bytes=0)
+        written = self._renderer.fragmenter
+        return Summary(duration_us=written.written_us, bytes=written.bytes_written)
+
+    # --- on the render thread -------------------------------------------------------------------------
+    def _run(self) -> None:
+        try:
+            self._renderer = Renderer(
+                self._plan,
+                write=self._write,
+                emit=self._events.append,
+                want_keyframe=self._keyframes.add,
+            )
+        except Exception as error:  # noqa: BLE001 - handed to `start`, which raises it
+            self._post(self._opened.set_exception, error)
+            return
+        self._post(self._opened.set_result, None)
+        try:
+            self._render(self._renderer)
+        except BystanderError as error:
+            logger.error("the recording cannot be written: %s", error)
+            self._post(self._end, Ending(EndReason.ABORT_SYSTEM, error.code))
+        except Exception:
+            logger.exception("rendering failed")
+            self._post(self._end, Ending(EndReason.ABORT_UNEXPECTED, "rendering_failed"))
+        finally:
+            self._hand_over()
+            self._post(self._finish_once)
+
+    def _render(self, renderer: Renderer) -> None:
+        while True:
+            batch = self._inbox.take()
+            self._accept(renderer, batch)
+            if batch.final:
+                renderer.finish(batch.now_ns)
+                return
+            self._lag_ns = self._clock.monotonic_ns() - batch.now_ns
+            renderer.advance(batch.now_ns, batch.blocked, lag_ns=self._lag_ns)
+            self._hand_over()
+
+    def _accept(self, renderer: Renderer, batch: Batch) -> None:
+        for item in batch.items:
+            renderer.accept(item, batch.now_ns)
+        self._inbox.done(batch)
+
+    def _hand_over(self) -> None:
+        if self._events or self._keyframes:
+            self._post(self._deliver, list(self._events), set(self._keyframes))
+            self._events.clear()
+            self._keyframes.clear()
+
+    def _post(self, call: Callable[..., object], *arguments: object) -> None:
+        self._loop.call_soon_threadsafe(call, *arguments)
+
+    def _finish_once(self) -> None:
+        if not self._finished.done():
+            self._finished.set_result(None)
+
+
+def _resident_bytes() -> int:
+    """Memory of this process, as Linux counts it (proc(5), statm)."""
+    return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * _PAGE_BYTES

@@ -1,0 +1,151 @@
+"""From the event loop to the render thread: what happened, in batches, within bounds.
+
+When rendering falls behind, the streams with the most waiting bytes lose video first; sound goes on until
+memory itself is in danger. Everything here is called on the event loop, except `Batch`'s reader.
+"""
+
+from collections import Counter, deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from queue import SimpleQueue
+
+from media.encoded import EncodedFrame, SenderReport
+from recorder.limits import MIB
+from recorder.values import Publisher
+
+STREAM_VIDEO_BYTES_MAX = 8 * MIB  # of one stream: seconds of the fattest camera
+VIDEO_BYTES_MAX = 32 * MIB  # of all streams together
+BYTES_MAX = 64 * MIB  # with sound: minutes of it, even from every publisher that is allowed
+FRAME_OVERHEAD_BYTES = 200  # what a frame costs besides its data, so that tiny ones count too
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    session: str
+    publisher: Publisher
+    at_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    session: str
+    at_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class StreamStarted:
+    session: str
+    key: str
+    video: bool
+    at_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class StreamEnded:
+    key: str
+    at_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    key: str
+    frame: EncodedFrame
+
+
+@dataclass(frozen=True, slots=True)
+class Reported:
+    key: str
+    report: SenderReport
+
+
+@dataclass(frozen=True, slots=True)
+class TimelineChanged:
+    key: str
+
+
+Item = Joined | Left | StreamStarted | StreamEnded | Arrived | Reported | TimelineChanged
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What happened since the last batch, the time now, and since when which streams wait for a gap."""
+
+    items: list[Item]
+    now_ns: int
+    blocked: Mapping[str, int] = field(default_factory=dict)
+    final: bool = False
+    weights: Mapping[str, int] = field(default_factory=dict)
+
+
+class Inbox:
+    """The bounded way to the render thread."""
+
+    def __init__(self) -> None:
+        self.dropped: Counter[str] = Counter()
+        self._batches: SimpleQueue[Batch] = SimpleQueue()
+        self._done: deque[Batch] = deque()
+        self._items: list[Item] = []
+        self._weights: Counter[str] = Counter()  # bytes of the batch that is being filled
+        self._waiting: Counter[str] = Counter()  # bytes of batches not yet done, by stream
+        self._waiting_bytes = 0
+        self._until_keyframe: set[str] = set()
+        self._closed = False
+
+    def put(self, item: Item) -> None:
+        """Take something that is not a frame."""
+        if not self._closed:
+            self._items.append(item)
+
+    def close(self) -> None:
+        """Nobody takes any more: everything that comes is dropped, and counted."""
+        self._closed = True
+        self._items = []
+
+    def put_frame(self, key: str, frame: EncodedFrame) -> bool:
+        """Take a frame, or drop it for want of room; return whether it was taken."""
+        if self._closed:
+            self.dropped["after_the_end"] += 1
+            return False
+        weight = len(frame.data) + FRAME_OVERHEAD_BYTES
+        if not self._has_room(key, frame, weight):
+            self.dropped["video_backlog" if frame.codec.is_video else "audio_backlog"] += 1
+            return False
+        self._weights[key] += weight
+        self._waiting[key] += weight
+        self._waiting_bytes += weight
+        self._items.append(Arrived(key, frame))
+        return True
+
+    def send(self, now_ns: int, blocked: Mapping[str, int], *, final: bool = False) -> None:
+        """Hand everything over, with the time."""
+        self._settle()
+        self._batches.put(Batch(self._items, now_ns, blocked, final, self._weights))
+        self._items, self._weights = [], Counter()
+
+    def take(self) -> Batch:
+        """On the render thread: wait for the next batch."""
+        return self._batches.get()
+
+    def done(self, batch: Batch) -> None:
+        """On the render thread: the batch needs no memory any more."""
+        self._done.append(batch)
+
+    def _has_room(self, key: str, frame: EncodedFrame, weight: int) -> bool:
+        total = self._waiting_bytes + weight
+        if not frame.codec.is_video:
+            return total <= BYTES_MAX
+        if key in self._until_keyframe and not frame.keyframe:
+            return False
+        if total > VIDEO_BYTES_MAX or self._waiting[key] + weight > STREAM_VIDEO_BYTES_MAX:
+            self._until_keyframe.add(key)
+            return False
+        self._until_keyframe.discard(key)
+        return True
+
+    def _settle(self) -> None:
+        while self._done:
+            for key, weight in self._done.popleft().weights.items():
+                self._waiting_bytes -= weight
+                self._waiting[key] -= weight
+                if self._waiting[key] <= 0:
+                    del self._waiting[key]

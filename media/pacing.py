@@ -1,0 +1,96 @@
+"""When a composed picture is made, and which of them begin a fragment: variable frame rate, no fixed grid.
+
+A fixed grid would beat with the sources' own cadence: a frame just before a tick and one just after it would
+be one lost picture and one doubled. So a picture is made when something new came, at the time at which that
+was captured. Frames of several sources that are close together share one picture, at the mean of their
+times; a credit limits the rate to the canvas's. Without news there is a picture a second, and one wherever
+a fragment must begin. Pure; times are nanoseconds on the recording's clock.
+"""
+
+LAG_NS_MAX = 500_000_000  # rendering is this late: the machine cannot do more
+LAG_NS_RELAXED = 100_000_000  # it keeps up again
+RELAXED_FOR_NS = 5_000_000_000  # ... for so long: try the next higher rate
+SLOWNESS_MAX = 8  # 3 pictures a second at 25
+IDLE_NS = 1_000_000_000  # players and editors expect a picture a second
+BURST_PICTURES = 1.5  # how far a jittering source may run ahead of the even rate
+CUT_SLACK_PICTURES = (
+    2.5  # a fragment rather ends early on a picture that comes anyway than late on an extra one
+)
+FIRST_FRAGMENT_NS = 500_000_000  # so that something is safe early
+
+
+class Pacer:
+    """Decides the times of pictures and cuts of one recording; every time it is told only grows."""
+
+    def __init__(self, *, fps: int, fragment_ns: int) -> None:
+        self._even_ns = 1_000_000_000 // fps
+        self._fragment_ns = fragment_ns
+        self._slowness = 1
+        self._credit_at = 0  # the even rate's own next time
+        self._last: int | None = None
+        self._cut_at = 0  # a fragment must begin here at the latest
+        self._fragments = 0
+
+    @property
+    def interval_ns(self) -> int:
+        """Mean distance of pictures while something moves."""
+        return self._even_ns * self._slowness
+
+    @property
+    def last_ns(self) -> int:
+        """Time of the last picture; -1 before the first."""
+        return -1 if self._last is None else self._last
+
+    def slow_down(self, factor: int) -> None:
+        """Make only every `factor`-th picture from now on; 1 is the full rate."""
+        self._slowness = factor
+
+    def deadline(self) -> int:
+        """When a picture is due though nothing is new."""
+        return 0 if self._last is None else min(self._last + IDLE_NS, self._cut_at)
+
+    def closing(self, first_ns: int) -> int:
+        """Until when to wait for companions of a frame captured at `first_ns`."""
+        earliest = self._credit_at - round(self.interval_ns * BURST_PICTURES)
+        return min(max(first_ns + self.interval_ns // 2, earliest), max(first_ns, self.deadline()))
+
+    def make(self, at_ns: int) -> tuple[int, bool]:
+        """A picture is made of what was captured at `at_ns`: return its time, and if a fragment begins."""
+        time_ns = 0 if self._last is None else max(at_ns, self._last + 1_000_000)
+        cut = time_ns >= self._cut_at - (self._even_ns * CUT_SLACK_PICTURES if self._fragments else 0)
+        if cut:
+            length = self._fragment_ns if self._fragments else min(FIRST_FRAGMENT_NS, self._fragment_ns)
+            self._cut_at = time_ns + length
+            self._fragments += 1
+        self._last = time_ns
+        self._credit_at = max(self._credit_at, time_ns) + self.interval_ns
+        return time_ns, cut
+
+
+class Load:
+    """Which part of the pictures the machine can do: every one, or every second, fourth, eighth."""
+
+    def __init__(self) -> None:
+        self.slowness = 1
+        self._relaxed_since: int | None = None
+        self._changed_at: int | None = None
+
+    def observe(self, now_ns: int, lag_ns: int) -> bool:
+        """Rendering is `lag_ns` late; return whether the slowness changed."""
+        before = self.slowness
+        if lag_ns > LAG_NS_RELAXED:
+            self._relaxed_since = None
+        elif self._relaxed_since is None:
+            self._relaxed_since = now_ns
+        if lag_ns > LAG_NS_MAX and not self._just_changed(now_ns):
+            self.slowness = min(SLOWNESS_MAX, self.slowness * 2)
+        elif self._relaxed_since is not None and now_ns - self._relaxed_since >= RELAXED_FOR_NS:
+            self.slowness = max(1, self.slowness // 2)
+            self._relaxed_since = now_ns
+        if self.slowness != before:
+            self._changed_at = now_ns
+        return self.slowness != before
+
+    def _just_changed(self, now_ns: int) -> bool:
+        """A change needs time to be felt before the next."""
+        return self._changed_at is not None and now_ns - self._changed_at < LAG_NS_MAX

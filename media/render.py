@@ -1,0 +1,321 @@
+"""From encoded frames to fragments, driven by the timeline: the renderer of one recording.
+
+No thread, no clock, no socket: whoever calls `accept` and `advance` says what happened and what time it is,
+so a live call and a replayed one give the same file. Everything runs on one thread, the one that calls.
+
+Local times are nanoseconds of the monotonic clock; the recording's clock is the local one minus `zero`.
+"""
+
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Mapping
+
+from media.composing import Composition
+from media.encoded import EncodedFrame
+from media.encoding import AudioEncoder
+from media.fragmenting import AUDIO_RATE, AUDIO_TRACK, Fragmenter
+from media.inbox import (
+    Arrived,
+    Item,
+    Joined,
+    Left,
+    Reported,
+    StreamEnded,
+    StreamStarted,
+    TimelineChanged,
+)
+from media.isobmff import AudioTrack
+from media.mixing import Mix
+from media.pacing import Load
+from media.sources import PictureSource, SoundSource
+from media.timeline import SenderClock
+from media.watermark import MARGIN_NS_MIN, Progress, Watermark
+from recorder.limits import FRAGMENT_DURATION_S_MAX
+from recorder.values import Fragment, MediaEvent, Publisher, RecordingPlan, RecordingType
+
+AUDIO_CHANNELS = 1  # a conversation: voices have no direction, and half the bits make the other half better
+STEP_NS = 500_000_000  # sound is mixed in steps no longer than this, bounding every buffer
+NS = 1_000_000_000
+
+
+class _Session:
+    """One WHIP session: who it is, its clock, its streams in the order in which they began."""
+
+    def __init__(self, publisher: Publisher) -> None:
+        self.publisher = publisher
+        self.clock = SenderClock()
+        self.streams: dict[str, SoundSource | PictureSource] = {}
+
+
+class Renderer:
+    """Accepts what happened, renders up to the watermark, writes fragments."""
+
+    def __init__(
+        self,
+        plan: RecordingPlan,
+        *,
+        write: Callable[[Fragment], None],
+        emit: Callable[[MediaEvent], None],
+        want_keyframe: Callable[[str], None],
+    ) -> None:
+        self._emit = emit
+        self._want_keyframe = want_keyframe
+        self._fragment_ns = round(min(plan.fragment_duration_s, FRAGMENT_DURATION_S_MAX) * NS)
+        self._sessions: dict[str, _Session] = {}
+        self._session_of: dict[str, _Session] = {}
+        self._timed: deque[Joined | Left | StreamEnded] = deque()
+        self._watermark = Watermark(reorder_wait_ns=round(plan.reorder_wait_s * NS))
+        self._load = Load()
+        self._mix = Mix(AUDIO_CHANNELS)
+        self._audio = AudioEncoder(channels=AUDIO_CHANNELS, bitrate=plan.audio_bitrate)
+        self._picture = None if plan.type is RecordingType.AUDIO else Composition(plan, self._fragment_ns)
+        self.fragmenter = Fragmenter(
+            video=None if self._picture is None else self._picture.track,
+            audio=AudioTrack(AUDIO_TRACK, AUDIO_RATE, AUDIO_CHANNELS, self._audio.asc),
+            write=write,
+        )
+        self._frames_per_fragment = self._fragment_ns * AUDIO_RATE // NS // 1024
+        self._cut_at_samples = 0
+        self._zero_ns: int | None = None
+        self._rendered_ns = 0  # on the recording's clock
+        self._dropped_before: Counter[str] = Counter()  # of streams that are gone
+
+    # --- what it says about itself --------------------------------------------------------------------
+    @property
+    def begun(self) -> bool:
+        """Whether the recording's zero is fixed: media is being recorded."""
+        return self._zero_ns is not None
+
+    @property
+    def duration_ns(self) -> int:
+        """How much of the recording is rendered."""
+        return self._rendered_ns
+
+    @property
+    def frames_composed(self) -> int:
+        return 0 if self._picture is None else self._picture.composed
+
+    @property
+    def frames_skipped(self) -> int:
+        return 0 if self._picture is None else self._picture.skipped
+
+    def dropped(self) -> dict[str, int]:
+        """Frames and samples that are not in the recording, by reason, of all streams so far."""
+        total = Counter(self._dropped_before)
+        for source in self._sources():
+            total.update(_dropped(source))
+        return {reason: count for reason, count in sorted(total.items()) if count}
+
+    def on_recording_clock(self, local_ns: int) -> float:
+        """Seconds on the recording's clock; zero before it began."""
+        return 0.0 if self._zero_ns is None else max(0, local_ns - self._zero_ns) / NS
+
+    # --- what happened --------------------------------------------------------------------------------
+    def accept(self, item: Item, now_ns: int) -> None:
+        """Take one thing that happened on the receiving side; in order."""
+        match item:
+            case Arrived(key, frame):
+                self._arrived(key, frame, now_ns)
+            case Reported(key, report):
+                if (session := self._session_of.get(key)) is not None:
+                    session.clock.report(key, report)
+            case TimelineChanged(key):
+                if (session := self._session_of.get(key)) is not None:
+                    session.clock.forget_timeline(key)
+            case StreamStarted():
+                self._stream_started(item)
+            case Joined():
+                self._sessions[item.session] = _Session(item.publisher)
+                self._timed.append(item)
+            case Left() | StreamEnded():
+                self._timed.append(item)
+
+    def _stream_started(self, item: StreamStarted) -> None:
+        session = self._sessions.get(item.session)
+        if session is None or (item.video and self._picture is None):
+            return
+        source: SoundSource | PictureSource
+        if item.video and self._picture is not None:
+            source = PictureSource(item.key, item.session)
+            self._picture.add(source)
+            self._want_keyframe(item.key)
+        else:
+            source = SoundSource(item.key, item.session, self._mix, AUDIO_CHANNELS)
+        session.streams[item.key] = source
+        self._session_of[item.key] = session
+        media = "video" if item.video else "audio"
+        self._say("stream_started", item.at_ns, session.publisher, stream=item.key, media=media)
+
+    def _arrived(self, key: str, frame: EncodedFrame, now_ns: int) -> None:
+        session = self._session_of.get(key)
+        source = None if session is None else session.streams.get(key)
+        if session is None or source is None or frame.codec.is_video != isinstance(source, PictureSource):
+            self._dropped_before["unexpected_codec"] += session is not None
+            return
+        clock = session.clock.stream(key, frame.codec)
+        clock.observe(frame.rtp_timestamp, frame.arrival_ns)
+        source.accept(frame, clock)
+        self._watermark.observe(now_ns - clock.capture_ns(frame.rtp_timestamp))
+
+    # --- time passes ----------------------------------------------------------------------------------
+    def advance(self, now_ns: int, blocked: Mapping[str, int], *, lag_ns: int = 0) -> None:
+        """Render as far as nothing can come any more that belongs before; raises what `write` raises.
+
+        `lag_ns`: how late this call comes; when it is too late too often, fewer pictures are made.
+        """
+        if self._picture is not None and self._load.observe(now_ns, lag_ns):
+            self._picture.pacer.slow_down(self._load.slowness)
+            self._say("degraded", now_ns, frame_rate_divisor=self._load.slowness)
+        if self._zero_ns is None and not self._begin(now_ns):
+            self._come_and_go(now_ns)
+            return
+        instant = self._watermark.advance(now_ns, self._progress(blocked))
+        self._render(instant - (self._zero_ns or 0))
+
+    def finish(self, now_ns: int) -> None:
+        """Render everything that was received, flush the encoders, write the last fragment."""
+        if self._zero_ns is None and not self._begin(now_ns, at_once=True):
+            return
+        zero = self._zero_ns or 0
+        self._render(max(self._rendered_ns, min(self._last_ns(), now_ns + MARGIN_NS_MIN) - zero))
+        if self._picture is not None:
+            self.fragmenter.add_pictures(self._picture.finish(self._rendered_ns, zero))
+        self.fragmenter.add_sounds(self._audio.flush())
+        self.fragmenter.finish(self._rendered_ns * 9 // 100_000)
+
+    def _begin(self, now_ns: int, *, at_once: bool = False) -> bool:
+        """Fix zero at the oldest media once its companions have had the time to arrive."""
+        for source in self._sources():
+            if isinstance(source, PictureSource):
+                source.drop_unusable()
+        heads = [head for source in self._sources() if (head := source.head_ns) is not None]
+        if not heads or (now_ns - min(heads) < MARGIN_NS_MIN and not at_once):
+            return False
+        self._zero_ns = min(heads)
+        self._come_and_go(now_ns)
+        self.fragmenter.begin()
+        self._say("recording_started", self._zero_ns)
+        return True
+
+    def _progress(self, blocked: Mapping[str, int]) -> Iterator[Progress]:
+        for key, since in blocked.items():
+            session = self._session_of.get(key)
+            if session is not None and (source := session.streams.get(key)) is not None:
+                yield Progress(source.delivered_ns, since)
+
+    def _render(self, until_ns: int) -> None:
+        while self._rendered_ns < until_ns:
+            step_ns = min(until_ns, self._rendered_ns + STEP_NS, self._next_change_ns())
+            self._render_sound(step_ns)
+            if self._picture is not None:
+                self._render_pictures(step_ns)
+            self._rendered_ns = step_ns
+            self._come_and_go((self._zero_ns or 0) + step_ns)
+
+    def _next_change_ns(self) -> int:
+        """When somebody comes or goes next, on the recording's clock and after what is rendered."""
+        if not self._timed:
+            return self._rendered_ns + STEP_NS
+        return max(self._rendered_ns + 1, self._timed[0].at_ns - (self._zero_ns or 0))
+
+    def _render_sound(self, until_ns: int) -> None:
+        zero = self._zero_ns or 0
+        for source in self._sources():
+            if isinstance(source, SoundSource):
+                source.play(zero + until_ns, zero)
+        samples = self._mix.read(until_ns * AUDIO_RATE // NS)
+        if samples.shape[1]:
+            self.fragmenter.add_sounds(self._audio.encode(samples))
+        if self._picture is None:
+            self._cut_sound()
+
+    def _cut_sound(self) -> None:
+        """Without pictures a fragment is so many whole AAC frames; the first is short, to be safe early."""
+        while self._mix.position >= (at := self._next_sound_cut()):
+            self._cut_at_samples = at
+            self.fragmenter.cut(at * 90_000 // AUDIO_RATE)
+
+    def _next_sound_cut(self) -> int:
+        frames = self._frames_per_fragment if self._cut_at_samples else min(24, self._frames_per_fragment)
+        return self._cut_at_samples + frames * 1024
+
+    def _render_pictures(self, until_ns: int) -> None:
+        if self._picture is None:
+            return
+        for made in self._picture.render(until_ns, self._zero_ns or 0):
+            self.fragmenter.add_pictures(made.pictures)
+            if made.cut_at:
+                self.fragmenter.cut(made.cut_at)
+        for source in self._sources():
+            if isinstance(source, PictureSource) and source.decoder.wants_keyframe:
+                self._want_keyframe(source.key)
+
+    # --- coming and going -----------------------------------------------------------------------------
+    def _come_and_go(self, local_ns: int) -> None:
+        """Let those join and leave whose time is rendered; media that was sent before is in the recording."""
+        while self._timed and self._timed[0].at_ns <= local_ns:
+            item = self._timed.popleft()
+            match item:
+                case Joined(key, publisher, at_ns):
+                    self._join(key, publisher, at_ns)
+                case Left(key, at_ns):
+                    self._end_session(key, at_ns)
+                case StreamEnded(key, at_ns):
+                    self._end_stream(key, at_ns)
+
+    def _join(self, key: str, publisher: Publisher, at_ns: int) -> None:
+        if self._picture is not None:
+            self._picture.join(key, publisher)
+        self._say("joined", at_ns, publisher)
+
+    def _end_session(self, key: str, at_ns: int) -> None:
+        session = self._sessions.get(key)
+        if session is None:
+            return
+        for stream in list(session.streams):
+            self._end_stream(stream, at_ns)
+        del self._sessions[key]
+        if self._picture is not None:
+            self._picture.leave(key)
+        self._say("left", at_ns, session.publisher)
+
+    def _end_stream(self, key: str, at_ns: int) -> None:
+        session = self._session_of.pop(key, None)
+        if session is None:
+            return
+        source = session.streams.pop(key)
+        session.clock.forget(key)
+        self._dropped_before.update(_dropped(source))
+        if isinstance(source, PictureSource) and self._picture is not None:
+            self._picture.remove(source)
+        self._say("stream_ended", at_ns, session.publisher, stream=key)
+
+    # --- helpers --------------------------------------------------------------------------------------
+    def _sources(self) -> Iterator[SoundSource | PictureSource]:
+        for session in list(self._sessions.values()):
+            yield from list(session.streams.values())
+
+    def _last_ns(self) -> int:
+        return max((end for source in self._sources() if (end := source.delivered_ns) is not None), default=0)
+
+    def _say(self, kind: str, at_ns: int, who: Publisher | None = None, **detail: object) -> None:
+        at_s = self.on_recording_clock(at_ns)
+        if who is None:
+            self._emit(MediaEvent(kind=kind, at_s=at_s, detail=detail))
+            return
+        self._emit(
+            MediaEvent(
+                kind=kind,
+                at_s=at_s,
+                participant=who.participant,
+                name=who.name,
+                role=who.role,
+                source=who.source,
+                detail=detail,
+            )
+        )
+
+
+def _dropped(source: SoundSource | PictureSource) -> Counter[str]:
+    if isinstance(source, SoundSource):
+        return source.decoder.dropped + source.voice.dropped
+    return source.decoder.dropped

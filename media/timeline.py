@@ -1,0 +1,180 @@
+"""When was it captured: from RTP timestamps and sender reports to one local monotonic clock.
+
+Every stream of a sender counts in its own RTP clock. Two things tell when a timestamp happened:
+
+* **arrival**: a frame cannot arrive before it was captured, and the quickest one was held up least. So the
+  smallest `arrival - timestamp` seen is the stream's *floor*. It follows the clocks' drift by leaking upwards
+  faster than any crystal drifts, falls at once with every quicker frame, and so ignores queueing jitter.
+* **sender reports** (RFC 3550 6.4.1) say how the RTP clocks of one sender lie to each other. From the
+  floors and the reports follows each stream's *lead*: how much longer its frames are under way (grabbing,
+  encoding, pacing) than those of the sender's quickest stream. A capture time is `timestamp + floor -
+  lead`.
+
+Before the first report all leads are zero, which is the arrival-based mapping. **A report is believed**
+only when most of the recent ones of its stream agree with each other, and the lead that follows lies
+between zero and what a real capture pipeline can take. Otherwise the last believed lead stays. So reports
+that are missing, late, jumping or constantly wrong cost nothing but the part of the lip-sync that only
+honest reports can give.
+
+What is believed is approached by slewing, so that sound is stretched and never jumps; only a timeline that is
+really new (first second, after a pause of the sender, another SSRC) is jumped to. Times are nanoseconds.
+"""
+
+from collections import deque
+from statistics import median_low
+
+from media.encoded import Codec, SenderReport
+
+LEAK_PPM = 200  # twice the +-100 ppm that crystals drift, so that the floor follows either sign
+SETTLING_NS = 1_000_000_000  # young estimates improve by jumps; later ones only by slewing
+SLEW_PPM_AUDIO = 5_000  # 0.5 %: nine cents of pitch, not heard in speech
+SLEW_PPM_VIDEO = 50_000  # a picture 2 ms early or late is not seen
+JUMP_NS = 500_000_000  # further off than this is a new timeline, which slewing would take minutes to reach
+PAUSE_NS = 300_000_000  # nothing arrived for so long: the sender may have stopped its RTP clock meanwhile
+PAUSE_STEP_NS = 150_000_000  # ... and did, when the next frame is this much above the floor
+STEP_NS = 1_000_000_000  # every frame so far above the floor ...
+STEP_PERSISTS_NS = 1_000_000_000  # ... for so long: the floor was a lie (one absurd timestamp), begin anew
+REPORTS_KEPT = 5  # 5 to 25 s of reports: one in two may be wrong
+REPORTS_AGREE_NS = (
+    25_000_000  # how exact an honest sender's reports are (some stamp the last packet, not now)
+)
+REPORTS_FRESH_NS = 30_000_000_000  # 30 s at 100 ppm are 3 ms; older ones say nothing about lips
+LEAD_NS_MAX_VIDEO = 200_000_000  # grabbing and encoding a picture
+LEAD_NS_MAX_AUDIO = 120_000_000  # the longest Opus packet
+
+
+class StreamClock:
+    """One RTP timeline of one stream: maps its timestamps to local capture times."""
+
+    def __init__(self, codec: Codec, *, lead_ns: int = 0) -> None:
+        self._rate = codec.clock_rate
+        self._slew_ppm = SLEW_PPM_VIDEO if codec.is_video else SLEW_PPM_AUDIO
+        self._lead_max = LEAD_NS_MAX_VIDEO if codec.is_video else LEAD_NS_MAX_AUDIO
+        self.lead_ns = lead_ns
+        self._floor: int | None = None
+        self._applied = 0
+        self._first_arrival = 0
+        self._last_arrival = 0
+        self._above: tuple[int, int] | None = None  # since when, and the floor of those
+        self._relations: deque[int] = deque(maxlen=REPORTS_KEPT)
+        self._reported_at: int | None = None
+
+    @property
+    def started(self) -> bool:
+        """Whether any frame was observed, so that timestamps can be mapped."""
+        return self._floor is not None
+
+    def capture_ns(self, rtp_timestamp: int) -> int:
+        """Local monotonic time at which this timestamp was captured, as believed now."""
+        return self._rtp_ns(rtp_timestamp) + self._applied
+
+    def observe(self, rtp_timestamp: int, arrival_ns: int) -> None:
+        """Learn from one frame's arrival; frames come in decoding order."""
+        offset = arrival_ns - self._rtp_ns(rtp_timestamp)
+        if self._floor is None:
+            self._begin(offset, arrival_ns)
+            return
+        elapsed = max(0, arrival_ns - self._last_arrival)
+        self._last_arrival = max(self._last_arrival, arrival_ns)
+        floor = self._floor + elapsed * LEAK_PPM // 1_000_000
+        if offset <= floor:
+            floor = offset
+            self._above = None
+        elif elapsed >= PAUSE_NS and offset - floor >= PAUSE_STEP_NS:
+            floor = offset  # if it was a queue that stalled, the frames behind it pull the floor down again
+        elif (anew := self._persistently_above(offset, floor, arrival_ns)) is not None:
+            floor = anew
+        self._floor = floor
+        self._approach(floor - self.lead_ns, elapsed)
+
+    def relate(self, report: SenderReport) -> None:
+        """Keep what a sender report says about this RTP clock."""
+        self._relations.append(report.ntp_ns - self._rtp_ns(report.rtp_timestamp))
+        self._reported_at = report.arrival_ns
+
+    def sender_offset(self, now_ns: int) -> int | None:
+        """Local time minus sender's NTP time for the quickest frames; None without believable reports."""
+        if self._floor is None or self._reported_at is None or now_ns - self._reported_at > REPORTS_FRESH_NS:
+            return None
+        middle = median_low(self._relations)
+        agreeing = sum(abs(relation - middle) <= REPORTS_AGREE_NS for relation in self._relations)
+        return self._floor - middle if 2 * agreeing > len(self._relations) else None
+
+    def believe(self, lead_ns: int) -> bool:
+        """Take a lead when a real capture pipeline could have it; return whether it was taken."""
+        if not 0 <= lead_ns <= self._lead_max:
+            return False
+        self.lead_ns = lead_ns
+        return True
+
+    def _begin(self, offset: int, arrival_ns: int) -> None:
+        self._floor = offset
+        self._applied = offset - self.lead_ns
+        self._first_arrival = self._last_arrival = arrival_ns
+
+    def _persistently_above(self, offset: int, floor: int, arrival_ns: int) -> int | None:
+        if offset - floor < STEP_NS:
+            self._above = None
+            return None
+        since, lowest = self._above or (arrival_ns, offset)
+        self._above = (since, min(lowest, offset))
+        if arrival_ns - since < STEP_PERSISTS_NS:
+            return None
+        self._above = None
+        return min(lowest, offset)
+
+    def _approach(self, target: int, elapsed: int) -> None:
+        error = target - self._applied
+        young = self._last_arrival - self._first_arrival < SETTLING_NS
+        if young or abs(error) > JUMP_NS or elapsed >= PAUSE_NS:
+            self._applied = target
+            return
+        step = elapsed * self._slew_ppm // 1_000_000
+        self._applied += max(-step, min(step, error))
+
+    def _rtp_ns(self, rtp_timestamp: int) -> int:
+        return rtp_timestamp * 1_000_000_000 // self._rate
+
+
+class SenderClock:
+    """The streams of one sender, bound to each other by its sender reports."""
+
+    def __init__(self) -> None:
+        self._streams: dict[str, StreamClock] = {}
+        self._leads: dict[str, int] = {}
+
+    def stream(self, key: str, codec: Codec) -> StreamClock:
+        """The current RTP timeline of a stream, begun when there is none."""
+        clock = self._streams.get(key)
+        if clock is None:
+            clock = self._streams[key] = StreamClock(codec, lead_ns=self._leads.get(key, 0))
+        return clock
+
+    def forget_timeline(self, key: str) -> None:
+        """Another SSRC: a new RTP timeline with the next frame, through a pipeline as slow as before."""
+        old = self._streams.pop(key, None)
+        if old is not None:
+            self._leads[key] = old.lead_ns
+
+    def forget(self, key: str) -> None:
+        """The stream ended."""
+        self._streams.pop(key, None)
+        self._leads.pop(key, None)
+
+    def report(self, key: str, report: SenderReport) -> None:
+        """Take a sender report of one stream, and judge all of them again."""
+        clock = self._streams.get(key)
+        if clock is None:
+            return  # a report before the first frame; there will be another
+        clock.relate(report)
+        offsets = [
+            (stream, offset)
+            for stream in self._streams.values()
+            if (offset := stream.sender_offset(report.arrival_ns)) is not None
+        ]
+        if len(offsets) < 2:
+            return
+        quickest = min(offset for _, offset in offsets)
+        leads = [(stream, offset - quickest) for stream, offset in offsets]
+        for stream, lead in leads:
+            stream.believe(lead)
