@@ -22,7 +22,6 @@ from recorder.ids import new_id
 from recorder.values import IceServer, IceTransportPolicy
 
 REPORT_INTERVAL_S = 1.0  # RFC 3550 6.2 scaled for video: losses and round trips are told in time
-URGENT_INTERVAL_S = 0.01  # while a packet is missing: the resolution of NACK and of giving up
 CONGESTION_INTERVAL_S = 0.1  # transport-cc feedback, as browsers send it to each other
 BYE_GRACE_S = 1.0  # a sender that changes its SSRC says BYE for the old one first
 
@@ -222,8 +221,10 @@ class Peer:
                 self._arm(BYE_GRACE_S)
 
     # --- the one timer -------------------------------------------------------------------------------
-    def _feedback_due(self) -> None:
-        self._arm(0.0 if any(s.keyframe_due for s in self._streams) else URGENT_INTERVAL_S)
+    def _feedback_due(self, stream: IncomingStream) -> None:
+        delay_ns = stream.feedback_in_ns(self._clock.monotonic_ns())
+        if delay_ns is not None:
+            self._arm(delay_ns / 1e9)
 
     def _arm(self, delay_s: float) -> None:
         """See to it that feedback is sent no later than in `delay_s`."""
@@ -245,10 +246,8 @@ class Peer:
         if self._bye_at is not None and loop_now >= self._bye_at and self._end_silent_streams():
             return
         self._send_feedback(loop_now, now_ns)
-        if any(stream.urgent for stream in self._streams):
-            self._arm(URGENT_INTERVAL_S)
-        elif self._congestion.pending:
-            self._arm(CONGESTION_INTERVAL_S)
+        for stream in self._streams:
+            self._feedback_due(stream)
         self._arm(max(0.0, self._report_at - loop_now))
 
     def _send_feedback(self, loop_now: float, now_ns: int) -> None:

@@ -139,9 +139,19 @@ class VideoAssembler:
         self._emit(frame)
 
 
+def starts_frame(codec: Codec, payload: bytes) -> bool:
+    """Whether a frame of this codec begins with this payload."""
+    if codec is Codec.OPUS:
+        return True
+    return len(payload) > 0 and _depacketizer(codec).starts_frame(payload)
+
+
 def assembler_for(codec: Codec, emit: EmitFrame, dropped: CountDrop) -> Assembler:
     """A fresh assembler for a stream of this codec."""
     if codec is Codec.OPUS:
         return AudioAssembler(emit)
-    depacketizer = Vp8Depacketizer() if codec is Codec.VP8 else H264Depacketizer()
-    return VideoAssembler(codec, depacketizer, emit, dropped)
+    return VideoAssembler(codec, _depacketizer(codec), emit, dropped)
+
+
+def _depacketizer(codec: Codec) -> Depacketizer:
+    return Vp8Depacketizer() if codec is Codec.VP8 else H264Depacketizer()

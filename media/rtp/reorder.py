@@ -6,6 +6,8 @@ from media.rtp.packet import RtpPacket
 
 PACKETS_MAX = 2048  # one second of 20 Mbit/s
 BYTES_MAX = 4 * 1024 * 1024
+SETTLE_PACKETS = 32  # how far back the first packet may have overtaken others
+SETTLE_NS = 60_000_000  # and how long those are waited for: nothing was lost yet, and nobody asks for them
 
 Release = Callable[[RtpPacket, int], None]
 
@@ -14,13 +16,15 @@ class ReorderBuffer:
     """Releases each packet once, in ascending order; after `wait_ns` a gap is given up.
 
     `release(packet, lost)` is called with the number of packets given up directly before it.
+    `settle`: the first packet may have overtaken others, which are waited for briefly and are not counted.
     Sequence numbers are extended. Over PACKETS_MAX or BYTES_MAX the oldest gap is given up at once.
     """
 
-    __slots__ = ("_bytes", "_expected", "_held", "_release", "_wait_ns", "blocked_since_ns")
+    __slots__ = ("_bytes", "_expected", "_held", "_release", "_settling", "_wait_ns", "blocked_since_ns")
 
-    def __init__(self, expected: int, wait_ns: int, release: Release) -> None:
-        self._expected = expected
+    def __init__(self, first: int, wait_ns: int, release: Release, *, settle: bool = False) -> None:
+        self._settling = settle
+        self._expected = first - SETTLE_PACKETS if settle else first
         self._wait_ns = wait_ns
         self._release = release
         self._held: dict[int, RtpPacket] = {}
@@ -35,7 +39,9 @@ class ReorderBuffer:
     @property
     def deadline_ns(self) -> int | None:
         """When the oldest gap is given up; None while nothing is waited for."""
-        return None if self.blocked_since_ns is None else self.blocked_since_ns + self._wait_ns
+        if self.blocked_since_ns is None:
+            return None
+        return self.blocked_since_ns + (SETTLE_NS if self._settling else self._wait_ns)
 
     def insert(self, sequence: int, packet: RtpPacket) -> bool:
         """Take a packet; False when it is a duplicate or comes too late."""
@@ -55,6 +61,10 @@ class ReorderBuffer:
             self._give_up()
         return True
 
+    def wants(self, sequence: int) -> bool:
+        """Whether this packet would be taken."""
+        return sequence >= self._expected and sequence not in self._held
+
     def expire(self, now_ns: int) -> None:
         """Give up every gap that has been waited for long enough."""
         while (deadline := self.deadline_ns) is not None and deadline <= now_ns:
@@ -67,7 +77,8 @@ class ReorderBuffer:
 
     def _give_up(self) -> None:
         first = min(self._held)
-        lost = first - self._expected
+        lost = 0 if self._settling else first - self._expected
+        self._settling = False
         self._expected = first
         self._drain(lost)
 

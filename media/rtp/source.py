@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from media.encoded import Codec, EncodedFrame, SenderReport
-from media.rtp.assembly import Assembler, assembler_for
+from media.rtp.assembly import Assembler, assembler_for, starts_frame
 from media.rtp.nack import NackSchedule
 from media.rtp.packet import RtpPacket
 from media.rtp.reception import Reception
@@ -13,6 +13,8 @@ from media.rtp.sequence import Unwrapper
 
 # RFC 3550 A.1: a jump this far is a sender that restarted, once the packet after it follows on.
 SEQUENCE_JUMP_MAX = 3000
+# Where nothing is sent again, only overtaken packets are worth waiting for.
+OVERTAKEN_WAIT_NS_MAX = 250_000_000
 
 
 class SourceCounters:
@@ -55,11 +57,12 @@ class Source:
         self.bytes = 0
         self._counters = counters
         self._emit = emit
-        self._wait_ns = wait_ns
+        self._wait_ns = wait_ns if wants_retransmission else min(wait_ns, OVERTAKEN_WAIT_NS_MAX)
+        self.last_report: SenderReport | None = None
         self._timestamps = Unwrapper(32, first.timestamp)
         self._assembler: Assembler = assembler_for(codec, self._frame, counters.drop)
         self._nack = NackSchedule() if wants_retransmission else None
-        self._restart(first.sequence)
+        self._restart(first.sequence, settle=not starts_frame(codec, first.payload))
         self._reception = Reception(first.ssrc, codec.clock_rate, self._sequences.newest)
 
     @property
@@ -95,14 +98,20 @@ class Source:
             return  # not asked for: probing with packets that are still on their way
         if self._nack is not None and self._nack.arrived(sequence):
             self._counters.recovered += 1
-        self._insert(sequence, packet, codec)
+            self._insert(sequence, packet, codec)
+        elif self._reorder.wants(sequence):
+            self._insert(sequence, packet, codec)
+        else:
+            self._counters.drop("retransmission_unneeded")  # senders probe for bandwidth with these
 
     def sender_report(self, info: SenderInfo, arrival_ns: int) -> SenderReport:
         """Note the report for our own, and give it on the timeline of the frames."""
         self._reception.sender_report(info, arrival_ns)
         ntp = info.ntp_timestamp
         ntp_ns = (ntp >> 32) * 1_000_000_000 + ((ntp & 0xFFFFFFFF) * 1_000_000_000 >> 32)
-        return SenderReport(self._timestamps.peek(info.rtp_timestamp), ntp_ns, arrival_ns)
+        report = SenderReport(self._timestamps.peek(info.rtp_timestamp), ntp_ns, arrival_ns)
+        self.last_report = report
+        return report
 
     def report(self, now_ns: int) -> ReportBlock:
         """The reception report block for now."""
@@ -120,9 +129,9 @@ class Source:
         """Nothing more comes: release what is held."""
         self._reorder.flush()
 
-    def _restart(self, sequence: int) -> None:
+    def _restart(self, sequence: int, *, settle: bool = False) -> None:
         self._sequences = Unwrapper(16, sequence)
-        self._reorder = ReorderBuffer(self._sequences.newest, self._wait_ns, self._release)
+        self._reorder = ReorderBuffer(self._sequences.newest, self._wait_ns, self._release, settle=settle)
         self._after_jump = -1
 
     def _jumped(self, packet: RtpPacket) -> bool:

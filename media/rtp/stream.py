@@ -11,6 +11,7 @@ from media.rtp.source import Source, SourceCounters
 
 KEYFRAME_REQUEST_NS_MIN = 500_000_000  # one PLI is answered within a round trip; more only cost bitrate
 KEYFRAME_REPEAT_NS = 1_000_000_000  # a PLI can get lost too
+GAP_RESOLUTION_NS = 10_000_000  # how finely requests and giving up are timed while a packet is missing
 SOURCE_SILENT_NS = 500_000_000  # an SSRC that came back may take over from one that fell silent
 
 
@@ -25,7 +26,7 @@ class IncomingStream:
         wait_ns: int,
         sink: EncodedSink,
         counters: SourceCounters,
-        feedback_due: Callable[[], None],
+        feedback_due: Callable[["IncomingStream"], None],
     ) -> None:
         self.media = media
         self._key = key
@@ -60,17 +61,16 @@ class IncomingStream:
         """See StreamControl: a PLI leaves with the next feedback, at most one per KEYFRAME_REQUEST_NS_MIN."""
         if self.media.video and not self._keyframe_wanted:
             self._keyframe_wanted = True
-            self._feedback_due()
+            self._feedback_due(self)
 
-    @property
-    def keyframe_due(self) -> bool:
-        """Whether a key frame request has not been sent yet."""
-        return self._keyframe_wanted
-
-    @property
-    def urgent(self) -> bool:
-        """Whether feedback may be due within milliseconds."""
-        return self._keyframe_wanted or any(s.blocked_since_ns is not None for s in self._sources.values())
+    def feedback_in_ns(self, now_ns: int) -> int | None:
+        """How long from now feedback should be made at the latest; None while there is nothing to say."""
+        if self._keyframe_wanted and self._active is not None:
+            asked_ns = self._keyframe_asked_ns
+            return 0 if asked_ns is None else max(0, asked_ns + KEYFRAME_REQUEST_NS_MIN - now_ns)
+        if any(source.blocked_since_ns is not None for source in self._sources.values()):
+            return GAP_RESOLUTION_NS
+        return None
 
     def receive(self, packet: RtpPacket, payload: PayloadFormat, rid: str | None) -> None:
         """A packet of a primary SSRC."""
@@ -82,7 +82,7 @@ class IncomingStream:
             return
         source.receive(packet, payload.codec)
         if source.blocked_since_ns is not None:
-            self._feedback_due()
+            self._feedback_due(self)
 
     def receive_retransmission(self, packet: RtpPacket, payload: PayloadFormat, ssrc: int | None) -> None:
         """An unwrapped RTX packet for the primary `ssrc`; None where only the section is known."""
@@ -140,7 +140,8 @@ class IncomingStream:
         """NACK, PLI and FIR that are due; gaps that were waited for too long are given up first."""
         out = b""
         for source in list(self._sources.values()):
-            if missing := source.missing(now_ns, round_trip_ns):
+            missing = source.missing(now_ns, round_trip_ns)
+            if missing and (source is self._active or self._layers is None or source is self._layers.wanted):
                 out += nack(own_ssrc, source.ssrc, missing)
         if self._layers is not None and self._layers.decide(now_ns, self._sources.values(), self._active):
             self._keyframe_wanted = True
@@ -202,6 +203,8 @@ class IncomingStream:
             self._sink.stream_started(self, video=self.media.video)
         else:
             self._sink.source_changed(self)
+        if source.last_report is not None:
+            self._sink.sender_report(self, source.last_report)
         self._keyframe_asked_ns = None
         self.request_keyframe()
 
