@@ -84,6 +84,7 @@ class Peer:
         self._offer = read = read_offer(offer)
         self._transport = transport = MediaTransport(
             events=self,
+            drop=self.statistics.drop,
             clock=self._clock,
             ice_servers=self._ice_servers,
             policy=self._policy,

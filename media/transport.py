@@ -12,7 +12,6 @@ import logging
 import random
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 import aioice
@@ -35,10 +34,11 @@ logger = logging.getLogger(__name__)
 # --- how long is waited, and for what ----------------------------------------------------------------
 GATHERING_S_MAX = 3  # a STUN or TURN server that has not answered by then is left out of the answer
 SETUP_S_MAX = 30.0  # from the answer to the end of the DTLS handshake: people may have to allow their camera
-SILENCE_S_MAX = 4.0  # nothing received for this long is "disconnected"; browsers say so after 5 s
-VANISHED_S_MAX = 60.0  # disconnected for this long is "failed": a gap or an ICE restart takes less
+WATCH_INTERVAL_S = 1.0
+PROBED_SILENCE_S = 2.0  # after this much silence the peer is asked for a sign of life at every watch
+SILENCE_S_MAX = 5.0  # and after this much it is "disconnected", as browsers say of each other
+VANISHED_S_MAX = 60.0  # and after this much it has "failed": a gap or an ICE restart takes less
 CONSENT_INTERVAL_S = 4.0  # RFC 7675 5.1 wants a check every 4 to 6 s
-CONSENT_RECOVERY_S = 1.0  # while disconnected, ask more often so as to notice that packets return
 CONSENT_EXPIRY_S = 30.0  # RFC 7675 5.1: without a response for this long nothing but checks may be sent
 CLOSING_S_MAX = 2.0  # an unreachable TURN server must not hold up the end of a recording
 
@@ -58,16 +58,6 @@ class TransportEvents(Protocol):
     def rtp_received(self, buffer: PacketBuffer, length: int, arrival_ns: int) -> None: ...
     def rtcp_received(self, data: bytes, arrival_ns: int) -> None: ...
     def state_changed(self, state: str, reason: str | None) -> None: ...
-
-
-@dataclass(slots=True)
-class DatagramCounters:
-    """What arrived and was not taken, by reason; bounded because the reasons are."""
-
-    dropped: dict[str, int]
-
-    def drop(self, reason: str) -> None:
-        self.dropped[reason] = self.dropped.get(reason, 0) + 1
 
 
 class IceConnection(aioice.Connection):
@@ -91,7 +81,7 @@ class IceConnection(aioice.Connection):
         self._on_media = on_media
         self._on_dtls = on_dtls
         self._on_consent = on_consent
-        self.consent_interval_s = CONSENT_INTERVAL_S
+        self._probes: set[asyncio.Task[None]] = set()
 
     async def get_component_candidates(
         self, component: int, addresses: list[str], timeout: int = GATHERING_S_MAX
@@ -130,7 +120,7 @@ class IceConnection(aioice.Connection):
     async def query_consent(self) -> None:
         """RFC 7675, without the end: how consent stands is told, and what to do is decided by who listens."""
         while True:
-            await asyncio.sleep(self.consent_interval_s * random.uniform(0.8, 1.2))
+            await asyncio.sleep(CONSENT_INTERVAL_S * random.uniform(0.8, 1.2))
             for pair in list(self._nominated.values()):
                 await self._check_consent(pair)
 
@@ -148,6 +138,21 @@ class IceConnection(aioice.Connection):
         except aioice.stun.TransactionError:
             return
         self._on_consent(loop.time() - sent_at)
+
+    def probe(self) -> None:
+        """Check consent out of turn: half a second later it was answered, or was not."""
+        for pair in self._nominated.values():
+            task = asyncio.get_running_loop().create_task(self._check_consent(pair))
+            self._probes.add(task)
+            task.add_done_callback(self._probes.discard)
+
+    async def close(self) -> None:
+        """End it, with its tasks and sockets."""
+        for task in self._probes:
+            task.cancel()
+        if self._probes:
+            await asyncio.wait(self._probes)
+        await super().close()
 
     def send_now(self, data: bytes) -> bool:
         """Send one datagram on the nominated pair, if there is one."""
@@ -279,13 +284,14 @@ class MediaTransport:
     """gather() -> start() -> connected, disconnected and back, restart() -> failed or closed.
 
     `state_changed` says "connected", "disconnected", "failed" or "closed"; the last two are final, and
-    close() must still be called.
+    close() must still be called. `drop` counts datagrams that were not taken, by reason.
     """
 
     def __init__(
         self,
         *,
         events: TransportEvents,
+        drop: Callable[[str], None],
         clock: Clock,
         ice_servers: list[IceServer],
         policy: IceTransportPolicy,
@@ -296,8 +302,8 @@ class MediaTransport:
         self._clock = clock
         self._bind_host = bind_host
         self._ice_arguments = _ice_arguments(ice_servers, policy)
-        self.counters = DatagramCounters({})
-        self._link = IceLink(self.counters.drop)
+        self._drop = drop
+        self._link = IceLink(drop)
         self._dtls = DtlsSession(self._link, server=dtls_server)
         self._srtp: SrtpReceiver | None = None
         self._connection = self._new_connection()  # the newest; the link has the one that carries media
@@ -306,12 +312,11 @@ class MediaTransport:
         self._tasks: set[asyncio.Task[None]] = set()
         self._monitor: asyncio.TimerHandle | None = None
         self._consent_at_ns = 0
-        self._disconnected_ns: int | None = None
         self.state = "new"
         self.round_trip_ns = 100_000_000  # until a consent check has measured it
 
     def __repr__(self) -> str:
-        return f"MediaTransport({self.state} dropped={self.counters.dropped})"
+        return f"MediaTransport({self.state})"
 
     async def gather(self) -> LocalTransport:
         """Find the candidates of the newest ICE session and say what the answer tells of it."""
@@ -348,7 +353,7 @@ class MediaTransport:
         candidate = aioice.Candidate.from_sdp(value)
         self._candidates += 1
         if self._candidates > CANDIDATES_PER_PUBLISHER_MAX:
-            self.counters.drop("too_many_candidates")
+            self._drop("too_many_candidates")
         elif (
             candidate.transport.lower() != "udp"
             or candidate.component != 1
@@ -435,7 +440,7 @@ class MediaTransport:
             self._change("failed", "dtls_failed")
             return
         self._dtls.add_listener("statechange", self._dtls_changed)
-        self._srtp = SrtpReceiver(self._dtls, self._events, self._clock, self.counters.drop)
+        self._srtp = SrtpReceiver(self._dtls, self._events, self._clock, self._drop)
         self._change("connected", None)
         self._watch()
 
@@ -447,7 +452,7 @@ class MediaTransport:
     # --- receiving -----------------------------------------------------------------------------------
     def _media_received(self, data: bytes) -> None:
         if self._srtp is None:
-            self.counters.drop("before_dtls")
+            self._drop("before_dtls")
         else:
             self._srtp.datagram(data)
 
@@ -459,8 +464,7 @@ class MediaTransport:
     def _heard(self) -> None:
         if self._srtp is not None:
             self._srtp.last_arrival_ns = self._clock.monotonic_ns()
-        if self.state == "disconnected":
-            self._recovered()
+            self._change("connected", None)
 
     def _dtls_changed(self) -> None:
         if self._dtls.state == "closed":
@@ -468,32 +472,19 @@ class MediaTransport:
 
     # --- watching ------------------------------------------------------------------------------------
     def _watch(self) -> None:
-        """Once a second: whether anything is still heard."""
+        """Whether anything is still heard; in silence, ask."""
         if self.state in ("failed", "closed") or self._srtp is None:
             return
-        self._monitor = asyncio.get_running_loop().call_later(1.0, self._watch)
-        now_ns = self._clock.monotonic_ns()
-        silent_s = (now_ns - self._srtp.last_arrival_ns) / 1e9
-        if self.state == "connected" and silent_s > SILENCE_S_MAX:
-            self._ask_for_consent(CONSENT_RECOVERY_S)
-        if self._disconnected_ns is not None:
-            if silent_s < SILENCE_S_MAX:
-                self._recovered()
-            elif now_ns - self._disconnected_ns > VANISHED_S_MAX * 1e9:
-                self._change("failed", "peer_vanished")
-        elif silent_s > SILENCE_S_MAX + CONSENT_INTERVAL_S:
-            self._disconnected_ns = now_ns
+        self._monitor = asyncio.get_running_loop().call_later(WATCH_INTERVAL_S, self._watch)
+        silent_s = (self._clock.monotonic_ns() - self._srtp.last_arrival_ns) / 1e9
+        if silent_s > PROBED_SILENCE_S and self._link.connection is not None:
+            self._link.connection.probe()
+        if silent_s > VANISHED_S_MAX:
+            self._change("failed", "peer_vanished")
+        elif silent_s > SILENCE_S_MAX:
             self._change("disconnected", "silence")
-
-    def _recovered(self) -> None:
-        self._disconnected_ns = None
-        self._ask_for_consent(CONSENT_INTERVAL_S)
-        self._change("connected", None)
-
-    def _ask_for_consent(self, interval_s: float) -> None:
-        for connection in (self._link.connection, self._connection):
-            if connection is not None:
-                connection.consent_interval_s = interval_s
+        else:
+            self._change("connected", None)
 
     def _change(self, state: str, reason: str | None) -> None:
         if state == self.state or self.state in ("failed", "closed"):

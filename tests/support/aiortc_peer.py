@@ -2,9 +2,11 @@
 
 import asyncio
 import fractions
+import re
 from collections.abc import Sequence
 from types import TracebackType
 
+import aioice
 import numpy as np
 from aiortc import (
     AudioStreamTrack,
@@ -58,7 +60,10 @@ class AiortcPeer:
         audio: bool = True,
         ice_servers: Sequence[IceServer] = (),
         relay_only: bool = False,
+        retransmission: bool = True,
     ) -> None:
+        self._retransmission = retransmission
+        self._ice_sessions: list[aioice.Connection] = []
         servers = [
             RTCIceServer(urls=s.urls, username=s.username, credential=s.credential) for s in ice_servers
         ]
@@ -78,12 +83,41 @@ class AiortcPeer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.connection.close()
+        for session in self._ice_sessions:
+            await session.close()
 
     async def offer(self) -> str:
         """Gather and return the offer's SDP."""
         await self.connection.setLocalDescription(await self.connection.createOffer())
-        return self.connection.localDescription.sdp
+        sdp: str = self.connection.localDescription.sdp
+        return sdp if self._retransmission else re.sub(r"a=rtcp-fb:\d+ nack\r\n", "", sdp)
 
     async def answered(self, answer: str) -> None:
         """Begin to connect and send."""
         await self.connection.setRemoteDescription(RTCSessionDescription(sdp=answer, type="answer"))
+
+    async def new_ice_session(self) -> str:
+        """Gather anew and return the fragment that asks for an ICE restart, which aiortc does not know."""
+        session = aioice.Connection(ice_controlling=True)
+        self._ice_sessions.append(session)
+        await session.gather_candidates()
+        return f"a=ice-ufrag:{session.local_username}\r\na=ice-pwd:{session.local_password}\r\n"
+
+    async def move_to(self, fragment: str) -> None:
+        """Connect the new session to what the restart was answered with, and send through it from now on."""
+        session = self._ice_sessions[-1]
+        session.remote_username = _attribute(fragment, "ice-ufrag")
+        session.remote_password = _attribute(fragment, "ice-pwd")
+        for value in re.findall(r"^a=candidate:(.*?)\r?$", fragment, re.MULTILINE):
+            await session.add_remote_candidate(aioice.Candidate.from_sdp(value))
+        await session.add_remote_candidate(None)
+        await session.connect()
+        for transceiver in self.connection.getTransceivers():
+            transceiver.sender.transport.transport._send = session.send
+
+
+def _attribute(sdp: str, name: str) -> str:
+    found = re.search(rf"^a={name}:(\S+)\r?$", sdp, re.MULTILINE)
+    if found is None:
+        raise ValueError(f"no {name} in the SDP")
+    return found[1]

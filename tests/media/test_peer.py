@@ -1,0 +1,200 @@
+"""A Peer against real publishers over real ICE, DTLS and SRTP on loopback."""
+
+import asyncio
+import itertools
+import random
+import re
+import socket
+
+import pytest
+import uvloop
+
+from media.encoded import Codec
+from media.peer import Peer
+from media.transport import SILENCE_S_MAX
+from recorder.clock import SystemClock
+from recorder.errors import BystanderError
+from tests.support.aiortc_peer import AiortcPeer
+from tests.support.lossy_link import Impairment, LossyLink, without_candidates
+from tests.support.recording_sink import RecordingSink
+
+LOOPBACK = "127.0.0.1"
+
+
+class Receiver:
+    """A Peer with a RecordingSink and the states it went through."""
+
+    def __init__(self, **arguments: object) -> None:
+        self.sink = RecordingSink()
+        self.states: list[str] = []
+        options = {"ice_servers": [], "bind_host": LOOPBACK, **arguments}
+        self.peer = Peer(sink=self.sink, clock=SystemClock(), on_state=self._state, **options)  # type: ignore[arg-type]
+
+    def _state(self, state: str) -> None:
+        self.states.append(state)
+        self.sink.note()
+
+    async def __aenter__(self) -> "Receiver":
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        await self.peer.close()
+        assert [task for task in asyncio.all_tasks() if task is not asyncio.current_task()] == []
+
+    async def connect(self, publisher: AiortcPeer) -> None:
+        answer, _ = await self.peer.accept(await publisher.offer())
+        await publisher.answered(answer)
+
+    async def connect_through(self, publisher: AiortcPeer, link: LossyLink) -> str:
+        offer = without_candidates(await publisher.offer())
+        answer, etag = await self.peer.accept(offer)
+        await publisher.answered(await link.through(answer))
+        return etag
+
+
+@pytest.mark.parametrize(("name", "codec"), [("video/H264", Codec.H264), ("video/VP8", Codec.VP8)])
+async def test_pictures_and_sound_arrive_whole_and_in_order(name: str, codec: Codec) -> None:
+    async with Receiver() as receiver:
+        sink = receiver.sink
+        async with AiortcPeer(video_codec=name) as publisher:
+            await receiver.connect(publisher)
+            await sink.until(lambda: len(sink.video()) >= 20 and len(sink.audio()) >= 30)
+            await sink.until(lambda: len(sink.reports) == 2)
+        await sink.until(lambda: receiver.states[-1] == "closed")
+        video, audio = sink.video(), sink.audio()
+        assert {frame.codec for frame in video} == {codec}
+        assert video[0].keyframe
+        assert not any(frame.after_loss for frame in video + audio)
+        assert all(b.rtp_timestamp > a.rtp_timestamp for a, b in itertools.pairwise(video))
+        assert {b.rtp_timestamp - a.rtp_timestamp for a, b in itertools.pairwise(audio)} == {960}
+        assert receiver.states == ["connected", "closed"]
+        assert sorted(sink.names()) == ["stream_ended"] * 2 + ["stream_started"] * 2
+        assert receiver.peer.statistics.packets >= len(video) + len(audio)
+        assert receiver.peer.statistics.dropped == {}
+
+
+def test_it_works_under_uvloop_too() -> None:
+    async def run() -> None:
+        async with Receiver() as receiver, AiortcPeer() as publisher:
+            await receiver.connect(publisher)
+            await receiver.sink.until(lambda: len(receiver.sink.video()) >= 5)
+            await publisher.connection.close()
+            await receiver.sink.until(lambda: receiver.states == ["connected", "closed"])
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(run())
+
+
+async def test_retransmission_makes_up_for_loss_and_reordering() -> None:
+    bad = Impairment(loss=0.05, delay_s=0.02, jitter_s=0.06, duplicate=0.01)
+    async with Receiver() as receiver, LossyLink(seed=7, to_receiver=bad) as link:
+        sink = receiver.sink
+        async with AiortcPeer(audio=False) as publisher:
+            await receiver.connect_through(publisher, link)
+            await sink.until(lambda: len(sink.video()) >= 100)
+        counters = receiver.peer.statistics
+        assert link.lost > 0
+        assert counters.recovered > 0
+        video = sink.video()
+        assert sum(frame.after_loss for frame in video) == 0
+        steps = {b.rtp_timestamp - a.rtp_timestamp for a, b in itertools.pairwise(video)}
+        assert steps == {3600}, "no picture is missing"
+
+
+async def test_a_lost_picture_without_retransmission_is_told_and_a_key_frame_asked_for() -> None:
+    async with Receiver() as receiver, LossyLink(seed=3) as link:
+        sink = receiver.sink
+        async with AiortcPeer(audio=False, retransmission=False) as publisher:
+            await receiver.connect_through(publisher, link)
+            await sink.until(lambda: len(sink.video()) >= 10)
+            link.to_receiver.loss = 0.3
+            await sink.until(lambda: any(frame.lost_packets for frame in sink.video()))
+            link.to_receiver.loss = 0.0
+            first = next(i for i, frame in enumerate(sink.video()) if frame.lost_packets)
+            await sink.until(lambda: any(frame.keyframe for frame in sink.video()[first:]))
+        video = sink.video()
+        key = next(i for i in range(first, len(video)) if video[i].keyframe)
+        assert all(frame.after_loss for frame in video[first:key])
+        assert receiver.peer.statistics.lost > 0
+
+
+async def test_a_gap_in_the_network_is_survived() -> None:
+    async with Receiver() as receiver, LossyLink(seed=1) as link:
+        sink = receiver.sink
+        async with AiortcPeer() as publisher:
+            await receiver.connect_through(publisher, link)
+            await sink.until(lambda: len(sink.video()) >= 5)
+            link.cut = True
+            await sink.until(lambda: receiver.states[-1] == "disconnected", timeout_s=2 * SILENCE_S_MAX)
+            link.cut = False
+            count = len(sink.video())
+            await sink.until(lambda: receiver.states[-1] == "connected" and len(sink.video()) > count + 5)
+            assert "stream_ended" not in sink.names()
+
+
+async def test_ice_restarts_under_the_living_session() -> None:
+    async with Receiver() as receiver, LossyLink(seed=1) as link:
+        sink = receiver.sink
+        async with AiortcPeer(audio=False) as publisher:
+            etag = await receiver.connect_through(publisher, link)
+            await sink.until(lambda: len(sink.video()) >= 5)
+            fragment, new_etag = await _restart(receiver.peer, publisher)
+            assert new_etag != etag
+            with pytest.raises(BystanderError, match="stale_ice_session"):
+                await receiver.peer.trickle("a=end-of-candidates\r\n", etag)
+            assert await receiver.peer.trickle("a=end-of-candidates\r\n", new_etag) is None
+            await publisher.move_to(await link.through(fragment))
+            count = len(sink.video())
+            await sink.until(lambda: len(sink.video()) > count + 10)
+        assert "stream_ended" not in sink.names()[:-1]
+        assert not any(frame.after_loss for frame in sink.video())
+
+
+async def _restart(peer: Peer, publisher: AiortcPeer) -> tuple[str, str]:
+    restarted = await peer.trickle(await publisher.new_ice_session(), "*")
+    assert restarted is not None
+    assert re.search(r"^a=ice-ufrag:\S+\r$", restarted[0], re.MULTILINE)
+    return restarted
+
+
+async def test_garbage_datagrams_cost_nothing_but_a_counter() -> None:
+    async with Receiver() as receiver, AiortcPeer() as publisher:
+        offer = await publisher.offer()
+        answer, _ = await receiver.peer.accept(offer)
+        found = re.search(r"a=candidate:\S+ 1 udp \d+ (\S+) (\d+) typ host", answer)
+        assert found is not None
+        address = (found[1], int(found[2]))
+        chance = random.Random(5)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as attacker:
+            attacker.connect(address)
+            for size in (0, 1, 11, 12, 100, 1500, 2048, 2049, 9000):
+                for first in (0, 1, 20, 63, 64, 128, 191, 255):
+                    attacker.send(bytes([first]) * min(size, 1) + chance.randbytes(max(0, size - 1)))
+            await publisher.answered(answer)
+            sink = receiver.sink
+            await sink.until(lambda: len(sink.video()) >= 5)
+            for size in (12, 100, 1500, 2048, 2049, 9000):
+                attacker.send(b"\x80" + chance.randbytes(size - 1))
+        count = len(sink.video())
+        await sink.until(lambda: len(sink.video()) > count + 5)
+        dropped = receiver.peer.statistics.dropped
+        assert dropped["srtp_unauthentic"] == 4
+        assert dropped["before_dtls"] > 0
+        assert dropped["datagram_size"] == 2
+
+
+async def test_a_second_offer_is_refused() -> None:
+    async with Receiver() as receiver, AiortcPeer() as publisher:
+        offer = await publisher.offer()
+        await receiver.peer.accept(offer)
+        with pytest.raises(BystanderError, match="offer_repeated"):
+            await receiver.peer.accept(offer)
+
+
+async def test_a_peer_that_never_connects_leaves_nothing_behind() -> None:
+    async with Receiver() as receiver, AiortcPeer() as publisher:
+        await receiver.peer.accept(without_candidates(await publisher.offer()))
+        await receiver.peer.close()
+        assert receiver.states == ["closed"]
+        with pytest.raises(BystanderError, match="session_closed"):
+            await receiver.peer.trickle("a=end-of-candidates\r\n", "*")
