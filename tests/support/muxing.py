@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 import av
 import numpy as np
@@ -12,11 +12,13 @@ from numpy.typing import NDArray
 
 from media.isobmff import (
     AudioTrack,
+    FragmentPlace,
     Sample,
     Track,
     TrackRun,
     VideoTrack,
     decoder_configuration,
+    finalise,
     init_segment,
     length_prefixed,
     media_fragment,
@@ -39,10 +41,25 @@ class Muxed:
     init: bytes
     fragments: list[bytes]
     starts_us: list[int]
+    end_us: int
 
     @property
     def data(self) -> bytes:
         return self.init + b"".join(self.fragments)
+
+    @property
+    def finalised(self) -> bytes:
+        return finalise(self.init, self.places) + b"".join(self.fragments)
+
+    @property
+    def places(self) -> list[FragmentPlace]:
+        """The index of the fragments, as the spool keeps it."""
+        offsets = accumulate(map(len, self.fragments), initial=len(self.init))
+        spans = pairwise([*self.starts_us, self.end_us])
+        return [
+            FragmentPlace(offset, len(fragment), start_us, stop_us - start_us)
+            for offset, fragment, (start_us, stop_us) in zip(offsets, self.fragments, spans, strict=False)
+        ]
 
 
 def encode_video(
@@ -123,7 +140,8 @@ def mux(
         runs = [run for lane in lanes for run in lane.until(end)]
         fragments.append(media_fragment(number, runs))
     init = init_segment(tracks, reserved_bytes=reserved_bytes)
-    return Muxed(tracks, init, fragments, [round(cut * 1e6) for cut in cuts])
+    end_us = max(lane.at_us for lane in lanes)
+    return Muxed(tracks, init, fragments, [round(cut * 1e6) for cut in cuts], end_us)
 
 
 class _Lane:
@@ -131,6 +149,10 @@ class _Lane:
 
     def __init__(self, track: Track, samples: list[Sample], start: int) -> None:
         self._track, self._samples, self._at, self._next = track, samples, start, 0
+
+    @property
+    def at_us(self) -> int:
+        return self._at * 1_000_000 // self._track.timescale
 
     def until(self, end_s: float) -> Iterator[TrackRun]:
         start, first = self._at, self._next
