@@ -145,7 +145,7 @@ def open_store(settings: StorageSettings, *, data_dir: Path = Path("data")) -> O
 
         return LocalStore(data_dir / (rest if separator else settings.url))
     if scheme == "s3" and rest.partition("/")[0]:
-        from storage.s3 import S3Store  # aiobotocore takes half a second to import
+        from storage.s3_store import S3Store  # aiobotocore takes half a second to import
 
         bucket, _, prefix = rest.partition("/")
         return S3Store(settings, bucket=bucket, prefix=prefix.strip("/"))

@@ -27,14 +27,11 @@ class StorageSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     secret_access_key: str | None = None
     session_token: str | None = None
     role_arn: str | None = None  # assumed with the credentials above, and again before they expire
+    sts_endpoint: str | None = None  # None: that of the region
     external_id: str | None = None
     session_duration_s: Annotated[int, msgspec.Meta(ge=900, le=43_200)] = 3600
-    path_style: bool | None = (
-        None  # None: path style where an endpoint is given, as most compatible stores want
-    )
-    checksums: Literal["content_md5", "crc32c", "none"] = (
-        "content_md5"  # what goes with each part for the store
-    )
+    path_style: bool | None = None  # None: path style where an endpoint is given
+    checksums: Literal["content_md5", "none"] = "content_md5"  # what the store may compare
     encryption: Literal["AES256", "aws:kms"] | None = None
     kms_key_id: str | None = None
     storage_class: str | None = None
@@ -45,7 +42,7 @@ class StorageSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
 
     # --- waiting ---
     connect_timeout_s: _Seconds = 10.0
-    read_timeout_s: _Seconds = 60.0  # a part of 5 MiB at 1 Mbit/s takes 42 s
+    read_timeout_s: _Seconds = 30.0  # for an answer to begin; a body gets more time by its length
     retry_delay_initial_s: _Seconds = 1.0
     retry_delay_max_s: _Seconds = 30.0  # after an outage every upload goes on within this time
 

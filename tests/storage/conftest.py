@@ -1,12 +1,15 @@
-"""Spools of the storage tests."""
+"""Spools and stores of the storage tests."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from storage.objects import ObjectStore
 from storage.spool import SpoolFacts, SpoolWriter
+from tests.storage.stores import STORES, make_bucket, open_named
+from tests.support.s3_servers import ServerProcess, moto, rclone
 
 RECORDING = "rec_00000000000000000000000001"
 
@@ -38,3 +41,26 @@ def create(root: Path) -> Iterator[Callable[..., SpoolWriter]]:
     yield make
     for writer in writers:
         writer.close()
+
+
+@pytest.fixture(scope="session")
+def rclone_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    with rclone(tmp_path_factory.mktemp("rclone") / "data") as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def moto_server() -> Iterator[ServerProcess]:
+    with moto() as server:
+        make_bucket(server.endpoint)
+        yield server
+
+
+@pytest.fixture(params=STORES)
+async def any_store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[ObjectStore]:
+    """Every store, one after the other."""
+    endpoints = {}
+    if request.param in ("rclone", "moto"):
+        endpoints[request.param] = request.getfixturevalue(f"{request.param}_server").endpoint
+    async with open_named(request.param, tmp_path, endpoints) as store:
+        yield store

@@ -1,0 +1,123 @@
+"""The connection to S3, and to the many stores that speak like it: the only file that knows aioboto3."""
+
+import asyncio
+import base64
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from typing import Any
+
+import aioboto3
+from botocore.config import Config
+
+from storage.objects import READ_CHUNK_BYTES
+from storage.s3_credentials import role_session
+from storage.s3_errors import s3_errors
+from storage.settings import StorageSettings
+from storage.store_errors import FAILED, range_error, store_error
+
+SLOWEST_LINK_BYTES_PER_S = 32 * 1024  # a body that travels slower than this is given up and sent again
+BODY_TIMEOUT_S_MAX = 3600  # the client's own limit, past every deadline that a call has
+CONNECTIONS_BESIDE_PARTS = 16  # readers, and small requests
+
+
+class S3Connection:
+    """One bucket and prefix, and the one long-lived client for it, opened by the first request."""
+
+    def __init__(self, settings: StorageSettings, *, bucket: str, prefix: str) -> None:
+        self._settings = settings
+        self._bucket = bucket
+        self._prefix = f"{prefix}/" if prefix else ""
+        self._stack = AsyncExitStack()
+        self._opening = asyncio.Lock()
+        self._client: Any = None
+
+    def full_key(self, key: str) -> str:
+        """The key in the bucket."""
+        return self._prefix + key
+
+    def relative_key(self, full_key: str) -> str:
+        """The key in the store."""
+        return full_key.removeprefix(self._prefix)
+
+    def digest(self, md5: bytes) -> dict[str, str]:
+        """What lets the store compare what arrived with what was sent."""
+        if self._settings.checksums == "none":
+            return {}
+        return {"ContentMD5": base64.b64encode(md5).decode()}  # RFC 1864
+
+    async def call(self, operation: str, /, *, body_bytes: int = 0, **parameters: Any) -> dict[str, Any]:
+        """One request, with a deadline that allows for the length of its body."""
+        deadline_s = self._settings.read_timeout_s + body_bytes / SLOWEST_LINK_BYTES_PER_S
+        with s3_errors(operation):
+            client = await self._open()
+            async with asyncio.timeout(deadline_s):
+                answer: dict[str, Any] = await getattr(client, operation)(Bucket=self._bucket, **parameters)
+        return answer
+
+    async def pages(self, operation: str, **parameters: Any) -> AsyncIterator[dict[str, Any]]:
+        """Every page of a listing."""
+        with s3_errors(operation):
+            client = await self._open()
+            pages = aiter(client.get_paginator(operation).paginate(Bucket=self._bucket, **parameters))
+            while True:
+                async with asyncio.timeout(self._settings.read_timeout_s):
+                    page = await anext(pages, None)
+                if page is None:
+                    return
+                yield page
+
+    async def body(self, key: str, start: int, stop: int) -> AsyncIterator[bytes]:
+        """The bytes [start, stop) of an object, in chunks."""
+        answer = await self.call("get_object", Key=key, Range=f"bytes={start}-{stop - 1}")
+        wanted = stop - start
+        with s3_errors("get_object"):
+            async with answer["Body"] as stream:
+                if answer["ContentLength"] != wanted:
+                    raise range_error()
+                while wanted > 0:
+                    async with asyncio.timeout(self._settings.read_timeout_s):
+                        chunk = await stream.content.read(min(wanted, READ_CHUNK_BYTES))
+                    if not chunk:
+                        raise store_error(FAILED, "the body broke off")
+                    wanted -= len(chunk)
+                    yield chunk
+
+    async def close(self) -> None:
+        async with self._opening:
+            self._client = None
+            await self._stack.aclose()
+
+    async def _open(self) -> Any:
+        async with self._opening:
+            if self._client is None:
+                self._client = await self._stack.enter_async_context(self._new_client())
+            return self._client
+
+    def _new_client(self) -> Any:
+        settings = self._settings
+        session = aioboto3.Session(
+            aws_access_key_id=settings.access_key_id,
+            aws_secret_access_key=settings.secret_access_key,
+            aws_session_token=settings.session_token,
+            region_name=settings.region,
+        )
+        if settings.role_arn is not None:
+            assumed = role_session(session._session, settings, settings.sts_endpoint)
+            session = aioboto3.Session(botocore_session=assumed, region_name=settings.region)
+        path_style = settings.endpoint is not None if settings.path_style is None else settings.path_style
+        config = Config(
+            connect_timeout=settings.connect_timeout_s,
+            read_timeout=BODY_TIMEOUT_S_MAX,
+            retries={"total_max_attempts": 1},  # storage.shipment retries, and knows what it may
+            max_pool_connections=settings.parts_in_flight_max + CONNECTIONS_BESIDE_PARTS,
+            request_checksum_calculation="when_required",  # what newer SDKs add breaks compatible stores
+            response_checksum_validation="when_required",
+            s3={"addressing_style": "path" if path_style else "auto"},
+            user_agent_extra="bystander",
+        )
+        return session.client("s3", endpoint_url=settings.endpoint, config=config)
+
+
+def unquoted(etag: str) -> str:
+    """An ETag without the quotes that HTTP puts around it."""
+    return etag.strip('"')

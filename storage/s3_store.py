@@ -1,0 +1,92 @@
+"""One bucket and prefix of S3 as an object store."""
+
+import hashlib
+import io
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import urlencode
+
+from storage.keys import check_key
+from storage.objects import ObjectInfo, ObjectProperties
+from storage.s3 import S3Connection, unquoted
+from storage.s3_uploads import S3Uploads
+from storage.settings import StorageSettings
+from storage.store_errors import range_error
+
+
+class S3Store:
+    """An ObjectStore over one bucket and prefix."""
+
+    def __init__(self, settings: StorageSettings, *, bucket: str, prefix: str) -> None:
+        self._s3 = S3Connection(settings, bucket=bucket, prefix=prefix)
+        self._settings = settings
+        self._uploads = S3Uploads(self._s3, self._fixed_properties)
+        self._name = f"s3://{bucket}/{prefix}"
+
+    def __repr__(self) -> str:
+        return f"S3Store({self._name})"
+
+    @property
+    def uploads(self) -> S3Uploads:
+        return self._uploads
+
+    async def check(self) -> None:
+        await self._s3.call("head_bucket")
+
+    async def put(self, key: str, data: bytes, properties: ObjectProperties) -> ObjectInfo:
+        answer = await self._s3.call(
+            "put_object",
+            body_bytes=len(data),
+            Key=self._s3.full_key(check_key(key)),
+            Body=io.BytesIO(data),
+            ContentLength=len(data),
+            ContentType=properties.content_type,
+            Metadata=dict(properties.metadata),
+            **self._s3.digest(hashlib.md5(data, usedforsecurity=False).digest()),
+            **self._fixed_properties(),
+        )
+        return ObjectInfo(
+            key, len(data), unquoted(answer["ETag"]), properties.content_type, properties.metadata
+        )
+
+    async def head(self, key: str) -> ObjectInfo:
+        answer = await self._s3.call("head_object", Key=self._s3.full_key(check_key(key)))
+        metadata = tuple(sorted(answer.get("Metadata", {}).items()))
+        etag = unquoted(answer["ETag"])
+        return ObjectInfo(key, answer["ContentLength"], etag, answer.get("ContentType"), metadata)
+
+    async def read(self, key: str, start: int, stop: int) -> AsyncIterator[bytes]:
+        if not 0 <= start < stop:
+            raise range_error()
+        async for chunk in self._s3.body(self._s3.full_key(check_key(key)), start, stop):
+            yield chunk
+
+    async def delete(self, key: str) -> None:
+        await self._s3.call("delete_object", Key=self._s3.full_key(check_key(key)))
+
+    async def list_objects(self, prefix: str = "") -> AsyncIterator[ObjectInfo]:
+        async for page in self._s3.pages("list_objects_v2", Prefix=self._s3.full_key(prefix)):
+            for found in page.get("Contents", []):
+                key = self._s3.relative_key(found["Key"])
+                yield ObjectInfo(key, found["Size"], unquoted(found["ETag"]))
+
+    async def close(self) -> None:
+        await self._s3.close()
+
+    def _fixed_properties(self) -> dict[str, Any]:
+        """What every new object gets by the settings."""
+        settings = self._settings
+        lock_until = None
+        if settings.object_lock_mode is not None and settings.object_lock_days is not None:
+            lock_until = datetime.now(UTC) + timedelta(days=settings.object_lock_days)
+        wanted = {
+            "ServerSideEncryption": settings.encryption,
+            "SSEKMSKeyId": settings.kms_key_id,
+            "StorageClass": settings.storage_class,
+            "Tagging": urlencode(settings.tags) or None,
+            "ObjectLockMode": settings.object_lock_mode if lock_until else None,
+            "ObjectLockRetainUntilDate": lock_until,
+            "ObjectLockLegalHoldStatus": "ON" if settings.legal_hold else None,
+        }
+        return {name: value for name, value in wanted.items() if value is not None}

@@ -1,0 +1,51 @@
+"""The stores that the contract is tried on, by name."""
+
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import boto3
+import msgspec
+
+from storage.local import LocalStore
+from storage.memory import Faults, MemoryStore
+from storage.objects import ObjectStore, open_store
+from storage.settings import StorageSettings
+from tests.support.s3_servers import ACCESS_KEY_ID, BUCKET, SECRET_ACCESS_KEY
+
+STORES = ("memory", "memory-once", "local", "rclone", "moto")
+
+
+def s3_settings(endpoint: str, *, prefix: str = "", **others: object) -> StorageSettings:
+    """Settings for a server of tests.support.s3_servers."""
+    usual = StorageSettings(
+        url=f"s3://{BUCKET}/{prefix}",
+        endpoint=endpoint,
+        region="us-east-1",
+        access_key_id=ACCESS_KEY_ID,
+        secret_access_key=SECRET_ACCESS_KEY,
+    )
+    return msgspec.structs.replace(usual, **others)
+
+
+def make_bucket(endpoint: str) -> None:
+    """Make the bucket on a server that begins without one."""
+    session = boto3.Session(ACCESS_KEY_ID, SECRET_ACCESS_KEY, region_name="us-east-1")
+    session.client("s3", endpoint_url=endpoint).create_bucket(Bucket=BUCKET)
+
+
+@asynccontextmanager
+async def open_named(name: str, directory: Path, endpoints: dict[str, str]) -> AsyncIterator[ObjectStore]:
+    """One of STORES, empty: under a prefix or directory of its own."""
+    store: ObjectStore
+    if name.startswith("memory"):
+        store = MemoryStore(faults=Faults(replaces_parts=name == "memory"))
+    elif name == "local":
+        store = LocalStore(directory / "objects")
+    else:
+        store = open_store(s3_settings(endpoints[name], prefix=f"tests/{uuid.uuid4().hex}"))
+    try:
+        yield store
+    finally:
+        await store.close()
