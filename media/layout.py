@@ -10,9 +10,8 @@ from math import ceil, isqrt
 
 from recorder.values import Canvas, Role, SourceKind
 
-STRIP_TILES_PER_COLUMN_MAX = 6  # six thumbnails of the canvas's shape fill one column from top to bottom
-STRIP_SHARE = 6  # the filmstrip takes one sixth of the width: what is shared keeps its legibility
-CROWDED_STRIP_SHARE = 4  # and one quarter when more than one column is needed
+STRIP_SHARE = 6  # the filmstrip is a sixth of the canvas's width: six tiles fill one column of it
+CROWDED_STRIP_SHARE = 4  # a quarter when there are more
 MACROBLOCK = 16  # px; the strip's edge lies on one, so that still and moving picture share no block
 
 
@@ -82,43 +81,39 @@ def fit(width: int, height: int, into: Rectangle) -> Rectangle:
 
 
 def _grid(area: Rectangle, count: int) -> list[Rectangle]:
-    """Equal cells, as many columns as rows or one more; the last row is centred."""
+    """As many columns as rows or one more; rows stand close together, a single one takes all the height."""
     if count == 0:
         return []
     columns = isqrt(count - 1) + 1
-    return _cells(area, count, columns, ceil(count / columns))
+    rows = ceil(count / columns)
+    height = area.height if rows == 1 else rows * area.height / columns
+    return _cells(_centred(area, area.width, _even(height)), count, columns, rows)
 
 
 def _split(area: Rectangle, others: int) -> tuple[Rectangle, list[Rectangle]]:
     """The focus at the left and the cells of the filmstrip at the right of it."""
-    crowded = others > STRIP_TILES_PER_COLUMN_MAX
-    width = _strip_width(area.width // (CROWDED_STRIP_SHARE if crowded else STRIP_SHARE))
-    main = Rectangle(area.x, area.y, area.width - width, area.height)
+    share = STRIP_SHARE if others <= STRIP_SHARE else CROWDED_STRIP_SHARE
+    width = max(2, area.width // share // MACROBLOCK * MACROBLOCK)
+    focus = Rectangle(area.x, area.y, area.width - width, area.height)
     columns = 1
-    while ceil(others / columns) * width * area.height > columns * area.width * area.height:
-        columns += 1  # until rows of the canvas's shape, `width / columns` wide, fit its height
+    while ceil(others / columns) * width > columns * area.width:  # rows of the canvas's shape are too high
+        columns += 1
     rows = ceil(others / columns)
-    height = min(area.height, _even(width * area.height * rows / (columns * area.width)))
-    strip = _centred(Rectangle(main.width, area.y, width, area.height), width, height)
-    return main, _cells(strip, others, columns, rows)
-
-
-def _strip_width(width: int) -> int:
-    return max(2, width // MACROBLOCK * MACROBLOCK or _even(width))
+    height = _even(min(area.height, rows * area.height * width / (columns * area.width)))
+    strip = _centred(Rectangle(focus.width, area.y, width, area.height), width, height)
+    return focus, _cells(strip, others, columns, rows)
 
 
 def _cells(area: Rectangle, count: int, columns: int, rows: int) -> list[Rectangle]:
+    """Equal cells in reading order; a last row that is not full is centred."""
     width, height = _even(area.width / columns), _even(area.height / rows)
     if width < 2 or height < 2:
         raise ValueError(f"{count} tiles do not fit into {area.width} x {area.height} pixels")
-    top = area.y + _even((area.height - rows * height) / 2)
     cells = []
     for row in range(rows):
         in_row = min(columns, count - row * columns)
-        left = area.x + _even((area.width - in_row * width) / 2)
-        cells += [
-            Rectangle(left + column * width, top + row * height, width, height) for column in range(in_row)
-        ]
+        line = _centred(Rectangle(area.x, area.y + row * height, area.width, height), in_row * width, height)
+        cells += [Rectangle(line.x + column * width, line.y, width, height) for column in range(in_row)]
     return cells
 
 
