@@ -49,7 +49,7 @@ async def _tell(
     call: Call, response: web.StreamResponse, recording: str, watching: AsyncIterator[Recording]
 ) -> None:
     """Send every change of this recording, a comment in silence, and end with its last state."""
-    async with closing(beating(watching, call.context.closing)) as changes:
+    async with closing(beating(watching, call.context.closing, keepalive_s=KEEPALIVE_S)) as changes:
         async for changed in changes:
             if changed is None:
                 await write(response, b": still here\n\n", stall_s_max=STALL_S_MAX)
@@ -60,7 +60,7 @@ async def _tell(
 
 
 async def beating(
-    watching: AsyncIterator[Recording], closes: asyncio.Event, *, keepalive_s: float = KEEPALIVE_S
+    watching: AsyncIterator[Recording], closes: asyncio.Event, *, keepalive_s: float
 ) -> AsyncGenerator[Recording | None, None]:
     """Yield what `watching` yields, None after every `keepalive_s` of silence; end when the server closes."""
     closed = asyncio.ensure_future(closes.wait())

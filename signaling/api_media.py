@@ -125,10 +125,10 @@ _GET = Operation(
         Reply(304, "As the caller has it already.", headers=(_ETAG,)),
     ),
     problems={
-        409: ("no_media",),
+        404: ("recording_empty", "spool_missing"),
         416: ("range_not_satisfiable",),
         502: ("media_incomplete",),
-        503: ("storage_unreachable",),
+        503: ("store_unreachable",),
     },
     tag="recordings",
 )

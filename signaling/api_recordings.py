@@ -1,14 +1,13 @@
 """/v1/recordings: start by hand, look, stop, pause, resume."""
 
 from collections.abc import Awaitable, Callable
-from http import HTTPStatus
 
 import msgspec
 from aiohttp import web
 
 from recorder.values import Recording
 from signaling.auth import AGENTS, Access, Scheme, unauthorized
-from signaling.operations import Call, Header, Operation, Reply, json_response
+from signaling.operations import LOCATION, Call, Operation, Reply, created, json_response
 from signaling.paging import PageQuery, page_of
 from signaling.ports import Recordings
 from signaling.presenting import present
@@ -19,7 +18,7 @@ _RECORDING = "/v1/recordings/{recording}"
 _AGENTS = Access(Scheme.BEARER, AGENTS)
 _START_PROBLEMS = {
     409: ("conversation_ended", "recording_disabled", "recording_in_progress"),
-    503: ("overloaded", "storage_unreachable"),
+    503: ("overloaded", "worker_died", "worker_not_launched"),
 }
 
 
@@ -35,11 +34,7 @@ async def start(call: Call) -> web.Response:
     if caller is None:
         raise unauthorized("Starting a recording needs a token.")
     recording = await call.context.ports.recordings.start(call.path("conversation"), started_by=caller)
-    return json_response(
-        present(recording, call, entry_point=True),
-        status=HTTPStatus.CREATED,
-        location=f"/v1/recordings/{recording.id}",
-    )
+    return created(present(recording, call, entry_point=True), f"/v1/recordings/{recording.id}")
 
 
 async def list_of_conversation(call: Call) -> web.Response:
@@ -73,7 +68,11 @@ def _move(name: str, summary: str, move: Callable[[Recordings, str], Awaitable[R
         access=_AGENTS,
         handler=_moving(move),
         replies=(Reply(200, "The recording as it is now.", Recording),),
-        problems={409: ("illegal_state",), 501: ("not_implemented",), 503: ("worker_unreachable",)},
+        problems={
+            409: ("illegal_move",),
+            501: ("pause_unsupported",),
+            503: ("overloaded", "worker_died"),
+        },
         tag=_TAG,
     )
 
@@ -91,7 +90,7 @@ OPERATIONS = (
                 201,
                 "The recording with its entry point.",
                 Recording,
-                headers=(Header("Location", "Where the recording is found."),),
+                headers=(LOCATION,),
             ),
         ),
         problems=_START_PROBLEMS,

@@ -11,7 +11,9 @@ from recorder.values import Recording
 from signaling import (
     api_conversations,
     api_events,
+    api_interactions,
     api_media,
+    api_participants,
     api_recordings,
     api_service,
     documentation,
@@ -28,6 +30,8 @@ from signaling.room.rooms import IceServers, no_ice_servers
 
 API: Sequence[Operation] = (
     *api_conversations.OPERATIONS,
+    *api_participants.OPERATIONS,
+    *api_interactions.OPERATIONS,
     *api_recordings.OPERATIONS,
     *api_media.OPERATIONS,
     *api_events.OPERATIONS,

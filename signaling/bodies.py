@@ -55,17 +55,19 @@ async def read_text(request: web.Request, media_type: str, *, bytes_max: int) ->
 
 def read_query(query: MultiMapping[str], type_: type[T]) -> T:
     """Convert a query string to `type_`; 400 invalid_query with the parameter's name."""
+    return convert_query(unique_values(query), type_)
+
+
+def unique_values(query: MultiMapping[str]) -> dict[str, str]:
+    """The parameters of a query string; 400 invalid_query when one is given twice."""
     values: dict[str, str] = {}
     for name, value in query.items():
         if name in values:
-            raise InvalidInputError(
-                "invalid_query",
-                f"{name} is given twice.",
-                field=f"query.{name}",
-                status=HTTPStatus.BAD_REQUEST,
-            )
+            name = name[:_DETAIL_CHARS_MAX]
+            detail = f"{name} is given twice."
+            raise InvalidInputError("invalid_query", detail, field=f"query.{name}", status=400)
         values[name] = value
-    return convert_query(values, type_)
+    return values
 
 
 def convert_query(values: Mapping[str, str], type_: type[T]) -> T:

@@ -34,7 +34,7 @@ class LinkSigner:
     def check(self, path: str, expires: str, signature: str, *, now: datetime) -> datetime:
         """Return when the link expires; raise 403 link_invalid or link_expired when it does not hold."""
         expected = self._signature(path, expires)
-        if not hmac.compare_digest(expected.encode(), signature.encode("utf-8", "surrogateescape")):
+        if not hmac.compare_digest(expected.encode(), signature.encode("utf-8", "surrogatepass")):
             raise _refused("link_invalid", "The signature of this link does not fit.")
         moment = datetime.fromtimestamp(int(expires), UTC)  # signed by us, so it is a number
         if now >= moment:
@@ -42,7 +42,7 @@ class LinkSigner:
         return moment
 
     def _signature(self, path: str, expires: str) -> str:
-        message = f"{path}\n{expires}".encode("utf-8", "surrogateescape")
+        message = f"{path}\n{expires}".encode("utf-8", "surrogatepass")
         digest = hmac.new(self._secret, message, hashlib.sha256).digest()
         return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
 

@@ -140,7 +140,9 @@ def _query_parameters(query: type[msgspec.Struct]) -> list[Json]:
 def _responses(operation: Operation, schema_of: dict[type[msgspec.Struct], Json]) -> Json:
     responses = {str(reply.status): _reply(reply, schema_of) for reply in operation.replies}
     for status, codes in operation.failures().items():
-        responses.setdefault(str(status), _problem(HTTPStatus(status), codes, schema_of, operation.method))
+        described = f"{HTTPStatus(status).phrase}: {', '.join(codes)}."
+        responses.setdefault(str(status), _problem(described, schema_of, operation.method))
+    responses["default"] = _problem("Any other problem.", schema_of, operation.method)
     return responses
 
 
@@ -159,10 +161,8 @@ def _header(header: Header) -> Json:
     return {"description": header.description, "schema": _TEXT}
 
 
-def _problem(
-    status: HTTPStatus, codes: Iterable[str], schema_of: dict[type[msgspec.Struct], Json], method: str
-) -> Json:
-    described: Json = {"description": f"{status.phrase}: {', '.join(codes)}."}
+def _problem(description: str, schema_of: dict[type[msgspec.Struct], Json], method: str) -> Json:
+    described: Json = {"description": description}
     if method != "HEAD":
         described["content"] = {MEDIA_TYPE: {"schema": schema_of[Problem]}}
     return described

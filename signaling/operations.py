@@ -169,3 +169,11 @@ def json_response(value: object, *, status: int = HTTPStatus.OK, location: str |
     return web.Response(
         body=msgspec.json.encode(value), status=status, content_type="application/json", headers=headers
     )
+
+
+LOCATION = Header("Location", "Where what was created is found.")
+
+
+def created(value: object, location: str) -> web.Response:
+    """201 with what was created."""
+    return json_response(value, status=HTTPStatus.CREATED, location=location)

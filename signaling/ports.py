@@ -90,8 +90,8 @@ class Recordings(Protocol):
     def watch(self, conversation: str) -> AsyncIterator[Recording]:
         """Every recording of the conversation whenever it changes, beginning with how each is now.
 
-        For use inside the server: each carries its entry point while that takes publishers, and the room tells
-        it to its participants. An edge that passes these on takes the entry point out.
+        For use inside the server: each carries its entry point while that takes publishers, and the room
+        tells it to its participants. An edge that passes these on takes the entry point out.
         """
         ...
 
@@ -107,7 +107,10 @@ class EntryPoints(Protocol):
     async def trickle(
         self, entry_point: str, session: str, fragment: str, if_match: str | None
     ) -> tuple[str, str] | None:
-        """None: candidates taken. (SDP fragment, new ETag): ICE was restarted. 412 when the tag is stale."""
+        """None: candidates taken. (SDP fragment, new ETag): ICE was restarted. 412 when the tag is stale.
+
+        Entity tags pass this wall without quotes; `if_match` "*" asks for a restart.
+        """
         ...
 
     async def unpublish(self, entry_point: str, session: str) -> None: ...

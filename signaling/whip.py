@@ -10,20 +10,20 @@ from http import HTTPStatus
 
 import msgspec
 from aiohttp import web
-from multidict import CIMultiDict
 
-from recorder.errors import BystanderError, caller_error
+from recorder.errors import caller_error
 from recorder.ids import new_id
 from recorder.limits import SDP_BYTES_MAX, SDP_FRAGMENT_BYTES_MAX
 from recorder.values import IceServer, Publisher, Role, SourceKind
 from signaling.accept import accepts
 from signaling.auth import ENTRY_POINT, bearer_token
-from signaling.bodies import convert_query
+from signaling.bodies import convert_query, unique_values
 from signaling.operations import Call, Header, Operation, Reply, TextBody
 from signaling.presenting import public_path
 from signaling.problems import InvalidInputError
-from signaling.ranges import entity_tag, parse_entity_tags
+from signaling.ranges import entity_tag
 from signaling.texts import Text
+from signaling.whip_headers import ice_server_links, if_match_of
 
 SDP = "application/sdp"
 SDP_FRAGMENT = "application/trickle-ice-sdpfrag"
@@ -55,7 +55,7 @@ async def publish(call: Call) -> web.Response:
     if not offer.startswith("v=0"):
         raise InvalidInputError("malformed_sdp", "The body is not SDP.", field="$", status=400)
     session = await call.context.ports.entry_points.publish(secret, publisher, offer)
-    headers = _links(ice_servers)
+    headers = ice_server_links(ice_servers)
     headers["Location"] = public_path(call.context, f"{PREFIX}{secret}/{session.id}")
     headers["ETag"] = entity_tag(session.etag)
     return web.Response(
@@ -65,7 +65,7 @@ async def publish(call: Call) -> web.Response:
 
 async def trickle(call: Call) -> web.Response:
     await _check(call)
-    if_match = _if_match(call.request.headers.get("If-Match"))
+    if_match = if_match_of(call.request.headers.get("If-Match"))
     fragment = await call.text()
     if "a=" not in fragment:
         raise InvalidInputError("malformed_sdp", "The body is no SDP fragment.", field="$", status=400)
@@ -87,7 +87,7 @@ async def unpublish(call: Call) -> web.Response:
 async def second_offer(call: Call) -> web.Response:
     await _check(call)
     raise caller_error(
-        "session_exists",
+        "offer_repeated",
         "This session has had its offer; publish more by a POST to the entry point.",
         status=409,
     )
@@ -102,7 +102,7 @@ async def options(call: Call) -> web.Response:
     """Preflights, and whoever asks what this is; with a token, also the ICE servers (RFC 9725, 4.6)."""
     preflight = "Access-Control-Request-Method" in call.request.headers
     asks_ice = not preflight and bearer_token(call.request) is not None
-    headers = _links(await _check(call) if asks_ice else [])
+    headers = ice_server_links(await _check(call) if asks_ice else [])
     headers["Allow"] = _allowed(call.operation.path)
     headers["Access-Control-Allow-Methods"] = headers["Allow"]
     headers["Access-Control-Allow-Headers"] = "Authorization, Content-Type, If-Match, Link"
@@ -126,7 +126,7 @@ async def _check(call: Call) -> list[IceServer]:
 
 
 def _publisher(call: Call) -> Publisher:
-    given = {name: value for name, value in call.request.query.items() if value}
+    given = {name: value for name, value in unique_values(call.request.query).items() if value}
     for name, change in (("role", str.upper), ("source", str.lower)):
         if name in given:
             given[name] = change(given[name])
@@ -136,48 +136,6 @@ def _publisher(call: Call) -> Publisher:
     )
 
 
-def _if_match(header: str | None) -> str:
-    """The one entity tag, without quotes, or "*"; 428 without the header, 400 and 412 as RFC 9110 says."""
-    if header is None:
-        raise caller_error(
-            "if_match_required", "A PATCH says with If-Match which ICE session it means.", status=428
-        )
-    tags = parse_entity_tags(header)
-    if tags is None or len(tags) != 1:
-        raise InvalidInputError(
-            "invalid_if_match", "If-Match has to be one entity tag or *.", field="header.If-Match", status=400
-        )
-    if tags[0].startswith("W/"):
-        raise stale()  # If-Match compares strongly: a weak tag is never the same
-    return tags[0].strip('"')
-
-
-def stale() -> BystanderError:
-    """412: the tag names an ICE session that is not the current one."""
-    return caller_error("stale_ice_session", "The ICE session has another entity tag now.", status=412)
-
-
-def _links(ice_servers: list[IceServer]) -> CIMultiDict[str]:
-    headers: CIMultiDict[str] = CIMultiDict()
-    for server in ice_servers:
-        for url in server.urls:
-            headers.add("Link", _link(url, server))
-    return headers
-
-
-def _link(url: str, server: IceServer) -> str:
-    link = f'<{url}>; rel="ice-server"'
-    if server.username is not None and server.credential is not None:
-        link += f"; username={_quoted(server.username)}; credential={_quoted(server.credential)}"
-        link += '; credential-type="password"'
-    return link
-
-
-def _quoted(text: str) -> str:
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'
-
-
 def _allowed(path: str) -> str:
     return ", ".join(operation.method for operation in OPERATIONS if operation.path == path)
 
@@ -185,7 +143,6 @@ def _allowed(path: str) -> str:
 _ETAG = Header("ETag", "Names the ICE session.")
 _ICE = Header("Link", 'One per ICE server: <url>; rel="ice-server"; username; credential.')
 _IF_MATCH = Header("If-Match", "The entity tag of the ICE session for candidates, * for an ICE restart.")
-
 
 _operation = partial(Operation, access=ENTRY_POINT, tag="whip", confidential_path=True)
 
@@ -210,8 +167,8 @@ OPERATIONS = (
             400: ("malformed_sdp",),
             406: ("not_acceptable",),
             409: ("recording_ended",),
-            422: ("unusable_offer",),
-            503: ("overloaded", "too_many_publishers"),
+            422: ("no_media_sent", "unsupported_codecs", "unsupported_transport"),
+            503: ("overloaded", "too_many_publishers", "worker_died"),
         },
     ),
     _operation(
@@ -228,10 +185,10 @@ OPERATIONS = (
         ),
         problems={
             400: ("invalid_if_match", "malformed_sdp"),
+            409: ("session_closed",),
             412: ("stale_ice_session",),
-            422: ("unusable_fragment",),
             428: ("if_match_required",),
-            503: ("worker_unreachable",),
+            503: ("overloaded", "worker_died"),
         },
     ),
     _operation(
@@ -241,7 +198,7 @@ OPERATIONS = (
         summary="End a session.",
         handler=unpublish,
         replies=(Reply(200, "It has ended."),),
-        problems={503: ("worker_unreachable",)},
+        problems={503: ("overloaded", "worker_died")},
     ),
     _operation(
         "POST",
@@ -250,7 +207,7 @@ OPERATIONS = (
         summary="Refused: a session takes one offer.",
         handler=second_offer,
         replies=(),
-        problems={409: ("session_exists",)},
+        problems={409: ("offer_repeated",)},
     ),
     *(
         operation

@@ -127,7 +127,7 @@ class TestRefusals:
     async def test_what_the_media_side_refuses_is_passed_on(self, served: Served) -> None:
         path, token = await served.entry_point()
         answer = await served.client.post(path, data="v=0\r\n", headers=SDP | token)
-        await problem(answer, 422, "unusable_offer")
+        await problem(answer, 422, "no_media_sent")
 
     async def test_an_overloaded_server_says_when_to_come_again(self, served: Served) -> None:
         path, token = await served.entry_point()
@@ -139,7 +139,7 @@ class TestRefusals:
     async def test_a_second_offer_on_one_session_is_409(self, served: Served) -> None:
         location, token, _ = await published(served)
         answer = await served.client.post(location, data=OFFER, headers=SDP | token)
-        await problem(answer, 409, "session_exists")
+        await problem(answer, 409, "offer_repeated")
 
     @pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE"])
     async def test_the_endpoint_knows_no_other_method(self, served: Served, method: str) -> None:

@@ -52,6 +52,7 @@ class FakeMedia:
     data: bytearray = field(default_factory=bytearray)
     complete: bool = False
     readers_open: int = 0
+    closed: asyncio.Event = field(default_factory=asyncio.Event)  # a reader was closed
     fail_after: int | None = None  # reading beyond this offset raises
 
     @property
@@ -83,6 +84,7 @@ class FakeServer:
         self.sessions: dict[tuple[str, str], FakeSession] = {}
         self.dependencies: dict[str, bool] = {"store": True, "spool": True}
         self.watchers = 0
+        self.unwatched = asyncio.Event()  # the last watcher has left
         self._changed = asyncio.Condition()
         self._failures: dict[str, Exception] = {}
         self.ports = Ports(
@@ -158,6 +160,8 @@ class FakeServer:
                         await self._changed.wait()
         finally:
             self.watchers -= 1
+            if self.watchers == 0:
+                self.unwatched.set()
 
 
 class FakeAuthority:
@@ -329,7 +333,7 @@ class FakeRecordings:
     async def _move(self, recording: str, before: RecordingState, after: RecordingState) -> Recording:
         state = self._server.recording(recording).state
         if state is not before:
-            raise caller_error("illegal_state", f"The recording is {state}, not {before}.", status=409)
+            raise caller_error("illegal_move", f"The recording is {state}, not {before}.", status=409)
         return await self._server.change(recording, state=after)
 
 
@@ -345,6 +349,7 @@ class FakeReader:
 
     async def close(self) -> None:
         self._media.readers_open -= 1
+        self._media.closed.set()
 
 
 class FakeEntryPoints:
@@ -364,7 +369,7 @@ class FakeEntryPoints:
     async def publish(self, entry_point: str, publisher: Publisher, offer: str) -> PublishedSession:
         self._server.called("entry_points.publish")
         if "m=" not in offer:
-            raise caller_error("unusable_offer", "The offer has no media.", status=422)
+            raise caller_error("no_media_sent", "The offer sends no media.", status=422)
         session = new_id("ses")
         etag = f"{session}.1"
         self._server.sessions[entry_point, session] = FakeSession(publisher, offer, etag)

@@ -8,6 +8,7 @@ from typing import Any
 from aiohttp import ClientResponse
 from aiohttp.test_utils import TestClient, TestServer
 from prometheus_client import CollectorRegistry
+from yarl import URL
 
 from recorder.values import Role
 from signaling.app import build_app
@@ -59,13 +60,18 @@ def bearer(token: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {token}"}
 
 
+def local(link: str) -> str:
+    """A link without scheme and host, as the test client wants it."""
+    return URL(link).path_qs
+
+
 @asynccontextmanager
 async def serve(fake: FakeServer | None = None, **options: Any) -> AsyncIterator[Served]:
     """Serve an application for the length of the block; `options` are build_app's."""
     fake, registry = fake or FakeServer(), CollectorRegistry()
     given = {"link_secret": LINK_SECRET, "version": "0.0.0", "clock": fake.clock, **options}
     app = build_app(fake.ports, registry=registry, **given)
-    async with TestClient(TestServer(app, access_log=None)) as client:
+    async with TestClient(TestServer(app)) as client:
         yield Served(client, fake, registry)
 
 

@@ -1,0 +1,71 @@
+"""/v1/conversations/{conversation}/participants: who takes part."""
+
+import msgspec
+from aiohttp import web
+
+from recorder.values import Participant, Role
+from signaling.auth import API_KEY, EVERYBODY, Access, Scheme
+from signaling.operations import LOCATION, Call, Operation, Reply, created, json_response
+from signaling.paging import PageQuery, page_of
+from signaling.texts import Text
+
+_TAG = "conversations"
+_PARTICIPANTS = "/v1/conversations/{conversation}/participants"
+
+
+class AddParticipant(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Somebody who joins."""
+
+    role: Role
+    name: Text
+
+
+class ParticipantPage(msgspec.Struct, frozen=True):
+    """Participants, without their tokens."""
+
+    items: list[Participant]
+    next_after: str | None
+
+
+async def add_participant(call: Call) -> web.Response:
+    body = await call.body(AddParticipant)
+    conversation = call.path("conversation")
+    added = await call.context.ports.conversations.add_participant(
+        conversation, role=body.role, name=body.name
+    )
+    return created(added, f"/v1/conversations/{conversation}/participants")
+
+
+async def list_participants(call: Call) -> web.Response:
+    query = call.query(PageQuery)
+    everybody = await call.context.ports.conversations.participants(call.path("conversation"))
+    page, next_after = page_of(everybody, query)
+    without_secrets = [msgspec.structs.replace(one, token=None, room_url=None) for one in page]
+    return json_response(ParticipantPage(without_secrets, next_after))
+
+
+OPERATIONS = (
+    Operation(
+        "POST",
+        _PARTICIPANTS,
+        id="addParticipant",
+        summary="Add a participant; the answer tells the token, this once.",
+        access=API_KEY,
+        handler=add_participant,
+        body=AddParticipant,
+        replies=(Reply(201, "The participant with their token and room.", Participant, headers=(LOCATION,)),),
+        problems={409: ("conversation_ended",)},
+        tag=_TAG,
+    ),
+    Operation(
+        "GET",
+        _PARTICIPANTS,
+        id="listParticipants",
+        summary="List participants, without their tokens.",
+        access=Access(Scheme.BEARER, EVERYBODY),
+        handler=list_participants,
+        query=PageQuery,
+        replies=(Reply(200, "A page of participants.", ParticipantPage),),
+        tag=_TAG,
+    ),
+)
