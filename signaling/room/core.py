@@ -279,7 +279,10 @@ class Room:
         if addressee is None or addressee.instance != signal.instance:
             return []  # said to a page that is gone: the sender is being told so
         relayed = Signaled(
-            sender=seat.participant.id, description=signal.description, candidate=signal.candidate
+            sender=seat.participant.id,
+            session=signal.session,
+            description=signal.description,
+            candidate=signal.candidate,
         )
         return self._send(addressee, relayed)
 

@@ -75,10 +75,15 @@ class Hello(_Tagged, frozen=True, tag=_snake):
 
 
 class Signal(_Tagged, frozen=True, tag=_snake):
-    """A description or a candidate for one peer, as that peer's page was when it was made."""
+    """A description or a candidate for one peer, as that peer's page was when it was made.
+
+    `session` names the peer connection: its initiator chooses it, so that what belongs to a connection that
+    is gone is known for that.
+    """
 
     to: Id
     instance: Instance
+    session: Instance
     description: Description | None = None
     candidate: Candidate | None = None
 
@@ -200,6 +205,7 @@ class Signaled(_Tagged, frozen=True, tag=_snake):
     """A peer's description or candidate."""
 
     sender: str
+    session: str
     description: Description | None = None
     candidate: Candidate | None = None
 

@@ -1,0 +1,303 @@
+/** The call: brings socket, devices, peers, recorders and page together. */
+
+import { Announcement } from "./announce.js";
+import { Chat } from "./chat.js";
+import { LocalMedia } from "./devices.js";
+import { Peer } from "./peer.js";
+import { playButton } from "./player.js";
+import { RecorderLink } from "./recorder.js";
+import { RoomSocket, randomName } from "./socket.js";
+import { Tiles, roleName } from "./tiles.js";
+import { byId, farewell, onActions, phase, pressed, problem, toast } from "./ui.js";
+
+const LEVELS_INTERVAL_MS = 250;
+
+const token = new URLSearchParams(location.hash.slice(1)).get("token");
+const socket = new RoomSocket(`${location.href.split(/[?#]/)[0].replace(/^http/, "ws")}/socket`, token);
+const media = new LocalMedia();
+const tiles = new Tiles(byId("grid"));
+const announcement = new Announcement();
+const chat = new Chat();
+
+const members = new Map(); // id -> Member
+const peers = new Map(); // id -> { peer, instance, session, decides, missing: timer }; see the section on peers
+const recorders = new Map(); // recording -> RecorderLink
+let welcome = null;
+
+// --- the room ------------------------------------------------------------------------------------
+const handlers = {
+  welcome(message) {
+    const reentered = welcome !== null && !message.resumed;
+    welcome = message;
+    document.title = `${message.you.name} · Call`;
+    byId("who").textContent = `${message.you.name} · ${roleName(message.you.role)}`;
+    members.clear();
+    message.roster.forEach((member) => members.set(member.id, member));
+    announcement.reset(message.recordings, message.may_record);
+    chat.reset(message.chat, message.you.id);
+    reconcile(reentered);
+    forgetEndedRecorders(message.recordings);
+    tellMedia();
+    tellScreen();
+  },
+  joined({ member }) {
+    members.set(member.id, member);
+    const known = peers.get(member.id);
+    if (known?.instance !== member.instance) meet(member, randomName());
+    else {
+      known.decides = true;
+      found(known);
+    }
+  },
+  left({ participant }) {
+    members.delete(participant);
+    part(participant);
+  },
+  away({ participant }) {
+    members.set(participant, { ...members.get(participant), away: true });
+  },
+  returned({ member }) {
+    members.set(member.id, member);
+    const known = peers.get(member.id);
+    if (known) found(known);
+  },
+  changed({ member }) {
+    members.set(member.id, member);
+  },
+  layer({ participant, state }) {
+    const name = members.get(participant)?.name;
+    if (name && state === "STARTED") toast(`${name} shares their screen.`);
+  },
+  signaled({ sender, session, description, candidate }) {
+    const known = peers.get(sender);
+    if (!known) return;
+    const fresh = description?.type === "offer" && known.session !== session && !known.decides;
+    if (fresh && known.session !== null) meet(members.get(sender), null);
+    if (fresh) peers.get(sender).session = session;
+    if (peers.get(sender).session === session) peers.get(sender).peer.receive({ description, candidate });
+  },
+  said({ line }) {
+    chat.add(line);
+  },
+  recording_changed({ recording }) {
+    announcement.changed(recording);
+  },
+  publish(invitation) {
+    if (recorders.has(invitation.recording)) return; // it survived our socket
+    const link = new RecorderLink(invitation, configuration(invitation), media);
+    recorders.set(invitation.recording, link);
+    link.addEventListener("state", showPublishing);
+    showPublishing();
+  },
+  unpublish({ recording }) {
+    stopPublishing(recording);
+  },
+  error({ detail }) {
+    toast(detail, { kind: "warning" });
+  },
+};
+
+socket.addEventListener("message", ({ detail }) => {
+  handlers[detail.type]?.(detail);
+  show();
+});
+socket.addEventListener("state", ({ detail }) => {
+  document.body.dataset.socket = detail;
+  byId("connection").textContent = { connecting: "Connecting…", reconnecting: "Reconnecting…" }[detail] ?? "";
+});
+socket.addEventListener("end", ({ detail }) => {
+  if (detail === null) return;
+  hangUp();
+  farewell("The call is over for you", detail);
+});
+
+// --- peers ---------------------------------------------------------------------------------------
+// Whoever was in the room when the other came in decides which connection is used: it chooses `session`. The one who
+// came in keeps what it has until it is offered another. So a call outlives a restart of the server, and a
+// connection that only one side still has is replaced.
+
+/** Keep the peers that are still there, meet nobody twice, and give those who are missing time to come back. */
+function reconcile(reentered) {
+  for (const [id, known] of peers) {
+    const member = members.get(id);
+    if (reentered) known.decides = false;
+    if (member?.instance === known.instance) reentered ? kept(known) : found(known);
+    else if (member || !reentered) part(id);
+    else known.missing ||= setTimeout(() => members.has(id) || (part(id), show()), welcome.resume_timeout_s * 1000);
+  }
+  for (const member of members.values()) if (!peers.has(member.id)) meet(member, null);
+}
+
+/** Make a connection: with a `session` we offer, with null we wait for the other side's offer. */
+function meet(member, session) {
+  part(member.id);
+  const known = { instance: member.instance, session, decides: session !== null, missing: 0 };
+  peers.set(member.id, known);
+  const to = { to: member.id, instance: member.instance };
+  const peer = new Peer({
+    initiator: known.decides,
+    polite: welcome.you.id < member.id,
+    configuration: configuration(welcome),
+    media,
+    signal: (message) => socket.send({ type: "signal", ...to, session: known.session, ...message }),
+  });
+  known.peer = peer;
+  peer.addEventListener("streams", show);
+  peer.addEventListener("state", show);
+  peer.addEventListener("broken", () => {
+    if (known.decides && peers.get(member.id) === known) meet(member, randomName());
+  });
+}
+
+function kept(known) {
+  clearTimeout(known.missing);
+  known.missing = 0;
+}
+
+/** Somebody we know is there: whatever either side said meanwhile may be lost. */
+function found(known) {
+  kept(known);
+  known.peer.resume();
+}
+
+function part(id) {
+  const known = peers.get(id);
+  if (!known) return;
+  clearTimeout(known.missing);
+  known.peer.close();
+  peers.delete(id);
+}
+
+function configuration({ ice_servers, ice_transport_policy }) {
+  const iceServers = ice_servers.map(({ urls, username, credential }) =>
+    username ? { urls, username, credential } : { urls },
+  );
+  return { iceServers, iceTransportPolicy: ice_transport_policy === "RELAYED" ? "relay" : "all" };
+}
+
+// --- recorders -----------------------------------------------------------------------------------
+function stopPublishing(recording) {
+  recorders.get(recording)?.close();
+  recorders.delete(recording);
+  showPublishing();
+}
+
+/** Recordings that ended while our socket was down. */
+function forgetEndedRecorders(notices) {
+  const running = new Set(notices.filter(({ state }) => !["FINALIZING", "AVAILABLE", "FAILED"].includes(state)).map(({ id }) => id));
+  for (const recording of [...recorders.keys()]) if (!running.has(recording)) stopPublishing(recording);
+}
+
+function showPublishing() {
+  const states = [...recorders.values()].map(({ state }) => state);
+  const worst = ["failed", "connecting", "connected"].find((state) => states.includes(state)) ?? "idle";
+  document.body.dataset.publishing = worst;
+  byId("publishing-note").textContent = worst === "failed" ? "You are not being recorded: the recorder refused the connection." : "";
+}
+
+// --- our own media -------------------------------------------------------------------------------
+media.addEventListener("change", () => {
+  peers.forEach(({ peer }) => peer.updateCamera());
+  recorders.forEach((link) => link.updateCamera());
+  tellMedia();
+  show();
+});
+media.addEventListener("screen", () => {
+  tellScreen(); // before the tracks, so that nobody takes the screen for a face
+  peers.forEach(({ peer }) => peer.updateScreen());
+  recorders.forEach((link) => link.updateScreen());
+  show();
+});
+media.addEventListener("problem", ({ detail }) => problem(detail));
+
+function tellMedia() {
+  socket.send({ type: "set_media", microphone: media.microphoneOn, camera: media.cameraOn });
+}
+
+function tellScreen() {
+  socket.send({ type: "set_screen", stream: media.screen?.id ?? null });
+}
+
+// --- the page ------------------------------------------------------------------------------------
+function show() {
+  pressed("microphone", media.microphoneOn, { on: "Mute your microphone", off: "Unmute your microphone" });
+  pressed("camera", media.cameraOn, { on: "Turn your camera off", off: "Turn your camera on" });
+  pressed("share", media.screen !== null, { on: "Stop sharing your screen", off: "Share your screen" });
+  showPreview();
+  if (welcome) tiles.show([...others(), ...own()].sort((a, b) => (b.kind === "screen") - (a.kind === "screen")));
+  byId("alone").hidden = !welcome || members.size > 0;
+}
+
+function showPreview() {
+  const preview = byId("preview");
+  if (preview.srcObject !== media.stream) preview.srcObject = media.stream;
+  preview.parentElement.dataset.camera = media.cameraOn;
+  byId("preview-placeholder").textContent = media.cameraOn ? "" : "Your camera is off";
+}
+
+function own() {
+  const { id, name, role } = welcome.you;
+  const common = { participant: id, name, role, self: true, connection: "connected" };
+  const camera = { ...common, key: id, kind: "camera", stream: media.stream, microphone: media.microphoneOn, camera: media.cameraOn };
+  const screen = { ...common, key: `${id}:screen`, kind: "screen", stream: media.screen, microphone: true, camera: true };
+  return media.screen ? [screen, camera] : [camera];
+}
+
+function others() {
+  return [...members.values()].flatMap((member) => {
+    const { id, name, role, screen, microphone, camera } = member;
+    const peer = peers.get(id)?.peer;
+    const streams = [...(peer?.streams.values() ?? [])];
+    const connection = peer?.state === "connected" || !member.away ? (peer?.state ?? "new") : "away";
+    const common = { participant: id, name, role, self: false, connection };
+    const face = streams.find((stream) => stream.id !== screen) ?? null;
+    const shown = streams.find((stream) => stream.id === screen) ?? null;
+    const tile = { ...common, key: id, kind: "camera", stream: face, microphone, camera };
+    return screen ? [{ ...common, key: `${id}:screen`, kind: "screen", stream: shown, microphone: true, camera: true }, tile] : [tile];
+  });
+}
+
+setInterval(() => tiles.speaking([...peers].map(([id, { peer }]) => [id, peer.audioLevel])), LEVELS_INTERVAL_MS);
+
+announcement.addEventListener("start", () => socket.send({ type: "start_recording" }));
+announcement.addEventListener("stop", () => socket.send({ type: "stop_recording" }));
+announcement.addEventListener("available", ({ detail }) => {
+  toast("The recording has been saved.", { extra: detail.links.media ? playButton(detail) : null });
+});
+chat.addEventListener("say", ({ detail }) => {
+  if (!socket.send({ type: "say", text: detail })) toast("Your message was not sent: the connection is down.", { kind: "warning" });
+});
+
+onActions({
+  microphone: () => media.setMicrophone(!media.microphoneOn),
+  camera: () => media.setCamera(!media.cameraOn),
+  share: () => (media.screen ? media.stopShare() : media.startShare()),
+  panel: () => chat.toggle(),
+  leave() {
+    hangUp();
+    farewell("You have left the call", "");
+  },
+});
+
+/** End everything here; the server hears of it first. */
+function hangUp() {
+  socket.close();
+  recorders.forEach((link) => link.close());
+  recorders.clear();
+  peers.forEach((_, id) => part(id));
+  media.close();
+}
+
+byId("again").onclick = () => location.reload();
+byId("join").onclick = () => {
+  phase("call");
+  socket.open();
+};
+addEventListener("pagehide", hangUp);
+
+if (!token) farewell("This link is not complete", "Ask for a new link to this call.");
+else {
+  show();
+  byId("join").focus();
+  await media.open();
+}

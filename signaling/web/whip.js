@@ -1,0 +1,146 @@
+/** A WHIP client (RFC 9725): one send-only session with one endpoint. */
+
+import { iceFragment, withRestartedIce } from "./fragment.js";
+
+const TRICKLE_MS = 50; // candidates come in bursts; one PATCH carries a burst
+const CONNECT_MS_MAX = 15_000;
+const RESTART_MS_MAX = 8_000;
+
+/** The endpoint said no. `final`: it would say the same again. */
+export class WhipRefusal extends Error {
+  constructor(status, retryAfterS) {
+    super(`The recorder answered ${status}.`);
+    this.status = status;
+    this.retryAfterS = retryAfterS;
+    this.final = status >= 400 && status < 500 && status !== 408 && status !== 429;
+  }
+}
+
+export class WhipSession {
+  #endpoint;
+  #token;
+  #connection;
+  #senders = {};
+  #resource = null;
+  #etag = null;
+  #candidates = [];
+  #gathered = false;
+  #trickleTimer = 0;
+  #onstate;
+
+  /** `onstate()` is called whenever `state` may have changed. */
+  constructor({ endpoint, token, configuration, onstate }) {
+    this.#endpoint = endpoint;
+    this.#token = token;
+    this.#onstate = onstate;
+    this.#connection = new RTCPeerConnection({ ...configuration, bundlePolicy: "max-bundle" });
+    this.#connection.onconnectionstatechange = onstate;
+    this.#connection.onicecandidate = ({ candidate }) => this.#gather(candidate);
+  }
+
+  /**
+   * Offer `tracks` ({ audio, video }: a track, or null for a section that may get one later, or no key) and
+   * resolve once media can flow. Rejects with WhipRefusal, TypeError (network) or a time-out.
+   */
+  async open(tracks, stream, maxBitrate) {
+    for (const [kind, track] of Object.entries(tracks)) {
+      const sendEncodings = kind === "video" ? [{ maxBitrate }] : [{}];
+      const options = { direction: "sendonly", streams: [stream], sendEncodings };
+      this.#senders[kind] = this.#connection.addTransceiver(track ?? kind, options).sender;
+    }
+    await this.#connection.setLocalDescription();
+    const response = await this.#request("POST", this.#endpoint, "application/sdp", this.#connection.localDescription.sdp);
+    const { pathname, search } = new URL(response.headers.get("Location"), response.url);
+    this.#resource = pathname + search; // on our own origin, as the endpoint was
+    this.#etag = response.headers.get("ETag");
+    await this.#connection.setRemoteDescription({ type: "answer", sdp: await response.text() });
+    this.#trickleSoon();
+    await this.#connected(CONNECT_MS_MAX);
+  }
+
+  get state() {
+    return this.#connection.connectionState;
+  }
+
+  /** Send another track (or none) where `kind` was sent, without negotiating. */
+  replaceTrack(kind, track) {
+    return this.#senders[kind]?.replaceTrack(track);
+  }
+
+  /** Look for new paths within the same session; rejects when there are none. */
+  async restart() {
+    this.#candidates = [];
+    this.#gathered = false;
+    this.#etag = null; // candidates wait for the new tag
+    await this.#connection.setLocalDescription(await this.#connection.createOffer({ iceRestart: true }));
+    const body = iceFragment(this.#connection.localDescription.sdp, [], { complete: false });
+    const response = await this.#patch(body, "*");
+    const answer = withRestartedIce(this.#connection.currentRemoteDescription.sdp, await response.text());
+    this.#etag = response.headers.get("ETag");
+    await this.#connection.setRemoteDescription({ type: "answer", sdp: answer });
+    this.#trickleSoon();
+    await this.#connected(RESTART_MS_MAX);
+  }
+
+  /** End the session here and there; also while the page is being left. */
+  async close() {
+    clearTimeout(this.#trickleTimer);
+    this.#connection.onconnectionstatechange = this.#connection.onicecandidate = null;
+    this.#connection.close();
+    this.#onstate();
+    if (!this.#resource) return;
+    const headers = { Authorization: `Bearer ${this.#token}` };
+    // The recording may have ended and taken the session with it: nothing is left to say then.
+    await fetch(this.#resource, { method: "DELETE", headers, keepalive: true }).catch(() => {});
+  }
+
+  // --- trickle -----------------------------------------------------------------------------------
+  #gather(candidate) {
+    if (candidate === null) this.#gathered = true;
+    else if (candidate.candidate) this.#candidates.push(candidate.candidate);
+    if (this.#etag) this.#trickleSoon();
+  }
+
+  #trickleSoon() {
+    this.#trickleTimer ||= setTimeout(() => this.#trickle(), TRICKLE_MS);
+  }
+
+  async #trickle() {
+    this.#trickleTimer = 0;
+    const candidates = this.#candidates.splice(0);
+    if (!this.#etag || (candidates.length === 0 && !this.#gathered)) return;
+    const body = iceFragment(this.#connection.localDescription.sdp, candidates, { complete: this.#gathered });
+    // A refused candidate costs a path, not the session: whether one is left, ICE will say.
+    await this.#patch(body, this.#etag).catch((error) => console.warn("Candidates were refused.", error));
+  }
+
+  // --- requests ----------------------------------------------------------------------------------
+  #patch(body, ifMatch) {
+    return this.#request("PATCH", this.#resource, "application/trickle-ice-sdpfrag", body, { "If-Match": ifMatch });
+  }
+
+  async #request(method, url, contentType, body, more = {}) {
+    const headers = { Authorization: `Bearer ${this.#token}`, "Content-Type": contentType, ...more };
+    const response = await fetch(url, { method, headers, body });
+    if (!response.ok) throw new WhipRefusal(response.status, Number(response.headers.get("Retry-After")) || 0);
+    return response;
+  }
+
+  #connected(timeoutMs) {
+    const connection = this.#connection;
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(() => done(reject, new Error("No path to the recorder was found.")), timeoutMs);
+      const done = (settle, value) => {
+        clearTimeout(timer);
+        connection.removeEventListener("connectionstatechange", look);
+        settle(value);
+      };
+      const look = () => {
+        if (connection.connectionState === "connected") done(resolve);
+        if (["failed", "closed"].includes(connection.connectionState)) done(reject, new Error("The path to the recorder failed."));
+      };
+      connection.addEventListener("connectionstatechange", look);
+      look();
+    });
+  }
+}
