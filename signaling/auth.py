@@ -52,12 +52,11 @@ async def grant(access: Access, request: web.Request, context: Context) -> Grant
     """Let the request's caller in, or raise 401 unauthorized, 403 forbidden, link_*, or 404 not_found."""
     if access.scheme is not Scheme.BEARER:
         return Granted()
-    query = request.query
-    if access.signed_link and "signature" in query:
+    token, query = bearer_token(request), request.query
+    if token is None and access.signed_link and "signature" in query:
         now = context.clock.utc_now()
         until = context.links.check(request.path, query.get("expires", ""), query["signature"], now=now)
         return Granted(links_until=until)
-    token = bearer_token(request)
     if token is None:
         raise unauthorized("An Authorization header with a Bearer token is needed.")
     caller = await context.ports.authority.authenticate(token)

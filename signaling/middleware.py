@@ -95,6 +95,7 @@ async def mark_started(request: web.Request, response: web.StreamResponse) -> No
     """On every response as its head is written: remember it, and add what each of them carries."""
     request[STARTED] = response
     response.headers["X-Request-Id"] = request.get(REQUEST_ID, "")
+    response.headers["Server"] = "Bystander"  # instead of the versions of what is underneath
     response.headers.setdefault("X-Content-Type-Options", "nosniff")
     response.headers.setdefault("Referrer-Policy", "no-referrer")  # room and watch links carry secrets
 

@@ -237,6 +237,8 @@ class TestSignedLinks:
         await problem(await served.client.get(f"{path}/media?signature=x"), 403, "link_invalid")
         served.fake.clock.advance(24 * 3600)  # type: ignore[attr-defined]
         await problem(await served.client.get(local(links["media"])), 403, "link_expired")
+        with_token = await served.client.get(local(links["media"]), headers=served.key)
+        assert with_token.status == 200  # a token counts for itself
 
     async def test_the_watch_page_escapes_and_passes_on_no_longer_than_its_own_link(
         self, served: Served

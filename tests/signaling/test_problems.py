@@ -101,6 +101,11 @@ class TestOfTheServer:
             assert answer.status < 500
 
 
+async def test_no_answer_says_what_it_is_made_with(served: Served) -> None:
+    for path in ("/healthz", "/nothing"):
+        assert (await served.client.get(path)).headers["Server"] == "Bystander"
+
+
 class TestRequestIds:
     async def test_a_good_one_is_kept_and_a_bad_one_replaced(self, served: Served) -> None:
         kept = await served.client.get("/healthz", headers={"X-Request-Id": "proxy-12345.a"})
