@@ -1,0 +1,184 @@
+"""Every setting of the server: its type, default, bounds and description, in one place.
+
+The sample `bystander.toml` and the loader are both derived from these definitions. All of these belong to the
+server's own scope: they are read once, at start.
+"""
+
+from enum import StrEnum
+from functools import cache
+from typing import Annotated, Any, get_type_hints
+
+import msgspec
+from msgspec import Meta
+
+from recorder.values import IceTransportPolicy, RecordingType
+from storage.settings import StorageSettings
+
+SECRET = {"secret": True}  # never printed, never logged
+
+
+class LogFormat(StrEnum):
+    """How a line of the log is written."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+class LogLevel(StrEnum):
+    """What is worth a line."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A table of bystander.toml. Its repr hides secrets, so that no log line can leak one."""
+
+    def __repr__(self) -> str:
+        shown = (
+            f"{key.name}={_shown(key, getattr(self, key.name))}" for key in definitions(type(self)).values()
+        )
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+
+class Server(Section, frozen=True):
+    """Where the server listens and keeps its own data."""
+
+    host: Annotated[str, Meta(min_length=1, description="address to listen on")] = "127.0.0.1"
+    port: Annotated[int, Meta(ge=0, le=65535, description="TCP port; 0 picks a free one")] = 8080
+    data_dir: Annotated[str, Meta(min_length=1, description="database, spool, sockets, keys")] = "./data"
+    database_url: Annotated[
+        str | None,
+        Meta(description="SQLAlchemy URL; unset: SQLite in the data directory", extra=SECRET),
+    ] = None
+    api_key: Annotated[
+        Annotated[str, Meta(min_length=16)] | None,
+        Meta(description="unset: one is made at first start in <data>/api-key", extra=SECRET),
+    ] = None
+    drain_timeout_s: Annotated[
+        float, Meta(gt=0, le=3600, description="how long SIGTERM waits for running recordings to be stored")
+    ] = 60.0
+    log_format: Annotated[LogFormat, Meta(description="text or json")] = LogFormat.TEXT
+    log_level: Annotated[LogLevel, Meta(description="debug, info, warning or error")] = LogLevel.INFO
+
+
+class Recording(Section, frozen=True):
+    """How conversations are recorded."""
+
+    enabled: Annotated[bool, Meta(description="whether recordings may be started at all")] = True
+    type: Annotated[RecordingType, Meta(description="AUDIO_VIDEO or AUDIO")] = RecordingType.AUDIO_VIDEO
+    width: Annotated[int, Meta(ge=64, le=3840, multiple_of=2, description="of the picture, in pixels")] = 1280
+    height: Annotated[int, Meta(ge=64, le=2160, multiple_of=2, description="of the picture, in pixels")] = 720
+    fps: Annotated[int, Meta(ge=1, le=60, description="pictures per second, at most")] = 25
+    video_crf: Annotated[int, Meta(ge=0, le=51, description="x264 constant rate factor")] = 28
+    video_bitrate_max: Annotated[int, Meta(ge=50_000, description="bit/s, the cap of video")] = 2_500_000
+    audio_bitrate: Annotated[int, Meta(ge=8_000, le=512_000, description="bit/s of AAC")] = 64_000
+    fragment_duration_s: Annotated[
+        float, Meta(ge=0.5, le=2, description="longest fragment: what a crash can cost")
+    ] = 2.0
+    reorder_wait_s: Annotated[
+        float, Meta(ge=0, le=10, description="how long a missing packet is waited for")
+    ] = 1.0
+    no_media_timeout_s: Annotated[
+        float, Meta(gt=0, le=86_400, description="without any media for this long a recording ends")
+    ] = 60.0
+    duration_s_max: Annotated[float, Meta(gt=0, description="a recording ends after this long")] = 43_200.0
+    check_store: Annotated[
+        bool, Meta(description="refuse to start a recording while the store cannot be reached")
+    ] = True
+    upload_timeout_s: Annotated[
+        float, Meta(gt=0, description="how long a finished recording waits for its store before it FAILED")
+    ] = 86_400.0
+    initialization_timeout_s: Annotated[
+        float, Meta(gt=0, le=300, description="how long one attempt waits for its worker")
+    ] = 10.0
+    max_retries: Annotated[int, Meta(ge=1, le=100, description="how many times a start is attempted")] = 3
+    max_retry_delay_s: Annotated[
+        float, Meta(gt=0, le=3600, description="cap of the exponential back-off between attempts")
+    ] = 60.0
+    filename_pattern: Annotated[
+        str,
+        Meta(
+            min_length=1,
+            max_length=256,
+            description="of {conversation} {external_id} {recording} {start} {number}",
+        ),
+    ] = "{conversation}_{start}_{number}.mp4"
+
+
+class EntryPoint(Section, frozen=True):
+    """Where publishers find the recorder."""
+
+    base_url: Annotated[
+        str | None, Meta(description="as publishers reach this server; unset: its own address")
+    ] = None
+
+
+class Call(Section, frozen=True):
+    """How media travels."""
+
+    ice_transport_policy: Annotated[
+        IceTransportPolicy, Meta(description="ALL, or RELAYED: only through the TURN server")
+    ] = IceTransportPolicy.ALL
+    stun_urls: Annotated[list[str], Meta(description="stun: URLs for publishers and the recorder")] = []
+    bind_host: Annotated[str | None, Meta(description="the only local address used for media")] = None
+
+
+class Turn(Section, frozen=True):
+    """The owner's TURN server; credentials by shared secret (coturn's use-auth-secret) or fixed."""
+
+    urls: Annotated[list[str], Meta(description='for instance ["turn:turn.example.org:3478"]')] = []
+    secret: Annotated[str | None, Meta(description="static-auth-secret of the server", extra=SECRET)] = None
+    username: Annotated[str | None, Meta(description="fixed user, where there is no secret")] = None
+    credential: Annotated[str | None, Meta(description="with username", extra=SECRET)] = None
+    credential_ttl_s: Annotated[int, Meta(ge=60, description="how long a publisher's stay good")] = 3600
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The whole of bystander.toml."""
+
+    server: Server = Server()
+    storage: StorageSettings = StorageSettings()
+    recording: Recording = Recording()
+    entry_point: EntryPoint = EntryPoint()
+    call: Call = Call()
+    turn: Turn = Turn()
+
+
+class Definition(msgspec.Struct, frozen=True, kw_only=True):
+    """One key of one section: everything that documentation and the loader must know of it."""
+
+    name: str
+    type: Any  # as msgspec.convert takes it, with its bounds
+    default: Any
+    description: str
+    secret: bool
+
+
+@cache
+def definitions(section: type[msgspec.Struct]) -> dict[str, Definition]:
+    """The keys of a section, in the order in which they are written down."""
+    hints = get_type_hints(section, include_extras=True)
+    defaults = section()
+    return {
+        name: _definition(name, hints[name], getattr(defaults, name)) for name in section.__struct_fields__
+    }
+
+
+def _shown(key: "Definition", value: object) -> str:
+    return "***" if key.secret and value is not None else repr(value)
+
+
+def sections() -> dict[str, type[msgspec.Struct]]:
+    """The tables of bystander.toml by name, in the order in which they are written down."""
+    hints = get_type_hints(Settings)
+    return {name: hints[name] for name in Settings.__struct_fields__}
+
+
+def _definition(name: str, hint: Any, default: object) -> Definition:
+    metas = [meta for meta in getattr(hint, "__metadata__", ()) if isinstance(meta, Meta)]
+    described = next((meta.description for meta in metas if meta.description), "")
+    secret = any((meta.extra or {}).get("secret") for meta in metas)
+    return Definition(name=name, type=hint, default=default, description=described, secret=secret)
