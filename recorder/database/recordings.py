@@ -1,0 +1,113 @@
+"""Recordings and their attempts, in and out of the database."""
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from sqlalchemy import func, insert, select, update
+from sqlalchemy.engine import Row
+
+from recorder.database.opening import Database
+from recorder.database.rows import fields
+from recorder.database.schema import attempts, recordings
+from recorder.errors import not_found
+from recorder.values import EndReason, RecordingState, RecordingType
+
+LAST_STATES = (RecordingState.AVAILABLE, RecordingState.FAILED)
+
+
+class RecordingRow(msgspec.Struct, frozen=True, kw_only=True):
+    """All that is kept of one recording beside its media."""
+
+    id: str
+    conversation: str
+    number: int
+    type: RecordingType
+    state: RecordingState
+    end_reason: EndReason | None = None
+    failure: str | None = None
+    object_key: str
+    filename: str
+    requested_at: datetime
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    duration_s: float | None = None
+    bytes: int | None = None
+
+
+class Attempt(msgspec.Struct, frozen=True, kw_only=True):
+    """One launch of a worker for a recording."""
+
+    recording: str
+    number: int
+    launched_at: datetime
+    ready_at: datetime | None = None
+    failure: str | None = None
+
+
+class RecordingTable:
+    """Rows in, rows out. `not_found` where there is no such row."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def add(self, row: RecordingRow) -> None:
+        async with self._database.writing() as connection:
+            await connection.execute(insert(recordings).values(msgspec.structs.asdict(row)))
+
+    async def save(self, row: RecordingRow) -> None:
+        """Replace what is kept. Nothing happens when the recording was deleted meanwhile."""
+        async with self._database.writing() as connection:
+            await connection.execute(
+                update(recordings).where(recordings.c.id == row.id).values(msgspec.structs.asdict(row))
+            )
+
+    async def get(self, recording: str) -> RecordingRow:
+        async with self._database.reading() as connection:
+            row = (
+                await connection.execute(select(recordings).where(recordings.c.id == recording))
+            ).one_or_none()
+        if row is None:
+            raise not_found("recording")
+        return _row(row)
+
+    async def of(self, conversation: str) -> list[RecordingRow]:
+        """Oldest first."""
+        query = select(recordings).where(recordings.c.conversation == conversation).order_by(recordings.c.id)
+        async with self._database.reading() as connection:
+            return [_row(row) for row in (await connection.execute(query)).all()]
+
+    async def unfinished(self) -> list[RecordingRow]:
+        """Those that an earlier server left before their last state."""
+        query = select(recordings).where(recordings.c.state.not_in(LAST_STATES)).order_by(recordings.c.id)
+        async with self._database.reading() as connection:
+            return [_row(row) for row in (await connection.execute(query)).all()]
+
+    async def count_of(self, conversation: str) -> int:
+        """How many recordings the conversation has had."""
+        query = select(func.count()).select_from(recordings).where(recordings.c.conversation == conversation)
+        async with self._database.reading() as connection:
+            return int((await connection.execute(query)).scalar_one())
+
+    async def attempted(self, attempt: Attempt) -> None:
+        async with self._database.writing() as connection:
+            await connection.execute(insert(attempts).values(msgspec.structs.asdict(attempt)))
+
+    async def attempt_ended(
+        self, recording: str, number: int, *, ready_at: datetime | None = None, failure: str | None = None
+    ) -> None:
+        """Say what became of an attempt."""
+        of_it = (attempts.c.recording == recording) & (attempts.c.number == number)
+        async with self._database.writing() as connection:
+            await connection.execute(update(attempts).where(of_it).values(ready_at=ready_at, failure=failure))
+
+    async def attempts(self, recording: str) -> list[Attempt]:
+        """First to last."""
+        query = select(attempts).where(attempts.c.recording == recording).order_by(attempts.c.number)
+        async with self._database.reading() as connection:
+            rows = (await connection.execute(query)).all()
+        return [msgspec.convert(fields(row), Attempt) for row in rows]
+
+
+def _row(row: Row[Any]) -> RecordingRow:
+    return msgspec.convert(fields(row), RecordingRow)
