@@ -1,0 +1,291 @@
+"""What a worker is made of: the engine, the spool that it writes, and the server that asks and is told."""
+
+import asyncio
+import logging
+import os
+import resource
+import socket
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Protocol
+
+import msgspec
+
+from recorder.errors import BystanderError, Fault
+from recorder.messages import (
+    Done,
+    Ended,
+    Event,
+    GetStatistics,
+    Happened,
+    Hello,
+    Pause,
+    Publish,
+    Published,
+    Reply,
+    Request,
+    Resume,
+    SpoolGrew,
+    StatisticsReply,
+    Stop,
+    Stopped,
+    Trickle,
+    Trickled,
+    Unpublish,
+)
+from recorder.values import (
+    EndReason,
+    Fragment,
+    MediaEvent,
+    Publisher,
+    Statistics,
+)
+from recorder.worker_server import WorkerServer
+from storage.spool import SpoolFacts, SpoolWriter
+
+ENGINE_STOP_TIMEOUT_S = 15.0  # draining takes the reorder wait and a few encoded frames; more is a hang
+REFUSAL_TIMEOUT_S = 5.0  # how long a worker that cannot begin waits to say why
+SPOOL_GREW_INTERVAL_S = 0.5  # fragments come every 2 s; shorter ones are told together
+EVENTS_UNWRITTEN_MAX = 1024  # a disk that hangs for so long has stopped the fragments as well
+
+_log = logging.getLogger(__name__)
+
+Write = Callable[[Fragment], None]
+OnEvent = Callable[[MediaEvent], None]
+
+
+class SummaryLike(Protocol):
+    @property
+    def duration_us(self) -> int: ...
+
+
+class EndingLike(Protocol):
+    @property
+    def reason(self) -> EndReason: ...
+    @property
+    def failure(self) -> str | None: ...
+
+
+class EngineLike(Protocol):
+    """What a worker needs of media.engine.Engine."""
+
+    async def start(self) -> None: ...
+    async def publish(self, session: str, publisher: Publisher, offer: str) -> tuple[str, str]: ...
+    async def trickle(self, session: str, fragment: str, etag: str | None) -> tuple[str, str] | None: ...
+    async def unpublish(self, session: str) -> None: ...
+    async def stop(self) -> SummaryLike: ...
+    async def wait_ended(self) -> EndingLike: ...
+    def statistics(self) -> Statistics: ...
+
+
+class _End(msgspec.Struct, frozen=True, kw_only=True):
+    """How the recording ended, once all of it is in the spool."""
+
+    reason: EndReason
+    failure: str | None
+    duration_s: float
+    bytes: int
+
+
+class WorkerRecording:
+    """One recording, from the first offer to the end of its spool."""
+
+    def __init__(self, recording: str, root: Path, facts: SpoolFacts, listener: socket.socket) -> None:
+        self._recording = recording
+        self._root = root
+        self._facts = facts
+        self._loop = asyncio.get_running_loop()
+        self._server = WorkerServer(listener, greet=self._greet, answer=self._answer)
+        self._events = ThreadPoolExecutor(1, thread_name_prefix="events")
+        self._events_unwritten = 0
+        self._asked: asyncio.Future[EndReason] = self._loop.create_future()
+        self._ended: asyncio.Future[_End] = self._loop.create_future()
+        self._telling: asyncio.TimerHandle | None = None
+        self._refusal: str | None = None
+        self._spool: SpoolWriter
+        self._engine: EngineLike
+
+    async def run(self, make_engine: Callable[[Write, OnEvent], EngineLike]) -> bool:
+        """Record until the end; False when it could not begin (the server, if there is one, was told why)."""
+        try:
+            self._spool = await asyncio.to_thread(_open_spool, self._root, self._facts)
+            self._engine = make_engine(self._write, self._on_event)
+            await self._engine.start()
+        except BystanderError as error:
+            _log.error("the recording cannot begin", extra={"code": error.code, "detail": error.detail})
+            await self._refuse(error.code)
+            return False
+        await self._server.start()
+        reason, failure = await self._until_end()
+        end = await self._drain(reason, failure)
+        self._ended.set_result(end)
+        self._server.tell(_told(end))
+        await self._server.close()
+        return True
+
+    def terminate(self) -> None:
+        """SIGTERM: somebody ends this process, so the recording ends as if the server had asked."""
+        if not self._asked.done():
+            self._asked.set_result(EndReason.ABORT_SYSTEM)
+
+    async def _until_end(self) -> tuple[EndReason, str | None]:
+        """Wait until the engine ends by itself or somebody asks it to."""
+        by_itself = asyncio.ensure_future(self._engine.wait_ended())
+        first: set[asyncio.Future[Any]] = {by_itself, self._asked}
+        await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
+        if not by_itself.done():
+            by_itself.cancel()
+            return self._asked.result(), None
+        try:
+            ending = by_itself.result()
+        except BystanderError as error:
+            return EndReason.ABORT_UNEXPECTED, error.code
+        return ending.reason, ending.failure
+
+    async def _drain(self, reason: EndReason, failure: str | None) -> _End:
+        duration_us = None
+        try:
+            async with asyncio.timeout(ENGINE_STOP_TIMEOUT_S):
+                duration_us = (await self._engine.stop()).duration_us
+        except TimeoutError:
+            _log.error("the engine does not stop")
+            reason, failure = EndReason.ABORT_UNEXPECTED, failure or "drain_timeout"
+        except BystanderError as error:
+            _log.error("the engine could not drain", extra={"code": error.code})
+            reason, failure = EndReason.ABORT_UNEXPECTED, failure or error.code
+        except Exception:  # noqa: BLE001 - a defect of the engine: its spool has to be ended all the same
+            _log.exception("the engine failed while draining")
+            reason, failure = EndReason.ABORT_UNEXPECTED, failure or "internal"
+        return await asyncio.to_thread(self._end_spool, reason, failure, duration_us)
+
+    def _end_spool(self, reason: EndReason, failure: str | None, duration_us: int | None) -> _End:
+        self._events.shutdown(wait=True)
+        spool = self._spool
+        duration_us = spool.duration_us if duration_us is None else duration_us
+        try:
+            spool.end(reason, failure, duration_us)
+        except BystanderError as error:
+            _log.error("the spool could not be ended", extra={"code": error.code})
+            failure = failure or error.code
+        finally:
+            spool.close()
+        return _End(reason=reason, failure=failure, duration_s=duration_us / 1e6, bytes=spool.size)
+
+    async def _refuse(self, failure: str) -> None:
+        """Say why there will be no recording to the server that waits for a hello."""
+        self._refusal = failure
+        await self._server.start()
+        try:
+            async with asyncio.timeout(REFUSAL_TIMEOUT_S):
+                await self._server.connected.wait()
+        except TimeoutError:
+            _log.error("nobody asked why the recording could not begin")
+        await self._server.close()
+
+    # --- what the engine tells -------------------------------------------------------------------------
+    def _write(self, fragment: Fragment) -> None:
+        """On the engine's render thread."""
+        self._spool.append(fragment)
+        self._loop.call_soon_threadsafe(self._grew)
+
+    def _grew(self) -> None:
+        if self._telling is None:
+            self._telling = self._loop.call_later(SPOOL_GREW_INTERVAL_S, self._tell_growth)
+
+    def _tell_growth(self) -> None:
+        self._telling = None
+        spool = self._spool
+        self._server.tell(
+            SpoolGrew(fragments=spool.fragments, bytes=spool.size, duration_s=spool.duration_us / 1e6)
+        )
+
+    def _on_event(self, event: MediaEvent) -> None:
+        self._server.tell(Happened(event=event))
+        if self._ended.done() or self._events_unwritten >= EVENTS_UNWRITTEN_MAX:
+            _log.error("an event is not in the spool", extra={"kind": event.kind})
+            return
+        self._events_unwritten += 1
+        try:
+            written = self._loop.run_in_executor(
+                self._events, self._spool.append_event, msgspec.json.encode(event)
+            )
+        except RuntimeError:  # the executor was shut down: the spool is being ended
+            self._events_unwritten -= 1
+            _log.info("an event came after the last", extra={"kind": event.kind})
+            return
+        written.add_done_callback(self._event_written)
+
+    def _event_written(self, written: "asyncio.Future[None]") -> None:
+        self._events_unwritten -= 1
+        error = written.exception()
+        if error is not None:
+            _log.error("an event could not be written", extra={"reason": str(error)})
+
+    # --- what the server asks --------------------------------------------------------------------------
+    def _greet(self) -> Event:
+        if self._refusal is not None:
+            reason = EndReason.ABORT_UNEXPECTED
+            return Ended(reason=reason, failure=self._refusal, duration_s=0.0, bytes=0)
+        if self._ended.done():
+            return _told(self._ended.result())
+        return Hello(recording=self._recording, pid=os.getpid(), statistics=self._statistics())
+
+    async def _answer(self, request: Request) -> Reply:
+        number, engine = request.request, self._engine
+        match request:
+            case Publish():
+                answer, etag = await engine.publish(request.session, request.publisher, request.offer)
+                return Published(request=number, answer=answer, etag=etag)
+            case Trickle():
+                restarted = await engine.trickle(request.session, request.fragment, request.etag)
+                fragment, etag_now = restarted or (None, None)
+                return Trickled(request=number, fragment=fragment, etag=etag_now)
+            case Unpublish():
+                await engine.unpublish(request.session)
+                return Done(request=number)
+            case Stop():
+                return await self._stop(request)
+            case GetStatistics():
+                return StatisticsReply(request=number, statistics=self._statistics())
+            case Pause() | Resume():
+                raise BystanderError(
+                    "pause_unsupported", "This recording cannot pause.", fault=Fault.CALLER, status=501
+                )
+
+    async def _stop(self, request: Stop) -> Stopped:
+        if not self._asked.done():
+            self._asked.set_result(request.reason)
+        end = await asyncio.shield(self._ended)
+        return Stopped(request=request.request, reason=end.reason, duration_s=end.duration_s, bytes=end.bytes)
+
+    def _statistics(self) -> Statistics:
+        return msgspec.structs.replace(
+            self._engine.statistics(),
+            duration_s=self._spool.duration_us / 1e6,
+            bytes_written=self._spool.size,
+            fragments=self._spool.fragments,
+            cpu_s=time.process_time(),
+            rss_bytes=_resident_bytes(),
+        )
+
+
+def _open_spool(root: Path, facts: SpoolFacts) -> SpoolWriter:
+    """Make the spool, or take over the one that an earlier attempt at this recording left."""
+    try:
+        return SpoolWriter.create(root, facts)
+    except BystanderError as error:
+        if error.code != "spool_exists":
+            raise
+        return SpoolWriter.resume(root, facts.recording)
+
+
+def _told(end: _End) -> Ended:
+    return Ended(reason=end.reason, failure=end.failure, duration_s=end.duration_s, bytes=end.bytes)
+
+
+def _resident_bytes() -> int:
+    """Resident memory of this process now, as Linux tells it."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize()

@@ -1,0 +1,122 @@
+"""The worker's end of its socket: greets each connection, answers requests, tells events.
+
+One server at a time: a new connection replaces the one before it, whose server has restarted.
+"""
+
+import asyncio
+import logging
+import socket
+from collections.abc import Awaitable, Callable
+
+import msgspec
+
+from recorder.errors import BystanderError, Fault
+from recorder.limits import MIB, WORKER_REQUESTS_PENDING_MAX
+from recorder.messages import Event, Framing, Message, Refused, Reply, Request, decode_request, frame
+
+READ_BYTES = 64 * 1024
+UNSENT_BYTES_MAX = 4 * MIB  # a server that does not read for so long is dropped; it may connect again
+FLUSH_TIMEOUT_S = 5.0  # how long the last words may take before the worker exits
+
+_log = logging.getLogger(__name__)
+
+Answer = Callable[[Request], Awaitable[Reply]]
+
+
+class WorkerServer:
+    """Serves recorder.messages on a listening socket. Event loop only."""
+
+    def __init__(self, listener: socket.socket, *, greet: Callable[[], Event], answer: Answer) -> None:
+        self._listener = listener
+        self._greet = greet
+        self._answer = answer
+        self._server: asyncio.Server | None = None
+        self._writer: asyncio.StreamWriter | None = None
+        self._answering: set[asyncio.Task[None]] = set()
+        self.connected = asyncio.Event()  # somebody was greeted
+
+    async def start(self) -> None:
+        self._server = await asyncio.start_unix_server(self._connected, sock=self._listener)
+
+    def tell(self, event: Event) -> None:
+        """Send an event to the connected server, if there is one; without one nobody is told."""
+        if self._writer is not None:
+            self._send(self._writer, event)
+
+    async def close(self) -> None:
+        """Answer what was asked, flush, and accept nobody any more."""
+        if self._server is not None:
+            self._server.close()
+        if self._answering:
+            await asyncio.wait(self._answering, timeout=FLUSH_TIMEOUT_S)
+        writer, self._writer = self._writer, None
+        if writer is None:
+            return
+        writer.close()
+        try:
+            async with asyncio.timeout(FLUSH_TIMEOUT_S):
+                await writer.wait_closed()
+        except (OSError, TimeoutError):
+            _log.warning("the last messages may not have been read")
+
+    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._writer is not None:
+            self._writer.close()
+        self._writer = writer
+        self._send(writer, self._greet())
+        self.connected.set()
+        try:
+            await self._serve(reader, writer)
+        except OSError as error:
+            _log.info("the server's connection broke", extra={"reason": type(error).__name__})
+        except (msgspec.DecodeError, BystanderError) as error:
+            _log.error("the server sent what is no request", extra={"reason": type(error).__name__})
+        if self._writer is writer:
+            self._writer = None
+            writer.close()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        framing = Framing()
+        while data := await reader.read(READ_BYTES):
+            for body in framing.feed(data):
+                request = decode_request(body)
+                if len(self._answering) >= WORKER_REQUESTS_PENDING_MAX:
+                    self._send(writer, _refusal(request, _busy()))
+                    continue
+                task = asyncio.create_task(self._reply(writer, request))
+                self._answering.add(task)
+                task.add_done_callback(self._answering.discard)
+
+    async def _reply(self, writer: asyncio.StreamWriter, request: Request) -> None:
+        try:
+            reply = await self._answer(request)
+        except BystanderError as error:
+            reply = _refusal(request, error)
+        except Exception as error:  # noqa: BLE001 - a defect in one answer must not end the recording
+            _log.exception("a request failed", extra={"request": type(request).__name__})
+            reply = _refusal(request, _defect(error))
+        self._send(writer, reply)
+
+    def _send(self, writer: asyncio.StreamWriter, message: Message) -> None:
+        if writer.is_closing():
+            return
+        if writer.transport.get_write_buffer_size() > UNSENT_BYTES_MAX:
+            _log.error("the server does not read: its connection is dropped")
+            writer.transport.abort()
+            return
+        writer.write(frame(message))
+
+
+def _refusal(request: Request, error: BystanderError) -> Refused:
+    return Refused(
+        request=request.request, code=error.code, detail=error.detail, fault=error.fault, status=error.status
+    )
+
+
+def _busy() -> BystanderError:
+    return BystanderError("overloaded", "The worker has too much to answer.", fault=Fault.SERVER, status=503)
+
+
+def _defect(error: Exception) -> BystanderError:
+    detail = f"The worker met a defect of its own ({type(error).__name__})."
+    return BystanderError("internal", detail, fault=Fault.SERVER, status=500)
