@@ -1,0 +1,203 @@
+"""The composition of a server: everything is made here, in the order in which it depends on each other."""
+
+import asyncio
+import logging
+import signal
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from aiohttp import web
+from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
+
+from recorder.authority import Authority
+from recorder.clock import Clock, SystemClock
+from recorder.conversations import Conversations
+from recorder.data_directory import DataDirectory, open_data_directory
+from recorder.database import ConversationTable, Database, KeyTable, RecordingRow, RecordingTable
+from recorder.database.opening import sqlite_url
+from recorder.entry_point_secrets import EntryPointSecrets
+from recorder.entry_points import EntryPoints
+from recorder.errors import BystanderError, Fault
+from recorder.finalising import finalise_init
+from recorder.forkserver import Forkserver, Target
+from recorder.health import Health
+from recorder.live import Means
+from recorder.metrics import LiveCollector, RecordingMetrics
+from recorder.planning import terms, worker_order
+from recorder.recordings import Recordings
+from recorder.recovery import recover
+from recorder.sampling import sample_forever
+from recorder.settings import Settings
+from recorder.shipping import Shipping
+from recorder.storage_probe import StorageProbe
+from recorder.version import bystander_version
+from recorder.watching import Watchers
+from recorder.worker import main as worker_main
+from recorder.workers import Workers
+from signaling.app import build_app
+from signaling.ports import Ports
+from storage.objects import open_store
+from storage.uploader import Uploader
+
+HTTP_CLOSE_TIMEOUT_S = 5.0  # for requests in flight, once every recording is stored
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Listening:
+    """A server that takes requests."""
+
+    url: str
+    api_key_file: Path | None  # None: the key is configured
+
+
+async def serve(
+    settings: Settings, *, told: Callable[[Listening], None], worker: Target = worker_main
+) -> None:
+    """Run a server until SIGTERM or SIGINT; then finish every recording, and return.
+
+    `told` is called once it listens. Raises BystanderError when it cannot start.
+    """
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with AsyncExitStack() as stack:
+        server = await Server.open(settings, stack, worker)
+        told(await server.listen(stack))
+        await stop.wait()
+        _log.info("shutting down")
+        await server.drain()
+
+
+class Server:
+    """Everything of a server that outlives one request."""
+
+    def __init__(
+        self, settings: Settings, data: DataDirectory, recordings: Recordings, health: Health
+    ) -> None:
+        """Use `open`."""
+        self._settings = settings
+        self._data = data
+        self._recordings = recordings
+        self._health = health
+        self._conversations: Conversations
+        self._means: Means
+        self._site: web.TCPSite
+        self._app: web.Application
+
+    @classmethod
+    async def open(cls, settings: Settings, stack: AsyncExitStack, worker: Target) -> "Server":
+        """Make all of it; what was opened is closed by `stack`, in reverse."""
+        clock = SystemClock()
+        data = await asyncio.to_thread(open_data_directory, Path(settings.server.data_dir))
+        database = await _open_database(settings, data, stack)
+        shipping = _open_shipping(settings, data, clock, stack)
+        workers = Workers(data.run, Forkserver(worker))
+        stack.push_async_callback(workers.close)
+        await workers.warm_up()
+
+        secrets = EntryPointSecrets(await asyncio.to_thread(data.secret))
+        registry = CollectorRegistry()
+        table, metrics = ConversationTable(database), RecordingMetrics(registry)
+        means = Means(
+            clock=clock,
+            terms=terms(settings),
+            table=RecordingTable(database),
+            workers=workers,
+            shipping=shipping,
+            check_store=settings.recording.check_store,
+            order=_orders(settings, data),
+        )
+        recordings = Recordings(settings, table, means, secrets, Watchers(), metrics)
+        health = Health(database, shipping, data.spool, clock)
+        server = cls(settings, data, recordings, health)
+        server._means = means
+        server._conversations = Conversations(table, recordings, clock)
+        api_key = settings.server.api_key
+        if api_key is None:
+            api_key = await asyncio.to_thread(data.api_key)
+        ports = Ports(
+            authority=Authority(KeyTable(database), table, api_key),
+            conversations=server._conversations,
+            recordings=recordings,
+            entry_points=EntryPoints(recordings, secrets),
+            storage=StorageProbe(shipping.store),
+            health=health,
+        )
+        _register(registry, recordings, shipping)
+        server._app = build_app(
+            ports,
+            registry=registry,
+            link_secret=secrets.links(),
+            version=bystander_version(),
+            public_url=settings.entry_point.base_url,
+        )
+        return server
+
+    async def listen(self, stack: AsyncExitStack) -> Listening:
+        """Take up what an earlier server left, then take requests."""
+        runner = web.AppRunner(self._app, access_log=None, shutdown_timeout=HTTP_CLOSE_TIMEOUT_S)
+        await runner.setup()
+        stack.push_async_callback(runner.cleanup)
+        await recover(self._recordings, self._means)
+        sampling = asyncio.create_task(sample_forever(self._means.workers), name="sampling")
+        stack.callback(sampling.cancel)
+        host, port = self._settings.server.host, self._settings.server.port
+        self._site = web.TCPSite(runner, host, port)
+        try:
+            await self._site.start()
+        except OSError as error:
+            raise BystanderError(
+                "address_unusable",
+                f"{host}:{port} cannot be listened on: {error.strerror}.",
+                fault=Fault.RESOURCE,
+                status=500,
+            ) from error
+        url = _url(host, runner.addresses[0][1])
+        base_url = (self._settings.entry_point.base_url or url).rstrip("/")
+        self._recordings.base_url = self._conversations.base_url = base_url
+        key_file = None if self._settings.server.api_key else self._data.api_key_file
+        return Listening(url=url, api_key_file=key_file)
+
+    async def drain(self) -> None:
+        """Accept nothing new, and wait, for so long as is set, until every recording is stored."""
+        self._health.accepting = False
+        await self._site.stop()
+        left = await self._recordings.drain(self._settings.server.drain_timeout_s)
+        if left:
+            _log.warning("some recordings are left for the next start", extra={"recordings": left})
+
+
+async def _open_database(settings: Settings, data: DataDirectory, stack: AsyncExitStack) -> Database:
+    database = Database(settings.server.database_url or sqlite_url(data.database))
+    stack.push_async_callback(database.close)
+    await database.open()
+    return database
+
+
+def _open_shipping(settings: Settings, data: DataDirectory, clock: Clock, stack: AsyncExitStack) -> Shipping:
+    store = open_store(settings.storage, data_dir=data.root)
+    uploader = Uploader(store, data.spool, clock, settings.storage, finalise_init=finalise_init)
+    shipping = Shipping(store, uploader, data.spool)
+    stack.push_async_callback(shipping.close)
+    return shipping
+
+
+def _orders(settings: Settings, data: DataDirectory) -> Callable[[RecordingRow], bytes]:
+    spool = str(data.spool)
+    return lambda row: worker_order(settings, row, spool)
+
+
+def _register(registry: CollectorRegistry, recordings: Recordings, shipping: Shipping) -> None:
+    registry.register(LiveCollector(recordings, shipping))
+    ProcessCollector(registry=registry)
+    PlatformCollector(registry=registry)
+
+
+def _url(host: str, port: int) -> str:
+    """Where this machine itself reaches the server."""
+    own = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "": "127.0.0.1"}.get(host, host)
+    return f"http://[{own}]:{port}" if ":" in own and not own.startswith("[") else f"http://{own}:{port}"

@@ -1,0 +1,130 @@
+"""The command `bystander`. Workers import this module again, so it imports nothing heavy by itself."""
+
+import argparse
+import asyncio
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from recorder.errors import BystanderError
+
+if TYPE_CHECKING:
+    from recorder.app import Listening
+    from recorder.settings import Settings
+
+EXIT_FAILED = 1
+EXIT_MISUSED = 2  # as argparse exits: the arguments or the settings are wrong
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; the exit code is 0, or says whose fault it was."""
+    parser = _parser()
+    given, rest = parser.parse_known_args(arguments)
+    if rest and given.command != "demo":
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    try:
+        return int(given.run(given, rest))
+    except BystanderError as error:
+        print(f"bystander: {error.code}: {error.detail}", file=sys.stderr)
+        return EXIT_MISUSED if error.code == "invalid_settings" else EXIT_FAILED
+
+
+def _serve(given: argparse.Namespace, _: list[str]) -> int:
+    import uvloop
+
+    from recorder.app import serve
+    from recorder.logs import configure
+
+    settings = _settings(given)
+    configure(settings.server.log_format, settings.server.log_level)
+    uvloop.run(serve(settings, told=_told))
+    return 0
+
+
+def _told(listening: "Listening") -> None:
+    if listening.api_key_file is not None:
+        print(f"bystander: the API key is in {listening.api_key_file}")
+    print(f"bystander: listening on {listening.url}", flush=True)
+
+
+def _check(given: argparse.Namespace, _: list[str]) -> int:
+    from media.check import main as check_file
+
+    if Path(given.recording).exists():
+        return check_file(given.recording)
+    from recorder.checking import fetched
+
+    with fetched(_settings(given), given.recording) as file:
+        return check_file(str(file))
+
+
+def _storage_test(given: argparse.Namespace, _: list[str]) -> int:
+    from recorder.storage_probe import test_configured
+
+    result = asyncio.run(test_configured(_settings(given)))
+    for step in result["steps"]:
+        verdict = "ok" if step["ok"] else "FAILED"
+        print(f"{verdict:<7}{step['name']:<28}{step['seconds']:.3f} s  {step['detail'] or ''}")
+    print("The storage can be used." if result["ok"] else "The storage cannot be used.")
+    return 0 if result["ok"] else EXIT_FAILED
+
+
+def _demo(_: argparse.Namespace, rest: list[str]) -> int:
+    from recorder.demo.main import run
+
+    return run(rest)
+
+
+def _settings(given: argparse.Namespace) -> "Settings":
+    """File and variables, and over them what the command line says."""
+    from recorder.settings_loading import load
+
+    said = {
+        "BYSTANDER_SERVER__HOST": getattr(given, "host", None),
+        "BYSTANDER_SERVER__PORT": getattr(given, "port", None),
+        "BYSTANDER_SERVER__DATA_DIR": given.data_dir,
+    }
+    variables = {**os.environ, **{name: value for name, value in said.items() if value is not None}}
+    return load(given.config, variables)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="bystander", description="Records WebRTC conversations.")
+    parser.add_argument("--version", action=_Version)
+    commands = parser.add_subparsers(dest="command", required=True)
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--config", type=Path, help="default: ./bystander.toml where there is one")
+    common.add_argument("--data-dir", help="default: ./data")
+
+    serve = commands.add_parser("serve", parents=[common], help="run the server")
+    serve.add_argument("--host", help="address to listen on; default 127.0.0.1")
+    serve.add_argument("--port", help="default 8080; 0 picks a free one")
+    serve.set_defaults(run=_serve)
+
+    check = commands.add_parser("check", parents=[common], help="say whether a recording is whole")
+    check.add_argument("recording", metavar="FILE|RECORDING", help="a file, or the id of a recording")
+    check.set_defaults(run=_check)
+
+    storage = commands.add_parser("storage", help="about the object store")
+    about = storage.add_subparsers(dest="about", required=True)
+    test = about.add_parser("test", parents=[common], help="try the configured store")
+    test.set_defaults(run=_storage_test)
+
+    demo = commands.add_parser("demo", add_help=False, help="record a call of two synthetic participants")
+    demo.set_defaults(run=_demo)
+    return parser
+
+
+class _Version(argparse.Action):
+    """Looks the version up only when asked."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str) -> None:
+        super().__init__(option_strings, dest, nargs=0, help="show the version and exit")
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from recorder.version import bystander_version
+
+        print(f"bystander {bystander_version()}")
+        parser.exit()

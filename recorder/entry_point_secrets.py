@@ -1,0 +1,44 @@
+"""The secret part of an entry point's URL and its token, derived and not kept.
+
+Both are HMACs of the recording's id under the server's own secret: a restarted server knows them again, and
+whoever reads the database learns nothing.
+"""
+
+import base64
+import hashlib
+import hmac
+import secrets
+
+SECRET_BYTES = 32
+
+
+class EntryPointSecrets:
+    """Derives what publishers of a recording have to show."""
+
+    def __init__(self, secret: bytes) -> None:
+        if len(secret) < SECRET_BYTES:
+            raise ValueError(f"the secret needs {SECRET_BYTES} bytes")
+        self._secret = secret
+
+    def __repr__(self) -> str:
+        return "EntryPointSecrets()"
+
+    def name(self, recording: str) -> str:
+        """The last part of the URL: 256 bits that cannot be guessed."""
+        return self._derive("entry-point", recording)
+
+    def token(self, recording: str) -> str:
+        """What goes into the Authorization header."""
+        return self._derive("token", recording)
+
+    def is_token(self, recording: str, token: str) -> bool:
+        """Compared in constant time."""
+        return secrets.compare_digest(self.token(recording).encode(), token.encode())
+
+    def links(self) -> bytes:
+        """The key that links to this server are signed with."""
+        return hmac.new(self._secret, b"links", hashlib.sha256).digest()
+
+    def _derive(self, purpose: str, recording: str) -> str:
+        digest = hmac.new(self._secret, f"{purpose}:{recording}".encode(), hashlib.sha256).digest()
+        return base64.urlsafe_b64encode(digest).decode().rstrip("=")

@@ -1,0 +1,54 @@
+"""WHIP resources of the recordings that take publishers: which recording, which worker, may they."""
+
+from recorder.entry_point_secrets import EntryPointSecrets
+from recorder.errors import BystanderError, Fault, caller_error
+from recorder.ids import is_id, new_id
+from recorder.live import LiveRecording
+from recorder.recordings import Recordings
+from recorder.values import IceServer, PublishedSession, Publisher
+from recorder.workers import Worker
+
+SESSION_PREFIX = "ses"
+
+
+class EntryPoints:
+    """Fulfils signaling.ports.EntryPoints."""
+
+    def __init__(self, recordings: Recordings, secrets: EntryPointSecrets) -> None:
+        self._recordings = recordings
+        self._secrets = secrets
+
+    async def check(self, entry_point: str, token: str | None) -> list[IceServer]:
+        """404 unknown or expired, 401 wrong token; else the ICE servers to advertise."""
+        live = self._recordings.published_at(entry_point)
+        if token is None or not self._secrets.is_token(live.row.id, token):
+            raise caller_error("unauthorized", "The entry point's own token is needed.", status=401)
+        return self._recordings.publisher_ice_servers(live)
+
+    async def publish(self, entry_point: str, publisher: Publisher, offer: str) -> PublishedSession:
+        worker = self._worker(entry_point)
+        session = new_id(SESSION_PREFIX)
+        answer, etag = await worker.publish(session, publisher, offer)
+        return PublishedSession(id=session, sdp=answer, etag=etag)
+
+    async def trickle(
+        self, entry_point: str, session: str, fragment: str, if_match: str | None
+    ) -> tuple[str, str] | None:
+        return await self._worker(entry_point).trickle(_session(session), fragment, if_match)
+
+    async def unpublish(self, entry_point: str, session: str) -> None:
+        await self._worker(entry_point).unpublish(_session(session))
+
+    def _worker(self, entry_point: str) -> Worker:
+        live: LiveRecording = self._recordings.published_at(entry_point)
+        if live.worker is None:
+            raise BystanderError(
+                "worker_unreachable", "The recording has no worker.", fault=Fault.SERVER, status=503
+            )
+        return live.worker
+
+
+def _session(session: str) -> str:
+    if not is_id(session, SESSION_PREFIX):
+        raise caller_error("not_found", "There is no such session.", status=404)
+    return session

@@ -1,0 +1,266 @@
+"""Recordings as callers know them: started, watched, stopped, read; those that are not over live in here."""
+
+import asyncio
+import builtins
+import logging
+from collections.abc import AsyncIterator, Iterator
+from datetime import timedelta
+from typing import Any
+
+from recorder import life as word
+from recorder.database import ConversationTable, RecordingRow
+from recorder.entry_point_secrets import EntryPointSecrets
+from recorder.errors import BystanderError, Fault, caller_error, not_found
+from recorder.life import Phase
+from recorder.lifecycle import begin
+from recorder.live import LiveRecording, Means
+from recorder.metrics import RecordingMetrics
+from recorder.planning import new_row
+from recorder.settings import Settings
+from recorder.turn import ice_servers
+from recorder.values import EndReason, EntryPoint, IceServer, Recording
+from recorder.watching import Watchers
+from signaling.ports import Caller, MediaBytes
+from storage.reading import open_media
+
+LIVE_RECORDINGS_MAX = 1000  # of one node; its cores are full long before
+
+_log = logging.getLogger(__name__)
+
+
+class Recordings:
+    """Fulfils signaling.ports.Recordings. One for each server."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        conversations: ConversationTable,
+        means: Means,
+        secrets: EntryPointSecrets,
+        watchers: Watchers,
+        metrics: RecordingMetrics,
+    ) -> None:
+        self._settings = settings
+        self._conversations = conversations
+        self._means = means
+        self._secrets = secrets
+        self._watchers = watchers
+        self._metrics = metrics
+        self._live: dict[str, LiveRecording] = {}
+        self._lives: dict[str, asyncio.Task[None]] = {}
+        self._entry_points: dict[str, str] = {}  # name in the URL -> recording
+        self._starting: set[str] = set()  # conversations
+        self._accepting = True
+        self.base_url = ""  # known once the server listens
+
+    def __iter__(self) -> Iterator[LiveRecording]:
+        return iter(list(self._live.values()))
+
+    # --- the port --------------------------------------------------------------------------------------
+    async def start(self, conversation: str, *, started_by: Caller) -> Recording:
+        """A manual start: READY when this returns, or a BystanderError with what went wrong as its code."""
+        if not self._accepting:
+            raise _refusal("shutting_down", "The server is being shut down.")
+        if not self._settings.recording.enabled:
+            raise caller_error("recording_disabled", "Recording is switched off.", status=403)
+        known = await self._conversations.get(conversation)
+        if known.ended_at is not None:
+            raise caller_error("conversation_ended", "The conversation has ended.", status=409)
+        if conversation in self._starting or self._running_in(conversation):
+            raise caller_error("recording_in_progress", "The conversation is being recorded.", status=409)
+        if len(self._live) >= LIVE_RECORDINGS_MAX:
+            raise _refusal("overloaded", "The server has as many recordings as it can take.")
+        asked = self._now()
+        self._starting.add(conversation)
+        try:
+            number = 1 + await self._means.table.count_of(conversation)
+            row = new_row(self._settings, known, number, self._means.clock.utc_now())
+            await self._means.table.add(row)
+            live = self.admit(LiveRecording(row, begin(self._means.terms, self._now()), self._means))
+        finally:
+            self._starting.discard(conversation)
+        phase = await live.until(lambda phase: phase.takes_publishers)
+        if not phase.takes_publishers:
+            raise _not_started(live)
+        self._metrics.start_seconds.observe(self._now() - asked)
+        return self._shown(live)
+
+    async def get(self, recording: str) -> Recording:
+        live = self._live.get(recording)
+        return self._shown(live) if live else _of_row(await self._means.table.get(recording))
+
+    async def list(self, conversation: str) -> list[Recording]:
+        await self._conversations.get(conversation)
+        rows = await self._means.table.of(conversation)
+        return [self._shown(self._live[row.id]) if row.id in self._live else _of_row(row) for row in rows]
+
+    async def stop(self, recording: str) -> Recording:
+        """Returns at FINALIZING or later."""
+        return await self._end(recording, EndReason.NORMAL)
+
+    async def pause(self, recording: str) -> Recording:
+        raise _no_pause()
+
+    async def resume(self, recording: str) -> Recording:
+        raise _no_pause()
+
+    async def media(self, recording: str) -> MediaBytes:
+        live = self._live.get(recording)
+        row = live.row if live else await self._means.table.get(recording)
+        shipping = self._means.shipping
+        try:
+            opened = await open_media(shipping.store, shipping.spool, recording, row.object_key)
+        except BystanderError as error:
+            if error.code != "object_missing":
+                raise
+            raise _no_media() from None
+        if opened.size == 0:
+            await opened.close()
+            raise _no_media()
+        return MediaBytes(
+            size=opened.size,
+            complete=opened.complete,
+            etag=opened.etag,
+            content_type=opened.content_type,
+            filename=row.filename,
+            reader=opened,
+        )
+
+    def watch(self, conversation: str) -> AsyncIterator[Recording]:
+        return self._watchers.watch(conversation, lambda: self.list(conversation))
+
+    # --- for the rest of this package ------------------------------------------------------------------
+    def admit(self, live: LiveRecording) -> LiveRecording:
+        """Let a recording live in here until it is over."""
+        recording = live.row.id
+        self._live[recording] = live
+        self._entry_points[self._secrets.name(recording)] = recording
+        task = asyncio.create_task(live.run(self.changed), name=f"recording {recording}")
+        self._lives[recording] = task
+        task.add_done_callback(lambda task: self._over(recording, task))
+        return live
+
+    def published_at(self, entry_point: str) -> LiveRecording:
+        """The recording behind the last part of an entry point's URL; 404 once it is over."""
+        live = self._live.get(self._entry_points.get(entry_point, ""))
+        if live is None or not live.phase.takes_publishers:
+            raise not_found("entry point")
+        return live
+
+    def changed(self, live: LiveRecording) -> None:
+        """Tell those who watch."""
+        self._watchers.tell(self._shown(live))
+
+    def publisher_ice_servers(self, live: LiveRecording) -> builtins.list[IceServer]:
+        """What a publisher of this recording is told, with credentials from now on."""
+        turn = self._settings.turn
+        until = int(self._means.clock.utc_now().timestamp()) + turn.credential_ttl_s
+        return ice_servers(self._settings.call, turn, who=live.row.id, expires_unix_s=until)
+
+    async def end_all_of(self, conversation: str, reason: EndReason) -> None:
+        """End whatever is being recorded of a conversation."""
+        for live in self:
+            if live.row.conversation == conversation:
+                await self._end(live.row.id, reason)
+
+    async def delete_all_of(self, conversation: str) -> None:
+        """End and remove every recording of a conversation, with its media."""
+        await self.end_all_of(conversation, EndReason.NORMAL)
+        waiting = [task for name, task in self._lives.items() if self._is_of(name, conversation)]
+        if waiting:
+            await asyncio.wait(waiting, timeout=self._means.terms.drain_timeout_s)
+        for row in await self._means.table.of(conversation):
+            if row.id in self._live:
+                raise _refusal("recording_running", "A recording of the conversation is still being stored.")
+            await self._means.shipping.delete(row.id, row.object_key)
+
+    async def drain(self, timeout_s: float) -> int:
+        """Accept no more, end all, wait until they are stored; returns how many are not yet."""
+        self._accepting = False
+        for live in self:
+            live.post(word.StopRequested(reason=EndReason.ABORT_SYSTEM))
+        if self._lives:
+            await asyncio.wait(list(self._lives.values()), timeout=timeout_s)
+        left = list(self._live.values())
+        for live in left:
+            self._lives[live.row.id].cancel()
+            await live.leave()
+        return len(left)
+
+    # --- parts -----------------------------------------------------------------------------------------
+    async def _end(self, recording: str, reason: EndReason) -> Recording:
+        live = self._live.get(recording)
+        if live is None:
+            return await self.get(recording)
+        live.post(word.StopRequested(reason=reason))
+        await live.until(lambda phase: phase in (Phase.DRAINING, Phase.UPLOADING))
+        return self._shown(live)
+
+    def _running_in(self, conversation: str) -> bool:
+        ending = (Phase.DRAINING, Phase.UPLOADING)
+        return any(live.row.conversation == conversation and live.phase not in ending for live in self)
+
+    def _is_of(self, recording: str, conversation: str) -> bool:
+        live = self._live.get(recording)
+        return live is not None and live.row.conversation == conversation
+
+    def _over(self, recording: str, task: "asyncio.Task[None]") -> None:
+        live = self._live.pop(recording)
+        del self._lives[recording], self._entry_points[self._secrets.name(recording)]
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.error("a defect in a recording's life", extra={"recording": recording}, exc_info=error)
+        if live.phase.is_last:
+            self._metrics.over(_of_row(live.row))
+
+    def _shown(self, live: LiveRecording) -> Recording:
+        duration_s, size = live.written
+        entry_point = self._entry_point(live) if live.phase.takes_publishers else None
+        return _of_row(live.row, duration_s=duration_s, bytes=size, entry_point=entry_point)
+
+    def _entry_point(self, live: LiveRecording) -> EntryPoint:
+        recording = live.row.id
+        lifetime = timedelta(seconds=self._means.terms.duration_s_max)
+        return EntryPoint(
+            url=f"{self.base_url}/whip/{self._secrets.name(recording)}",
+            token=self._secrets.token(recording),
+            ice_servers=self.publisher_ice_servers(live),
+            expires_at=live.row.requested_at + lifetime,
+        )
+
+    def _now(self) -> float:
+        return self._means.clock.monotonic_ns() / 1e9
+
+
+def _of_row(row: RecordingRow, **newer: Any) -> Recording:
+    told: dict[str, Any] = {"duration_s": row.duration_s, "bytes": row.bytes, **newer}
+    return Recording(
+        id=row.id,
+        conversation=row.conversation,
+        state=row.state,
+        type=row.type,
+        end_reason=row.end_reason,
+        failure=row.failure,
+        requested_at=row.requested_at,
+        started_at=row.started_at,
+        ended_at=row.ended_at,
+        filename=row.filename,
+        **told,
+    )
+
+
+def _not_started(live: LiveRecording) -> BystanderError:
+    code = live.life.failure or "recording_failed"
+    fault = Fault.DESTINATION if code == "store_unreachable" else Fault.SERVER
+    return BystanderError(code, f"The recording {live.row.id} could not be started.", fault=fault, status=503)
+
+
+def _refusal(code: str, detail: str) -> BystanderError:
+    return BystanderError(code, detail, fault=Fault.RESOURCE, status=503)
+
+
+def _no_media() -> BystanderError:
+    return caller_error("no_media", "The recording has no media (yet).", status=409)
+
+
+def _no_pause() -> BystanderError:
+    return BystanderError("pause_unsupported", "Recordings cannot pause yet.", fault=Fault.CALLER, status=501)

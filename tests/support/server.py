@@ -1,0 +1,118 @@
+"""A real `bystander serve` in a process of its own, and what is left of it afterwards."""
+
+import os
+import re
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+
+START_S_MAX = 60.0  # a cold machine imports everything twice: in the server and in its forkserver
+STOP_S_MAX = 60.0
+_READY = re.compile(r"bystander: listening on (\S+)")
+
+
+@dataclass
+class RunningServer:
+    """A server that takes requests. `log` is where its stderr, and its workers', goes."""
+
+    base_url: str
+    api_key: str
+    pid: int
+    data_dir: Path
+    log: Path
+    process: "subprocess.Popen[bytes]" = field(repr=False)
+    may_fail: bool = False  # a test that kills the server says so
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.api_key}"}
+
+    def workers(self) -> list[int]:
+        """The process ids of running workers, which are those that listen in the run directory."""
+        return workers_of(self.data_dir)
+
+    def stop(self) -> int:
+        """SIGTERM, and the exit code."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(STOP_S_MAX)
+
+    def kill(self) -> None:
+        """kill -9."""
+        self.may_fail = True
+        self.process.kill()
+        self.process.wait(STOP_S_MAX)
+
+
+@contextmanager
+def running_server(
+    data_dir: Path, *, settings: Mapping[str, str] | None = None, command: str = "recorder"
+) -> Iterator[RunningServer]:
+    """Serve on a free port; afterwards SIGTERM has to give exit code 0 and leave no worker."""
+    server = start_server(data_dir, settings=settings, command=command)
+    try:
+        yield server
+    finally:
+        if server.process.poll() is None:
+            server.stop()
+        leftover = server.workers()
+        for pid in leftover:
+            os.kill(pid, signal.SIGKILL)
+    if not server.may_fail:
+        assert server.process.returncode == 0, server.log.read_text()
+        assert leftover == [], server.log.read_text()
+
+
+def start_server(
+    data_dir: Path, *, settings: Mapping[str, str] | None = None, command: str = "recorder"
+) -> RunningServer:
+    """Start `python -m <command> serve`; returns once it listens."""
+    data_dir.mkdir(parents=True, exist_ok=True)
+    log = data_dir / "server.log"
+    with log.open("a") as stderr:
+        process = subprocess.Popen(
+            [sys.executable, "-m", command, "serve", "--port", "0", "--data-dir", str(data_dir)],
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            bufsize=0,  # so that select tells of every line
+            env={**os.environ, **(settings or {})},
+        )
+    base_url = _ready(process, log)
+    key = (data_dir / "api-key").read_text()
+    return RunningServer(base_url, key, process.pid, data_dir, log, process)
+
+
+def workers_of(data_dir: Path) -> list[int]:
+    """Processes, whoever started them, that hold a listening socket in this run directory."""
+    run = str(data_dir.absolute() / "run")
+    found = []
+    for process in psutil.process_iter(["pid"]):
+        try:
+            sockets = process.net_connections("unix")
+        except (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):
+            continue
+        if any(str(socket.laddr).startswith(run) and socket.status == "NONE" for socket in sockets):
+            found.append(process.pid)
+    return found
+
+
+def _ready(process: "subprocess.Popen[bytes]", log: Path) -> str:
+    assert process.stdout is not None
+    deadline = time.monotonic() + START_S_MAX
+    while time.monotonic() < deadline:
+        if not select.select([process.stdout], [], [], deadline - time.monotonic())[0]:
+            break
+        line = process.stdout.readline()
+        if match := _READY.match(line.decode()):
+            return match[1]
+        if not line:
+            break
+    process.kill()
+    raise AssertionError(f"the server does not listen: {log.read_text()}")
