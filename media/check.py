@@ -8,27 +8,50 @@ duration_mismatch, index_mismatch, end_difference, decode_error, decode_incomple
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 import av
+from av.stream import Stream
 
 from media.check_report import Problem, Problems, Report, TrackReport, render
 from media.check_structure import Structure
 from media.check_tracks import TrackTally
 
-__all__ = ["Problem", "Report", "TrackReport", "check_file", "decoded_frames", "main", "render"]
+__all__ = [
+    "Picture",
+    "Problem",
+    "Refused",
+    "Report",
+    "Sound",
+    "TrackReport",
+    "check_file",
+    "decoded_frames",
+    "main",
+    "render",
+]
 
 PIXELS_MAX = 8192 * 8192  # a damaged parameter set must not make the decoder ask for gigabytes
 _DECODER_OPTIONS = {"err_detect": "explode", "max_pixels": str(PIXELS_MAX)}
 
-Decoded = av.VideoFrame | av.AudioFrame
+
+class Picture(NamedTuple):
+    """A decoded picture of the track."""
+
+    track_id: int
+    frame: av.VideoFrame
 
 
-class DecodeError:
-    """A packet of the track that the decoder refused."""
+class Sound(NamedTuple):
+    """A decoded stretch of sound of the track."""
 
-    def __init__(self, track_id: int) -> None:
-        self.track_id = track_id
+    track_id: int
+    frame: av.AudioFrame
+
+
+class Refused(NamedTuple):
+    """A packet of the track that the decoder did not take."""
+
+    track_id: int
 
 
 def check_file(source: Path | BinaryIO) -> Report:
@@ -68,8 +91,8 @@ def main(path: str) -> int:
     return 0 if report.ok else 1
 
 
-def decoded_frames(source: BinaryIO) -> Iterator[tuple[int, Decoded] | DecodeError]:
-    """Yield every picture and sound frame of a file with its track id, and an error for each refused packet.
+def decoded_frames(source: BinaryIO) -> Iterator[Picture | Sound | Refused]:
+    """Yield all that the file's pictures and sound decode to, in the order of the file.
 
     Raises av.FFmpegError where the container itself cannot be read any further.
     """
@@ -80,12 +103,21 @@ def decoded_frames(source: BinaryIO) -> Iterator[tuple[int, Decoded] | DecodeErr
             stream.codec_context.options = dict(_DECODER_OPTIONS)
             stream.codec_context.thread_type = "AUTO"
         for packet in container.demux(streams):
-            try:
-                frames = packet.decode()
-            except av.FFmpegError:
-                yield DecodeError(packet.stream.id)
-            else:
-                yield from ((packet.stream.id, frame) for frame in frames if isinstance(frame, Decoded))
+            yield from _decoded(packet)
+
+
+def _decoded(packet: "av.Packet[Stream]") -> Iterator[Picture | Sound | Refused]:
+    track_id = packet.stream.id
+    try:
+        frames = packet.decode()
+    except av.FFmpegError:
+        yield Refused(track_id)
+        return
+    for frame in frames:
+        if isinstance(frame, av.VideoFrame):
+            yield Picture(track_id, frame)
+        elif isinstance(frame, av.AudioFrame):
+            yield Sound(track_id, frame)
 
 
 def _decode(source: BinaryIO, structure: Structure, problems: Problems) -> None:
@@ -98,12 +130,11 @@ def _decode(source: BinaryIO, structure: Structure, problems: Problems) -> None:
         _judge(tally, problems, every_sample=structure.movie is not None and structure.movie.fragmented)
 
 
-def _count(result: tuple[int, Decoded] | DecodeError, tallies: dict[int, TrackTally]) -> None:
-    track_id = result.track_id if isinstance(result, DecodeError) else result[0]
-    tally = tallies.get(track_id)
+def _count(result: Picture | Sound | Refused, tallies: dict[int, TrackTally]) -> None:
+    tally = tallies.get(result.track_id)
     if tally is None:
-        return  # libavformat saw a track that the boxes do not name; the structure says so already
-    if isinstance(result, DecodeError) or (isinstance(result[1], av.VideoFrame) and result[1].is_corrupt):
+        return  # libavformat saw a track that the boxes do not name: the structure says so already
+    if isinstance(result, Refused) or (isinstance(result, Picture) and result.frame.is_corrupt):
         tally.errors += 1
     else:
         tally.decoded += 1
