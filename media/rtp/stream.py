@@ -12,6 +12,7 @@ from media.rtp.source import Source, SourceCounters
 KEYFRAME_REQUEST_NS_MIN = 500_000_000  # one PLI is answered within a round trip; more only cost bitrate
 KEYFRAME_REPEAT_NS = 1_000_000_000  # a PLI can get lost too
 GAP_RESOLUTION_NS = 10_000_000  # how finely requests and giving up are timed while a packet is missing
+SOURCES_KEPT_MAX = 8  # those before it are kept for their last packets, which are late and not new
 SOURCE_SILENT_NS = 500_000_000  # an SSRC that came back may take over from one that fell silent
 
 
@@ -118,8 +119,8 @@ class IncomingStream:
         return ssrc in self._sources
 
     def silent(self) -> bool:
-        """Whether no source is left: all said BYE."""
-        return not self._sources
+        """Whether no source is left to wait for: the active one said BYE."""
+        return self._active is None
 
     def end(self) -> None:
         """Release what is held and tell the sink, once."""
@@ -133,15 +134,17 @@ class IncomingStream:
             self._sink.stream_ended(self)
 
     def reports(self, now_ns: int) -> list[ReportBlock]:
-        """Reception report blocks of all sources."""
-        return [source.report(now_ns) for source in self._sources.values()]
+        """Reception report blocks of the sources that are listened to."""
+        sources = self._sources.values() if self._layers is not None else (self._active,)
+        return [source.report(now_ns) for source in sources if source is not None]
 
     def feedback(self, now_ns: int, round_trip_ns: int, own_ssrc: int) -> bytes:
         """NACK, PLI and FIR that are due; gaps that were waited for too long are given up first."""
         out = b""
+        wanted = self._layers.wanted if self._layers is not None else None
         for source in list(self._sources.values()):
             missing = source.missing(now_ns, round_trip_ns)
-            if missing and (source is self._active or self._layers is None or source is self._layers.wanted):
+            if missing and source in (self._active, wanted):
                 out += nack(own_ssrc, source.ssrc, missing)
         if self._layers is not None and self._layers.decide(now_ns, self._sources.values(), self._active):
             self._keyframe_wanted = True
@@ -178,12 +181,16 @@ class IncomingStream:
         self._sources[packet.ssrc] = source
         if rid is not None:
             self._rids[packet.ssrc] = rid
-        if self._active is None or self._layers is None:
+        if self._layers is None:
             self._activate(source)
+        while len(self._sources) > SOURCES_KEPT_MAX:
+            oldest = next(ssrc for ssrc, known in self._sources.items() if known is not self._active)
+            del self._sources[oldest]
+            self._rids.pop(oldest, None)
         return source
 
     def _listens_to(self, source: Source, packet: RtpPacket) -> bool:
-        if self._layers is not None:
+        if self._layers is not None and self._active is not None:
             return True  # every layer is kept ready, so that a change needs only its key frame
         active = self._active
         if active is None or packet.arrival_ns - active.last_arrival_ns > SOURCE_SILENT_NS:
@@ -195,8 +202,6 @@ class IncomingStream:
         previous = self._active
         if previous is not None:
             previous.flush()
-            if self._layers is None:
-                self._sources.pop(previous.ssrc, None)
         self._active = source
         if not self.started:
             self.started = True
