@@ -36,7 +36,8 @@ class Faults:
     late_rate: float = 0.0  # the request has its effect and yet fails: the answer came too late
     lost_part_rate: float = 0.0  # a part is acknowledged and forgotten
     corrupt_rate: float = 0.0  # a part arrives with a flipped bit, which its digest betrays
-    replaces_parts: bool = True  # False: a part number may be sent once
+    replaces_parts: bool = True  # False: a part takes no other bytes than it was sent with first
+    part_size_bytes_min: int = PART_SIZE_BYTES_MIN
 
 
 @dataclass(slots=True)
@@ -100,7 +101,7 @@ class MemoryUploads:
         world = self._world
         world.before("put_part")
         parts = self._of(upload).parts
-        if number in parts and not world.faults.replaces_parts:
+        if not world.faults.replaces_parts and parts.get(number, data) != data:
             raise store_error(PART_REFUSED, "this part was sent before")
         world.bytes_received += len(data)
         if world.chance.random() < world.faults.corrupt_rate:
@@ -124,7 +125,7 @@ class MemoryUploads:
         bodies = [data for data in sent if data is not None]
         if not bodies or any(d is None or _md5(d) != p.etag for d, p in zip(sent, parts, strict=True)):
             raise store_error(PART_REFUSED, "InvalidPart")
-        if any(len(data) < PART_SIZE_BYTES_MIN for data in bodies[:-1]):
+        if any(len(data) < world.faults.part_size_bytes_min for data in bodies[:-1]):
             raise store_error(PART_REFUSED, "EntityTooSmall")
         etag = self.expected_etag(parts) or ""
         world.objects[upload.key] = _Stored(b"".join(bodies), pending.properties, etag)

@@ -68,10 +68,14 @@ class S3Uploads:
 
     async def list_uploads(self, prefix: str = "") -> AsyncIterator[MultipartUpload]:
         pages = self._s3.pages("list_multipart_uploads", Prefix=self._s3.full_key(prefix))
-        async for page in pages:
-            for found in page.get("Uploads", []):
-                key = self._s3.relative_key(found["Key"])
-                yield MultipartUpload(key, found["UploadId"], found.get("Initiated"))
+        try:
+            async for page in pages:
+                for found in page.get("Uploads", []):
+                    key = self._s3.relative_key(found["Key"])
+                    yield MultipartUpload(key, found["UploadId"], found.get("Initiated"))
+        except BystanderError as error:
+            if error.code != UPLOAD_MISSING:  # rclone's way to say that there are none
+                raise
 
     def expected_etag(self, parts: Sequence[Part]) -> str | None:
         """The MD5 of the parts' MD5s, unless the parts' tags are no MD5s (SSE-KMS, some stores)."""

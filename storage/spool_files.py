@@ -136,8 +136,8 @@ def lock(path: Path) -> int | None:
     return fd
 
 
-def remove_flat_directory(directory: Path, *, last: str) -> None:
-    """Remove a directory of plain files, the file named `last` as the last of them."""
+def remove_flat_directory(directory: Path, *, last: str | None = None) -> None:
+    """Remove a directory of plain files, if it is there; the file named `last` as the last of them."""
     with suppress(FileNotFoundError):
         for entry in sorted(directory.iterdir(), key=lambda entry: entry.name == last):
             entry.unlink(missing_ok=True)

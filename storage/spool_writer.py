@@ -23,6 +23,7 @@ from storage.keys import check_key, check_recording
 from storage.spool_files import (
     disk_error,
     disk_errors,
+    remove_flat_directory,
     reserve,
     sync_directory,
     write_atomic,
@@ -72,12 +73,25 @@ class SpoolWriter:
                 raise BystanderError(
                     "spool_exists", "This recording has a spool already.", fault=Fault.SERVER, status=409
                 ) from error
-            reserve(directory / form.END_RESERVE, form.END_RESERVE_BYTES)
-            reserve(directory / form.RESERVE, form.RESERVE_BYTES)
-            writer = cls(directory)
+            try:
+                writer = cls._made(directory, facts)
+            except OSError:
+                remove_flat_directory(directory)
+                raise
+            sync_directory(root)
+        return writer
+
+    @classmethod
+    def _made(cls, directory: Path, facts: SpoolFacts) -> "SpoolWriter":
+        reserve(directory / form.END_RESERVE, form.END_RESERVE_BYTES)
+        reserve(directory / form.RESERVE, form.RESERVE_BYTES)
+        writer = cls(directory)
+        try:
             fcntl.flock(writer._index, fcntl.LOCK_EX)
             write_atomic(directory / form.FACTS, msgspec.json.encode(facts))  # from here on it is a spool
-            sync_directory(root)
+        except OSError:
+            writer.close()
+            raise
         return writer
 
     @classmethod

@@ -1,14 +1,21 @@
 """What an upload keeps in the spool's directory: its state, its lock, at the end the receipt. Blocking."""
 
 import os
-from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 
 from recorder.errors import BystanderError, Fault
 from storage import spool_format as form
-from storage.spool_files import disk_error, disk_errors, lock, read_json, sync_directory, write_atomic
+from storage.spool_files import (
+    disk_error,
+    disk_errors,
+    lock,
+    read_json,
+    remove_flat_directory,
+    sync_directory,
+    write_atomic,
+)
 from storage.upload_plan import UploadState
 
 _KEPT = (form.UPLOAD, form.FACTS, form.END)  # the receipt
@@ -58,11 +65,8 @@ class UploadFiles:
 
     def remove(self) -> None:
         """Remove the receipt too, upload.json last, and the directory."""
-        with disk_errors(), suppress(FileNotFoundError):
-            for path in sorted(self._directory.iterdir(), key=lambda path: path.name == form.UPLOAD):
-                path.unlink(missing_ok=True)
-            self._directory.rmdir()
-            sync_directory(self._directory.parent)
+        with disk_errors():
+            remove_flat_directory(self._directory, last=form.UPLOAD)
 
     def close(self) -> None:
         """Give up the lock. May be called twice."""
