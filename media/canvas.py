@@ -55,7 +55,7 @@ class Compositor:
         for tile, region in zip(tiles, regions, strict=True):
             old = before.get(tile.key)
             slot = _Slot(tile, region) if old is None else old
-            if slot.tile.name != tile.name:
+            if (slot.tile.name, slot.tile.source) != (tile.name, tile.source):
                 slot.placeholder, slot.damaged = None, True
             if old is None or slot.region != region:
                 moved = True

@@ -45,14 +45,24 @@ def new_picture(width: int, height: int) -> Picture:
 
 
 def same(one: Picture, other: Picture) -> bool:
-    """Whether two pictures have the same samples; a moving picture is told apart by a few of its rows."""
-    if (one.width, one.height, one.format.name) != (other.width, other.height, other.format.name):
-        return False
-    if one.format.name not in COMPARED_FORMATS:
+    """Whether two pictures look the same; a moving picture is told apart by a few of its rows."""
+    if one.format.name not in COMPARED_FORMATS or _shape(one) != _shape(other):
         return False
     pairs = list(zip(planes(one), planes(other), strict=True))
     return all(np.array_equal(a[::ROWS_SAMPLED], b[::ROWS_SAMPLED]) for a, b in pairs) and all(
         np.array_equal(a, b) for a, b in pairs
+    )
+
+
+def _shape(picture: Picture) -> tuple[object, ...]:
+    """All that decides how samples are shown."""
+    return (
+        picture.width,
+        picture.height,
+        picture.format.name,
+        picture.colorspace,
+        picture.color_range,
+        picture.rotation,
     )
 
 

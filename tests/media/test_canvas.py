@@ -196,6 +196,13 @@ class TestDamage:
         compositor.show("a", noise(640, 360, 1))
         assert not compositor.damaged
 
+    def test_the_same_samples_in_another_range_are(self) -> None:
+        compositor = self.compositor()
+        brighter = noise(640, 360, 1)
+        brighter.color_range = ColorRange.JPEG
+        compositor.show("a", brighter)
+        assert compositor.damaged
+
     @pytest.mark.parametrize("plane", [0, 1, 2])
     def test_one_changed_sample_in_any_plane_is(self, plane: int) -> None:
         compositor = self.compositor()
