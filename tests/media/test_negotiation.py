@@ -251,8 +251,8 @@ class TestRefusals:
 
 class TestFragments:
     def test_candidates(self) -> None:
-        text = "a=group:BUNDLE 0\r\nm=audio 9 UDP/TLS/RTP/SAVPF 0\r\na=mid:0\r\na=candidate:1 1 udp 1 ::1 9 typ host\r\n"
-        fragment = read_fragment(text)
+        head = "a=group:BUNDLE 0\r\nm=audio 9 UDP/TLS/RTP/SAVPF 0\r\na=mid:0\r\n"
+        fragment = read_fragment(head + "a=candidate:1 1 udp 1 ::1 9 typ host\r\n")
         assert (fragment.ice, fragment.end_of_candidates) == (None, False)
         assert fragment.candidates == ("1 1 udp 1 ::1 9 typ host",)
 
