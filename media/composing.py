@@ -62,37 +62,37 @@ class Composition:
         self._seats: dict[str, _Seat] = {}
         self._homeless: dict[str, list[PictureSource]] = {}  # of sessions that have not joined yet
         self._shown: dict[str, VideoFrame] = {}  # by source
-        self._rearranged = True
+        self._rearranged_at: int | None = 0  # when the tiles became others, until that is on the canvas
 
-    def join(self, session: str, publisher: Publisher) -> None:
+    def join(self, session: str, publisher: Publisher, at_ns: int) -> None:
         """A participant takes a seat."""
         seat = self._seats[session] = _Seat(session, publisher)
         seat.sources = self._homeless.pop(session, [])
-        self._rearranged = True
+        self._rearrange(at_ns)
 
-    def leave(self, session: str) -> None:
+    def leave(self, session: str, at_ns: int) -> None:
         """The seat is cleared."""
         self._seats.pop(session, None)
         self._homeless.pop(session, None)
-        self._rearranged = True
+        self._rearrange(at_ns)
 
-    def add(self, source: PictureSource) -> None:
+    def add(self, source: PictureSource, at_ns: int) -> None:
         """A video stream began."""
         seat = self._seats.get(source.session)
         if seat is None:
             self._homeless.setdefault(source.session, []).append(source)
         else:
             seat.sources.append(source)
-            self._rearranged = True
+            self._rearrange(at_ns)
 
-    def remove(self, source: PictureSource) -> None:
+    def remove(self, source: PictureSource, at_ns: int) -> None:
         """A video stream ended."""
         seat = self._seats.get(source.session)
         sources = self._homeless.get(source.session, []) if seat is None else seat.sources
         if source in sources:
             sources.remove(source)
         self._shown.pop(source.key, None)
-        self._rearranged = True
+        self._rearrange(at_ns)
 
     def render(self, until_ns: int, zero_ns: int) -> Iterator[Made]:
         """Make every picture whose time has come."""
@@ -118,10 +118,14 @@ class Composition:
         return deadline if first >= deadline else self.pacer.closing(first)
 
     def _first_pending(self, zero_ns: int, otherwise: int) -> int:
-        if self._rearranged:
-            return max(0, self.pacer.last_ns)
-        heads = [head - zero_ns for source in self._seated() if (head := source.head_ns) is not None]
-        return min(heads, default=otherwise)
+        times = [head - zero_ns for source in self._seated() if (head := source.head_ns) is not None]
+        if self._rearranged_at is not None:
+            times.append(self._rearranged_at)
+        return min(times, default=otherwise)
+
+    def _rearrange(self, at_ns: int) -> None:
+        """The tiles are others from now on."""
+        self._rearranged_at = at_ns if self._rearranged_at is None else min(self._rearranged_at, at_ns)
 
     def _seated(self) -> Iterator[PictureSource]:
         for seat in self._seats.values():
@@ -148,13 +152,15 @@ class Composition:
             before = source.frames
             shown = source.show(until_ns, only_first=only_first)
             if shown is not None:
-                self._rearranged |= source.key not in self._shown
-                self._shown[source.key], at = shown
+                picture, at = shown
+                if source.key not in self._shown:
+                    self._rearrange(at)
+                self._shown[source.key] = picture
                 times.append(at)
                 self.skipped += source.frames - before - 1
             elif self._frozen(source, until_ns):
                 del self._shown[source.key]
-                self._rearranged = True
+                self._rearrange(until_ns)
         return times
 
     def _frozen(self, source: PictureSource, until_ns: int) -> bool:
@@ -169,8 +175,8 @@ class Composition:
     def _arrange(self) -> None:
         """Give the compositor the tiles, when they changed, and what they show."""
         seated = [pair for seat in self._seats.values() for pair in seat.tiles(self._shown)]
-        if self._rearranged:
+        if self._rearranged_at is not None:
             self._compositor.set_tiles([tile for tile, _ in seated])
-            self._rearranged = False
+            self._rearranged_at = None
         for tile, source in seated:
             self._compositor.show(tile.key, None if source is None else self._shown.get(source.key))

@@ -236,6 +236,9 @@ class Engine:
         if not self._ended.done() and not self._stopping:
             self._ticker.cancel()
             self._inbox.close()
+            duration_s = self._summary().duration_us / 1e6
+            detail = {"reason": ending.reason.value, "failure": ending.failure}
+            self._on_event(MediaEvent(kind="ended", at_s=duration_s, detail=detail))
             self._ended.set_result(ending)
 
     def _deliver(self, events: list[MediaEvent], keyframes: set[str]) -> None:

@@ -77,16 +77,15 @@ class Fragmenter:
 
     def _cut(self, end: int, *, last: bool = False) -> None:
         runs = [run for run in (self._video_run(end), self._audio_run(end, last=last)) if run is not None]
-        if runs:
-            self._sequence += 1
-            start_us, end_us = _to_us(self._start), _to_us(end)
-            data = media_fragment(self._sequence, runs)
-            duration_us = end_us - start_us
-            self._emit(
-                Fragment(kind=FragmentKind.MEDIA, data=data, start_us=start_us, duration_us=duration_us)
-            )
-            self.written_us = end_us
+        if not runs:
+            return  # nothing begins in so short a time: it belongs to the next fragment
+        self._sequence += 1
+        start_us, end_us = _to_us(self._start), _to_us(end)
         self._start = end
+        data = media_fragment(self._sequence, runs)
+        duration_us = end_us - start_us
+        self._emit(Fragment(kind=FragmentKind.MEDIA, data=data, start_us=start_us, duration_us=duration_us))
+        self.written_us = end_us
 
     def _video_run(self, end: int) -> TrackRun | None:
         taken: list[EncodedPicture] = []

@@ -20,7 +20,10 @@ FIRST_FRAGMENT_NS = 500_000_000  # so that something is safe early
 
 
 class Pacer:
-    """Decides the times of pictures and cuts of one recording; every time it is told only grows."""
+    """Decides the times of pictures and cuts of one recording.
+
+    Pictures are at least half a picture's time apart and each fragment is at most `fragment_ns` long.
+    """
 
     def __init__(self, *, fps: int, fragment_ns: int) -> None:
         self._even_ns = 1_000_000_000 // fps
@@ -52,12 +55,13 @@ class Pacer:
     def closing(self, first_ns: int) -> int:
         """Until when to wait for companions of a frame captured at `first_ns`."""
         earliest = self._credit_at - round(self.interval_ns * BURST_PICTURES)
-        return min(max(first_ns + self.interval_ns // 2, earliest), max(first_ns, self.deadline()))
+        apart = self.last_ns + self._even_ns // 2
+        return min(max(first_ns + self.interval_ns // 2, earliest, apart), max(first_ns, self.deadline()))
 
     def make(self, at_ns: int) -> tuple[int, bool]:
         """A picture is made of what was captured at `at_ns`: return its time, and if a fragment begins."""
-        time_ns = 0 if self._last is None else max(at_ns, self._last + 1_000_000)
-        cut = time_ns >= self._cut_at - (self._even_ns * CUT_SLACK_PICTURES if self._fragments else 0)
+        time_ns = 0 if self._last is None else max(at_ns, self._last + self._even_ns // 2)
+        cut = time_ns >= self._cut_at - self._even_ns * CUT_SLACK_PICTURES
         if cut:
             length = self._fragment_ns if self._fragments else min(FIRST_FRAGMENT_NS, self._fragment_ns)
             self._cut_at = time_ns + length

@@ -26,11 +26,12 @@ from media.inbox import (
 from media.isobmff import AudioTrack
 from media.mixing import Mix
 from media.pacing import Load
+from media.presence import Presence
 from media.sources import PictureSource, SoundSource
 from media.timeline import SenderClock
 from media.watermark import MARGIN_NS_MIN, Progress, Watermark
 from recorder.limits import FRAGMENT_DURATION_S_MAX
-from recorder.values import Fragment, MediaEvent, Publisher, RecordingPlan, RecordingType
+from recorder.values import Fragment, MediaEvent, Publisher, RecordingPlan, RecordingType, SourceKind
 
 AUDIO_CHANNELS = 1  # a conversation: voices have no direction, and half the bits make the other half better
 STEP_NS = 500_000_000  # sound is mixed in steps no longer than this, bounding every buffer
@@ -44,6 +45,7 @@ class _Session:
         self.publisher = publisher
         self.clock = SenderClock()
         self.streams: dict[str, SoundSource | PictureSource] = {}
+        self.presence = Presence()
 
 
 class Renderer:
@@ -107,7 +109,7 @@ class Renderer:
 
     def on_recording_clock(self, local_ns: int) -> float:
         """Seconds on the recording's clock; zero before it began."""
-        return 0.0 if self._zero_ns is None else max(0, local_ns - self._zero_ns) / NS
+        return self._on_clock(local_ns) / NS
 
     # --- what happened --------------------------------------------------------------------------------
     def accept(self, item: Item, now_ns: int) -> None:
@@ -125,6 +127,7 @@ class Renderer:
                 self._stream_started(item)
             case Joined():
                 self._sessions[item.session] = _Session(item.publisher)
+                self._say("joined", item.at_ns, item.publisher)
                 self._timed.append(item)
             case Left() | StreamEnded():
                 self._timed.append(item)
@@ -136,11 +139,13 @@ class Renderer:
         source: SoundSource | PictureSource
         if item.video and self._picture is not None:
             source = PictureSource(item.key, item.session)
-            self._picture.add(source)
+            self._picture.add(source, self._on_clock(item.at_ns))
             self._want_keyframe(item.key)
         else:
             source = SoundSource(item.key, item.session, self._mix, AUDIO_CHANNELS)
         session.streams[item.key] = source
+        if not item.video or session.publisher.source is SourceKind.CAMERA:
+            session.presence.begin(item.key, item.at_ns)
         self._session_of[item.key] = session
         media = "video" if item.video else "audio"
         self._say("stream_started", item.at_ns, session.publisher, stream=item.key, media=media)
@@ -154,6 +159,7 @@ class Renderer:
         clock = session.clock.stream(key, frame.codec)
         clock.observe(frame.rtp_timestamp, frame.arrival_ns)
         source.accept(frame, clock)
+        session.presence.observe(key, frame.arrival_ns)
         self._watermark.observe(now_ns - clock.capture_ns(frame.rtp_timestamp))
 
     # --- time passes ----------------------------------------------------------------------------------
@@ -170,6 +176,7 @@ class Renderer:
             return
         instant = self._watermark.advance(now_ns, self._progress(blocked))
         self._render(instant - (self._zero_ns or 0))
+        self._report_changes(now_ns)
 
     def finish(self, now_ns: int) -> None:
         """Render everything that was received, flush the encoders, write the last fragment."""
@@ -181,6 +188,8 @@ class Renderer:
             self.fragmenter.add_pictures(self._picture.finish(self._rendered_ns, zero))
         self.fragmenter.add_sounds(self._audio.flush())
         self.fragmenter.finish(self._rendered_ns * 9 // 100_000)
+        self._come_and_go(now_ns)
+        self._say("ended", zero + self._rendered_ns)
 
     def _begin(self, now_ns: int, *, at_once: bool = False) -> bool:
         """Fix zero at the oldest media once its companions have had the time to arrive."""
@@ -255,17 +264,13 @@ class Renderer:
         while self._timed and self._timed[0].at_ns <= local_ns:
             item = self._timed.popleft()
             match item:
-                case Joined(key, publisher, at_ns):
-                    self._join(key, publisher, at_ns)
+                case Joined():
+                    if self._picture is not None:
+                        self._picture.join(item.session, item.publisher, self._on_clock(item.at_ns))
                 case Left(key, at_ns):
                     self._end_session(key, at_ns)
                 case StreamEnded(key, at_ns):
                     self._end_stream(key, at_ns)
-
-    def _join(self, key: str, publisher: Publisher, at_ns: int) -> None:
-        if self._picture is not None:
-            self._picture.join(key, publisher)
-        self._say("joined", at_ns, publisher)
 
     def _end_session(self, key: str, at_ns: int) -> None:
         session = self._sessions.get(key)
@@ -275,7 +280,7 @@ class Renderer:
             self._end_stream(stream, at_ns)
         del self._sessions[key]
         if self._picture is not None:
-            self._picture.leave(key)
+            self._picture.leave(key, self._on_clock(at_ns))
         self._say("left", at_ns, session.publisher)
 
     def _end_stream(self, key: str, at_ns: int) -> None:
@@ -283,11 +288,24 @@ class Renderer:
         if session is None:
             return
         source = session.streams.pop(key)
+        session.presence.end(key)
         session.clock.forget(key)
         self._dropped_before.update(_dropped(source))
         if isinstance(source, PictureSource) and self._picture is not None:
-            self._picture.remove(source)
+            self._picture.remove(source, self._on_clock(at_ns))
         self._say("stream_ended", at_ns, session.publisher, stream=key)
+
+    def _report_changes(self, now_ns: int) -> None:
+        for session in self._sessions.values():
+            for notice in session.presence.check(now_ns):
+                self._say(notice.kind, notice.at_ns, session.publisher, **notice.detail)
+            for source in session.streams.values():
+                for kind, at_ns, detail in source.changes:
+                    self._say(kind, at_ns, session.publisher, stream=source.key, **detail)
+                source.changes.clear()
+
+    def _on_clock(self, local_ns: int) -> int:
+        return 0 if self._zero_ns is None else max(0, local_ns - self._zero_ns)
 
     # --- helpers --------------------------------------------------------------------------------------
     def _sources(self) -> Iterator[SoundSource | PictureSource]:

@@ -13,6 +13,7 @@ from media.timeline import StreamClock
 
 PENDING_BYTES_MAX = 8 * 1024 * 1024  # of one stream: the longest wait at 30 Mbit/s
 PENDING_FRAMES_MAX = 512  # the longest wait at 250 frames a second
+LOOKAHEAD_NS = 6_500_000  # so late libopus at the sender puts sound into its packets (RFC 7845, 4.2)
 PICTURE_NS = 40_000_000  # how long the last picture of a stream is shown at least
 
 
@@ -36,6 +37,7 @@ class _Source:
         self._pending: deque[_Pending] = deque()
         self._pending_bytes = 0
         self._newest: _Pending | None = None
+        self.changes: list[tuple[str, int, dict[str, object]]] = []  # kind, capture time, detail
 
     @property
     def head_ns(self) -> int | None:
@@ -77,16 +79,17 @@ class SoundSource(_Source):
         super().accept(frame, clock)
 
     def play(self, until_ns: int, zero_ns: int) -> None:
-        """Decode and place every packet captured before `until_ns` (local time)."""
-        while self._pending and (capture_ns := self._pending[0].capture_ns) < until_ns:
+        """Decode and place every packet that has sound from before `until_ns` (local time)."""
+        while self._pending and (capture_ns := self._pending[0].capture_ns - LOOKAHEAD_NS) < until_ns:
             self._place(self._pop(), capture_ns - zero_ns)
 
     @property
     def delivered_ns(self) -> int | None:
-        """Capture time at which the newest packet ends."""
+        """Capture time at which the sound of the newest packet ends."""
         if self._newest is None:
             return None
-        return self._newest.capture_ns + packet_samples(self._newest.frame.data) * 1_000_000_000 // RATE
+        length_ns = packet_samples(self._newest.frame.data) * 1_000_000_000 // RATE
+        return self._newest.capture_ns + length_ns - LOOKAHEAD_NS
 
     def _place(self, pending: _Pending, at_ns: int) -> None:
         frame = pending.frame
@@ -100,7 +103,8 @@ class SoundSource(_Source):
             self.voice.put(frame.rtp_timestamp - missing, wanted - missing, bridge)
         samples = self.decoder.decode(frame.data)
         if samples is not None:
-            self.voice.put(frame.rtp_timestamp, wanted, samples)
+            early = min(max(0, -wanted), samples.shape[1])  # before the recording's zero
+            self.voice.put(frame.rtp_timestamp + early, wanted + early, samples[:, early:])
 
 
 class PictureSource(_Source):
@@ -142,16 +146,30 @@ class PictureSource(_Source):
             self._pop()
             self.decoder.dropped["video_superseded"] += 1
         while self._pending and (capture_ns := self._pending[0].capture_ns) <= until_ns:
-            picture = self.decoder.decode(self._pop().frame)
+            picture = self._decode(self._pop().frame, capture_ns)
             if picture is None:
                 continue
-            self.frames += 1
             shown = (picture, capture_ns)
             if only_first:
                 break
         if shown is not None:
             self.shown_ns = shown[1]
         return shown
+
+    def _decode(self, frame: EncodedFrame, capture_ns: int) -> VideoFrame | None:
+        codec = self.decoder.codec
+        picture = self.decoder.decode(frame)
+        if codec is not None and codec is not frame.codec:
+            self.changes.append(("codec_changed", capture_ns, {"codec": frame.codec.value}))
+        if picture is None:
+            return None
+        self.frames += 1
+        size = (picture.width, picture.height)
+        if size != self.size:
+            detail: dict[str, object] = {"width": size[0], "height": size[1]}
+            self.changes.append(("size_changed", capture_ns, detail))
+            self.size = size
+        return picture
 
     def _superseded(self, until_ns: int) -> int:
         """How many due frames come before a due key frame: they would be decoded for nothing."""

@@ -11,7 +11,7 @@ Every stream of a sender counts in its own RTP clock. Two things tell when a tim
   lead`.
 
 Before the first report all leads are zero, which is the arrival-based mapping. **A report is believed**
-only when most of the recent ones of its stream agree with each other, and the lead that follows lies
+only when most of the recent ones of its stream agree with each other, and every lead that follows lies
 between zero and what a real capture pipeline can take. Otherwise the last believed lead stays. So reports
 that are missing, late, jumping or constantly wrong cost nothing but the part of the lip-sync that only
 honest reports can give.
@@ -75,6 +75,8 @@ class StreamClock:
             self._begin(offset, arrival_ns)
             return
         elapsed = max(0, arrival_ns - self._last_arrival)
+        if elapsed >= PAUSE_NS:
+            self._first_arrival = arrival_ns  # young again: the next second may jump
         self._last_arrival = max(self._last_arrival, arrival_ns)
         floor = self._floor + elapsed * LEAK_PPM // 1_000_000
         if offset <= floor:
@@ -100,12 +102,9 @@ class StreamClock:
         agreeing = sum(abs(relation - middle) <= REPORTS_AGREE_NS for relation in self._relations)
         return self._floor - middle if 2 * agreeing > len(self._relations) else None
 
-    def believe(self, lead_ns: int) -> bool:
-        """Take a lead when a real capture pipeline could have it; return whether it was taken."""
-        if not 0 <= lead_ns <= self._lead_max:
-            return False
-        self.lead_ns = lead_ns
-        return True
+    def could_lead(self, lead_ns: int) -> bool:
+        """Whether a real capture pipeline could be so much slower than the sender's quickest."""
+        return 0 <= lead_ns <= self._lead_max
 
     def _begin(self, offset: int, arrival_ns: int) -> None:
         self._floor = offset
@@ -126,7 +125,7 @@ class StreamClock:
     def _approach(self, target: int, elapsed: int) -> None:
         error = target - self._applied
         young = self._last_arrival - self._first_arrival < SETTLING_NS
-        if young or abs(error) > JUMP_NS or elapsed >= PAUSE_NS:
+        if young or abs(error) > JUMP_NS:
             self._applied = target
             return
         step = elapsed * self._slew_ppm // 1_000_000
@@ -176,5 +175,6 @@ class SenderClock:
             return
         quickest = min(offset for _, offset in offsets)
         leads = [(stream, offset - quickest) for stream, offset in offsets]
-        for stream, lead in leads:
-            stream.believe(lead)
+        if all(stream.could_lead(lead) for stream, lead in leads):
+            for stream, lead in leads:
+                stream.lead_ns = lead

@@ -1,7 +1,8 @@
 """Encoded frames as a publisher would send them, on a schedule: no network, no waiting, the same every time.
 
-A `Sender` has clocks of its own (skewed, with an arbitrary start), a delay and jitter to here, and makes the items
-that the rendering side takes, each with the local time at which it arrives. `replay` plays them to a Renderer.
+A `Sender` has clocks of its own (skewed, with an arbitrary start), a delay and jitter to here, and makes
+the items that the rendering side takes, each with the local time at which it arrives. `replay` plays them to
+a Renderer.
 """
 
 from collections.abc import Callable, Iterable
@@ -69,7 +70,7 @@ def video_frames(
     encoder = av.CodecContext.create("libvpx" if codec is Codec.VP8 else "libx264", "w")
     encoder.width, encoder.height = size
     encoder.pix_fmt, encoder.time_base = "yuv420p", Fraction(1, 90_000)
-    encoder.bit_rate = 500_000
+    encoder.bit_rate, encoder.framerate = 500_000, Fraction(fps)  # x264 shares out bits by the frame rate
     encoder.options = (
         {"deadline": "realtime", "cpu-used": "8", "lag-in-frames": "0", "auto-alt-ref": "0"}
         if codec is Codec.VP8

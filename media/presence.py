@@ -1,0 +1,64 @@
+"""Who sends and who does not: mutes and gaps of one publisher, from when its frames arrive. Pure.
+
+A stream that stops while others of its publisher go on is muted (or its camera is off); when all of them
+stop it is a gap of the network. Streams that may rightly stand still (a shared screen) are not watched.
+"""
+
+from dataclasses import dataclass, field
+
+SILENT_NS = 2_000_000_000  # discontinuous transmission of Opus still sends every 400 ms, a camera at 1 fps
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """A kind of recorder.values.MediaEvent, since when (local time), and of which stream."""
+
+    kind: str
+    at_ns: int
+    detail: dict[str, object] = field(default_factory=dict)
+
+
+class Presence:
+    """Watches the streams of one publisher."""
+
+    def __init__(self) -> None:
+        self._last_ns: dict[str, int] = {}
+        self._muted: set[str] = set()
+        self._gap = False
+
+    def begin(self, stream: str, at_ns: int) -> None:
+        """Watch a stream from now on."""
+        self._last_ns[stream] = at_ns
+
+    def end(self, stream: str) -> None:
+        """The stream is over."""
+        self._last_ns.pop(stream, None)
+        self._muted.discard(stream)
+
+    def observe(self, stream: str, arrival_ns: int) -> None:
+        """A frame of the stream arrived."""
+        if stream in self._last_ns:
+            self._last_ns[stream] = arrival_ns
+
+    def check(self, now_ns: int) -> list[Notice]:
+        """Return what changed since the last check."""
+        silent = {stream for stream, last in self._last_ns.items() if now_ns - last > SILENT_NS}
+        if silent and len(silent) == len(self._last_ns):
+            return self._all_silent()
+        notices = []
+        if self._gap:
+            self._gap = False
+            back = [last for stream, last in self._last_ns.items() if stream not in silent]
+            notices.append(Notice("gap_ended", max(back, default=now_ns)))
+        for stream in sorted(silent - self._muted):
+            notices.append(Notice("muted", self._last_ns[stream], {"stream": stream}))
+        for stream in sorted(self._muted - silent):
+            notices.append(Notice("unmuted", self._last_ns[stream], {"stream": stream}))
+        self._muted = silent
+        return notices
+
+    def _all_silent(self) -> list[Notice]:
+        if self._gap:
+            return []
+        self._gap = True
+        return [Notice("gap_started", max(self._last_ns.values()))]

@@ -1,0 +1,265 @@
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+
+from media.encoded import Codec, EncodedFrame
+from media.engine import Ending, Engine
+from media.session import Session
+from recorder.clock import SystemClock
+from recorder.errors import BystanderError, Fault
+from recorder.limits import PUBLISHERS_PER_RECORDING_MAX
+from recorder.values import (
+    Canvas,
+    EndReason,
+    Fragment,
+    FragmentKind,
+    MediaEvent,
+    Publisher,
+    RecordingPlan,
+    RecordingState,
+    RecordingType,
+)
+from tests.support.encoded_source import opus_packets, video_frames
+from tests.support.flashes import examine
+
+ADA = Publisher(participant="ada", name="Ada")
+PLAN = RecordingPlan(recording="rec", conversation="conv", canvas=Canvas(width=320, height=180))
+PATIENCE_S = 20  # a loaded machine; conditions are met in a fraction of it
+
+
+class Counters:
+    packets = bytes = lost = recovered = frames = 0
+    dropped: dict[str, int]
+
+    def __init__(self) -> None:
+        self.dropped = {}
+
+
+class Stream:
+    """A StreamControl that counts what is asked of it."""
+
+    blocked_since_ns: int | None = None
+
+    def __init__(self, key: str) -> None:
+        self.key = key
+        self.keyframes_asked = 0
+
+    def request_keyframe(self) -> None:
+        self.keyframes_asked += 1
+
+
+class ScriptedPeer:
+    """Stands for media.peer.Peer: the test plays the publisher."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self.statistics = Counters()
+        self.closed = False
+        self.sound = Stream(f"{session.key}/sound")
+        self.video = Stream(f"{session.key}/video")
+
+    async def accept(self, offer: str) -> tuple[str, str]:
+        if offer == "bad":
+            raise BystanderError("malformed_sdp", "No.", fault=Fault.CALLER, status=400)
+        return "answer to " + offer, "etag"
+
+    async def trickle(self, fragment: str, etag: str | None) -> tuple[str, str] | None:
+        return None
+
+    async def close(self) -> None:
+        if not self.closed:
+            self.closed = True
+            for stream in (self.sound, self.video):
+                self.session.stream_ended(stream)
+
+    def begin(self) -> None:
+        self.session.state_changed("connected")
+        self.session.stream_started(self.sound, video=False)
+        self.session.stream_started(self.video, video=True)
+
+    def send(self, index: int) -> None:
+        """Two packets of sound and one picture: 40 ms."""
+        now = SystemClock().monotonic_ns()
+        for packet in (2 * index, 2 * index + 1):
+            data = opus_packets(1.0, ())[packet % 50]
+            self.session.frame(self.sound, EncodedFrame(Codec.OPUS, packet * 960, now, data, True))
+        data, key = video_frames(Codec.VP8, (160, 120), 25, 4.0, (), moving=True)[index % 100]
+        self.session.frame(self.video, EncodedFrame(Codec.VP8, index * 3600, now, data, key))
+
+    async def call(self, seconds: float) -> None:
+        """Send in real time."""
+        for index in range(round(seconds * 25)):
+            self.send(index)
+            await asyncio.sleep(0.04)
+
+
+class Bench:
+    """An engine, what it wrote and said, and the peers that it made."""
+
+    def __init__(self, plan: RecordingPlan, write: Callable[[Fragment], None] | None) -> None:
+        self.fragments: list[Fragment] = []
+        self.threads: set[str] = set()
+        self.events: list[MediaEvent] = []
+        self.peers: list[ScriptedPeer] = []
+        self._write = write
+        self.engine = Engine(
+            plan, write=self.write, on_event=self.said, clock=SystemClock(), make_peer=self.make_peer
+        )
+
+    def write(self, fragment: Fragment) -> None:
+        if self._write is not None:
+            self._write(fragment)
+        self.threads.add(threading.current_thread().name)
+        self.fragments.append(fragment)
+
+    def said(self, event: MediaEvent) -> None:
+        assert threading.current_thread() is threading.main_thread()
+        self.events.append(event)
+
+    def make_peer(self, session: Session) -> ScriptedPeer:
+        peer = ScriptedPeer(session)
+        self.peers.append(peer)
+        return peer
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        async with asyncio.timeout(PATIENCE_S):
+            while not condition():  # noqa: ASYNC110 - the condition belongs to another thread
+                await asyncio.sleep(0.01)
+
+
+@pytest.fixture
+async def bench() -> AsyncIterator[Callable[..., "asyncio.Future[Bench]"]]:
+    engines: list[Engine] = []
+
+    async def make(plan: RecordingPlan = PLAN, write: Callable[[Fragment], None] | None = None) -> Bench:
+        made = Bench(plan, write)
+        await made.engine.start()
+        engines.append(made.engine)
+        return made
+
+    yield make
+    for engine in engines:
+        await engine.stop()
+
+
+async def test_a_call_becomes_a_file(bench) -> None:
+    made = await bench()
+    assert made.engine.statistics().state is RecordingState.READY
+    assert await made.engine.publish("s1", ADA, "offer") == ("answer to offer", "etag")
+    (peer,) = made.peers
+    peer.begin()
+    assert peer.video.keyframes_asked == 1
+    await peer.call(1.0)
+    await made.until(lambda: len(made.fragments) > 1)  # while it goes on: the first half second is safe
+    during = made.engine.statistics()
+    assert during.state is RecordingState.RECORDING
+    assert during.cpu_s > 0
+    assert during.rss_bytes > 10_000_000
+    assert during.spool_lag_s < PATIENCE_S
+    summary = await made.engine.stop()
+    assert peer.closed
+    assert [fragment.kind for fragment in made.fragments[:2]] == [FragmentKind.INIT, FragmentKind.MEDIA]
+    assert summary.bytes == sum(len(fragment.data) for fragment in made.fragments)
+    found = examine(b"".join(fragment.data for fragment in made.fragments))
+    assert found.audio_seconds == pytest.approx(summary.duration_us / 1e6, abs=0.03)
+    assert summary.duration_us >= 900_000
+    assert made.threads == {"render"}
+    kinds = [event.kind for event in made.events]
+    assert kinds[0] == "joined"
+    assert {"recording_started", "stream_started", "stream_ended", "left", "ended"} <= set(kinds)
+    assert await made.engine.stop() == summary
+
+
+async def test_without_media_it_ends_by_itself(bench) -> None:
+    made = await bench(RecordingPlan(recording="r", conversation="c", no_media_timeout_s=0.2))
+    async with asyncio.timeout(PATIENCE_S):
+        assert await made.engine.wait_ended() == Ending(EndReason.ABORT_TIMEOUT, "no_media")
+    with pytest.raises(BystanderError, match="recording_ended"):
+        await made.engine.publish("s1", ADA, "offer")
+    assert (await made.engine.stop()).bytes == 0
+
+
+async def test_a_full_disk_ends_it_with_its_code_and_keeps_what_is_written(bench) -> None:
+    def refuse(fragment: Fragment) -> None:
+        if fragment.kind is FragmentKind.MEDIA:
+            raise BystanderError("disk_full", "No room.", fault=Fault.DESTINATION, status=507)
+
+    made = await bench(write=refuse)
+    await made.engine.publish("s1", ADA, "offer")
+    made.peers[0].begin()
+    call = asyncio.create_task(made.peers[0].call(2.0))
+    async with asyncio.timeout(PATIENCE_S):
+        assert await made.engine.wait_ended() == Ending(EndReason.ABORT_SYSTEM, "disk_full")
+    await call
+    summary = await made.engine.stop()
+    assert summary.bytes == len(made.fragments[0].data)
+    assert len(made.fragments) == 1
+
+
+async def test_a_defect_ends_it_unexpectedly(bench) -> None:
+    def fail(fragment: Fragment) -> None:
+        raise RuntimeError("a defect")
+
+    made = await bench(write=fail)
+    await made.engine.publish("s1", ADA, "offer")
+    made.peers[0].begin()
+    call = asyncio.create_task(made.peers[0].call(1.0))
+    async with asyncio.timeout(PATIENCE_S):
+        assert await made.engine.wait_ended() == Ending(EndReason.ABORT_UNEXPECTED, "rendering_failed")
+    await call
+
+
+async def test_sound_only_never_takes_pictures(bench) -> None:
+    plan = RecordingPlan(recording="r", conversation="c", type=RecordingType.AUDIO)
+    made = await bench(plan)
+    await made.engine.publish("s1", ADA, "offer")
+    made.peers[0].begin()
+    await made.peers[0].call(0.8)
+    await made.engine.stop()
+    assert made.peers[0].video.keyframes_asked == 0
+    assert examine(b"".join(fragment.data for fragment in made.fragments)).picture_times == []
+    assert "video" not in {event.detail.get("media") for event in made.events}
+
+
+async def test_seats_are_bounded_and_given_back(bench) -> None:
+    made = await bench()
+    for index in range(PUBLISHERS_PER_RECORDING_MAX):
+        await made.engine.publish(f"s{index}", ADA, "offer")
+    with pytest.raises(BystanderError, match="too_many_publishers"):
+        await made.engine.publish("one more", ADA, "offer")
+    await made.engine.unpublish("s0")
+    assert made.peers[0].closed
+    await made.engine.publish("one more", ADA, "offer")
+
+
+async def test_a_refused_offer_leaves_nothing_behind(bench) -> None:
+    made = await bench()
+    with pytest.raises(BystanderError, match="malformed_sdp"):
+        await made.engine.publish("s1", ADA, "bad")
+    assert made.peers[0].closed
+    await made.engine.publish("s1", ADA, "offer")
+    with pytest.raises(BystanderError, match="session_exists"):
+        await made.engine.publish("s1", ADA, "offer")
+
+
+async def test_unknown_sessions_are_not_found(bench) -> None:
+    made = await bench()
+    for call in (made.engine.unpublish("nobody"), made.engine.trickle("nobody", "", None)):
+        with pytest.raises(BystanderError, match="not_found"):
+            await call
+
+
+async def test_a_peer_that_vanishes_frees_its_seat_and_the_recording_goes_on(bench) -> None:
+    made = await bench()
+    await made.engine.publish("s1", ADA, "offer")
+    peer = made.peers[0]
+    peer.begin()
+    await peer.call(0.4)
+    peer.session.state_changed("failed")
+    await made.until(lambda: any(event.kind == "left" for event in made.events))
+    assert peer.closed
+    assert made.engine.statistics().participants == []
+    before = made.engine.statistics().duration_s
+    await made.until(lambda: made.engine.statistics().duration_s > before + 0.3)

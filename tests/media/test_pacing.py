@@ -1,0 +1,99 @@
+from itertools import pairwise
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from media.pacing import IDLE_NS, LAG_NS_MAX, RELAXED_FOR_NS, SLOWNESS_MAX, Load, Pacer
+
+MS = 1_000_000
+S = 1_000_000_000
+FRAGMENT = 2 * S
+
+
+def run(captures: list[int], *, fps: int = 25, until: int, slowness: int = 1) -> list[tuple[int, bool]]:
+    """Let frames captured at these times be made into pictures, as the composition does it."""
+    pacer = Pacer(fps=fps, fragment_ns=FRAGMENT)
+    pacer.slow_down(slowness)
+    made = [pacer.make(0)]
+    pending = sorted(captures)
+    while True:
+        deadline = pacer.deadline()
+        first = pending[0] if pending else deadline
+        closing = deadline if first >= deadline else pacer.closing(first)
+        if closing > until:
+            return made
+        taken = [at for at in pending if at <= closing]
+        pending = pending[len(taken) :]
+        made.append(pacer.make(max(taken) if taken else closing))
+
+
+def steady(fps: float, *, phase: int = 0, until: int = 10 * S) -> list[int]:
+    return [round(phase + index * S / fps) for index in range(1, int((until - phase) * fps / S))]
+
+
+def test_a_steady_source_keeps_its_own_times() -> None:
+    captures = steady(25, phase=7 * MS)
+    made = [at for at, _ in run(captures, until=10 * S)]
+    assert set(captures) <= set(made)
+    assert len(made) - len(captures) <= 6  # a fragment's key frame may be one more
+
+
+def test_a_trembling_source_loses_nothing() -> None:
+    captures = [at + (index * 7919 % 21 - 10) * MS for index, at in enumerate(steady(25))]
+    made = [at for at, _ in run(captures, until=10 * S)]
+    assert sum(at in set(made) for at in captures) >= 0.99 * len(captures)
+
+
+def test_two_sources_share_pictures() -> None:
+    made = run(steady(25) + steady(25, phase=13 * MS), until=10 * S)
+    assert len(made) <= 25 * 10 + 8
+
+
+def test_many_quick_sources_do_not_exceed_the_rate() -> None:
+    made = run([at for phase in range(9) for at in steady(60, phase=phase * MS)], until=10 * S)
+    assert len(made) <= 25 * 10 + 8
+
+
+def test_nothing_new_is_a_picture_a_second_and_a_key_frame_for_each_fragment() -> None:
+    made = run([], until=20 * S)
+    assert all(later - earlier <= IDLE_NS for (earlier, _), (later, _) in pairwise(made))
+    assert len(made) <= 22
+
+
+def test_slowness_divides_the_rate() -> None:
+    assert len(run(steady(25), until=10 * S, slowness=4)) <= 10 * 25 // 4 + 10
+
+
+@given(
+    st.lists(st.integers(0, 12 * S), max_size=400),
+    st.sampled_from([5, 15, 25, 60]),
+    st.sampled_from([1, 2, 8]),
+)
+@settings(deadline=None)
+def test_times_grow_and_no_fragment_is_too_long(captures: list[int], fps: int, slowness: int) -> None:
+    made = run(captures, fps=fps, until=12 * S, slowness=slowness)
+    times = [at for at, _ in made]
+    cuts = [at for at, cut in made if cut] + [times[-1]]
+    assert all(earlier < later for earlier, later in pairwise(times))
+    assert all(later - earlier <= FRAGMENT for earlier, later in pairwise(cuts))
+    assert made[0] == (0, True)
+
+
+class TestLoad:
+    def test_lag_halves_the_rate_step_by_step_and_rest_restores_it(self) -> None:
+        load = Load()
+        now, seen = 0, []
+        for _ in range(40):
+            now += LAG_NS_MAX // 2
+            if load.observe(now, 2 * LAG_NS_MAX):
+                seen.append(load.slowness)
+        assert seen == [2, 4, SLOWNESS_MAX]
+        for _ in range(40):
+            now += RELAXED_FOR_NS // 4
+            if load.observe(now, 0):
+                seen.append(load.slowness)
+        assert seen == [2, 4, 8, 4, 2, 1]
+
+    def test_short_lag_changes_nothing(self) -> None:
+        load = Load()
+        assert not any(load.observe(now * MS, LAG_NS_MAX) for now in range(100))

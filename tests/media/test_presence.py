@@ -1,0 +1,47 @@
+from media.presence import SILENT_NS, Presence
+
+S = 1_000_000_000
+
+
+def kinds(presence: Presence, now_ns: int) -> list[str]:
+    return [notice.kind for notice in presence.check(now_ns)]
+
+
+def both() -> Presence:
+    presence = Presence()
+    presence.begin("audio", 0)
+    presence.begin("video", 0)
+    return presence
+
+
+def test_one_stream_that_stops_is_muted_since_its_last_frame() -> None:
+    presence = both()
+    presence.observe("audio", 1 * S)
+    presence.observe("video", 5 * S)
+    (notice,) = presence.check(5 * S)
+    assert (notice.kind, notice.at_ns, notice.detail) == ("muted", 1 * S, {"stream": "audio"})
+    assert presence.check(5 * S) == []
+    presence.observe("audio", 6 * S)
+    assert kinds(presence, 6 * S) == ["unmuted"]
+
+
+def test_all_streams_that_stop_are_a_gap() -> None:
+    presence = both()
+    assert kinds(presence, SILENT_NS + 1) == ["gap_started"]
+    assert kinds(presence, 9 * S) == []
+    presence.observe("audio", 10 * S)
+    presence.observe("video", 10 * S)
+    (notice,) = presence.check(10 * S)
+    assert (notice.kind, notice.at_ns) == ("gap_ended", 10 * S)
+
+
+def test_a_stream_that_ended_is_not_missed() -> None:
+    presence = both()
+    presence.end("video")
+    presence.observe("audio", 5 * S)
+    presence.observe("video", 5 * S)
+    assert kinds(presence, 5 * S) == []
+
+
+def test_nobody_watched_says_nothing() -> None:
+    assert Presence().check(100 * S) == []

@@ -1,0 +1,182 @@
+from itertools import pairwise
+from random import Random
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from media.encoded import Codec, SenderReport
+from media.timeline import PAUSE_NS, SenderClock, StreamClock
+
+MS = 1_000_000
+S = 1_000_000_000
+EPOCH = 3_900_000_000 * S
+
+
+class Stream:
+    """A sender's stream with exact true capture times, to hold the mapping against."""
+
+    def __init__(
+        self, codec: Codec, *, skew_ppm: float = 0.0, rtp_base: int = 10**9, pipeline_ms: float = 0.0
+    ) -> None:
+        self.codec = codec
+        self.skew = 1 + skew_ppm * 1e-6
+        self.rtp_base = rtp_base
+        self.pipeline_ns = round(pipeline_ms * MS)
+
+    def rtp(self, true_ns: int) -> int:
+        return self.rtp_base + round(true_ns * self.skew * self.codec.clock_rate / S)
+
+    def ntp(self, true_ns: int) -> int:
+        return EPOCH + round(true_ns * self.skew)
+
+
+def play(
+    clock: SenderClock,
+    streams: dict[str, Stream],
+    *,
+    seconds: float,
+    jitter_ms: float = 0.0,
+    seed: int = 1,
+    report_every_s: float = 1.0,
+    report_error_ms: dict[str, float] | None = None,
+    start_s: float = 0.0,
+) -> dict[str, float]:
+    """Run the streams; return each one's error at the end: mapped minus true capture time, in ms."""
+    random = Random(seed)
+    events = []
+    for key, stream in streams.items():
+        period = 40 * MS if stream.codec.is_video else 20 * MS
+        for index in range(round(seconds * S / period)):
+            true_ns = round(start_s * S) + index * period
+            arrival = true_ns + stream.pipeline_ns + 10 * MS + round(random.random() * jitter_ms * MS)
+            events.append((arrival, key, true_ns, False))
+            if (index * period) % round(report_every_s * S) == 0 and index:
+                events.append((arrival, key, true_ns, True))
+    last = dict.fromkeys(streams, 0)
+    for arrival, key, true_ns, is_report in sorted(events):
+        stream = streams[key]
+        if is_report:
+            error = round((report_error_ms or {}).get(key, 0.0) * MS)
+            clock.report(key, SenderReport(stream.rtp(true_ns), stream.ntp(true_ns) + error, arrival))
+        else:
+            clock.stream(key, stream.codec).observe(stream.rtp(true_ns), arrival)
+            last[key] = true_ns
+    return {
+        key: (clock.stream(key, stream.codec).capture_ns(stream.rtp(last[key])) - last[key]) / MS
+        for key, stream in streams.items()
+    }
+
+
+def call(**video: float) -> dict[str, Stream]:
+    return {"audio": Stream(Codec.OPUS), "video": Stream(Codec.VP8, rtp_base=77, pipeline_ms=60, **video)}
+
+
+class TestFromArrivalAlone:
+    def test_constant_delay_is_all_that_remains(self) -> None:
+        errors = play(SenderClock(), {"audio": Stream(Codec.OPUS)}, seconds=3)
+        assert abs(errors["audio"] - 10) < 0.5
+
+    @given(st.floats(-100, 100), st.integers(0, 10**6))
+    @settings(max_examples=15, deadline=None)
+    def test_drift_is_followed_and_jitter_is_not(self, skew_ppm: float, seed: int) -> None:
+        streams = {"audio": Stream(Codec.OPUS, skew_ppm=skew_ppm)}
+        errors = play(SenderClock(), streams, seconds=60, jitter_ms=60, seed=seed)
+        assert -0.5 <= errors["audio"] - 10 <= 8
+
+    def test_a_stall_of_the_network_moves_nothing(self) -> None:
+        clock = StreamClock(Codec.OPUS)
+        for index in range(100):
+            clock.observe(index * 960, index * 20 * MS)
+        for index in range(100, 205):
+            clock.observe(index * 960, max(index * 20 * MS, 4 * S))  # two seconds come at once
+        assert abs(clock.capture_ns(150 * 960) - 150 * 20 * MS) < MS
+
+    def test_a_pause_of_the_senders_rtp_clock_is_a_new_beginning(self) -> None:
+        clock = StreamClock(Codec.OPUS)
+        for index in range(100):
+            clock.observe(index * 960, index * 20 * MS)
+        clock.observe(100 * 960, 5 * S)  # three seconds later, the timestamps go on as if nothing had been
+        assert abs(clock.capture_ns(100 * 960) - 5 * S) < MS
+
+    def test_one_absurd_timestamp_is_recovered_from(self) -> None:
+        clock = StreamClock(Codec.OPUS)
+        clock.observe(0, 0)
+        clock.observe(10**12, 20 * MS)
+        for index in range(2, 200):
+            clock.observe(index * 960, index * 20 * MS)
+        assert abs(clock.capture_ns(199 * 960) - 199 * 20 * MS) < 5 * MS
+
+    def test_later_knowledge_slews_and_does_not_jump(self) -> None:
+        clock = StreamClock(Codec.OPUS)
+        mapped = []
+        for index in range(500):
+            delay = 50 * MS if index < 150 else 0  # the way becomes 50 ms shorter after 3 s
+            clock.observe(index * 960, index * 20 * MS + delay)
+            mapped.append(clock.capture_ns(index * 960))
+        steps = [later - earlier for earlier, later in pairwise(mapped)]
+        assert min(steps[60:]) > 19 * MS
+        assert max(steps[60:]) < 21 * MS
+
+
+class TestFromSenderReports:
+    def test_the_pictures_longer_way_is_taken_off(self) -> None:
+        errors = play(SenderClock(), call(), seconds=10)
+        assert abs(errors["video"] - errors["audio"]) < 1
+
+    @given(st.floats(-100, 100), st.floats(0, 60), st.integers(0, 10**6))
+    @settings(max_examples=15, deadline=None)
+    def test_lips_stay_in_sync_whatever_the_clock_and_the_jitter(
+        self, skew_ppm: float, jitter_ms: float, seed: int
+    ) -> None:
+        streams = {
+            "audio": Stream(Codec.OPUS, skew_ppm=skew_ppm),
+            "video": Stream(Codec.H264, skew_ppm=skew_ppm, rtp_base=5, pipeline_ms=80),
+        }
+        errors = play(SenderClock(), streams, seconds=20, jitter_ms=jitter_ms, seed=seed)
+        assert abs(errors["video"] - errors["audio"]) < 8
+
+    @given(st.sampled_from(["audio", "video"]), st.sampled_from([-5000.0, -300.0, 300.0, 5000.0]))
+    @settings(deadline=None)
+    def test_reports_wrong_by_300_ms_are_not_believed(self, key: str, error_ms: float) -> None:
+        errors = play(SenderClock(), call(), seconds=10, report_error_ms={key: error_ms})
+        assert abs(errors["audio"] - 10) < 1
+        assert abs(errors["video"] - 70) < 1  # as by arrival alone
+
+    def test_reports_that_turn_wrong_leave_what_was_believed(self) -> None:
+        clock, streams = SenderClock(), call()
+        play(clock, streams, seconds=10)
+        errors = play(clock, streams, seconds=10, start_s=10, report_error_ms={"video": 300})
+        assert abs(errors["video"] - errors["audio"]) < 2
+
+    def test_missing_reports_of_one_stream_mean_arrival(self) -> None:
+        clock = SenderClock()
+        clock.report("video", SenderReport(0, EPOCH, 0))  # before any frame
+        errors = play(clock, {"video": Stream(Codec.VP8, pipeline_ms=60)}, seconds=5)
+        assert abs(errors["video"] - 70) < 1
+
+    def test_an_hour_of_drift_is_followed(self) -> None:
+        clock = SenderClock()
+        streams = {
+            "audio": Stream(Codec.OPUS, skew_ppm=100),
+            "video": Stream(Codec.VP8, skew_ppm=100, rtp_base=9, pipeline_ms=40),
+        }
+        for minute in range(0, 60, 4):  # a look-in of two seconds every four minutes
+            errors = play(clock, streams, seconds=2, start_s=minute * 60, report_every_s=0.4)
+        assert abs(errors["audio"] - 10) < 20
+        assert abs(errors["video"] - errors["audio"]) < 20
+
+    def test_another_ssrc_goes_on_in_sync_at_once(self) -> None:
+        clock, streams = SenderClock(), call()
+        play(clock, streams, seconds=10)
+        clock.forget_timeline("video")
+        streams["video"].rtp_base = 4_000_000_000
+        errors = play(clock, streams, seconds=0.2, start_s=10)
+        assert abs(errors["video"] - errors["audio"]) < 2
+
+
+def test_times_before_a_pause_and_after_never_meet() -> None:
+    clock = StreamClock(Codec.VP8)
+    clock.observe(0, 0)
+    before = clock.capture_ns(0)
+    clock.observe(3600, 2 * PAUSE_NS)
+    assert clock.capture_ns(3600) > before
