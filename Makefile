@@ -3,7 +3,8 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: help setup setup-runtime setup-system demo serve test check format bench lock clean
+.PHONY: help setup setup-runtime setup-system demo serve test test-faults test-stores test-slow check format bench \
+	lock clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -14,7 +15,7 @@ PYTEST_ARGS ?=
 DEBIAN_PACKAGES := chromium coturn ffmpeg fonts-dejavu-core iproute2
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+	@grep -hE '^[a-z -]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 setup: setup-runtime setup-system $(VENV)/.dev ## install what running and testing need, and nothing else
 
@@ -44,6 +45,9 @@ serve: setup-runtime ## run the server on 127.0.0.1:8080 with data in ./data
 
 test: setup ## the test suite, on real parts, in a few minutes
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+test-faults test-stores test-slow: setup ## the slower suites: faults by the dozen, more stores, minutes of media
+	$(BIN)/python -m pytest --timeout 1800 -m $(@:test-%=%) $(PYTEST_ARGS)
 
 check: setup-runtime $(VENV)/.dev ## style, types, and the walls between packages
 	$(BIN)/ruff check .

@@ -1,0 +1,71 @@
+"""The walls between packages, and which file may touch which library: docs/design.md, executable."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = ("recorder", "signaling", "media", "storage")
+KERNEL = {"ids", "values", "clock", "errors", "limits"}
+CONFINED = {  # library: the files, or folders, that may import it
+    "aiohttp": {"signaling", "recorder/app.py", "recorder/demo"},
+    "aiortc": {"media/transport.py", "recorder/demo"},
+    "aioice": {"media/transport.py", "recorder/demo"},
+    "pylibsrtp": {"media/transport.py"},
+    "aioboto3": {"storage/s3.py"},
+    "botocore": {"storage/s3.py", "storage/s3_errors.py"},
+    "sqlalchemy": {"recorder/database", "recorder/migrations"},
+    "alembic": {"recorder/database", "recorder/migrations"},
+    "uvloop": {"recorder/cli.py", "recorder/worker.py", "recorder/worker_preload.py"},
+}
+
+
+def modules(*packages: str) -> list[Path]:
+    return sorted(path for package in packages for path in (ROOT / package).rglob("*.py"))
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Every module that a file imports, wherever in it, as a dotted name."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path} imports relatively"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def allowed(path: Path, places: set[str]) -> bool:
+    name = path.relative_to(ROOT).as_posix()
+    return any(name == place or name.startswith(place + "/") for place in places)
+
+
+@pytest.mark.parametrize("package", ["signaling", "media", "storage"])
+def test_an_outer_package_knows_itself_and_the_kernel(package: str) -> None:
+    strangers = set(PACKAGES) - {package, "recorder"}
+    for path in modules(package):
+        for name in imports(path):
+            parts = name.split(".")
+            assert parts[0] not in strangers, f"{path} imports {name}"
+            assert parts[0] != "recorder" or parts[1] in KERNEL, f"{path} imports {name}"
+
+
+def test_the_kernel_is_standard_library_and_msgspec() -> None:
+    for name in KERNEL:
+        for imported in imports(ROOT / "recorder" / f"{name}.py"):
+            parts = imported.split(".")
+            assert parts[0] not in ("signaling", "media", "storage"), f"recorder.{name} imports {imported}"
+            assert parts[0] != "recorder" or parts[1] in KERNEL, f"recorder.{name} imports {imported}"
+
+
+@pytest.mark.parametrize("library", sorted(CONFINED))
+def test_a_library_stays_where_it_belongs(library: str) -> None:
+    for path in modules(*PACKAGES):
+        if library in {name.split(".")[0] for name in imports(path)}:
+            assert allowed(path, CONFINED[library]), f"{path} imports {library}"
+
+
+def test_nothing_is_found_where_there_is_nothing_to_find() -> None:
+    assert len(modules(*PACKAGES)) > 50
+    assert "aiortc" in {name.split(".")[0] for name in imports(ROOT / "recorder/demo/publisher.py")}
