@@ -7,6 +7,7 @@ stands before the index: libavformat takes no notice of an index that another bo
 """
 
 from collections.abc import Sequence
+from itertools import pairwise
 from struct import Struct
 from typing import NamedTuple
 
@@ -46,8 +47,7 @@ def finalise(init: bytes, fragments: Sequence[FragmentPlace]) -> bytes:
         raise MalformedError("something else than reserved room after moov", room.start)
     if not fragments:
         return init
-    if fragments[0].offset != room.end:
-        raise ValueError("the first fragment does not follow the init segment")
+    _require_order(fragments, room.end)
     written = bytearray(init)
     end_us = fragments[-1].start_us + fragments[-1].duration_us
     _write_durations(written, moov, end_us)
@@ -58,6 +58,14 @@ def finalise(init: bytes, fragments: Sequence[FragmentPlace]) -> bytes:
 def room_bytes(tracks: int, fragments: int) -> int:
     """Return the room that an index fills exactly: 12 bytes a fragment for each track, 40 more a track."""
     return tracks * sidx_bytes(fragments)
+
+
+def _require_order(fragments: Sequence[FragmentPlace], init_end: int) -> None:
+    if fragments[0].offset != init_end or fragments[0].start_us < 0:
+        raise ValueError("the first fragment does not follow the init segment, or begins before time zero")
+    for left, right in pairwise(fragments):
+        if left.offset + left.size != right.offset or left.start_us > right.start_us:
+            raise ValueError("fragments do not follow one another in the file and in time")
 
 
 def _write_durations(written: bytearray, moov: Box, end_us: int) -> None:

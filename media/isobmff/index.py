@@ -11,6 +11,7 @@ from media.isobmff.reader import Box, MalformedError, fields, version_and_flags
 
 REFERENCES_MAX = 0xFFFF  # reference_count has 16 bits
 _SIZE_MAX = 0x7FFF_FFFF  # referenced_size has 31
+_DURATION_MAX = 0xFFFF_FFFF
 _STARTS_WITH_SAP_OF_TYPE_1 = 0x9000_0000  # each fragment begins with a key frame, in closed order
 _MICROSECONDS = 1_000_000
 
@@ -49,16 +50,14 @@ def sidx(track_id: int, timescale: int, *, box_end: int, places: Sequence[Fragme
 
     References to several fragments at once would be legal and smaller, but libavformat (so Chromium too)
     plays only the first fragment of each. Each reference lasts until the next begins, so rounding never
-    adds up. Raises ValueError for fragments that do not follow one another in the file and in time, begin
-    before `box_end`, or are 2 GiB and more.
+    adds up. The places follow one another in the file and in time. Raises ValueError where one is 2 GiB or
+    longer than 32 bits of ticks.
     """
-    if any(left.offset + left.size != right.offset for left, right in pairwise(places)):
-        raise ValueError("fragments with a hole between them cannot be indexed")
     starts = [place.start_us * timescale // _MICROSECONDS for place in places]
     end_us = places[-1].start_us + places[-1].duration_us
     durations = [stop - start for start, stop in pairwise([*starts, end_us * timescale // _MICROSECONDS])]
-    if any(place.size > _SIZE_MAX for place in places) or min(durations) < 0 or places[0].offset < box_end:
-        raise ValueError("fragments must be under 2 GiB, follow the index, and one another in time")
+    if any(place.size > _SIZE_MAX for place in places) or max(durations) > _DURATION_MAX:
+        raise ValueError("a fragment is too large or too long for the index")
     head = _HEAD_64.pack(track_id, timescale, starts[0], places[0].offset - box_end, 0, len(places))
     rows = [
         _REFERENCE.pack(place.size, duration, _STARTS_WITH_SAP_OF_TYPE_1)
