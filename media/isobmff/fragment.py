@@ -73,42 +73,43 @@ def _trafs(drafts: list[_Draft], *, data_offset: int) -> Iterator[bytes]:
 
 def _draft(run: TrackRun) -> _Draft:
     """Write one value for all samples where all are alike, one column of `trun` where they differ."""
-    samples = run.samples
-    sizes = [len(sample.data) for sample in samples]
+    sizes = [len(sample.data) for sample in run.samples]
     if not sizes or 0 in sizes:
         raise ValueError(f"track {run.track_id}: a run and each of its samples must hold something")
-    head_flags, head_fields = TFHD_DEFAULT_BASE_IS_MOOF, [run.track_id]
-    flags, first, columns = TRUN_DATA_OFFSET, b"", []
+    durations = [sample.duration for sample in run.samples]
+    flags = [SAMPLE_IS_SYNC if sample.keyframe else SAMPLE_IS_NOT_SYNC for sample in run.samples]
+    offsets = [sample.composition_offset for sample in run.samples]
+    one_duration = len(set(durations)) == 1
+    one_flag = len(set(flags[1:])) <= 1  # but for the first sample, which may have its own
+    head = _head(run, durations[0] if one_duration else None, flags[-1] if one_flag else None)
+    columns = {TRUN_SIZE: sizes}
+    if not one_duration:
+        columns[TRUN_DURATION] = durations
+    if not one_flag:
+        columns[TRUN_FLAGS] = flags
+    if any(offsets):
+        columns[TRUN_COMPOSITION_OFFSET] = offsets
+    first = flags[0] if one_flag and flags[0] != flags[-1] else None
+    return _Draft(head, *_rows(first, columns), run)
 
-    durations = [sample.duration for sample in samples]
-    if len(set(durations)) == 1:
-        head_flags |= TFHD_DEFAULT_DURATION
-        head_fields.append(durations[0])
-    else:
-        flags |= TRUN_DURATION
-        columns.append(durations)
 
-    flags |= TRUN_SIZE
-    columns.append(sizes)
+def _head(run: TrackRun, duration: int | None, sample_flags: int | None) -> bytes:
+    """Return `tfhd`, with the values that all samples share, and `tfdt`."""
+    flags, numbers = TFHD_DEFAULT_BASE_IS_MOOF, [run.track_id]
+    if duration is not None:
+        flags |= TFHD_DEFAULT_DURATION
+        numbers.append(duration)
+    if sample_flags is not None:
+        flags |= TFHD_DEFAULT_FLAGS
+        numbers.append(sample_flags)
+    tfhd = full_box(b"tfhd", 0, flags, pack(f">{len(numbers)}I", *numbers))
+    return tfhd + full_box(b"tfdt", 1, 0, pack(">Q", run.base_decode_time))
 
-    sample_flags = [SAMPLE_IS_SYNC if sample.keyframe else SAMPLE_IS_NOT_SYNC for sample in samples]
-    if len(set(sample_flags[1:])) <= 1:
-        head_flags |= TFHD_DEFAULT_FLAGS
-        head_fields.append(sample_flags[-1])
-        if sample_flags[0] != sample_flags[-1]:
-            flags |= TRUN_FIRST_FLAGS
-            first = pack(">I", sample_flags[0])
-    else:
-        flags |= TRUN_FLAGS
-        columns.append(sample_flags)
 
-    row = ">" + "I" * len(columns)
-    if any(sample.composition_offset for sample in samples):
-        flags |= TRUN_COMPOSITION_OFFSET
-        columns.append([sample.composition_offset for sample in samples])
-        row += "i"
-
-    tfhd = full_box(b"tfhd", 0, head_flags, pack(f">{len(head_fields)}I", *head_fields))
-    tfdt = full_box(b"tfdt", 1, 0, pack(">Q", run.base_decode_time))
-    rows = first + b"".join(map(Struct(row).pack, *columns))
-    return _Draft(tfhd + tfdt, flags, rows, run)
+def _rows(first_flags: int | None, columns: dict[int, list[int]]) -> tuple[int, bytes]:
+    """Return the flags of `trun` and what follows its data offset: columns in the order of their flags."""
+    present = sorted(columns)
+    flags = TRUN_DATA_OFFSET | sum(present) | (0 if first_flags is None else TRUN_FIRST_FLAGS)
+    row = Struct(">" + "".join("i" if flag == TRUN_COMPOSITION_OFFSET else "I" for flag in present))
+    first = b"" if first_flags is None else pack(">I", first_flags)
+    return flags, first + b"".join(map(row.pack, *(columns[flag] for flag in present)))
