@@ -94,6 +94,15 @@ class Composition:
         self._shown.pop(source.key, None)
         self._rearrange(at_ns)
 
+    def relieve(self) -> None:
+        """Let the stream rest that costs more to decode than all others together, when there is one."""
+        sources = list(self._seated())
+        costliest = max(sources, key=lambda source: source.spent_ns, default=None)
+        if costliest is not None and 2 * costliest.spent_ns > sum(source.spent_ns for source in sources):
+            costliest.rest()
+        for source in sources:
+            source.spent_ns = 0
+
     def render(self, until_ns: int, zero_ns: int) -> Iterator[Made]:
         """Make every picture whose time has come."""
         while (closing := self._closing(zero_ns)) <= until_ns:

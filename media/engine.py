@@ -96,6 +96,7 @@ class Engine:
         self._thread.start()
         await self._opened
         self._ticker = self._loop.create_task(self._tick())
+        self._ticker.add_done_callback(self._ticked)
 
     async def publish(self, session: str, publisher: Publisher, offer: str) -> tuple[str, str]:
         """Take a new publisher; return (answer SDP, entity tag).
@@ -138,6 +139,14 @@ class Engine:
         del self._sessions[session]
         leaving.leave()
         await leaving.peer.close()
+
+    async def pause(self) -> None:
+        """Leave out what comes from now on, until `resume`; not built yet (501 not_supported)."""
+        raise _not_supported("pause")
+
+    async def resume(self) -> None:
+        """Record again after `pause`; not built yet (501 not_supported)."""
+        raise _not_supported("resume")
 
     async def stop(self) -> Summary:
         """Record everything that was received, write the last fragment, end; the same answer every time."""
@@ -227,6 +236,11 @@ class Engine:
             self._inbox.send(now_ns, blocked)
             self._watch_for_media(now_ns)
 
+    def _ticked(self, ticker: asyncio.Task[None]) -> None:
+        if not ticker.cancelled() and (defect := ticker.exception()) is not None:
+            logger.error("receiving failed", exc_info=defect)
+            self._end(Ending(EndReason.ABORT_UNEXPECTED, "receiving_failed"))
+
     def _watch_for_media(self, now_ns: int) -> None:
         begun = self._renderer is not None and self._renderer.begun
         if not begun and now_ns - self._ready_at_ns > self._plan.no_media_timeout_s * 1e9:
@@ -307,6 +321,10 @@ class Engine:
     def _finish_once(self) -> None:
         if not self._finished.done():
             self._finished.set_result(None)
+
+
+def _not_supported(what: str) -> BystanderError:
+    return BystanderError("not_supported", f"A recording cannot {what} yet.", fault=Fault.SERVER, status=501)
 
 
 def _resident_bytes() -> int:

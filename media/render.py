@@ -34,6 +34,7 @@ from recorder.limits import FRAGMENT_DURATION_S_MAX
 from recorder.values import Fragment, MediaEvent, Publisher, RecordingPlan, RecordingType, SourceKind
 
 AUDIO_CHANNELS = 1  # a conversation: voices have no direction, and half the bits make the other half better
+RELIEF_SLOWNESS = 4  # with a quarter of the pictures it still lags: it is decoding that costs too much
 STEP_NS = 500_000_000  # sound is mixed in steps no longer than this, bounding every buffer
 NS = 1_000_000_000
 
@@ -170,6 +171,8 @@ class Renderer:
         """
         if self._picture is not None and self._load.observe(now_ns, lag_ns):
             self._picture.pacer.slow_down(self._load.slowness)
+            if self._load.slowness >= RELIEF_SLOWNESS:
+                self._picture.relieve()
             self._say("degraded", now_ns, frame_rate_divisor=self._load.slowness)
         if self._zero_ns is None and not self._begin(now_ns):
             self._come_and_go(now_ns)

@@ -1,5 +1,6 @@
 """The streams that a recording is made of: frames that wait for their time, decoder, place in the output."""
 
+import time
 from collections import deque
 from dataclasses import dataclass
 
@@ -13,6 +14,7 @@ from media.timeline import StreamClock
 
 PENDING_BYTES_MAX = 8 * 1024 * 1024  # of one stream: the longest wait at 30 Mbit/s
 PENDING_FRAMES_MAX = 512  # the longest wait at 250 frames a second
+REST_NS = 2_000_000_000  # one fragment: long enough to catch up, short enough to be a freeze and no absence
 LOOKAHEAD_NS = 6_500_000  # so late libopus at the sender puts sound into its packets (RFC 7845, 4.2)
 PICTURE_NS = 40_000_000  # how long the last picture of a stream is shown at least
 
@@ -116,14 +118,22 @@ class PictureSource(_Source):
         self.size: tuple[int, int] | None = None
         self.shown_ns: int | None = None  # capture time of the last picture
         self.frames = 0
+        self.spent_ns = 0  # processor time of its decoder since somebody looked
+        self._resting_until_ns = 0
 
     def accept(self, frame: EncodedFrame, clock: StreamClock) -> None:
         """Take a frame; a sender that floods loses what is pending and waits for its next key frame."""
         if self.full:
-            while self._pending:
-                self._pop()
-                self.decoder.skip("video_overflow")
+            self._drop_pending("video_overflow")
+        if frame.arrival_ns < self._resting_until_ns:
+            self.decoder.skip("video_overload")
+            return
         super().accept(frame, clock)
+
+    def rest(self) -> None:
+        """Cost nothing for a while: the machine cannot do it all, and this stream asks the most of it."""
+        self._drop_pending("video_overload")
+        self._resting_until_ns = (self.last_arrival_ns or 0) + REST_NS
 
     @property
     def delivered_ns(self) -> int | None:
@@ -156,9 +166,16 @@ class PictureSource(_Source):
             self.shown_ns = shown[1]
         return shown
 
+    def _drop_pending(self, reason: str) -> None:
+        while self._pending:
+            self._pop()
+            self.decoder.skip(reason)
+
     def _decode(self, frame: EncodedFrame, capture_ns: int) -> VideoFrame | None:
         codec = self.decoder.codec
+        began_ns = time.thread_time_ns()
         picture = self.decoder.decode(frame)
+        self.spent_ns += time.thread_time_ns() - began_ns
         if codec is not None and codec is not frame.codec:
             self.changes.append(("codec_changed", capture_ns, {"codec": frame.codec.value}))
         if picture is None:

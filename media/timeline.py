@@ -32,8 +32,10 @@ SLEW_PPM_VIDEO = 50_000  # a picture 2 ms early or late is not seen
 JUMP_NS = 500_000_000  # further off than this is a new timeline, which slewing would take minutes to reach
 PAUSE_NS = 300_000_000  # nothing arrived for so long: the sender may have stopped its RTP clock meanwhile
 PAUSE_STEP_NS = 150_000_000  # ... and did, when the next frame is this much above the floor
-STEP_NS = 1_000_000_000  # every frame so far above the floor ...
-STEP_PERSISTS_NS = 1_000_000_000  # ... for so long: the floor was a lie (one absurd timestamp), begin anew
+RAISE_NS = 60_000_000  # every frame so far above the floor ...
+RAISE_AFTER_NS = 5_000_000_000  # ... for so long: the sender's RTP clock stood still, or the way got longer
+STEP_NS = 1_000_000_000  # every frame so far above it ...
+STEP_AFTER_NS = 1_000_000_000  # ... for so long: the floor was a lie, one absurd timestamp
 REPORTS_KEPT = 5  # 5 to 25 s of reports: one in two may be wrong
 REPORTS_AGREE_NS = (
     25_000_000  # how exact an honest sender's reports are (some stamp the last packet, not now)
@@ -112,15 +114,15 @@ class StreamClock:
         self._first_arrival = self._last_arrival = arrival_ns
 
     def _persistently_above(self, offset: int, floor: int, arrival_ns: int) -> int | None:
-        if offset - floor < STEP_NS:
+        if offset - floor < RAISE_NS:
             self._above = None
             return None
         since, lowest = self._above or (arrival_ns, offset)
-        self._above = (since, min(lowest, offset))
-        if arrival_ns - since < STEP_PERSISTS_NS:
-            return None
-        self._above = None
-        return min(lowest, offset)
+        lowest = min(lowest, offset)
+        patience = STEP_AFTER_NS if lowest - floor >= STEP_NS else RAISE_AFTER_NS
+        above = arrival_ns - since >= patience
+        self._above = None if above else (since, lowest)
+        return lowest if above else None
 
     def _approach(self, target: int, elapsed: int) -> None:
         error = target - self._applied

@@ -106,6 +106,13 @@ class TestFromArrivalAlone:
             clock.observe(index * 960, index * 20 * MS)
         assert abs(clock.capture_ns(199 * 960) - 199 * 20 * MS) < 5 * MS
 
+    def test_a_short_pause_of_the_senders_rtp_clock_is_noticed(self) -> None:
+        clock = StreamClock(Codec.OPUS)
+        for index in range(3000):
+            pause = 200 * MS if index >= 100 else 0  # timestamps go on where they were, 200 ms later
+            clock.observe(index * 960, index * 20 * MS + pause)
+        assert abs(clock.capture_ns(2999 * 960) - (2999 * 20 * MS + 200 * MS)) < 10 * MS
+
     def test_later_knowledge_slews_and_does_not_jump(self) -> None:
         clock = StreamClock(Codec.OPUS)
         mapped = []
