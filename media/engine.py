@@ -1,21 +1,21 @@
 """One recording's media, from publishers to fragments: what a worker sees of this package.
 
-Two sides: the event loop receives and hands over a batch every few milliseconds; one render thread decodes,
-mixes, composes, encodes and writes. Nothing on the loop waits for a codec or a disk.
+The event loop receives and hands over a batch every few milliseconds to the render thread
+(media.render_thread), which decodes, mixes, composes, encodes and writes. Nothing on the loop waits for a
+codec or a disk.
 """
 
 import asyncio
 import logging
 import os
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from media.inbox import Batch, Inbox
+from media.inbox import Inbox
 from media.peer import Peer
-from media.render import Renderer
+from media.render_thread import Ending, RenderThread
 from media.session import PeerConnection, Session
 from recorder.clock import Clock
 from recorder.errors import BystanderError, Fault, caller_error, not_found
@@ -46,14 +46,6 @@ class Summary:
     bytes: int
 
 
-@dataclass(frozen=True, slots=True)
-class Ending:
-    """Why a recording ended by itself, and the code of what went wrong where something did."""
-
-    reason: EndReason
-    failure: str | None = None
-
-
 MakePeer = Callable[[Session], PeerConnection]
 
 
@@ -70,31 +62,25 @@ class Engine:
         make_peer: MakePeer | None = None,
     ) -> None:
         self._plan = plan
-        self._write = write
         self._on_event = on_event
         self._clock = clock
         self._make_peer = make_peer or self._peer
         self._audio_only = plan.type is RecordingType.AUDIO
         self._sessions: dict[str, Session] = {}
         self._inbox = Inbox()
-        self._renderer: Renderer | None = None
-        self._thread = threading.Thread(target=self._run, name="render", daemon=True)
-        self._events: list[MediaEvent] = []
-        self._keyframes: set[str] = set()
-        self._lag_ns = 0
+        self._thread = RenderThread(
+            plan, inbox=self._inbox, clock=clock, write=write, deliver=self._deliver, failed=self._end
+        )
 
     # --- on the event loop ----------------------------------------------------------------------------
     async def start(self) -> None:
         """Open the encoders and begin to wait for media; BystanderError when they cannot be had."""
         self._loop = asyncio.get_running_loop()
         self._ended: asyncio.Future[Ending] = self._loop.create_future()
-        self._opened: asyncio.Future[None] = self._loop.create_future()
-        self._finished: asyncio.Future[None] = self._loop.create_future()
         self._closing: set[asyncio.Task[None]] = set()
         self._ready_at_ns = self._clock.monotonic_ns()
         self._stopping = False
-        self._thread.start()
-        await self._opened
+        await self._thread.start()
         self._ticker = self._loop.create_task(self._tick())
         self._ticker.add_done_callback(self._ticked)
 
@@ -149,7 +135,10 @@ class Engine:
         raise _not_supported("resume")
 
     async def stop(self) -> Summary:
-        """Record everything that was received, write the last fragment, end; the same answer every time."""
+        """Record everything that was received, write the last fragment, end; the same answer every time.
+
+        Raises what `write` raised while draining: then the end of what was received is not in the recording.
+        """
         if not self._stopping:
             self._stopping = True
             self._ticker.cancel()
@@ -159,7 +148,10 @@ class Engine:
             for session in sessions:
                 session.leave()
             self._inbox.send(self._clock.monotonic_ns(), {}, final=True)
-        await self._finished
+        await self._thread.finished()
+        failure = self._thread.failure
+        if failure is not None and not self._ended.done():
+            raise failure
         return self._summary()
 
     async def wait_ended(self) -> Ending:
@@ -168,7 +160,7 @@ class Engine:
 
     def statistics(self) -> Statistics:
         """What was done so far."""
-        renderer = self._renderer
+        renderer = self._thread.renderer
         begun = renderer is not None and renderer.begun
         state = RecordingState.RECORDING if begun else RecordingState.READY
         if self._stopping:
@@ -242,7 +234,7 @@ class Engine:
             self._end(Ending(EndReason.ABORT_UNEXPECTED, "receiving_failed"))
 
     def _watch_for_media(self, now_ns: int) -> None:
-        begun = self._renderer is not None and self._renderer.begun
+        begun = self._thread.renderer is not None and self._thread.renderer.begun
         if not begun and now_ns - self._ready_at_ns > self._plan.no_media_timeout_s * 1e9:
             self._end(Ending(EndReason.ABORT_TIMEOUT, "no_media"))
 
@@ -263,64 +255,10 @@ class Engine:
                 session.streams[key].request_keyframe()
 
     def _summary(self) -> Summary:
-        if self._renderer is None:
+        if self._thread.renderer is None:
             return Summary(duration_us=0, bytes=0)
-        written = self._renderer.fragmenter
+        written = self._thread.renderer.fragmenter
         return Summary(duration_us=written.written_us, bytes=written.bytes_written)
-
-    # --- on the render thread -------------------------------------------------------------------------
-    def _run(self) -> None:
-        try:
-            self._renderer = Renderer(
-                self._plan,
-                write=self._write,
-                emit=self._events.append,
-                want_keyframe=self._keyframes.add,
-            )
-        except Exception as error:  # noqa: BLE001 - handed to `start`, which raises it
-            self._post(self._opened.set_exception, error)
-            return
-        self._post(self._opened.set_result, None)
-        try:
-            self._render(self._renderer)
-        except BystanderError as error:
-            logger.error("the recording cannot be written: %s", error)
-            self._post(self._end, Ending(EndReason.ABORT_SYSTEM, error.code))
-        except Exception:
-            logger.exception("rendering failed")
-            self._post(self._end, Ending(EndReason.ABORT_UNEXPECTED, "rendering_failed"))
-        finally:
-            self._hand_over()
-            self._post(self._finish_once)
-
-    def _render(self, renderer: Renderer) -> None:
-        while True:
-            batch = self._inbox.take()
-            self._accept(renderer, batch)
-            if batch.final:
-                renderer.finish(batch.now_ns)
-                return
-            self._lag_ns = self._clock.monotonic_ns() - batch.now_ns
-            renderer.advance(batch.now_ns, batch.blocked, lag_ns=self._lag_ns)
-            self._hand_over()
-
-    def _accept(self, renderer: Renderer, batch: Batch) -> None:
-        for item in batch.items:
-            renderer.accept(item, batch.now_ns)
-        self._inbox.done(batch)
-
-    def _hand_over(self) -> None:
-        if self._events or self._keyframes:
-            self._post(self._deliver, list(self._events), set(self._keyframes))
-            self._events.clear()
-            self._keyframes.clear()
-
-    def _post(self, call: Callable[..., object], *arguments: object) -> None:
-        self._loop.call_soon_threadsafe(call, *arguments)
-
-    def _finish_once(self) -> None:
-        if not self._finished.done():
-            self._finished.set_result(None)
 
 
 def _not_supported(what: str) -> BystanderError:

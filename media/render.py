@@ -9,10 +9,10 @@ Local times are nanoseconds of the monotonic clock; the recording's clock is the
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping
 
+from media.chronicle import Chronicle
 from media.composing import Composition
 from media.encoded import EncodedFrame
-from media.encoding import AudioEncoder
-from media.fragmenting import AUDIO_RATE, AUDIO_TRACK, Fragmenter
+from media.fragmenting import Fragmenter
 from media.inbox import (
     Arrived,
     Item,
@@ -23,17 +23,15 @@ from media.inbox import (
     StreamStarted,
     TimelineChanged,
 )
-from media.isobmff import AudioTrack
-from media.mixing import Mix
 from media.pacing import Load
 from media.presence import Presence
+from media.soundtrack import Soundtrack
 from media.sources import PictureSource, SoundSource
 from media.timeline import SenderClock
 from media.watermark import MARGIN_NS_MIN, Progress, Watermark
 from recorder.limits import FRAGMENT_DURATION_S_MAX
 from recorder.values import Fragment, MediaEvent, Publisher, RecordingPlan, RecordingType, SourceKind
 
-AUDIO_CHANNELS = 1  # a conversation: voices have no direction, and half the bits make the other half better
 RELIEF_SLOWNESS = 4  # with a quarter of the pictures it still lags: it is decoding that costs too much
 STEP_NS = 500_000_000  # sound is mixed in steps no longer than this, bounding every buffer
 NS = 1_000_000_000
@@ -60,7 +58,7 @@ class Renderer:
         emit: Callable[[MediaEvent], None],
         want_keyframe: Callable[[str], None],
     ) -> None:
-        self._emit = emit
+        self._chronicle = Chronicle(emit)
         self._want_keyframe = want_keyframe
         self._fragment_ns = round(min(plan.fragment_duration_s, FRAGMENT_DURATION_S_MAX) * NS)
         self._sessions: dict[str, _Session] = {}
@@ -68,16 +66,13 @@ class Renderer:
         self._timed: deque[Joined | Left | StreamEnded] = deque()
         self._watermark = Watermark(reorder_wait_ns=round(plan.reorder_wait_s * NS))
         self._load = Load()
-        self._mix = Mix(AUDIO_CHANNELS)
-        self._audio = AudioEncoder(channels=AUDIO_CHANNELS, bitrate=plan.audio_bitrate)
+        self._sound = Soundtrack(bitrate=plan.audio_bitrate, fragment_ns=self._fragment_ns)
         self._picture = None if plan.type is RecordingType.AUDIO else Composition(plan, self._fragment_ns)
         self.fragmenter = Fragmenter(
             video=None if self._picture is None else self._picture.track,
-            audio=AudioTrack(AUDIO_TRACK, AUDIO_RATE, AUDIO_CHANNELS, self._audio.asc),
+            audio=self._sound.track,
             write=write,
         )
-        self._frames_per_fragment = self._fragment_ns * AUDIO_RATE // NS // 1024
-        self._cut_at_samples = 0
         self._zero_ns: int | None = None
         self._rendered_ns = 0  # on the recording's clock
         self._dropped_before: Counter[str] = Counter()  # of streams that are gone
@@ -110,7 +105,7 @@ class Renderer:
 
     def on_recording_clock(self, local_ns: int) -> float:
         """Seconds on the recording's clock; zero before it began."""
-        return self._on_clock(local_ns) / NS
+        return self._chronicle.on_clock(local_ns) / NS
 
     # --- what happened --------------------------------------------------------------------------------
     def accept(self, item: Item, now_ns: int) -> None:
@@ -128,7 +123,7 @@ class Renderer:
                 self._stream_started(item)
             case Joined():
                 self._sessions[item.session] = _Session(item.publisher)
-                self._say("joined", item.at_ns, item.publisher)
+                self._chronicle.say("joined", item.at_ns, item.publisher)
                 self._timed.append(item)
             case Left() | StreamEnded():
                 self._timed.append(item)
@@ -140,16 +135,16 @@ class Renderer:
         source: SoundSource | PictureSource
         if item.video and self._picture is not None:
             source = PictureSource(item.key, item.session)
-            self._picture.add(source, self._on_clock(item.at_ns))
+            self._picture.add(source, self._chronicle.on_clock(item.at_ns))
             self._want_keyframe(item.key)
         else:
-            source = SoundSource(item.key, item.session, self._mix, AUDIO_CHANNELS)
+            source = self._sound.new_source(item.key, item.session)
         session.streams[item.key] = source
         if not item.video or session.publisher.source is SourceKind.CAMERA:
             session.presence.begin(item.key, item.at_ns)
         self._session_of[item.key] = session
         media = "video" if item.video else "audio"
-        self._say("stream_started", item.at_ns, session.publisher, stream=item.key, media=media)
+        self._chronicle.say("stream_started", item.at_ns, session.publisher, stream=item.key, media=media)
 
     def _arrived(self, key: str, frame: EncodedFrame, now_ns: int) -> None:
         session = self._session_of.get(key)
@@ -173,7 +168,7 @@ class Renderer:
             self._picture.pacer.slow_down(self._load.slowness)
             if self._load.slowness >= RELIEF_SLOWNESS:
                 self._picture.relieve()
-            self._say("degraded", now_ns, frame_rate_divisor=self._load.slowness)
+            self._chronicle.say("degraded", now_ns, frame_rate_divisor=self._load.slowness)
         if self._zero_ns is None and not self._begin(now_ns):
             self._come_and_go(now_ns)
             return
@@ -189,10 +184,10 @@ class Renderer:
         self._render(max(self._rendered_ns, min(self._last_ns(), now_ns + MARGIN_NS_MIN) - zero))
         if self._picture is not None:
             self.fragmenter.add_pictures(self._picture.finish(self._rendered_ns, zero))
-        self.fragmenter.add_sounds(self._audio.flush())
+        self.fragmenter.add_sounds(self._sound.finish())
         self.fragmenter.finish(self._rendered_ns * 9 // 100_000)
         self._come_and_go(now_ns)
-        self._say("ended", zero + self._rendered_ns)
+        self._chronicle.say("ended", zero + self._rendered_ns)
 
     def _begin(self, now_ns: int, *, at_once: bool = False) -> bool:
         """Fix zero at the oldest media once its companions have had the time to arrive."""
@@ -202,10 +197,10 @@ class Renderer:
         heads = [head for source in self._sources() if (head := source.head_ns) is not None]
         if not heads or (now_ns - min(heads) < MARGIN_NS_MIN and not at_once):
             return False
-        self._zero_ns = min(heads)
+        self._zero_ns = self._chronicle.zero_ns = min(heads)
         self._come_and_go(now_ns)
         self.fragmenter.begin()
-        self._say("recording_started", self._zero_ns)
+        self._chronicle.say("recording_started", self._zero_ns)
         return True
 
     def _progress(self, blocked: Mapping[str, int]) -> Iterator[Progress]:
@@ -230,25 +225,11 @@ class Renderer:
         return max(self._rendered_ns + 1, self._timed[0].at_ns - (self._zero_ns or 0))
 
     def _render_sound(self, until_ns: int) -> None:
-        zero = self._zero_ns or 0
-        for source in self._sources():
-            if isinstance(source, SoundSource):
-                source.play(zero + until_ns, zero)
-        samples = self._mix.read(until_ns * AUDIO_RATE // NS)
-        if samples.shape[1]:
-            self.fragmenter.add_sounds(self._audio.encode(samples))
+        sources = (source for source in self._sources() if isinstance(source, SoundSource))
+        self.fragmenter.add_sounds(self._sound.render(sources, until_ns, self._zero_ns or 0))
         if self._picture is None:
-            self._cut_sound()
-
-    def _cut_sound(self) -> None:
-        """Without pictures a fragment is so many whole AAC frames; the first is short, to be safe early."""
-        while self._mix.position >= (at := self._next_sound_cut()):
-            self._cut_at_samples = at
-            self.fragmenter.cut(at * 90_000 // AUDIO_RATE)
-
-    def _next_sound_cut(self) -> int:
-        frames = self._frames_per_fragment if self._cut_at_samples else min(24, self._frames_per_fragment)
-        return self._cut_at_samples + frames * 1024
+            for at in self._sound.cuts():
+                self.fragmenter.cut(at)
 
     def _render_pictures(self, until_ns: int) -> None:
         if self._picture is None:
@@ -269,7 +250,7 @@ class Renderer:
             match item:
                 case Joined():
                     if self._picture is not None:
-                        self._picture.join(item.session, item.publisher, self._on_clock(item.at_ns))
+                        self._picture.join(item.session, item.publisher, self._chronicle.on_clock(item.at_ns))
                 case Left(key, at_ns):
                     self._end_session(key, at_ns)
                 case StreamEnded(key, at_ns):
@@ -283,8 +264,8 @@ class Renderer:
             self._end_stream(stream, at_ns)
         del self._sessions[key]
         if self._picture is not None:
-            self._picture.leave(key, self._on_clock(at_ns))
-        self._say("left", at_ns, session.publisher)
+            self._picture.leave(key, self._chronicle.on_clock(at_ns))
+        self._chronicle.say("left", at_ns, session.publisher)
 
     def _end_stream(self, key: str, at_ns: int) -> None:
         session = self._session_of.pop(key, None)
@@ -295,20 +276,17 @@ class Renderer:
         session.clock.forget(key)
         self._dropped_before.update(_dropped(source))
         if isinstance(source, PictureSource) and self._picture is not None:
-            self._picture.remove(source, self._on_clock(at_ns))
-        self._say("stream_ended", at_ns, session.publisher, stream=key)
+            self._picture.remove(source, self._chronicle.on_clock(at_ns))
+        self._chronicle.say("stream_ended", at_ns, session.publisher, stream=key)
 
     def _report_changes(self, now_ns: int) -> None:
         for session in self._sessions.values():
             for notice in session.presence.check(now_ns):
-                self._say(notice.kind, notice.at_ns, session.publisher, **notice.detail)
+                self._chronicle.say(notice.kind, notice.at_ns, session.publisher, **notice.detail)
             for source in session.streams.values():
                 for kind, at_ns, detail in source.changes:
-                    self._say(kind, at_ns, session.publisher, stream=source.key, **detail)
+                    self._chronicle.say(kind, at_ns, session.publisher, stream=source.key, **detail)
                 source.changes.clear()
-
-    def _on_clock(self, local_ns: int) -> int:
-        return 0 if self._zero_ns is None else max(0, local_ns - self._zero_ns)
 
     # --- helpers --------------------------------------------------------------------------------------
     def _sources(self) -> Iterator[SoundSource | PictureSource]:
@@ -317,23 +295,6 @@ class Renderer:
 
     def _last_ns(self) -> int:
         return max((end for source in self._sources() if (end := source.delivered_ns) is not None), default=0)
-
-    def _say(self, kind: str, at_ns: int, who: Publisher | None = None, **detail: object) -> None:
-        at_s = self.on_recording_clock(at_ns)
-        if who is None:
-            self._emit(MediaEvent(kind=kind, at_s=at_s, detail=detail))
-            return
-        self._emit(
-            MediaEvent(
-                kind=kind,
-                at_s=at_s,
-                participant=who.participant,
-                name=who.name,
-                role=who.role,
-                source=who.source,
-                detail=detail,
-            )
-        )
 
 
 def _dropped(source: SoundSource | PictureSource) -> Counter[str]:

@@ -198,6 +198,23 @@ async def test_a_full_disk_ends_it_with_its_code_and_keeps_what_is_written(bench
     assert len(made.fragments) == 1
 
 
+async def test_a_disk_that_fills_while_draining_is_no_success() -> None:
+    full = False
+
+    def refuse(fragment: Fragment) -> None:
+        if full:
+            raise BystanderError("disk_full", "No room.", fault=Fault.DESTINATION, status=507)
+
+    made = Bench(PLAN, refuse)
+    await made.engine.start()
+    await made.engine.publish("s1", ADA, "offer")
+    made.peers[0].begin()
+    await made.peers[0].call(0.4)
+    full = True
+    with pytest.raises(BystanderError, match="disk_full"):
+        await made.engine.stop()
+
+
 async def test_a_defect_ends_it_unexpectedly(bench) -> None:
     def fail(fragment: Fragment) -> None:
         raise RuntimeError("a defect")

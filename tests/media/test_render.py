@@ -7,9 +7,19 @@ import pytest
 from media.decoding import CONCEALED_SAMPLES_MAX
 from media.encoded import Codec, EncodedFrame
 from media.inbox import Arrived, TimelineChanged
+from media.render import Renderer
 from media.watermark import MARGIN_NS_MIN
 from recorder.errors import BystanderError, Fault
-from recorder.values import Canvas, FragmentKind, Publisher, RecordingPlan, RecordingType, SourceKind
+from recorder.values import (
+    Canvas,
+    Fragment,
+    FragmentKind,
+    MediaEvent,
+    Publisher,
+    RecordingPlan,
+    RecordingType,
+    SourceKind,
+)
 from tests.support.encoded_source import NS, Reports, Sender, opus_packets, replay, video_frames
 from tests.support.flashes import examine, offsets_ms
 
@@ -249,9 +259,31 @@ class TestTrouble:
         assert examine(output.data).beeps == pytest.approx(list(FLASHES), abs=0.03)
         assert renderer.dropped().get("audio_late_samples", 0) == 0
 
+    def test_under_load_pictures_become_fewer_and_the_costliest_stream_rests(self) -> None:
+        events: list[MediaEvent] = []
+        written: list[Fragment] = []
+        renderer = Renderer(PLAN, write=written.append, emit=events.append, want_keyframe=lambda key: None)
+        big = Sender("s2", BOB)
+        big.video(video_frames(Codec.VP8, (640, 480), 25, 4.0, (), moving=True), codec=Codec.VP8, fps=25)
+        small = flashing()
+        items = sorted(small.items + big.items, key=lambda pair: pair[0])
+        for now_ns in range(100 * NS, round(106.5 * NS), 40_000_000):
+            while items and items[0][0] <= now_ns:
+                renderer.accept(items.pop(0)[1], now_ns)
+            renderer.advance(now_ns, {}, lag_ns=600_000_000 if now_ns < 102.5 * NS else 0)
+        renderer.finish(round(106.5 * NS))
+        assert [event.detail["frame_rate_divisor"] for event in events if event.kind == "degraded"][:3] == [
+            2,
+            4,
+            8,
+        ]
+        assert set(renderer.dropped()) == {"video_overload", "video_without_keyframe"}
+        found = examine(b"".join(fragment.data for fragment in written), at=(0.25, 0.5))
+        assert len(found.beeps) == len(FLASHES)
+        assert len(found.picture_times) < 120
+
     def test_a_disk_that_refuses_is_raised_as_it_is(self) -> None:
         full = BystanderError("disk_full", "No room.", fault=Fault.DESTINATION, status=507)
-        from media.render import Renderer
 
         def refuse(fragment: object) -> None:
             raise full
