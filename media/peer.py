@@ -8,7 +8,7 @@ from collections.abc import Callable
 from media.encoded import EncodedSink
 from media.negotiation import Offer, read_fragment, read_offer, write_answer, write_fragment
 from media.rtp.packet import PacketBuffer, RtpPacket, parse_rtp
-from media.rtp.routing import Route, Router, payload_of
+from media.rtp.routing import Route, Router
 from media.rtp.rtcp import Bye, SenderInfo, parse_rtcp, receiver_report, source_description
 from media.rtp.rtx import unwrap_rtx
 from media.rtp.source import SourceCounters
@@ -172,14 +172,14 @@ class Peer:
         if stream.ended:
             counters.drop("stream_ended")
             return
-        self._note_congestion(packet, stream.media.transport_cc_extension)
-        payload, repair = payload_of(stream.media, packet)
-        if payload is None:
-            counters.drop("unknown_payload_type")
-        elif repair:
-            self._repair(stream, packet, route)
-        else:
+        media = stream.media
+        if media.transport_cc_extension:
+            self._note_congestion(packet, media.transport_cc_extension)
+        payload = media.payloads.get(packet.payload_type)
+        if payload is not None:
             stream.receive(packet, payload, route.rid)
+        else:
+            self._repair(stream, packet, route)
 
     def rtcp_received(self, data: bytes, arrival_ns: int) -> None:
         """See TransportEvents."""
@@ -194,8 +194,6 @@ class Peer:
 
     # --- receiving -----------------------------------------------------------------------------------
     def _note_congestion(self, packet: RtpPacket, extension: int) -> None:
-        if not extension:
-            return
         for identifier, value in packet.header_extensions():
             if identifier == extension and len(value) == 2:
                 self._congestion.arrived(value[0] << 8 | value[1], packet.ssrc, packet.arrival_ns)
@@ -208,6 +206,7 @@ class Peer:
         if ssrc is None and route.repaired_rid is not None:
             ssrc = stream.source_of_rid(route.repaired_rid)
         if payload is None:
+            self.statistics.drop("unknown_payload_type")
             return
         original = unwrap_rtx(packet, payload.payload_type, ssrc or 0)
         if original is not None:

@@ -78,7 +78,7 @@ class IceConnection(aioice.Connection):
     ) -> None:
         super().__init__(ice_controlling=False, **arguments)
         self._bind_host = bind_host
-        self._on_media = on_media
+        self.on_media = on_media
         self._on_dtls = on_dtls
         self._on_consent = on_consent
         self._probes: set[asyncio.Task[None]] = set()
@@ -102,8 +102,8 @@ class IceConnection(aioice.Connection):
         self, stun_received: Callable[[bytes, Any], None], data: bytes, address: tuple[Any, ...]
     ) -> None:
         first = data[0] if data else 255
-        if 128 <= first <= 191:
-            self._on_media(data)
+        if 128 <= first <= 191:  # RFC 7983 7
+            self.on_media(data)
         elif first < 4:
             try:
                 stun_received(data, address)
@@ -250,7 +250,8 @@ class SrtpReceiver:
             return
         control = 192 <= data[1] <= 223  # RFC 5761 4
         (ssrc,) = _SSRC.unpack_from(data, 4 if control else 8)
-        if ssrc not in self._sources and len(self._sources) >= SOURCES_MAX:
+        known = ssrc in self._sources
+        if not known and len(self._sources) >= SOURCES_MAX:
             self._drop("too_many_sources")
             return
         length = self._length
@@ -261,7 +262,8 @@ class SrtpReceiver:
         if status:
             self._drop("srtp_replay" if ERRORS[status].startswith("replay") else "srtp_unauthentic")
             return
-        self._sources.add(ssrc)
+        if not known:
+            self._sources.add(ssrc)
         self.last_arrival_ns = now_ns = self._monotonic_ns()
         if control:
             self._events.rtcp_received(self._buffer[0 : length[0]], now_ns)
@@ -391,7 +393,7 @@ class MediaTransport:
     def _new_connection(self) -> IceConnection:
         return IceConnection(
             bind_host=self._bind_host,
-            on_media=self._media_received,
+            on_media=self._early_media if self._srtp is None else self._srtp.datagram,
             on_dtls=self._link.dtls_received,
             on_consent=self._consent,
             **self._ice_arguments,
@@ -441,6 +443,9 @@ class MediaTransport:
             return
         self._dtls.add_listener("statechange", self._dtls_changed)
         self._srtp = SrtpReceiver(self._dtls, self._events, self._clock, self._drop)
+        for connection in (self._link.connection, self._connection):
+            if connection is not None:
+                connection.on_media = self._srtp.datagram
         self._change("connected", None)
         self._watch()
 
@@ -450,11 +455,8 @@ class MediaTransport:
         self._consent_at_ns = self._clock.monotonic_ns()
 
     # --- receiving -----------------------------------------------------------------------------------
-    def _media_received(self, data: bytes) -> None:
-        if self._srtp is None:
-            self._drop("before_dtls")
-        else:
-            self._srtp.datagram(data)
+    def _early_media(self, data: bytes) -> None:
+        self._drop("before_dtls")
 
     def _consent(self, round_trip_s: float) -> None:
         self._consent_at_ns = self._clock.monotonic_ns()

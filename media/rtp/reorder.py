@@ -61,10 +61,6 @@ class ReorderBuffer:
             self._give_up()
         return True
 
-    def wants(self, sequence: int) -> bool:
-        """Whether this packet would be taken."""
-        return sequence >= self._expected and sequence not in self._held
-
     def expire(self, now_ns: int) -> None:
         """Give up every gap that has been waited for long enough."""
         while (deadline := self.deadline_ns) is not None and deadline <= now_ns:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from media.rtp.formats import MediaFormat, PayloadFormat
+from media.rtp.formats import MediaFormat
 from media.rtp.packet import RtpPacket
 
 LEARNED_SOURCES_MAX = 128  # libsrtp is not given more by the transport either
@@ -90,11 +90,3 @@ class Router:
             elif identifier == media.repaired_rid_extension:
                 route.repaired_rid = value.decode("ascii", "replace")
                 route.confirmed = True
-
-
-def payload_of(media: MediaFormat, packet: RtpPacket) -> tuple[PayloadFormat | None, bool]:
-    """(The format of the packet's media, whether it comes as a retransmission)."""
-    payload = media.payloads.get(packet.payload_type)
-    if payload is not None:
-        return payload, False
-    return media.primary_of(packet.payload_type), True

@@ -60,6 +60,7 @@ class Source:
         self._wait_ns = wait_ns if wants_retransmission else min(wait_ns, OVERTAKEN_WAIT_NS_MAX)
         self.last_report: SenderReport | None = None
         self._timestamps = Unwrapper(32, first.timestamp)
+        self._codecs = {first.payload_type: codec}  # by payload type: those of one section at most
         self._assembler: Assembler = assembler_for(codec, self._frame, counters.drop)
         self._nack = NackSchedule() if wants_retransmission else None
         self._restart(first.sequence, settle=not starts_frame(codec, first.payload))
@@ -89,19 +90,20 @@ class Source:
                 nack.gap(newest + 1, sequence, packet.arrival_ns)
         elif nack is not None and nack.arrived(sequence):
             self._counters.recovered += 1
-        self._insert(sequence, packet, codec)
+        self._codecs[packet.payload_type] = codec
+        if not self._reorder.insert(sequence, packet):
+            self._counters.drop("late_or_duplicate")
 
     def receive_retransmission(self, packet: RtpPacket, codec: Codec) -> None:
         """A packet recovered from RTX; it is no part of the source's own statistics."""
         sequence = self._sequences.peek(packet.sequence)
         if sequence > self._sequences.newest:
-            return  # not asked for: probing with packets that are still on their way
+            self._counters.drop("retransmission_unneeded")  # the packet itself is still on its way
+            return
         if self._nack is not None and self._nack.arrived(sequence):
             self._counters.recovered += 1
-            self._insert(sequence, packet, codec)
-        elif self._reorder.wants(sequence):
-            self._insert(sequence, packet, codec)
-        else:
+        self._codecs[packet.payload_type] = codec
+        if not self._reorder.insert(sequence, packet):
             self._counters.drop("retransmission_unneeded")  # senders probe for bandwidth with these
 
     def sender_report(self, info: SenderInfo, arrival_ns: int) -> SenderReport:
@@ -148,12 +150,6 @@ class Source:
         self._codec_changed(self.codec)
         return True
 
-    def _insert(self, sequence: int, packet: RtpPacket, codec: Codec) -> None:
-        if codec is not self.codec:
-            self._codec_changed(codec)
-        if not self._reorder.insert(sequence, packet):
-            self._counters.drop("late_or_duplicate")
-
     def _codec_changed(self, codec: Codec) -> None:
         self.codec = codec
         self._assembler = assembler_for(codec, self._frame, self._counters.drop)
@@ -161,6 +157,9 @@ class Source:
     def _release(self, packet: RtpPacket, lost: int) -> None:
         if lost:
             self._counters.lost += lost
+        codec = self._codecs[packet.payload_type]
+        if codec is not self.codec:
+            self._codec_changed(codec)
         self._assembler.push(packet, self._timestamps.unwrap(packet.timestamp), lost)
 
     def _frame(self, frame: EncodedFrame) -> None:

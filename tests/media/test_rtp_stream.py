@@ -6,13 +6,13 @@ from media.encoded import Codec
 from media.rtp.formats import MediaFormat, PayloadFormat
 from media.rtp.layers import DECISION_NS
 from media.rtp.packet import RtpPacket
-from media.rtp.routing import LEARNED_SOURCES_MAX, Router, payload_of
+from media.rtp.routing import LEARNED_SOURCES_MAX, Router
 from media.rtp.rtcp import SenderInfo
 from media.rtp.rtx import unwrap_rtx
 from media.rtp.source import SEQUENCE_JUMP_MAX, SourceCounters
 from media.rtp.stream import KEYFRAME_REQUEST_NS_MIN, IncomingStream
 from tests.support.recording_sink import RecordingSink
-from tests.support.rtp import one_byte_extension, packet, vp8_frame
+from tests.support.rtp import h264_frame, one_byte_extension, packet, vp8_frame
 
 WAIT_NS = 1_000_000_000
 MILLISECOND_NS = 1_000_000
@@ -171,6 +171,24 @@ class TestSourceChange:
         assert section.counters.dropped == {"sequence_jump": 1}
         assert section.counters.lost == 0
 
+    def test_a_new_codec_begins_with_its_own_first_packet(self) -> None:
+        section = Section()
+        section.send(0, keyframe=True)
+        for place, payload in enumerate(h264_frame(3, 1, keyframe=True)):
+            sent = packet(
+                payload_type=98, payload=payload, sequence=3 + place, timestamp=9000, ssrc=1, marker=place > 0
+            )
+            section.stream.receive(sent, PayloadFormat(98, Codec.H264, nack=True, pli=True), None)
+        section.send(2)
+        section.send(1)
+        told = [(frame.codec, frame.keyframe, frame.after_loss) for frame in section.sink.video()]
+        assert told == [
+            (Codec.VP8, True, False),
+            (Codec.VP8, False, False),
+            (Codec.VP8, False, False),
+            (Codec.H264, True, False),
+        ]
+
     def test_a_sender_report_is_on_the_timeline_of_the_frames(self) -> None:
         section = Section()
         section.send(10, keyframe=True)
@@ -244,9 +262,7 @@ class TestRouter:
         route = router.route(packet(payload_type=97, ssrc=6))
         assert route is not None
         assert route.repairs == 5
-        assert payload_of(media, packet(payload_type=97)) == (VP8, True)
-        assert payload_of(media, packet(payload_type=96)) == (VP8, False)
-        assert payload_of(media, packet(payload_type=98)) == (None, True)
+        assert [media.primary_of(number) for number in (96, 97, 98)] == [None, VP8, None]
 
     def test_layers_are_known_by_their_header_extensions(self) -> None:
         media = video_format(rids=("q", "f"), rid_extension=RID, repaired_rid_extension=REPAIRED)
