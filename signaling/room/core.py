@@ -171,11 +171,13 @@ class Room:
         return [effect for seat in gone for effect in self._vacate(seat)] + self._call_changes()
 
     def end(self, code: CloseCode) -> list[Effect]:
-        """The room closes: everybody out."""
-        effects: list[Effect] = []
-        for seat in list(self._seats.values()):
-            effects += self._disconnect(seat, code)
-            effects += self._vacate(seat)
+        """The room closes: everybody out, and nobody is told that the others left.
+
+        For when it is only the server that goes, the pages keep their peer connections and the call goes on.
+        """
+        seats = list(self._seats.values())
+        effects = [effect for seat in seats for effect in self._disconnect(seat, code)]
+        effects += [effect for seat in seats for effect in self._vacate(seat)]
         return effects + self._call_changes()
 
     # --- what pages say ----------------------------------------------------------------------------

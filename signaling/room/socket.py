@@ -51,7 +51,8 @@ class RoomSocket:
         """One client, from the upgrade to the end of its socket."""
         if self._unknown >= UNKNOWN_SOCKETS_MAX:
             return web.Response(status=503, headers={"Retry-After": "1"})
-        socket = web.WebSocketResponse(heartbeat=HEARTBEAT_S, max_msg_size=WEBSOCKET_MESSAGE_BYTES_MAX)
+        refused_from = WEBSOCKET_MESSAGE_BYTES_MAX + 1  # aiohttp refuses what is as long as its limit
+        socket = web.WebSocketResponse(heartbeat=HEARTBEAT_S, max_msg_size=refused_from)
         await socket.prepare(request)
         try:
             guest = await self._introduce(socket, request.match_info["conversation"])

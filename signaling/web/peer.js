@@ -23,6 +23,7 @@ export class Peer extends EventTarget {
   #settingAnswer = false;
   #incoming = Promise.resolve();
   #disconnectedTimer = 0;
+  #heard = { energy: 0, duration: 0 }; // as of the last time `loudness` was asked
 
   /** `signal({description} | {candidate})` brings a message to the other side. */
   constructor({ initiator, polite, configuration, media, signal }) {
@@ -43,10 +44,15 @@ export class Peer extends EventTarget {
     return this.#connection.connectionState;
   }
 
-  /** How loud they are now, 0 to 1, off the received packets' own level. */
-  get audioLevel() {
-    const source = this.#camera?.audio.receiver.getSynchronizationSources()[0];
-    return source?.audioLevel ?? 0;
+  /** How loud they have been since this was last asked: the root mean square, 0 to 1. */
+  async loudness() {
+    const report = await this.#camera?.audio.receiver.getStats();
+    const heard = [...(report?.values() ?? [])].find(({ type }) => type === "inbound-rtp");
+    if (!heard) return 0;
+    const energy = heard.totalAudioEnergy - this.#heard.energy;
+    const duration = heard.totalSamplesDuration - this.#heard.duration;
+    this.#heard = { energy: heard.totalAudioEnergy, duration: heard.totalSamplesDuration };
+    return duration > 0 ? Math.sqrt(energy / duration) : 0;
   }
 
   /** Messages are taken one after the other: a candidate never overtakes its description. */

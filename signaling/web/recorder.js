@@ -48,11 +48,11 @@ class Feed {
         retryMs = RETRY_MS_FIRST;
         await this.#hold();
       } catch (error) {
+        const session = this.#session;
+        this.#session = null; // nobody uses it again
+        await session.close(); // also when we were closed while the offer was on its way
         if (this.#closed) return;
         console.warn("The recorder was not reached.", error);
-        const session = this.#session;
-        this.#session = null; // nobody uses or closes it again
-        await session.close();
         this.#say(error.final ? "failed" : "connecting");
         if (error.final) return;
         await this.#woken(Math.max(retryMs, (error.retryAfterS ?? 0) * 1000));
@@ -70,6 +70,7 @@ class Feed {
   /** Resolve when we are done; reject when the session cannot be kept. */
   async #hold() {
     while (!this.#closed) {
+      if (this.#session.state === "closed") throw new Error("The recorder ended the session.");
       if (await this.#isLost()) {
         this.#say("connecting");
         await this.#session.restart();

@@ -230,7 +230,8 @@ function show() {
 
 function showPreview() {
   const preview = byId("preview");
-  if (preview.srcObject !== media.stream) preview.srcObject = media.stream;
+  const shown = media.cameraOn ? media.stream : null; // an empty stream would keep the page "loading" for ever
+  if (preview.srcObject !== shown) preview.srcObject = shown;
   preview.parentElement.dataset.camera = media.cameraOn;
   byId("preview-placeholder").textContent = media.cameraOn ? "" : "Your camera is off";
 }
@@ -257,7 +258,9 @@ function others() {
   });
 }
 
-setInterval(() => tiles.speaking([...peers].map(([id, { peer }]) => [id, peer.audioLevel])), LEVELS_INTERVAL_MS);
+setInterval(async () => {
+  tiles.speaking(await Promise.all([...peers].map(async ([id, { peer }]) => [id, await peer.loudness()])));
+}, LEVELS_INTERVAL_MS);
 
 announcement.addEventListener("start", () => socket.send({ type: "start_recording" }));
 announcement.addEventListener("stop", () => socket.send({ type: "stop_recording" }));
@@ -299,5 +302,5 @@ if (!token) farewell("This link is not complete", "Ask for a new link to this ca
 else {
   show();
   byId("join").focus();
-  await media.open();
+  media.open(); // not awaited: the page is loaded while the browser still asks its user
 }

@@ -6,13 +6,12 @@ const TRICKLE_MS = 50; // candidates come in bursts; one PATCH carries a burst
 const CONNECT_MS_MAX = 15_000;
 const RESTART_MS_MAX = 8_000;
 
-/** The endpoint said no. `final`: it would say the same again. */
+/** The server said no. `final`: it refused the offer itself, and would again; a session that is gone can be replaced. */
 export class WhipRefusal extends Error {
-  constructor(status, retryAfterS) {
-    super(`The recorder answered ${status}.`);
-    this.status = status;
+  constructor(method, status, retryAfterS) {
+    super(`The recorder answered ${status} to ${method}.`);
     this.retryAfterS = retryAfterS;
-    this.final = status >= 400 && status < 500 && status !== 408 && status !== 429;
+    this.final = method === "POST" && status >= 400 && status < 500 && status !== 408 && status !== 429;
   }
 }
 
@@ -56,10 +55,13 @@ export class WhipSession {
     await this.#connection.setRemoteDescription({ type: "answer", sdp: await response.text() });
     this.#trickleSoon();
     await this.#connected(CONNECT_MS_MAX);
+    for (const { transport } of Object.values(this.#senders)) transport.onstatechange = this.#onstate;
   }
 
+  /** The connection's state, or "closed" once the other side has ended DTLS: that alone it says at once. */
   get state() {
-    return this.#connection.connectionState;
+    const ended = Object.values(this.#senders).some(({ transport }) => transport?.state === "closed");
+    return ended ? "closed" : this.#connection.connectionState;
   }
 
   /** Send another track (or none) where `kind` was sent, without negotiating. */
@@ -82,16 +84,18 @@ export class WhipSession {
     await this.#connected(RESTART_MS_MAX);
   }
 
-  /** End the session here and there; also while the page is being left. */
+  /** End the session here and there, once; also while the page is being left. */
   async close() {
     clearTimeout(this.#trickleTimer);
     this.#connection.onconnectionstatechange = this.#connection.onicecandidate = null;
     this.#connection.close();
     this.#onstate();
-    if (!this.#resource) return;
+    const resource = this.#resource;
+    this.#resource = null;
+    if (!resource) return;
     const headers = { Authorization: `Bearer ${this.#token}` };
     // The recording may have ended and taken the session with it: nothing is left to say then.
-    await fetch(this.#resource, { method: "DELETE", headers, keepalive: true }).catch(() => {});
+    await fetch(resource, { method: "DELETE", headers, keepalive: true }).catch(() => {});
   }
 
   // --- trickle -----------------------------------------------------------------------------------
@@ -122,7 +126,7 @@ export class WhipSession {
   async #request(method, url, contentType, body, more = {}) {
     const headers = { Authorization: `Bearer ${this.#token}`, "Content-Type": contentType, ...more };
     const response = await fetch(url, { method, headers, body });
-    if (!response.ok) throw new WhipRefusal(response.status, Number(response.headers.get("Retry-After")) || 0);
+    if (!response.ok) throw new WhipRefusal(method, response.status, Number(response.headers.get("Retry-After")) || 0);
     return response;
   }
 

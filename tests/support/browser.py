@@ -75,6 +75,6 @@ class Visitor:
         Asked from here, because waiting inside the page is forbidden by the page's content security policy.
         """
         async with asyncio.timeout(WAIT_MS / 1000):
-            while not (value := await self.page.evaluate(condition, argument)):
+            while not (value := await self.page.evaluate(condition, argument)):  # noqa: ASYNC110 - see above
                 await asyncio.sleep(POLL_S)
         return value

@@ -1,0 +1,104 @@
+"""Entry points that really receive: each WHIP session is a media.peer.Peer that counts its frames."""
+
+from collections import Counter
+from dataclasses import dataclass, field, replace
+
+from media.encoded import EncodedFrame, SenderReport, StreamControl
+from media.peer import Peer
+from recorder.clock import SystemClock
+from recorder.errors import not_found
+from recorder.ids import new_id
+from recorder.values import IceServer, PublishedSession, Publisher
+from signaling.ports import Ports
+from tests.support.fake_ports import FakeEntryPoints, FakeServer
+
+
+@dataclass
+class Received:
+    """One session: who publishes, through which peer, and how many frames of which codec came."""
+
+    publisher: Publisher
+    peer: Peer
+    frames: Counter[str] = field(default_factory=Counter)
+    restarts: int = 0
+
+
+class CountingSink:
+    """Counts frames by codec, and asks for the first key frame as a decoder would."""
+
+    def __init__(self) -> None:
+        self.frames: Counter[str] = Counter()
+
+    def stream_started(self, stream: StreamControl, *, video: bool) -> None:
+        if video:
+            stream.request_keyframe()
+
+    def frame(self, stream: StreamControl, frame: EncodedFrame) -> None:
+        self.frames["video" if frame.codec.is_video else "audio"] += 1
+
+    def sender_report(self, stream: StreamControl, report: SenderReport) -> None: ...
+
+    def source_changed(self, stream: StreamControl) -> None: ...
+
+    def stream_ended(self, stream: StreamControl) -> None: ...
+
+
+class ReceivingEntryPoints(FakeEntryPoints):
+    """Checks tokens as the fake does, and receives media in earnest."""
+
+    def __init__(self, server: FakeServer) -> None:
+        super().__init__(server)
+        self.sessions: dict[str, Received] = {}
+        self.ended: list[Received] = []
+
+    async def check(self, entry_point: str, token: str | None) -> list[IceServer]:
+        await super().check(entry_point, token)
+        return []
+
+    async def publish(self, entry_point: str, publisher: Publisher, offer: str) -> PublishedSession:
+        sink, session = CountingSink(), new_id("ses")
+        peer = Peer(sink=sink, clock=SystemClock(), ice_servers=[])
+        sdp, etag = await peer.accept(offer)
+        self.sessions[session] = Received(publisher, peer, sink.frames)
+        return PublishedSession(id=session, sdp=sdp, etag=etag)
+
+    async def trickle(
+        self, entry_point: str, session: str, fragment: str, if_match: str | None
+    ) -> tuple[str, str] | None:
+        received = self._received(session)
+        restarted = await received.peer.trickle(fragment, None if if_match == "*" else if_match)
+        received.restarts += restarted is not None
+        return restarted
+
+    async def unpublish(self, entry_point: str, session: str) -> None:
+        received = self._received(session)
+        del self.sessions[session]
+        self.ended.append(received)
+        await received.peer.close()
+
+    async def close(self) -> None:
+        """Let every peer go."""
+        for received in self.sessions.values():
+            await received.peer.close()
+
+    def of(self, participant: str, source: str) -> Received | None:
+        """The running session of this participant and source."""
+        found = [
+            one
+            for one in self.sessions.values()
+            if (one.publisher.participant, one.publisher.source) == (participant, source)
+        ]
+        return found[-1] if found else None
+
+    def _received(self, session: str) -> Received:
+        try:
+            return self.sessions[session]
+        except KeyError:
+            raise not_found("session") from None
+
+
+def receiving(server: FakeServer) -> tuple[Ports, ReceivingEntryPoints]:
+    """The fake server's ports, with entry points that receive."""
+    entry_points = ReceivingEntryPoints(server)
+    server.ports = replace(server.ports, entry_points=entry_points)
+    return server.ports, entry_points
