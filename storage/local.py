@@ -8,6 +8,7 @@ object lies in `.bystander/`: `uploads/` (storage.local_uploads), `properties/` 
 import asyncio
 import errno
 import os
+import time
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
@@ -32,6 +33,16 @@ class LocalStore:
     def uploads(self) -> LocalUploads:
         return self._uploads
 
+    @property
+    def adoption(self) -> "LocalStore":
+        return self
+
+    async def can_adopt(self, file: Path) -> bool:
+        return await in_thread(self._files.shares_disk_with, file)
+
+    async def adopt(self, file: Path, key: str, properties: ObjectProperties) -> ObjectInfo:
+        return await in_thread(self._files.adopt, file, key, properties)
+
     async def check(self) -> None:
         await in_thread(self._check)
 
@@ -39,6 +50,7 @@ class LocalStore:
         make_directories(self._files.base)
         if not os.access(self._files.base, os.R_OK | os.W_OK | os.X_OK):
             raise PermissionError(errno.EACCES, "not writable")
+        self._files.sweep(time.time())
 
     async def put(self, key: str, data: bytes, properties: ObjectProperties) -> ObjectInfo:
         return await in_thread(self._files.put, key, data, properties)

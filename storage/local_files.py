@@ -41,6 +41,9 @@ def directory_errors() -> Iterator[None]:
         raise store_error(_CODES.get(error.errno or 0, FAILED), name) from error
 
 
+UNFINISHED_S_MAX = 24 * 3600  # no write of a small object takes a day
+
+
 async def in_thread(
     call: Callable[_Parameters, _Result], *args: _Parameters.args, **kwargs: _Parameters.kwargs
 ) -> _Result:
@@ -66,12 +69,36 @@ class LocalFiles:
         path = self.path(key)
         make_directories(path.parent)
         file.replace(path)
+        file.unlink(missing_ok=True)  # rename(2) leaves it when both names are of one file already
         sync_directory(path.parent)
         return self.info(key)
+
+    def sweep(self, now: float) -> None:
+        """Remove what a crash left unfinished long ago; `now` in seconds since 1970."""
+        for path in (self.hidden / "new").glob("*"):
+            with suppress(FileNotFoundError):  # swept by another process
+                if now - path.lstat().st_ctime > UNFINISHED_S_MAX:
+                    path.unlink()
 
     def put(self, key: str, data: bytes, properties: ObjectProperties) -> ObjectInfo:
         """Write an object whole."""
         return self.publish(self._new(data), key, properties)
+
+    def shares_disk_with(self, file: Path) -> bool:
+        """Whether a file can have a second name here: tried, since bind mounts and quotas cannot be seen."""
+        trial = self._unnamed()
+        try:
+            trial.hardlink_to(file)
+        except OSError:
+            return False
+        trial.unlink()
+        return True
+
+    def adopt(self, file: Path, key: str, properties: ObjectProperties) -> ObjectInfo:
+        """Give a finished file a second name, that of the object."""
+        second = self._unnamed()
+        second.hardlink_to(file)
+        return self.publish(second, key, properties)
 
     def info(self, key: str) -> ObjectInfo:
         """What `head` says; OSError when there is no such file."""
@@ -107,10 +134,13 @@ class LocalFiles:
     def _properties(self, key: str) -> Path:
         return self.hidden / "properties" / (check_key(key) + ".json")
 
-    def _new(self, data: bytes) -> Path:
+    def _unnamed(self) -> Path:
         directory = self.hidden / "new"
         directory.mkdir(parents=True, exist_ok=True)
-        path = directory / uuid.uuid4().hex
+        return directory / uuid.uuid4().hex
+
+    def _new(self, data: bytes) -> Path:
+        path = self._unnamed()
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o640)
         try:
             write_fully(fd, data, 0)

@@ -184,6 +184,10 @@ class MemoryStore:
     def uploads(self) -> MemoryUploads:
         return self._uploads
 
+    @property
+    def adoption(self) -> None:
+        """There is no file system here."""
+
     def forget_uploads(self) -> None:
         """Abort everything that dangles, as a bucket's lifecycle rule does."""
         self._world.pending.clear()

@@ -100,11 +100,26 @@ class MultipartUploads(Protocol):
         ...
 
 
+class FileAdoption(Protocol):
+    """What a store on a local file system can do besides."""
+
+    async def can_adopt(self, file: Path) -> bool:
+        """Whether the store could take this file over as it is."""
+        ...
+
+    async def adopt(self, file: Path, key: str, properties: ObjectProperties) -> ObjectInfo:
+        """Make a durable, finished file the object without copying it; the file's own name stays too."""
+        ...
+
+
 class ObjectStore(Protocol):
     """Named, immutable byte strings. Keys are relative to the store's prefix and pass `check_key`."""
 
     @property
     def uploads(self) -> MultipartUploads: ...
+
+    @property
+    def adoption(self) -> FileAdoption | None: ...
 
     async def check(self) -> None:
         """Whether the bucket or directory is there and may be used; raises what is wrong."""

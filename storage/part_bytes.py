@@ -47,7 +47,7 @@ def read_part(
         _log.error("fragment at %d of %s is damaged; blanked", entry.offset, reader.facts.recording)
         data = _patched(data, entry.offset - wanted[0].offset, free_box(entry.length))
     if fill is not None and wanted[0].kind is FragmentKind.INIT:
-        data = _filled(data, wanted[0].length, entries, fill)
+        data = _patched(data, 0, fill_init(data[: wanted[0].length], entries, fill))
     digest = hashlib.md5(data, usedforsecurity=False).hexdigest()
     return PartBytes(data, digest, [entry.offset for entry in damaged])
 
@@ -57,18 +57,18 @@ def free_box(length: int) -> bytes:
     return _BOX.pack(length, b"free").ljust(length, b"\0")[:length]
 
 
-def _filled(data: bytes, init_length: int, entries: Sequence[IndexEntry], fill: FinaliseInit) -> bytes:
-    init = data[:init_length]
+def fill_init(init: bytes, entries: Sequence[IndexEntry], fill: FinaliseInit) -> bytes:
+    """The init segment filled in, of the same length; as it was where that cannot be done."""
     try:
         filled = fill(init, entries)
     except ValueError:
         # The recording plays without its seek index; a recording that is never available does not.
         _log.exception("the init segment could not be filled in; it stays as it was recorded")
-        return data
-    if len(filled) != init_length:
-        _log.error("a filled init segment has %d bytes, not %d; it stays", len(filled), init_length)
-        return data
-    return _patched(data, 0, filled)
+        return init
+    if len(filled) != len(init):
+        _log.error("a filled init segment has %d bytes, not %d; it stays", len(filled), len(init))
+        return init
+    return filled
 
 
 def _patched(data: bytes, at: int, replacement: bytes) -> bytes:

@@ -31,6 +31,10 @@ class S3Store:
     def uploads(self) -> S3Uploads:
         return self._uploads
 
+    @property
+    def adoption(self) -> None:
+        """There is no file system here."""
+
     async def check(self) -> None:
         await self._s3.call("head_bucket")
 

@@ -17,8 +17,9 @@ from storage import upload_plan as plan
 from storage.backoff import Backoff
 from storage.objects import ObjectStore
 from storage.part_bytes import FinaliseInit
-from storage.spool_format import IndexEntry
+from storage.spool_format import MEDIA, IndexEntry
 from storage.spool_reader import SpoolReader
+from storage.store_errors import FULL
 from storage.upload_files import UploadFiles
 from storage.upload_plan import Action, HeadPolicy, Phase, Remedy, Simple, StoredObject, UploadState
 from storage.upload_steps import UploadSteps
@@ -89,14 +90,19 @@ class Shipment:
         try:
             self._steps = UploadSteps(route.store, self._reader, route.slots, route.finalise_init)
             self._doubtful = state is not None and state.upload_id is not None
-            self._state = state or UploadState(
-                key=self._reader.facts.key, head=route.head, part_size_bytes=route.part_size_bytes
-            )
+            self._state = state or await self._first_state()
             while not self._state.is_over:
                 await self._turn()
             return self._state
         finally:
             self._reader.close()
+
+    async def _first_state(self) -> UploadState:
+        route, facts, adoption = self._route, self._reader.facts, self._route.store.adoption
+        adopts = adoption is not None and await adoption.can_adopt(self._reader.directory / MEDIA)
+        return UploadState(
+            key=facts.key, head=route.head, part_size_bytes=route.part_size_bytes, adopts=adopts
+        )
 
     async def _turn(self) -> None:
         """Look, decide, act once."""
@@ -148,6 +154,8 @@ class Shipment:
         self.trouble = Trouble(error.code, self._backoff.attempts + 1, since)
         wait_s = self._backoff.failed()
         _log.warning("upload of %s: %s at %s; again in %.1f s", self.recording, error, action, wait_s)
+        if error.code == FULL:  # a directory on the same disk may need the room that is held back
+            await asyncio.to_thread(self._files.give_up_reserve)
         remedy = plan.remedy(error.code, action, refusals=self._refusals)
         match remedy:
             case Remedy.GIVE_UP:

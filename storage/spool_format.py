@@ -8,6 +8,7 @@
     end.json        why and how the recording ended; written once, last
     end.reserve     disk blocks held back that end.json is written into, so that a full disk cannot refuse it
     reserve         disk space held back for the uploader's own small files
+    head            the init segment as it was filled in, where the store takes over `media` itself
     upload.lock     flock: held by the one uploader that works on this spool
 
 All integers in the index are big-endian, like everything in ISO/IEC 14496-12 and RTP.
@@ -24,7 +25,7 @@ import msgspec
 from recorder.limits import FRAGMENT_BYTES_MAX
 from recorder.values import EndReason, FragmentKind
 
-FACTS, MEDIA, INDEX, EVENTS = "facts.json", "media", "index", "events.jsonl"
+FACTS, MEDIA, INDEX, EVENTS, HEAD = "facts.json", "media", "index", "events.jsonl", "head"
 UPLOAD, END, END_RESERVE, RESERVE, UPLOAD_LOCK = (
     "upload.json",
     "end.json",

@@ -51,9 +51,14 @@ class UploadFiles:
         except OSError as error:
             if disk_error(error).code != "disk_full":
                 raise disk_error(error) from error
+            self.give_up_reserve()
             with disk_errors():
-                (self._directory / form.RESERVE).unlink(missing_ok=True)
                 write_atomic(self._directory / form.UPLOAD, data)
+
+    def give_up_reserve(self) -> None:
+        """Let the disk have the room that was held back for the end of this upload."""
+        with disk_errors():
+            (self._directory / form.RESERVE).unlink(missing_ok=True)
 
     def discard_media(self) -> None:
         """Remove all but the receipt, which says that the object is verified and where it is."""

@@ -57,6 +57,7 @@ class UploadState(msgspec.Struct, frozen=True, kw_only=True):
     head: HeadPolicy
     part_size_bytes: int
     phase: Phase = Phase.SENDING
+    adopts: bool = False  # the store takes the spool's file over; nothing is sent
     upload_id: str | None = None
     parts: tuple[Part, ...] = ()
     head_filled: bool = False
@@ -97,6 +98,7 @@ class Simple(StrEnum):
     """Actions without arguments."""
 
     WAIT = "wait"  # for the spool to grow or to end
+    ADOPT = "adopt"
     BEGIN = "begin"
     PUT_EVENTS = "put_events"
     COMPLETE = "complete"
@@ -120,6 +122,8 @@ def decide(state: UploadState, entries: Sequence[IndexEntry], *, ended: bool) ->
         raise ValueError(f"an upload that is {state.phase} has nothing to do")
     if ended and len(entries) < 2:  # an init segment alone plays nothing
         return Simple.GIVE_UP_EMPTY
+    if state.adopts:
+        return (Simple.ADOPT if state.events_stored else Simple.PUT_EVENTS) if ended else Simple.WAIT
     part = _next_part(state, entries, ended=ended)
     if state.upload_id is None and (part is not None or ended):
         return _start(state, entries, ended=ended)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from recorder.errors import BystanderError, Fault
 from storage import upload_plan as plan
+from storage.adoption import finished_media
 from storage.keys import events_key
 from storage.objects import RECORDING_MARK, MultipartUpload, ObjectProperties, ObjectStore
 from storage.part_bytes import FinaliseInit, PartBytes, read_part
@@ -41,6 +42,8 @@ class UploadSteps:
             return await self._send_part(state, action, entries)
         if isinstance(action, PutWhole):
             return await self._put_whole(state, entries)
+        if action is Simple.ADOPT:
+            return await self._adopt(state, entries)
         if action is Simple.BEGIN:
             upload = await self._store.uploads.begin(state.key, self._properties)
             return plan.begun(state, upload.id)
@@ -95,6 +98,13 @@ class UploadSteps:
             )
             info = await self._store.put(state.key, part.data, self._properties)
         return plan.completed(plan.damaged_at(state, part.damaged), info.etag)
+
+    async def _adopt(self, state: UploadState, entries: Sequence[IndexEntry]) -> UploadState:
+        if self._store.adoption is None:
+            return plan.restarted(state)  # another store than when this began
+        media = await asyncio.to_thread(finished_media, self._reader, entries, self._finalise_init)
+        info = await self._store.adoption.adopt(media, state.key, self._properties)
+        return plan.completed(state, info.etag)
 
     async def _put_events(self, state: UploadState) -> UploadState:
         lines = await asyncio.to_thread(self._reader.events)

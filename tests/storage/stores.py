@@ -1,5 +1,7 @@
 """The stores that the contract is tried on, by name."""
 
+import shutil
+import tempfile
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,7 +16,7 @@ from storage.objects import ObjectStore, open_store
 from storage.settings import StorageSettings
 from tests.support.s3_servers import ACCESS_KEY_ID, BUCKET, SECRET_ACCESS_KEY
 
-STORES = ("memory", "memory-once", "local", "rclone", "moto")
+STORES = ("memory", "memory-once", "local", "local-elsewhere", "rclone", "moto")
 
 
 def s3_settings(endpoint: str, *, prefix: str = "", **others: object) -> StorageSettings:
@@ -39,13 +41,19 @@ def make_bucket(endpoint: str) -> None:
 async def open_named(name: str, directory: Path, endpoints: dict[str, str]) -> AsyncIterator[ObjectStore]:
     """One of STORES, empty: under a prefix or directory of its own."""
     store: ObjectStore
+    elsewhere: Path | None = None
     if name.startswith("memory"):
         store = MemoryStore(faults=Faults(replaces_parts=name == "memory"))
     elif name == "local":
         store = LocalStore(directory / "objects")
+    elif name == "local-elsewhere":  # on another file system than the spools: nothing can be adopted
+        elsewhere = Path(tempfile.mkdtemp(dir="/dev/shm"))
+        store = LocalStore(elsewhere / "objects")
     else:
         store = open_store(s3_settings(endpoints[name], prefix=f"tests/{uuid.uuid4().hex}"))
     try:
         yield store
     finally:
         await store.close()
+        if elsewhere is not None:
+            shutil.rmtree(elsewhere)

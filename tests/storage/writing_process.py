@@ -1,6 +1,7 @@
 """A process that writes a spool as a worker does: `python -m ... ROOT COUNT SIZE PAUSE_S`.
 
-Prints the number of bytes that are acknowledged after each append. Ends the spool after COUNT fragments.
+Prints the number of bytes that are acknowledged after each append. After COUNT fragments it waits for a line
+on its standard input and ends the spool.
 """
 
 import sys
@@ -19,6 +20,7 @@ def main(root: str, count: str, size: str, pause_s: str) -> None:
         writer.append(media(number, int(size)) if number else init())
         print(writer.size, flush=True)  # noqa: T201
         time.sleep(float(pause_s))
+    sys.stdin.readline()
     writer.end(EndReason.NORMAL, None, writer.duration_us)
     writer.close()
 

@@ -1,0 +1,110 @@
+"""What the settings ask of S3 arrives there, and nothing secret is shown."""
+
+import boto3
+import msgspec
+import pytest
+
+from recorder.errors import BystanderError
+from storage.objects import ObjectProperties, ObjectStore, open_store
+from storage.settings import StorageSettings
+from tests.storage.stores import s3_settings
+from tests.support.s3_servers import ACCESS_KEY_ID, BUCKET, SECRET_ACCESS_KEY, ServerProcess
+
+PROPERTIES = ObjectProperties("video/mp4")
+
+
+async def put_both_ways(store: ObjectStore) -> list[str]:
+    await store.put("whole", b"x", PROPERTIES)
+    upload = await store.uploads.begin("parts", PROPERTIES)
+    await store.uploads.complete(upload, [await store.uploads.put_part(upload, 1, 0, b"x")])
+    await store.close()
+    return ["whole", "parts"]
+
+
+async def test_encryption_class_and_tags_go_with_every_object(moto_server: ServerProcess) -> None:
+    settings = s3_settings(
+        moto_server.endpoint,
+        prefix="asked",
+        encryption="aws:kms",
+        kms_key_id="key-1",
+        storage_class="STANDARD_IA",
+        tags={"team": "video desk", "keep": "7y"},
+    )
+    client = boto3.Session(ACCESS_KEY_ID, SECRET_ACCESS_KEY, region_name="us-east-1").client(
+        "s3", endpoint_url=moto_server.endpoint
+    )
+    for key in await put_both_ways(open_store(settings)):
+        found = client.head_object(Bucket=BUCKET, Key=f"asked/{key}")
+        assert (found["ServerSideEncryption"], found["StorageClass"]) == ("aws:kms", "STANDARD_IA")
+        assert found["SSEKMSKeyId"].endswith("key-1")
+        tags = client.get_object_tagging(Bucket=BUCKET, Key=f"asked/{key}")["TagSet"]
+        assert {tag["Key"]: tag["Value"] for tag in tags} == settings.tags
+
+
+async def test_object_lock_goes_with_an_object(moto_server: ServerProcess) -> None:
+    client = boto3.Session(ACCESS_KEY_ID, SECRET_ACCESS_KEY, region_name="us-east-1").client(
+        "s3", endpoint_url=moto_server.endpoint
+    )
+    client.create_bucket(Bucket="locked", ObjectLockEnabledForBucket=True)
+    settings = s3_settings(
+        moto_server.endpoint,
+        url="s3://locked",
+        object_lock_mode="GOVERNANCE",
+        object_lock_days=3,
+        legal_hold=True,
+    )
+    key, _in_parts = await put_both_ways(open_store(settings))  # moto drops the lock of a multipart upload
+    found = client.head_object(Bucket="locked", Key=key)
+    assert (found["ObjectLockMode"], found["ObjectLockLegalHoldStatus"]) == ("GOVERNANCE", "ON")
+    assert found["ObjectLockRetainUntilDate"] > found["LastModified"]
+
+
+async def test_a_role_is_assumed(moto_server: ServerProcess) -> None:
+    settings = s3_settings(
+        moto_server.endpoint,
+        prefix="role",
+        role_arn="arn:aws:iam::123456789012:role/recorder",
+        external_id="bank",
+        sts_endpoint=moto_server.endpoint,
+    )
+    store = open_store(settings)
+    await store.put("a", b"1", PROPERTIES)
+    assert (await store.head("a")).size == 1
+    await store.close()
+
+
+async def test_no_credentials_at_all_are_denied(
+    moto_server: ServerProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent")
+    settings = s3_settings(moto_server.endpoint, access_key_id=None, secret_access_key=None)
+    store = open_store(settings)
+    with pytest.raises(BystanderError) as caught:
+        await store.check()
+    assert caught.value.code == "store_denied"
+    await store.close()
+
+
+def test_credentials_are_not_shown() -> None:
+    shown = repr(s3_settings("http://127.0.0.1", session_token="token-of-mine"))
+    assert SECRET_ACCESS_KEY not in shown.replace(repr(ACCESS_KEY_ID), "")
+    assert "token-of-mine" not in shown
+    assert BUCKET in shown
+
+
+@pytest.mark.parametrize("url", ["s3://", "gs://bucket", "http://host/bucket"])
+def test_urls_of_no_store_are_refused(url: str) -> None:
+    with pytest.raises(BystanderError) as caught:
+        open_store(StorageSettings(url=url))
+    assert caught.value.code == "storage_url_invalid"
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"part_size_bytes": 5 * 1024 * 1024 - 1}, {"colour": 1}, {"read_timeout_s": 0}]
+)
+def test_settings_that_cannot_be_are_refused(wrong: dict[str, object]) -> None:
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.convert(wrong, StorageSettings)
