@@ -33,6 +33,7 @@ from recorder.values import (
 
 BATCH_S = 0.04  # how often received frames go to the render thread: one picture at 25 fps
 BATCH_S_AUDIO = 0.1  # sound alone needs no haste, and wakes the machine less
+CATCH_UP = 2  # so much faster than it passes, time is told after a hold-up
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 logger = logging.getLogger(__name__)
@@ -69,7 +70,7 @@ class Engine:
         self._sessions: dict[str, Session] = {}
         self._inbox = Inbox()
         self._thread = RenderThread(
-            plan, inbox=self._inbox, clock=clock, write=write, deliver=self._deliver, failed=self._end
+            plan, inbox=self._inbox, write=write, deliver=self._deliver, failed=self._end
         )
 
     # --- on the event loop ----------------------------------------------------------------------------
@@ -218,14 +219,18 @@ class Engine:
     async def _tick(self) -> None:
         interval = BATCH_S_AUDIO if self._audio_only else BATCH_S
         due = self._loop.time()
+        told_ns = self._clock.monotonic_ns()
         while True:
             due = max(due + interval, self._loop.time())
             await asyncio.sleep(due - self._loop.time())
             now_ns = self._clock.monotonic_ns()
+            # When this loop was held up, packets wait in the sockets: time goes on for the renderer only as
+            # they are read, or they would come too late.
+            told_ns = min(now_ns, told_ns + round(interval * CATCH_UP * 1e9))
             blocked: dict[str, int] = {}
             for session in self._sessions.values():
                 blocked.update(session.blocked())
-            self._inbox.send(now_ns, blocked)
+            self._inbox.send(told_ns, blocked)
             self._watch_for_media(now_ns)
 
     def _ticked(self, ticker: asyncio.Task[None]) -> None:

@@ -84,6 +84,7 @@ class Inbox:
         self.dropped: Counter[str] = Counter()
         self._batches: SimpleQueue[Batch] = SimpleQueue()
         self._done: deque[Batch] = deque()
+        self._sent_ns = 0
         self._items: list[Item] = []
         self._weights: Counter[str] = Counter()  # bytes of the batch that is being filled
         self._waiting: Counter[str] = Counter()  # bytes of batches not yet done, by stream
@@ -119,12 +120,17 @@ class Inbox:
     def send(self, now_ns: int, blocked: Mapping[str, int], *, final: bool = False) -> None:
         """Hand everything over, with the time."""
         self._settle()
+        self._sent_ns = now_ns
         self._batches.put(Batch(self._items, now_ns, blocked, final, self._weights))
         self._items, self._weights = [], Counter()
 
     def take(self) -> Batch:
         """On the render thread: wait for the next batch."""
         return self._batches.get()
+
+    def waiting_ns(self, now_ns: int) -> int:
+        """On the render thread: how much time the batches that wait were sent after `now_ns`."""
+        return self._sent_ns - now_ns if not self._batches.empty() else 0
 
     def done(self, batch: Batch) -> None:
         """On the render thread: the batch needs no memory any more."""

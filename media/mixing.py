@@ -76,6 +76,13 @@ class Voice:
         """Samples between the end of what was put and this timestamp; 0 when it follows on or is new."""
         return 0 if self._next_rtp is None else max(0, rtp_timestamp - self._next_rtp)
 
+    def earliest(self, rtp_timestamp: int, wanted: int) -> int:
+        """Where sound with this timestamp may begin: a voice that is behind the timeline begins sooner."""
+        if self._end is None or self._next_rtp is None:
+            return wanted
+        cursor = self._end + max(0, rtp_timestamp - self._next_rtp)
+        return min(cursor, wanted) if abs(wanted - cursor) < RESYNC_SAMPLES else wanted
+
     def begin_anew(self) -> None:
         """The next packet belongs to another RTP timeline."""
         self._next_rtp = None

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from media.inbox import Batch, Inbox
 from media.render import Renderer
-from recorder.clock import Clock
 from recorder.errors import BystanderError, Fault
 from recorder.values import EndReason, Fragment, MediaEvent, RecordingPlan
 
@@ -35,7 +34,6 @@ class RenderThread:
         plan: RecordingPlan,
         *,
         inbox: Inbox,
-        clock: Clock,
         write: Callable[[Fragment], None],
         deliver: Callable[[list[MediaEvent], set[str]], None],
         failed: Callable[[Ending], None],
@@ -44,7 +42,6 @@ class RenderThread:
         self.failure: BystanderError | None = None
         self._plan = plan
         self._inbox = inbox
-        self._clock = clock
         self._write = write
         self._deliver = deliver
         self._failed = failed
@@ -98,7 +95,7 @@ class RenderThread:
             if batch.final:
                 renderer.finish(batch.now_ns)
                 return
-            lag_ns = self._clock.monotonic_ns() - batch.now_ns
+            lag_ns = self._inbox.waiting_ns(batch.now_ns)
             renderer.advance(batch.now_ns, batch.blocked, lag_ns=lag_ns)
             self._hand_over()
 

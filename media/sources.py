@@ -12,6 +12,7 @@ from media.mixing import RATE, Mix, Voice
 from media.opus import packet_samples
 from media.timeline import StreamClock
 
+NS = 1_000_000_000
 PENDING_BYTES_MAX = 8 * 1024 * 1024  # of one stream: the longest wait at 30 Mbit/s
 PENDING_FRAMES_MAX = 512  # the longest wait at 250 frames a second
 REST_NS = 2_000_000_000  # one fragment: long enough to catch up, short enough to be a freeze and no absence
@@ -82,23 +83,26 @@ class SoundSource(_Source):
 
     def play(self, until_ns: int, zero_ns: int) -> None:
         """Decode and place every packet that has sound from before `until_ns` (local time)."""
-        while self._pending and (capture_ns := self._pending[0].capture_ns - LOOKAHEAD_NS) < until_ns:
-            self._place(self._pop(), capture_ns - zero_ns)
+        until = (until_ns - zero_ns) * RATE // NS
+        while self._pending:
+            head = self._pending[0]
+            if head.clock is not self._clock:
+                self._clock = head.clock
+                self.voice.begin_anew()
+            wanted = (head.capture_ns - LOOKAHEAD_NS - zero_ns) * RATE // NS
+            if self.voice.earliest(head.frame.rtp_timestamp, wanted) >= until:
+                return
+            self._place(self._pop().frame, wanted)
 
     @property
     def delivered_ns(self) -> int | None:
         """Capture time at which the sound of the newest packet ends."""
         if self._newest is None:
             return None
-        length_ns = packet_samples(self._newest.frame.data) * 1_000_000_000 // RATE
+        length_ns = packet_samples(self._newest.frame.data) * NS // RATE
         return self._newest.capture_ns + length_ns - LOOKAHEAD_NS
 
-    def _place(self, pending: _Pending, at_ns: int) -> None:
-        frame = pending.frame
-        if pending.clock is not self._clock:
-            self._clock = pending.clock
-            self.voice.begin_anew()
-        wanted = at_ns * RATE // 1_000_000_000
+    def _place(self, frame: EncodedFrame, wanted: int) -> None:
         missing = self.voice.missing(frame.rtp_timestamp)
         if missing and (frame.after_loss or frame.lost_packets):
             bridge = self.decoder.bridge(missing, frame.data)

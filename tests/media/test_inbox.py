@@ -53,3 +53,12 @@ def test_after_the_end_nothing_is_kept() -> None:
     inbox.send(1, {})
     assert inbox.take().items == []
     assert inbox.dropped == {"after_the_end": 1}
+
+
+def test_what_waits_is_told_as_time() -> None:
+    inbox = Inbox()
+    for now in (10, 20, 30):
+        inbox.send(now, {})
+    assert inbox.waiting_ns(inbox.take().now_ns) == 20
+    inbox.take()
+    assert inbox.waiting_ns(inbox.take().now_ns) == 0

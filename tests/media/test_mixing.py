@@ -106,6 +106,14 @@ class TestVoice:
         assert np.allclose(out[1000 + FADE_SAMPLES : filled[-1]], 0.25, atol=1e-3)
         assert voice.stretched_samples > 50
 
+    def test_a_voice_behind_its_timeline_says_where_it_will_begin(self) -> None:
+        voice = Voice(Mix(1))
+        assert voice.earliest(0, 1000) == 1000
+        voice.put(0, 1000, ones(960))
+        assert voice.earliest(960, 1990) == 1960
+        assert voice.earliest(960, 1950) == 1950
+        assert voice.earliest(960, 1960 + RESYNC_SAMPLES) == 1960 + RESYNC_SAMPLES
+
     def test_a_hole_in_the_timestamps_is_a_hole_in_the_output(self) -> None:
         out, _ = self.feed([1000, 1000 + 1920], rtp=[0, 1920])
         assert not out[1960:2920].any()
