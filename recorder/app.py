@@ -93,11 +93,13 @@ class Server:
         """Make all of it; what was opened is closed by `stack`, in reverse."""
         clock = SystemClock()
         data = await asyncio.to_thread(open_data_directory, Path(settings.server.data_dir))
-        database = await _open_database(settings, data, stack)
+        warming = asyncio.ensure_future(_warm_workers(data, worker, stack))
+        try:
+            database = await _open_database(settings, data, stack)
+        finally:
+            await asyncio.wait([warming])  # whatever came of the database, the stack has to close this too
+        workers = warming.result()
         shipping = _open_shipping(settings, data, clock, stack)
-        workers = Workers(data.run, Forkserver(worker))
-        stack.push_async_callback(workers.close)
-        await workers.warm_up()
 
         secrets = EntryPointSecrets(await asyncio.to_thread(data.secret))
         registry = CollectorRegistry()
@@ -176,6 +178,13 @@ async def _open_database(settings: Settings, data: DataDirectory, stack: AsyncEx
     stack.push_async_callback(database.close)
     await database.open()
     return database
+
+
+async def _warm_workers(data: DataDirectory, worker: Target, stack: AsyncExitStack) -> Workers:
+    workers = Workers(data.run, Forkserver(worker))
+    stack.push_async_callback(workers.close)
+    await workers.warm_up()
+    return workers
 
 
 def _open_shipping(settings: Settings, data: DataDirectory, clock: Clock, stack: AsyncExitStack) -> Shipping:

@@ -32,12 +32,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _serve(given: argparse.Namespace, _: list[str]) -> int:
+    settings = _settings(given)  # before the imports, which take a second: a typing error is told at once
     import uvloop
 
     from recorder.app import serve
     from recorder.logs import configure
 
-    settings = _settings(given)
     configure(settings.server.log_format, settings.server.log_level)
     uvloop.run(serve(settings, told=_told))
     return 0

@@ -33,7 +33,7 @@ class EntryPointSecrets:
 
     def is_token(self, recording: str, token: str) -> bool:
         """Compared in constant time."""
-        return secrets.compare_digest(self.token(recording).encode(), token.encode())
+        return secrets.compare_digest(self.token(recording).encode(), token.encode(errors="surrogatepass"))
 
     def links(self) -> bytes:
         """The key that links to this server are signed with."""

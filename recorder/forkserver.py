@@ -41,7 +41,10 @@ class Forkserver:
         for name in THREADS:
             os.environ.setdefault(name, "1")
         process = self._context.Process(target=_nothing, name="warm-up")
-        process.start()
+        try:
+            process.start()
+        except (OSError, EOFError) as error:
+            raise _cannot_launch("The worker forkserver does not start.") from error
         process.join(WARM_UP_S_MAX)
         if process.exitcode != 0:
             process.kill()

@@ -1,6 +1,7 @@
 """The sample bystander.toml, written from the definitions so that the two cannot disagree."""
 
 import json
+import sys
 from enum import Enum
 from inspect import cleandoc
 from typing import Any
@@ -12,6 +13,35 @@ HEADER = """\
 # BYSTANDER_SECTION__KEY, which wins: BYSTANDER_SERVER__PORT=9000. Keys without a default are commented out.
 """
 
+# The storage package defines its own keys; here operators are told what they are.
+STORAGE_WORDS = {
+    "url": "s3://bucket/prefix, or a directory; a relative one lies in server.data_dir",
+    "endpoint": "URL of an S3-compatible service; unset: AWS",
+    "region": "of the bucket; unset: from the standard chain",
+    "access_key_id": "unset: environment, profile, instance or container role",
+    "secret_access_key": "with access_key_id",
+    "session_token": "with temporary credentials",
+    "role_arn": "a role to assume with these credentials",
+    "sts_endpoint": "where the role is assumed; unset: AWS",
+    "external_id": "what the role's trust policy may ask for",
+    "session_duration_s": "of an assumed role",
+    "path_style": "bucket in the path; unset: where an endpoint is given",
+    "checksums": "content_md5, crc32c or none: what goes with each part",
+    "encryption": "AES256 or aws:kms",
+    "kms_key_id": "with aws:kms",
+    "storage_class": "as the store names it",
+    "object_lock_mode": "GOVERNANCE or COMPLIANCE",
+    "object_lock_days": "how long a recording is locked",
+    "legal_hold": "put every recording under legal hold",
+    "tags": "of every object",
+    "connect_timeout_s": "to the store",
+    "read_timeout_s": "for one answer of the store",
+    "retry_delay_initial_s": "after the first failure; doubles",
+    "retry_delay_max_s": "after an outage every upload goes on within this time",
+    "part_size_bytes": "of a multipart upload",
+    "parts_in_flight_max": "of all recordings together: bounds the memory",
+}
+
 
 def sample() -> str:
     """The text of bystander.toml."""
@@ -21,16 +51,20 @@ def sample() -> str:
 def _section(name: str) -> str:
     kind = sections()[name]
     lines = [f"\n# {cleandoc(kind.__doc__ or '').splitlines()[0]}", f"[{name}]"]
-    lines += [_line(definition) for definition in definitions(kind).values()]
+    words = STORAGE_WORDS if name == "storage" else {}
+    lines += [_line(key, key.description or words.get(key.name, "")) for key in definitions(kind).values()]
     return "\n".join(lines) + "\n"
 
 
-def _line(definition: Definition) -> str:
-    unset = definition.default is None
-    assignment = f"# {definition.name} = " if unset else f"{definition.name} = {_toml(definition.default)}"
-    return f"{assignment:<44} # {definition.description}" if definition.description else assignment
+def _line(key: Definition, description: str) -> str:
+    assignment = f"# {key.name} =" if key.default is None else f"{key.name} = {_toml(key.default)}"
+    return f"{assignment:<44} # {description}" if description else assignment
 
 
 def _toml(value: Any) -> str:
     plain = value.value if isinstance(value, Enum) else value
     return json.dumps(plain)  # of the types that settings have, JSON's spelling is TOML's
+
+
+if __name__ == "__main__":
+    sys.stdout.write(sample())

@@ -3,10 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from storage.probe import test_store
-
 from recorder.settings import Settings
 from storage.objects import ObjectStore, open_store
+from storage.probe import test_store
 
 
 class StorageProbe:

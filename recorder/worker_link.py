@@ -54,13 +54,19 @@ class WorkerLink:
         self._reading = asyncio.create_task(self._read(reader), name="worker-link")
 
     async def ask(
-        self, make: Callable[[int], Request], answer: type[_Answer], *, timeout_s: float
+        self,
+        make: Callable[[int], Request],
+        answer: type[_Answer],
+        *,
+        timeout_s: float,
+        always: bool = False,
     ) -> _Answer:
         """Send the request that `make` gives for a fresh number; return its answer.
 
-        Raises what the worker refused with, or worker_unreachable or overloaded (503).
+        `always`: also when there are too many unanswered requests. Raises what the worker refused with, or
+        worker_unreachable or overloaded (503).
         """
-        if len(self._pending) >= WORKER_REQUESTS_PENDING_MAX:
+        if len(self._pending) >= WORKER_REQUESTS_PENDING_MAX and not always:
             raise _worker_error("overloaded", "The recording's worker has too much to answer.")
         number = next(self._numbers)
         future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()

@@ -1,6 +1,7 @@
 """The worker's end of its socket: greets each connection, answers requests, tells events.
 
-One server at a time: a new connection replaces the one before it, whose server has restarted.
+Everybody who is connected is told everything, so a restarted server needs no ceremony, and whoever sends
+what is no request loses only their own connection.
 """
 
 import asyncio
@@ -12,9 +13,10 @@ import msgspec
 
 from recorder.errors import BystanderError, Fault
 from recorder.limits import MIB, WORKER_REQUESTS_PENDING_MAX
-from recorder.messages import Event, Framing, Message, Refused, Reply, Request, decode_request, frame
+from recorder.messages import Event, Framing, Message, Refused, Reply, Request, Stop, decode_request, frame
 
 READ_BYTES = 64 * 1024
+CONNECTIONS_MAX = 4  # a server, its successor, and somebody who looks; the oldest makes room
 UNSENT_BYTES_MAX = 4 * MIB  # a server that does not read for so long is dropped; it may connect again
 FLUSH_TIMEOUT_S = 5.0  # how long the last words may take before the worker exits
 
@@ -31,7 +33,7 @@ class WorkerServer:
         self._greet = greet
         self._answer = answer
         self._server: asyncio.Server | None = None
-        self._writer: asyncio.StreamWriter | None = None
+        self._writers: list[asyncio.StreamWriter] = []
         self._answering: set[asyncio.Task[None]] = set()
         self.connected = asyncio.Event()  # somebody was greeted
 
@@ -39,9 +41,9 @@ class WorkerServer:
         self._server = await asyncio.start_unix_server(self._connected, sock=self._listener)
 
     def tell(self, event: Event) -> None:
-        """Send an event to the connected server, if there is one; without one nobody is told."""
-        if self._writer is not None:
-            self._send(self._writer, event)
+        """Send an event to whoever is connected; without a server nobody is told."""
+        for writer in self._writers:
+            self._send(writer, event)
 
     async def close(self) -> None:
         """Answer what was asked, flush, and accept nobody any more."""
@@ -49,20 +51,19 @@ class WorkerServer:
             self._server.close()
         if self._answering:
             await asyncio.wait(self._answering, timeout=FLUSH_TIMEOUT_S)
-        writer, self._writer = self._writer, None
-        if writer is None:
-            return
-        writer.close()
+        writers, self._writers = self._writers, []
+        for writer in writers:
+            writer.close()
         try:
             async with asyncio.timeout(FLUSH_TIMEOUT_S):
-                await writer.wait_closed()
+                await asyncio.gather(*(writer.wait_closed() for writer in writers))
         except (OSError, TimeoutError):
             _log.warning("the last messages may not have been read")
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if self._writer is not None:
-            self._writer.close()
-        self._writer = writer
+        if len(self._writers) == CONNECTIONS_MAX:
+            self._writers.pop(0).close()
+        self._writers.append(writer)
         self._send(writer, self._greet())
         self.connected.set()
         try:
@@ -71,8 +72,8 @@ class WorkerServer:
             _log.info("the server's connection broke", extra={"reason": type(error).__name__})
         except (msgspec.DecodeError, BystanderError) as error:
             _log.error("the server sent what is no request", extra={"reason": type(error).__name__})
-        if self._writer is writer:
-            self._writer = None
+        if writer in self._writers:
+            self._writers.remove(writer)
             writer.close()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -80,7 +81,8 @@ class WorkerServer:
         while data := await reader.read(READ_BYTES):
             for body in framing.feed(data):
                 request = decode_request(body)
-                if len(self._answering) >= WORKER_REQUESTS_PENDING_MAX:
+                full = len(self._answering) >= WORKER_REQUESTS_PENDING_MAX
+                if full and not isinstance(request, Stop):  # a recording can always be ended
                     self._send(writer, _refusal(request, _busy()))
                     continue
                 task = asyncio.create_task(self._reply(writer, request))

@@ -110,7 +110,10 @@ class Worker:
     async def stop(self, reason: EndReason) -> Stopped:
         """Returns once everything is in the spool."""
         return await self._link.ask(
-            lambda number: Stop(request=number, reason=reason), Stopped, timeout_s=STOP_TIMEOUT_S
+            lambda number: Stop(request=number, reason=reason),
+            Stopped,
+            timeout_s=STOP_TIMEOUT_S,
+            always=True,
         )
 
     async def sample(self) -> None:

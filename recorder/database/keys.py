@@ -11,8 +11,8 @@ from recorder.ids import new_id
 
 
 def token_hash(token: str) -> str:
-    """What is kept of a secret."""
-    return hashlib.sha256(token.encode()).hexdigest()
+    """What is kept of a secret; one from an HTTP header may hold surrogates, which are hashed too."""
+    return hashlib.sha256(token.encode(errors="surrogatepass")).hexdigest()
 
 
 class KeyTable:

@@ -66,6 +66,7 @@ conversations = Table(
     "conversations",
     metadata,
     Column("id", String(ID_CHARS), primary_key=True),
+    Column("account", String(TEXT_CHARS), nullable=False, server_default="default", index=True),
     Column("external_id", String(TEXT_CHARS), index=True),
     Column("template", String(TEXT_CHARS)),
     Column("metadata", JSON, nullable=False),

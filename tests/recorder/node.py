@@ -1,0 +1,122 @@
+"""A server's inside without HTTP: real database, real uploader on a store in memory, real processes."""
+
+import asyncio
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+from prometheus_client import CollectorRegistry
+
+from recorder.clock import SystemClock
+from recorder.conversations import Conversations
+from recorder.database import ConversationTable, Database, RecordingTable
+from recorder.database.opening import sqlite_url
+from recorder.entry_point_secrets import EntryPointSecrets
+from recorder.entry_points import EntryPoints
+from recorder.forkserver import Forkserver
+from recorder.live import Means
+from recorder.metrics import RecordingMetrics
+from recorder.planning import terms, worker_order
+from recorder.recordings import Recordings
+from recorder.recovery import recover
+from recorder.settings import Call, Settings
+from recorder.settings import Recording as RecordingSettings
+from recorder.shipping import Shipping
+from recorder.values import Conversation, Publisher, Recording
+from recorder.watching import Watchers
+from recorder.workers import Workers
+from signaling.ports import Caller
+from storage.objects import ObjectStore
+from storage.uploader import Uploader
+from tests.support import fake_workers
+
+STATE_S_MAX = 20.0
+
+
+@dataclass
+class Node:
+    """What a test works with."""
+
+    recordings: Recordings
+    conversations: Conversations
+    entry_points: EntryPoints
+    workers: Workers
+    means: Means
+    table: RecordingTable
+    registry: CollectorRegistry
+
+    async def conversation(self) -> Conversation:
+        return await self.conversations.create(template=None, external_id=None, metadata={})
+
+    async def start(self) -> Recording:
+        """A recording in a conversation of its own."""
+        return await self.recordings.start((await self.conversation()).id, started_by=Caller())
+
+    async def publish(self, recording: Recording, name: str = "Ada") -> None:
+        assert recording.entry_point is not None
+        address = recording.entry_point.url.rpartition("/")[2]
+        await self.entry_points.publish(address, Publisher(participant="p1", name=name), "offer")
+
+    async def until(self, recording: str, *states: str) -> Recording:
+        """The recording, once it is in one of these states."""
+        conversation = (await self.recordings.get(recording)).conversation
+        async with asyncio.timeout(STATE_S_MAX):
+            async for now in self.recordings.watch(conversation):
+                if now.id == recording and now.state in states:
+                    return now
+        raise AssertionError("a watch does not end")
+
+    async def media(self, recording: str) -> bytes:
+        opened = await self.recordings.media(recording)
+        data = b"".join([chunk async for chunk in opened.reader.read(0, opened.size)])
+        await opened.reader.close()
+        return data
+
+
+def settings_for(tmp_path: Path, *, trouble: str | None = None, **recording: object) -> Settings:
+    """Settings of a node; `trouble` is what the fake engine meets at its start."""
+    fast = {"max_retry_delay_s": 0.05, "initialization_timeout_s": 10.0, **recording}
+    return Settings(recording=msgspec.convert(fast, RecordingSettings), call=Call(bind_host=trouble))
+
+
+async def open_node(
+    tmp_path: Path, stack: AsyncExitStack, store: ObjectStore, settings: Settings | None = None
+) -> Node:
+    """Opened like the server does it; what was opened is closed by `stack`."""
+    settings = settings or settings_for(tmp_path)
+    clock, spool, run = SystemClock(), tmp_path / "spool", tmp_path / "run"
+    await asyncio.to_thread(run.mkdir, exist_ok=True)
+    database = Database(sqlite_url(tmp_path / "bystander.db"))
+    stack.push_async_callback(database.close)
+    await database.open()
+    shipping = Shipping(store, Uploader(store, spool, clock, settings.storage), spool)
+    stack.push_async_callback(shipping.close)
+    workers = Workers(run, Forkserver(fake_workers.main, preload=["tests.support.fake_workers"]))
+    stack.push_async_callback(workers.close)
+    await workers.warm_up()
+    table, registry = RecordingTable(database), CollectorRegistry()
+    means = Means(
+        clock=clock,
+        terms=terms(settings),
+        table=table,
+        workers=workers,
+        shipping=shipping,
+        check_store=settings.recording.check_store,
+        order=lambda row: worker_order(settings, row, str(spool)),
+    )
+    secrets = EntryPointSecrets(b"s" * 32)
+    conversations = ConversationTable(database)
+    recordings = Recordings(settings, conversations, means, secrets, Watchers(), RecordingMetrics(registry))
+    stack.push_async_callback(recordings.drain, 20.0)
+    node = Node(
+        recordings=recordings,
+        conversations=Conversations(conversations, recordings, clock),
+        entry_points=EntryPoints(recordings, secrets),
+        workers=workers,
+        means=means,
+        table=table,
+        registry=registry,
+    )
+    await recover(recordings, means)
+    return node

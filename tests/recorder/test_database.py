@@ -1,0 +1,182 @@
+"""The database: migrated to exactly the schema, and nothing half done."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import insert, text
+
+from recorder.database import ConversationTable, Database, KeyTable, RecordingRow, RecordingTable
+from recorder.database.keys import token_hash
+from recorder.database.opening import sqlite_url
+from recorder.database.schema import conversations, metadata
+from recorder.errors import BystanderError
+from recorder.ids import new_id
+from recorder.values import (
+    Conversation,
+    EndReason,
+    Interaction,
+    InteractionKind,
+    LayerKind,
+    Participant,
+    RecordingState,
+    RecordingType,
+    Role,
+)
+
+NOW = datetime(2026, 11, 20, 12, 30, 15, 123456, tzinfo=UTC)
+
+
+@pytest.fixture
+async def database(tmp_path: Path) -> AsyncIterator[Database]:
+    opened = Database(sqlite_url(tmp_path / "b.db"))
+    await opened.open()
+    yield opened
+    await opened.close()
+
+
+def conversation(**fields: object) -> Conversation:
+    return Conversation(id=new_id("conv"), created_at=NOW, **fields)  # type: ignore[arg-type]
+
+
+def row(of: Conversation, **fields: object) -> RecordingRow:
+    known = {"number": 1, "type": RecordingType.AUDIO, "state": RecordingState.REQUESTED, **fields}
+    return RecordingRow(
+        id=new_id("rec"),
+        conversation=of.id,
+        object_key="k.mp4",
+        filename="f.mp4",
+        requested_at=NOW,
+        **known,  # type: ignore[arg-type]
+    )
+
+
+def written(directory: Path) -> bytes:
+    """All bytes of the database's files."""
+    return b"".join(file.read_bytes() for file in sorted(directory.glob("b.db*")))
+
+
+class TestMigrations:
+    async def test_give_exactly_the_schema(self, database: Database) -> None:
+        async with database.reading() as connection:
+            differences = await connection.run_sync(
+                lambda sync: compare_metadata(MigrationContext.configure(sync), metadata)
+            )
+        assert differences == []
+
+    async def test_run_again_and_change_nothing(self, database: Database) -> None:
+        table = ConversationTable(database)
+        kept = conversation()
+        await table.add(kept)
+        await database.open()
+        assert await table.get(kept.id) == kept
+
+    async def test_sqlite_is_in_wal_mode_and_minds_foreign_keys(self, database: Database) -> None:
+        async with database.reading() as connection:
+            assert (await connection.execute(text("PRAGMA journal_mode"))).scalar() == "wal"
+            assert (await connection.execute(text("PRAGMA foreign_keys"))).scalar() == 1
+
+
+class TestConversations:
+    async def test_come_back_as_they_were(self, database: Database) -> None:
+        table = ConversationTable(database)
+        kept = conversation(external_id="case-1", template="t", metadata={"ä": "'; DROP TABLE"})
+        await table.add(kept)
+        assert await table.get(kept.id) == kept
+
+    async def test_times_come_back_as_utc(self, database: Database) -> None:
+        table = ConversationTable(database)
+        elsewhere = NOW.astimezone(timezone(timedelta(hours=5)))
+        kept = Conversation(id=new_id("conv"), created_at=elsewhere)
+        await table.add(kept)
+        found = (await table.get(kept.id)).created_at
+        assert found == NOW
+        assert found.utcoffset() == timedelta(0)
+
+    async def test_are_listed_by_age_page_by_page(self, database: Database) -> None:
+        table = ConversationTable(database)
+        kept = sorted((conversation() for _ in range(5)), key=lambda one: one.id)
+        for one in reversed(kept):
+            await table.add(one)
+        assert await table.list(after=None, limit=2) == kept[:2]
+        assert await table.list(after=kept[1].id, limit=10) == kept[2:]
+
+    async def test_end_once_with_what_runs_in_them(self, database: Database) -> None:
+        table, kept = ConversationTable(database), conversation()
+        await table.add(kept)
+        layer = Interaction(
+            id=new_id("int"),
+            conversation=kept.id,
+            kind=InteractionKind.COLLABORATION_LAYER,
+            layer=LayerKind.DOCUMENT,
+            started_at=NOW,
+        )
+        await table.add_interaction(layer)
+        await table.end(kept.id, NOW)
+        assert (await table.end(kept.id, NOW + timedelta(hours=1))).ended_at == NOW
+        ended = await table.end_interaction(kept.id, layer.id, NOW + timedelta(hours=1))
+        assert (ended.ended_at, ended.layer) == (NOW, LayerKind.DOCUMENT)
+
+    async def test_are_deleted_with_everything_in_them(self, database: Database) -> None:
+        table, recordings, kept = ConversationTable(database), RecordingTable(database), conversation()
+        await table.add(kept)
+        recording = row(kept)
+        await recordings.add(recording)
+        person = Participant(id=new_id("part"), conversation=kept.id, role=Role.AGENT, name="Ada")
+        await table.add_participant(person, token_hash("t"), NOW)
+        assert await table.participant_with(token_hash("t")) == person
+        await table.delete(kept.id)
+        assert await table.participant_with(token_hash("t")) is None
+        for gone in (table.get(kept.id), recordings.get(recording.id), table.delete(kept.id)):
+            with pytest.raises(BystanderError, match="not_found"):
+                await gone
+
+
+class TestRecordings:
+    async def test_come_back_as_they_were_saved(self, database: Database) -> None:
+        table, of = RecordingTable(database), conversation()
+        await ConversationTable(database).add(of)
+        first = row(of)
+        await table.add(first)
+        ended = row(of, state=RecordingState.FAILED, end_reason=EndReason.ABORT_SYSTEM, bytes=2**40)
+        await table.add(ended)
+        assert await table.get(ended.id) == ended
+        assert await table.unfinished() == [first]
+        assert await table.count_of(of.id) == 2
+
+    async def test_belong_to_a_conversation(self, database: Database) -> None:
+        with pytest.raises(BystanderError, match="database_failed"):
+            await RecordingTable(database).add(row(conversation()))
+
+
+class TestTransactions:
+    async def test_leave_nothing_half_done(self, database: Database) -> None:
+        with pytest.raises(RuntimeError):
+            async with database.writing() as connection:
+                await connection.execute(insert(conversations).values(id="c", metadata={}, created_at=NOW))
+                raise RuntimeError
+        assert await ConversationTable(database).list(after=None, limit=10) == []
+
+    async def test_writers_wait_for_each_other(self, database: Database) -> None:
+        table = ConversationTable(database)
+        many = [conversation() for _ in range(40)]
+        await asyncio.gather(*(table.add(one) for one in many))
+        assert len(await table.list(after=None, limit=100)) == 40
+
+
+class TestKeys:
+    async def test_are_good_until_replaced_and_kept_as_hashes(
+        self, database: Database, tmp_path: Path
+    ) -> None:
+        keys = KeyTable(database)
+        await keys.put("desk", "first-key", NOW)
+        assert await keys.has(token_hash("first-key"))
+        await keys.put("desk", "second-key", NOW)
+        assert not await keys.has(token_hash("first-key"))
+        assert await keys.has(token_hash("second-key"))
+        await database.close()
+        assert b"second-key" not in written(tmp_path)

@@ -1,0 +1,282 @@
+"""Recordings from start to store, on real processes and a real database, with everything that goes wrong."""
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+
+from recorder.errors import BystanderError
+from recorder.values import EndReason, Recording, RecordingState
+from signaling.ports import Caller
+from storage.memory import MemoryStore
+from storage.store_errors import UNREACHABLE
+from tests.recorder.node import Node, open_node, settings_for
+from tests.support.fake_workers import FRAGMENT_BYTES
+
+
+@pytest.fixture
+def store() -> MemoryStore:
+    return MemoryStore()
+
+
+@pytest.fixture
+async def stack() -> AsyncIterator[AsyncExitStack]:
+    async with AsyncExitStack() as opened:
+        yield opened
+
+
+@pytest.fixture
+async def node(tmp_path: Path, stack: AsyncExitStack, store: MemoryStore) -> Node:
+    return await open_node(tmp_path, stack, store)
+
+
+def ended_as(recording: Recording) -> tuple[RecordingState, EndReason | None, str | None]:
+    return recording.state, recording.end_reason, recording.failure
+
+
+async def worker_pid(node: Node) -> int:
+    (worker,) = node.workers
+    return worker.pid
+
+
+class TestALife:
+    async def test_from_start_to_store(self, node: Node) -> None:
+        started = await node.start()
+        assert started.state is RecordingState.READY
+        assert started.entry_point is not None
+        await node.publish(started)
+        running = await node.until(started.id, "RECORDING")
+        assert running.started_at is not None
+        await node.recordings.stop(started.id)
+        over = await node.until(started.id, "AVAILABLE", "FAILED")
+        assert ended_as(over) == (RecordingState.AVAILABLE, EndReason.NORMAL, None)
+        assert (over.duration_s, over.bytes, over.entry_point) == (1.0, 2 * FRAGMENT_BYTES, None)
+        assert len(await node.media(started.id)) == 2 * FRAGMENT_BYTES
+        assert len(node.workers) == 0
+
+    async def test_media_can_be_read_while_it_grows(self, node: Node) -> None:
+        started = await node.start()
+        with pytest.raises(BystanderError, match="no_media"):
+            await node.recordings.media(started.id)
+        await node.publish(started)
+        opened = await node.recordings.media(started.id)
+        assert (opened.size, opened.complete) == (2 * FRAGMENT_BYTES, False)
+        await opened.reader.close()
+
+    async def test_watchers_see_every_last_state(self, node: Node) -> None:
+        started = await node.start()
+        await node.recordings.stop(started.id)
+        over = await node.until(started.id, "AVAILABLE", "FAILED")
+        assert over == await node.recordings.get(started.id)
+
+    async def test_stopping_twice_is_the_same_as_once(self, node: Node) -> None:
+        started = await node.start()
+        await node.publish(started)
+        first, second = await asyncio.gather(
+            node.recordings.stop(started.id), node.recordings.stop(started.id)
+        )
+        assert first.state in (RecordingState.FINALIZING, RecordingState.AVAILABLE)
+        assert second.end_reason is EndReason.NORMAL
+        await node.until(started.id, "AVAILABLE")
+        assert (await node.recordings.stop(started.id)).state is RecordingState.AVAILABLE
+
+    async def test_one_at_a_time_in_a_conversation(self, node: Node) -> None:
+        started = await node.start()
+        with pytest.raises(BystanderError, match="recording_in_progress"):
+            await node.recordings.start(started.conversation, started_by=Caller())
+        await node.recordings.stop(started.id)
+        again = await node.recordings.start(started.conversation, started_by=Caller())
+        assert [one.id for one in await node.recordings.list(started.conversation)] == [started.id, again.id]
+        assert again.filename is not None
+        assert again.filename.endswith("_2.mp4")
+
+    async def test_attempts_are_written_down(self, node: Node) -> None:
+        started = await node.start()
+        (attempt,) = await node.table.attempts(started.id)
+        assert attempt.ready_at is not None
+        assert attempt.failure is None
+
+    async def test_starts_are_timed(self, node: Node) -> None:
+        await node.start()
+        count = node.registry.get_sample_value("bystander_recording_start_seconds_count")
+        assert count == 1
+
+
+class TestRefusals:
+    async def test_an_unknown_conversation(self, node: Node) -> None:
+        with pytest.raises(BystanderError, match="not_found"):
+            await node.recordings.start("conv_none", started_by=Caller())
+
+    async def test_an_ended_conversation(self, node: Node) -> None:
+        conversation = await node.conversation()
+        await node.conversations.end(conversation.id)
+        with pytest.raises(BystanderError, match="conversation_ended"):
+            await node.recordings.start(conversation.id, started_by=Caller())
+
+    async def test_recording_switched_off(
+        self, tmp_path: Path, stack: AsyncExitStack, store: MemoryStore
+    ) -> None:
+        node = await open_node(tmp_path, stack, store, settings_for(tmp_path, enabled=False))
+        with pytest.raises(BystanderError, match="recording_disabled"):
+            await node.start()
+
+    async def test_an_entry_point_is_secret_and_ends_with_its_recording(self, node: Node) -> None:
+        started = await node.start()
+        assert started.entry_point is not None
+        address = started.entry_point.url.rpartition("/")[2]
+        assert await node.entry_points.check(address, started.entry_point.token) == []
+        for token in (None, "", "wrong", started.entry_point.token[:-1]):
+            with pytest.raises(BystanderError, match="unauthorized"):
+                await node.entry_points.check(address, token)
+        with pytest.raises(BystanderError, match="not_found"):
+            await node.entry_points.check(started.id, started.entry_point.token)
+        await node.recordings.stop(started.id)
+        with pytest.raises(BystanderError, match="not_found"):
+            await node.entry_points.check(address, started.entry_point.token)
+
+    @pytest.mark.parametrize("session", ["../x", "ses_1", ""])
+    async def test_sessions_that_never_were(self, node: Node, session: str) -> None:
+        started = await node.start()
+        assert started.entry_point is not None
+        with pytest.raises(BystanderError, match="not_found"):
+            await node.entry_points.unpublish(started.entry_point.url.rpartition("/")[2], session)
+
+
+class TestTrouble:
+    async def test_a_killed_worker_fails_the_recording_and_keeps_what_was_written(self, node: Node) -> None:
+        started = await node.start()
+        await node.publish(started)
+        os.kill(await worker_pid(node), signal.SIGKILL)
+        over = await node.until(started.id, "AVAILABLE", "FAILED")
+        assert ended_as(over) == (RecordingState.FAILED, EndReason.ABORT_UNEXPECTED, "worker_died")
+        assert (over.duration_s, over.bytes) == (1.0, 2 * FRAGMENT_BYTES)
+        assert len(await node.media(started.id)) == 2 * FRAGMENT_BYTES
+
+    async def test_stopped_without_media(self, node: Node) -> None:
+        started = await node.start()
+        await node.recordings.stop(started.id)
+        over = await node.until(started.id, "AVAILABLE", "FAILED")
+        assert ended_as(over) == (RecordingState.FAILED, EndReason.NORMAL, "no_media")
+        with pytest.raises(BystanderError, match="no_media"):
+            await node.recordings.media(started.id)
+
+    async def test_an_engine_that_ends_by_itself(self, node: Node) -> None:
+        started = await node.start()
+        try:
+            await node.publish(started, "ends")
+        except BystanderError as error:
+            assert error.code == "worker_unreachable"  # the answer and the end cross
+        over = await node.until(started.id, "AVAILABLE", "FAILED")
+        assert ended_as(over) == (RecordingState.FAILED, EndReason.ABORT_TIMEOUT, "no_media")
+
+    async def test_no_store_no_recording(self, node: Node, store: MemoryStore) -> None:
+        conversation = await node.conversation()
+        store.faults.outage = UNREACHABLE
+        with pytest.raises(BystanderError) as refused:
+            await node.recordings.start(conversation.id, started_by=Caller())
+        assert (refused.value.code, refused.value.status) == ("store_unreachable", 503)
+        (recording,) = await node.recordings.list(conversation.id)
+        assert ended_as(recording) == (
+            RecordingState.FAILED,
+            EndReason.ABORT_BLOBSTORE_FAILURE,
+            "store_unreachable",
+        )
+        assert len(node.workers) == 0
+
+    async def test_no_store_and_all_the_same(
+        self, tmp_path: Path, stack: AsyncExitStack, store: MemoryStore
+    ) -> None:
+        node = await open_node(tmp_path, stack, store, settings_for(tmp_path, check_store=False))
+        store.faults.outage = UNREACHABLE
+        started = await node.start()
+        await node.publish(started)
+        store.faults.outage = None
+        await node.recordings.stop(started.id)
+        assert (await node.until(started.id, "AVAILABLE", "FAILED")).state is RecordingState.AVAILABLE
+
+    @pytest.mark.parametrize(("trouble", "failure"), [("refuses", "engine_failed"), ("dies", "worker_died")])
+    async def test_a_worker_that_cannot_begin(
+        self, tmp_path: Path, stack: AsyncExitStack, store: MemoryStore, trouble: str, failure: str
+    ) -> None:
+        node = await open_node(tmp_path, stack, store, settings_for(tmp_path, trouble=trouble))
+        conversation = await node.conversation()
+        with pytest.raises(BystanderError, match=failure):
+            await node.recordings.start(conversation.id, started_by=Caller())
+        (recording,) = await node.recordings.list(conversation.id)
+        assert ended_as(recording) == (RecordingState.FAILED, EndReason.ABORT_UNEXPECTED, failure)
+        assert [one.failure for one in await node.table.attempts(recording.id)] == [failure] * 3
+
+    async def test_a_worker_that_hangs_is_killed_and_tried_again(
+        self, tmp_path: Path, stack: AsyncExitStack, store: MemoryStore
+    ) -> None:
+        settings = settings_for(tmp_path, trouble="hangs", initialization_timeout_s=0.5, max_retries=2)
+        node = await open_node(tmp_path, stack, store, settings)
+        with pytest.raises(BystanderError, match="worker_not_ready"):
+            await node.start()
+        async with asyncio.timeout(10):
+            for worker in node.workers:
+                await worker.gone()
+
+    async def test_the_second_attempt_succeeds(
+        self, tmp_path: Path, stack: AsyncExitStack, store: MemoryStore
+    ) -> None:
+        trouble = f"dies-once:{tmp_path}/seen"
+        node = await open_node(tmp_path, stack, store, settings_for(tmp_path, trouble=trouble))
+        started = await node.start()
+        assert started.state is RecordingState.READY
+        assert [one.failure for one in await node.table.attempts(started.id)] == ["worker_died", None]
+        await node.publish(started)
+        await node.recordings.stop(started.id)
+        await node.until(started.id, "AVAILABLE")
+
+
+class TestConversations:
+    async def test_ending_one_ends_its_recording(self, node: Node) -> None:
+        started = await node.start()
+        await node.publish(started)
+        await node.conversations.end(started.conversation)
+        assert (await node.until(started.id, "AVAILABLE", "FAILED")).state is RecordingState.AVAILABLE
+
+    async def test_deleting_one_deletes_its_recordings(
+        self, node: Node, store: MemoryStore, tmp_path: Path
+    ) -> None:
+        started = await node.start()
+        await node.publish(started)
+        await node.recordings.stop(started.id)
+        await node.until(started.id, "AVAILABLE")
+        again = await node.recordings.start(started.conversation, started_by=Caller())  # and one that runs
+        await node.publish(again)
+        await node.conversations.delete(started.conversation)
+        with pytest.raises(BystanderError, match="not_found"):
+            await node.recordings.get(started.id)
+        with pytest.raises(BystanderError, match="object_missing"):
+            await store.head(f"{started.conversation}/{started.id}.mp4")
+        assert not (tmp_path / "spool" / started.id).exists()
+
+
+class TestShutdownAndRestart:
+    async def test_draining_stores_everything(self, node: Node) -> None:
+        started = await node.start()
+        await node.publish(started)
+        assert await node.recordings.drain(20.0) == 0
+        over = await node.recordings.get(started.id)
+        assert ended_as(over) == (RecordingState.AVAILABLE, EndReason.ABORT_SYSTEM, None)
+        with pytest.raises(BystanderError, match="shutting_down"):
+            await node.start()
+
+    async def test_an_outage_at_the_end_is_made_up_for_by_the_next_server(
+        self, node: Node, tmp_path: Path, stack: AsyncExitStack, store: MemoryStore
+    ) -> None:
+        started = await node.start()
+        await node.publish(started)
+        store.faults.outage = UNREACHABLE
+        assert await node.recordings.drain(0.5) == 1
+        await node.means.shipping.close()
+        store.faults.outage = None
+        successor = await open_node(tmp_path, stack, store)
+        over = await successor.until(started.id, "AVAILABLE", "FAILED")
+        assert ended_as(over) == (RecordingState.AVAILABLE, EndReason.ABORT_SYSTEM, None)

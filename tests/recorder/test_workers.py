@@ -1,0 +1,296 @@
+"""Worker processes: launched, spoken to, killed, confused, left behind and found again."""
+
+import asyncio
+import os
+import signal
+import socket
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+import psutil
+import pytest
+
+import recorder.workers
+from recorder.clock import SystemClock
+from recorder.errors import BystanderError
+from recorder.forkserver import Forkserver
+from recorder.limits import WORKER_REQUESTS_PENDING_MAX
+from recorder.messages import Ended, Event, Happened, Hello, SpoolGrew
+from recorder.values import EndReason, Publisher, RecordingPlan
+from recorder.worker import WorkerOrder
+from recorder.worker_socket import connect, listen, socket_path
+from recorder.workers import Worker, WorkerGone, Workers
+from storage.spool import SpoolReader
+from tests.support import fake_workers
+
+RECORDING = "rec_1"
+EVENT_S_MAX = 20.0
+
+_Kind = TypeVar("_Kind")
+
+
+class Ear:
+    """Hears everything that a worker says, and can wait for some of it."""
+
+    def __init__(self) -> None:
+        self.heard: list[Event | WorkerGone] = []
+        self._news = asyncio.Event()
+
+    def __call__(self, event: Event | WorkerGone) -> None:
+        self.heard.append(event)
+        self._news.set()
+
+    async def until(self, kind: type[_Kind]) -> _Kind:
+        """The first event of this kind."""
+        async with asyncio.timeout(EVENT_S_MAX):
+            while not (found := [event for event in self.heard if isinstance(event, kind)]):
+                self._news.clear()
+                await self._news.wait()
+        return found[0]
+
+
+@pytest.fixture
+def run_directory(tmp_path: Path) -> Path:
+    directory = tmp_path / "run"
+    directory.mkdir()
+    return directory
+
+
+@pytest.fixture
+async def workers(run_directory: Path) -> AsyncIterator[Workers]:
+    """Fake workers; none may be left."""
+    made = Workers(run_directory, Forkserver(fake_workers.main, preload=["tests.support.fake_workers"]))
+    await made.warm_up()
+    yield made
+    left = list(made)
+    for worker in left:
+        worker.kill()
+        await worker.gone()
+    await made.close()
+
+
+def order(tmp_path: Path, *, trouble: str | None = None) -> bytes:
+    plan = RecordingPlan(recording=RECORDING, conversation="conv_1", bind_host=trouble)
+    return msgspec.msgpack.encode(
+        WorkerOrder(
+            plan=plan,
+            spool=str(tmp_path / "spool"),
+            key="conv_1/rec_1.mp4",
+            content_type="video/mp4",
+            created_at=SystemClock().utc_now(),
+        )
+    )
+
+
+async def publish(worker: Worker, name: str = "Ada") -> tuple[str, str]:
+    return await worker.publish("ses_1", Publisher(participant="p1", name=name), "offer")
+
+
+def runs(pid: int) -> bool:
+    """Whether there is such a process, and not merely its exit code."""
+    return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+
+
+def is_empty(directory: Path) -> bool:
+    return not list(directory.iterdir())
+
+
+class TestALife:
+    async def test_greets_answers_tells_and_exits_after_stop(
+        self, workers: Workers, tmp_path: Path, run_directory: Path
+    ) -> None:
+        ear = Ear()
+        worker = await workers.launch(RECORDING, order(tmp_path), ear)
+        hello = await ear.until(Hello)
+        assert (hello.recording, hello.pid) == (RECORDING, worker.pid)
+        assert await publish(worker) == ("answer to offer", "etag-1")
+        assert (await ear.until(Happened)).event.kind == "recording_started"
+        assert (await ear.until(SpoolGrew)).fragments == 2
+        assert await worker.trickle("ses_1", "a=candidate", "etag-1") is None
+        assert await worker.trickle("ses_1", "a=ice-ufrag", "*") == ("restarted", "etag-2")
+        stopped = await worker.stop(EndReason.NORMAL)
+        assert (stopped.reason, stopped.duration_s, stopped.bytes) == (EndReason.NORMAL, 1.0, 2000)
+        await worker.gone()
+        assert not runs(worker.pid)
+        assert is_empty(run_directory)
+        assert len(workers) == 0
+        reader = SpoolReader.open(tmp_path / "spool", RECORDING)
+        assert reader.ending is not None
+        assert reader.ending.reason is EndReason.NORMAL
+        assert b"recording_started" in reader.events()
+        reader.close()
+
+    async def test_its_own_session_and_deaf_to_sigint(self, workers: Workers, tmp_path: Path) -> None:
+        ear = Ear()
+        worker = await workers.launch(RECORDING, order(tmp_path), ear)
+        await ear.until(Hello)
+        assert os.getsid(worker.pid) == worker.pid
+        os.kill(worker.pid, signal.SIGINT)
+        await worker.sample()  # it still answers
+
+    async def test_sigterm_is_a_stop(self, workers: Workers, tmp_path: Path) -> None:
+        ear = Ear()
+        worker = await workers.launch(RECORDING, order(tmp_path), ear)
+        await publish(worker)
+        os.kill(worker.pid, signal.SIGTERM)
+        ended = await ear.until(Ended)
+        assert (ended.reason, ended.failure, ended.bytes) == (EndReason.ABORT_SYSTEM, None, 2000)
+
+    async def test_ends_by_itself(self, workers: Workers, tmp_path: Path) -> None:
+        ear = Ear()
+        worker = await workers.launch(RECORDING, order(tmp_path), ear)
+        with suppress(BystanderError):  # the answer and the end cross
+            await publish(worker, "ends")
+        ended = await ear.until(Ended)
+        assert (ended.reason, ended.failure) == (EndReason.ABORT_TIMEOUT, "no_media")
+        await worker.gone()
+
+    async def test_says_why_it_cannot_begin(self, workers: Workers, tmp_path: Path) -> None:
+        ear = Ear()
+        await workers.launch(RECORDING, order(tmp_path, trouble="refuses"), ear)
+        assert (await ear.until(Ended)).failure == "engine_failed"
+        await ear.until(WorkerGone)
+
+    async def test_the_socket_is_for_this_user_only(
+        self, workers: Workers, tmp_path: Path, run_directory: Path
+    ) -> None:
+        await workers.launch(RECORDING, order(tmp_path), Ear())
+        assert socket_path(run_directory, RECORDING).stat().st_mode & 0o777 == 0o600
+
+
+class TestTrouble:
+    async def test_kill_9_is_noticed(self, workers: Workers, tmp_path: Path, run_directory: Path) -> None:
+        ear = Ear()
+        worker = await workers.launch(RECORDING, order(tmp_path), ear)
+        await publish(worker)
+        os.kill(worker.pid, signal.SIGKILL)
+        assert (await ear.until(WorkerGone)).failure == "worker_died"
+        assert is_empty(run_directory)
+
+    async def test_a_crash_fails_what_was_asked(self, workers: Workers, tmp_path: Path) -> None:
+        ear = Ear()
+        worker = await workers.launch(RECORDING, order(tmp_path), ear)
+        with pytest.raises(BystanderError, match="worker_unreachable"):
+            await publish(worker, "crash")
+        assert (await ear.until(WorkerGone)).failure == "worker_died"
+
+    async def test_a_death_before_the_greeting(self, workers: Workers, tmp_path: Path) -> None:
+        ear = Ear()
+        await workers.launch(RECORDING, order(tmp_path, trouble="dies"), ear)
+        assert (await ear.until(WorkerGone)).failure == "worker_died"
+        assert not [event for event in ear.heard if isinstance(event, Hello)]
+
+    async def test_refusals_cross_whole(self, workers: Workers, tmp_path: Path) -> None:
+        worker = await workers.launch(RECORDING, order(tmp_path), Ear())
+        with pytest.raises(BystanderError) as refused:
+            await publish(worker, "refused")
+        assert (refused.value.code, refused.value.status) == ("unusable_offer", 422)
+
+    async def test_a_defect_in_an_answer_ends_nothing(self, workers: Workers, tmp_path: Path) -> None:
+        worker = await workers.launch(RECORDING, order(tmp_path), Ear())
+        with pytest.raises(BystanderError) as refused:
+            await publish(worker, "defect")
+        assert (refused.value.code, refused.value.status) == ("internal", 500)
+        assert await publish(worker) == ("answer to offer", "etag-1")
+
+    async def test_an_answer_that_never_comes(
+        self, workers: Workers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        worker = await workers.launch(RECORDING, order(tmp_path), Ear())
+        await publish(worker)
+        monkeypatch.setattr(recorder.workers, "PUBLISH_TIMEOUT_S", 0.05)
+        with pytest.raises(BystanderError, match="worker_unreachable"):
+            await publish(worker, "hang")
+        await worker.sample()  # only that one is lost
+
+    async def test_pending_requests_are_bounded(self, workers: Workers, tmp_path: Path) -> None:
+        worker = await workers.launch(RECORDING, order(tmp_path), Ear())
+        await publish(worker)
+        hanging = [asyncio.ensure_future(publish(worker, "hang")) for _ in range(WORKER_REQUESTS_PENDING_MAX)]
+        await asyncio.sleep(0)  # let each of them ask
+        with pytest.raises(BystanderError, match="overloaded"):
+            await worker.sample()
+        for task in hanging:
+            task.cancel()
+        await asyncio.gather(*hanging, return_exceptions=True)
+        await worker.stop(EndReason.NORMAL)
+
+    async def test_garbage_sent_to_a_worker_costs_that_connection_only(
+        self, workers: Workers, tmp_path: Path, run_directory: Path
+    ) -> None:
+        ear = Ear()
+        worker = await workers.launch(RECORDING, order(tmp_path), ear)
+        await ear.until(Hello)
+        path = socket_path(run_directory, RECORDING)
+        for rubbish in (b"\xff\xff\xff\xff", b"\x00\x00\x00\x02{}", os.urandom(64)):
+            await asyncio.to_thread(_say, path, rubbish)
+        assert await publish(worker) == ("answer to offer", "etag-1")
+
+    async def test_garbage_from_a_worker_ends_it(self, run_directory: Path, tmp_path: Path) -> None:
+        ear = Ear()
+        made = Workers(run_directory, Forkserver(fake_workers.garbage, preload=[]))
+        worker = await made.launch(RECORDING, order(tmp_path), ear)
+        assert (await ear.until(WorkerGone)).failure == "worker_protocol"
+        assert not runs(worker.pid)
+        await made.close()
+
+
+class TestFoundAgain:
+    async def test_by_the_next_server(self, workers: Workers, tmp_path: Path, run_directory: Path) -> None:
+        worker = await workers.launch(RECORDING, order(tmp_path), Ear())
+        await publish(worker)
+        await worker.leave()
+        ear = Ear()
+        successor = Workers(run_directory, Forkserver(fake_workers.main))
+        adopted = await successor.adopt(RECORDING, ear)
+        assert adopted is not None
+        assert adopted.pid == worker.pid
+        assert (await ear.until(Hello)).statistics.fragments == 2
+        assert (await adopted.stop(EndReason.NORMAL)).bytes == 2000
+        await adopted.gone()
+        await successor.close()
+
+    async def test_a_dead_one_leaves_no_socket(self, workers: Workers, run_directory: Path) -> None:
+        path = socket_path(run_directory, RECORDING)
+        listen(path).close()
+        assert await workers.adopt(RECORDING, Ear()) is None
+        assert not path.exists()
+
+    async def test_not_there(self, workers: Workers) -> None:
+        assert await workers.adopt(RECORDING, Ear()) is None
+
+
+class TestLongPaths:
+    @pytest.mark.parametrize("length", [100, 107, 108, 240])
+    def test_a_socket_is_reached_at_any_length(self, tmp_path: Path, length: int) -> None:
+        directory = tmp_path / "d"
+        directory.mkdir()
+        path = _path_of_length(directory, length)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with listen(path) as listener, connect(path) as connection:
+            listener.setblocking(True)
+            accepted, _ = listener.accept()
+            connection.sendall(b"x")
+            assert accepted.recv(1) == b"x"
+            accepted.close()
+        assert path.is_socket()
+
+
+def _path_of_length(directory: Path, length: int) -> Path:
+    missing = length - len(str(directory)) - len("/rec.sock")
+    if missing < 2:
+        pytest.skip("the temporary directory is too deep")
+    return directory / ("d" * (missing - 1)) / "rec.sock"
+
+
+def _say(path: Path, what: bytes) -> None:
+    """As a client that then listens until it is shown the door."""
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(str(path))
+        connection.sendall(what)
+        connection.shutdown(socket.SHUT_WR)
+        while connection.recv(4096):
+            pass
