@@ -3,8 +3,8 @@
 from yarl import URL
 
 from media.av_offset import AvOffset, Region, measure
-from media.onsets import paired_offsets
 from media.layout import Tile, arrange, fit
+from media.onsets import paired_offsets
 from recorder.demo.call import Outcome
 from recorder.demo.cast import AGENT, VISITOR
 from recorder.settings import Server
