@@ -29,10 +29,16 @@ class Conversations:
         self.base_url = ""  # known once the server listens
 
     async def create(
-        self, *, template: str | None, external_id: str | None, metadata: dict[str, str]
+        self,
+        *,
+        template: str | None,
+        external_id: str | None,
+        metadata: dict[str, str],
+        account: str = "default",
     ) -> Conversation:
         conversation = Conversation(
             id=new_id("conv"),
+            account=account,
             external_id=external_id,
             template=template,
             metadata=metadata,

@@ -205,6 +205,7 @@ class Conversation(msgspec.Struct, frozen=True, kw_only=True):
     """A conversation: participants, interactions and recordings hang on it."""
 
     id: str
+    account: str = "default"  # whose settings, webhooks and minutes it counts to
     external_id: str | None = None
     template: str | None = None
     metadata: dict[str, str] = {}

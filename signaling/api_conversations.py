@@ -9,7 +9,7 @@ from recorder.values import Conversation
 from signaling.auth import AGENTS, API_KEY, EVERYBODY, Access, Scheme
 from signaling.operations import LOCATION, Call, Operation, Reply, created, json_response
 from signaling.paging import PageQuery, first_page
-from signaling.texts import Metadata, Text
+from signaling.texts import AccountId, Metadata, Text
 
 _TAG = "conversations"
 _CONVERSATION = "/v1/conversations/{conversation}"
@@ -18,6 +18,7 @@ _CONVERSATION = "/v1/conversations/{conversation}"
 class CreateConversation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a call service says of a new conversation; all of it is optional."""
 
+    account: AccountId = "default"
     template: Text | None = None
     external_id: Text | None = None
     metadata: Metadata = {}
@@ -33,7 +34,7 @@ class ConversationPage(msgspec.Struct, frozen=True):
 async def create(call: Call) -> web.Response:
     body = await call.body(CreateConversation)
     conversation = await call.context.ports.conversations.create(
-        template=body.template, external_id=body.external_id, metadata=body.metadata
+        account=body.account, template=body.template, external_id=body.external_id, metadata=body.metadata
     )
     return created(conversation, f"/v1/conversations/{conversation.id}")
 

@@ -59,7 +59,12 @@ class Authority(Protocol):
 
 class Conversations(Protocol):
     async def create(
-        self, *, template: str | None, external_id: str | None, metadata: dict[str, str]
+        self,
+        *,
+        template: str | None,
+        external_id: str | None,
+        metadata: dict[str, str],
+        account: str = "default",
     ) -> Conversation: ...
     async def get(self, conversation: str) -> Conversation: ...
     async def list(self, *, after: str | None, limit: int) -> list[Conversation]: ...

@@ -185,11 +185,17 @@ class FakeConversations:
         self._server = server
 
     async def create(
-        self, *, template: str | None, external_id: str | None, metadata: dict[str, str]
+        self,
+        *,
+        template: str | None,
+        external_id: str | None,
+        metadata: dict[str, str],
+        account: str = "default",
     ) -> Conversation:
         self._server.called("conversations.create")
         conversation = Conversation(
             id=new_id("conv"),
+            account=account,
             template=template,
             external_id=external_id,
             metadata=metadata,
