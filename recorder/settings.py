@@ -72,7 +72,7 @@ class Recording(Section, frozen=True):
     width: Annotated[int, Meta(ge=64, le=3840, multiple_of=2, description="of the picture, in pixels")] = 1280
     height: Annotated[int, Meta(ge=64, le=2160, multiple_of=2, description="of the picture, in pixels")] = 720
     fps: Annotated[int, Meta(ge=1, le=60, description="pictures per second, at most")] = 25
-    video_crf: Annotated[int, Meta(ge=0, le=51, description="x264 constant rate factor")] = 28
+    video_crf: Annotated[int, Meta(ge=0, le=51, description="x264 constant rate factor")] = 33
     video_bitrate_max: Annotated[int, Meta(ge=50_000, description="bit/s, the cap of video")] = 2_500_000
     audio_bitrate: Annotated[int, Meta(ge=8_000, le=512_000, description="bit/s of AAC")] = 64_000
     fragment_duration_s: Annotated[
