@@ -21,7 +21,9 @@ from storage.spool_format import MEDIA, IndexEntry
 from storage.spool_reader import SpoolReader
 from storage.store_errors import FULL
 from storage.upload_files import UploadFiles
-from storage.upload_plan import Action, HeadPolicy, Phase, Remedy, Simple, StoredObject, UploadState
+from storage.upload_plan import Action, Simple
+from storage.upload_remedy import Remedy, remedy
+from storage.upload_state import HeadPolicy, Phase, StoredObject, UploadState
 from storage.upload_steps import UploadSteps
 
 POLL_S = 5.0  # looks at the spool this often even when nobody says that it grew
@@ -156,8 +158,7 @@ class Shipment:
         _log.warning("upload of %s: %s at %s; again in %.1f s", self.recording, error, action, wait_s)
         if error.code == FULL:  # a directory on the same disk may need the room that is held back
             await asyncio.to_thread(self._files.give_up_reserve)
-        remedy = plan.remedy(error.code, action, refusals=self._refusals)
-        match remedy:
+        match remedy(error.code, action, refusals=self._refusals):
             case Remedy.GIVE_UP:
                 raise error
             case Remedy.ASK_THE_STORE:

@@ -16,7 +16,7 @@ from storage.spool_files import (
     sync_directory,
     write_atomic,
 )
-from storage.upload_plan import UploadState
+from storage.upload_state import UploadState
 
 _KEPT = (form.UPLOAD, form.FACTS, form.END)  # the receipt
 

@@ -19,60 +19,9 @@ from recorder.errors import BystanderError, Fault
 from recorder.limits import PARTS_PER_UPLOAD_MAX
 from storage.objects import ListedPart, ObjectInfo, Part
 from storage.spool_format import IndexEntry
-from storage.store_errors import CORRUPTED, OBJECT_MISSING, PART_REFUSED, UPLOAD_MISSING
+from storage.upload_state import HeadPolicy, Phase, StoredObject, UploadState
 
 PARTS_PER_SIZE = 980  # then the size doubles
-
-
-class HeadPolicy(StrEnum):
-    """When part 1 is sent."""
-
-    AS_IT_IS = "as_it_is"  # with the others; nothing is filled in
-    HOLD = "hold"  # last, filled in
-    REPLACE = "replace"  # with the others, and once more at the end, filled in
-
-
-class Phase(StrEnum):
-    """How far an upload is."""
-
-    SENDING = "sending"
-    COMPLETED = "completed"  # the store said that it has the object
-    VERIFIED = "verified"  # the object was looked at and is whole: the spool may go
-    EMPTY = "empty"  # the recording has no media; there is no object
-
-
-class StoredObject(msgspec.Struct, frozen=True, kw_only=True):
-    """A verified object. `damaged_fragments` were unreadable in the spool and are blank in the object."""
-
-    key: str
-    size: int
-    etag: str
-    damaged_fragments: int = 0
-
-
-class UploadState(msgspec.Struct, frozen=True, kw_only=True):
-    """All that must outlive the uploader; upload.json. A part without an etag must be sent again."""
-
-    key: str
-    head: HeadPolicy
-    part_size_bytes: int
-    phase: Phase = Phase.SENDING
-    adopts: bool = False  # the store takes the spool's file over; nothing is sent
-    upload_id: str | None = None
-    parts: tuple[Part, ...] = ()
-    head_filled: bool = False
-    damaged: tuple[int, ...] = ()  # offsets of fragments that could not be read
-    events_stored: bool = False
-    strays: bool = (
-        False  # uploads of this key may dangle that nobody knows of: their beginning was not heard of
-    )
-    etag: str | None = None  # that the finished object must have, where it is known
-    stored: StoredObject | None = None
-
-    @property
-    def is_over(self) -> bool:
-        """Whether nothing is left to do."""
-        return self.phase in (Phase.VERIFIED, Phase.EMPTY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,31 +235,3 @@ def unrecorded(state: UploadState, action: Action, listed: Sequence[ListedPart])
 def same_rule(expected: str, found: str) -> bool:
     """Whether two ETags are made by one rule, so that a difference means other bytes."""
     return len(expected) == len(found) and expected.rpartition("-")[1:] == found.rpartition("-")[1:]
-
-
-# --- what a failure calls for --------------------------------------------------------------------------
-class Remedy(StrEnum):
-    """What to do about a failed action, after the waiting time."""
-
-    TRY_AGAIN = "try_again"
-    ASK_THE_STORE = "ask_the_store"  # it may know something else than we do: list, compare, go on from there
-    RESTART = "restart"  # a new upload of everything; the spool has it
-    RESTART_HOLDING_HEAD = "restart_holding_head"
-    GIVE_UP = "give_up"
-
-
-_HOPELESS = ("spool_damaged", "spool_missing", "object_too_large", "upload_not_begun")
-
-
-def remedy(code: str, action: Action, *, refusals: int) -> Remedy:
-    """What `code` calls for; `refusals`: how often the store was asked already without its helping."""
-    if code in _HOPELESS:
-        return Remedy.GIVE_UP
-    if code in (PART_REFUSED, UPLOAD_MISSING):
-        if refusals == 0:
-            return Remedy.ASK_THE_STORE
-        replacing = isinstance(action, SendPart) and action.number == 1
-        return Remedy.RESTART_HOLDING_HEAD if replacing else Remedy.RESTART
-    if action is Simple.VERIFY and code in (CORRUPTED, OBJECT_MISSING):
-        return Remedy.RESTART
-    return Remedy.TRY_AGAIN

@@ -15,7 +15,8 @@ from storage.part_bytes import FinaliseInit, PartBytes, read_part
 from storage.spool_format import IndexEntry
 from storage.spool_reader import SpoolReader
 from storage.store_errors import CORRUPTED, OBJECT_MISSING, UPLOAD_MISSING, store_error
-from storage.upload_plan import Action, PutWhole, SendPart, Simple, UploadState
+from storage.upload_plan import Action, PutWhole, SendPart, Simple
+from storage.upload_state import UploadState
 
 
 class UploadSteps:

@@ -18,7 +18,7 @@ from storage.spool import SpoolEnding, SpoolFacts, open_or_none, seal, spooled_r
 from storage.spool_files import read_json
 from storage.spool_format import END, FACTS
 from storage.upload_files import UploadFiles
-from storage.upload_plan import HeadPolicy, StoredObject
+from storage.upload_state import HeadPolicy, StoredObject
 
 __all__ = ["Recovered", "StoredObject", "Uploader"]
 
@@ -102,14 +102,23 @@ class Uploader:
 
         Call it when the recording has ended, or its worker is dead: then the spool is sealed with
         ABORT_UNEXPECTED. May be called again, and is safe to cancel. recording_empty (404) when there is no
-        media, recording_running (409) while the worker writes, spool_damaged when nothing can be saved.
+        media, recording_running (409) while the worker writes, spool_damaged when nothing can be saved,
+        uploader_closed (503) when `close` came first.
         """
         await asyncio.to_thread(self._seal_if_orphaned, recording)
         self.begin(recording)
         self.grew(recording)
-        stored = await asyncio.shield(self._tasks[recording])
+        task = self._tasks[recording]
+        await asyncio.wait([task])
+        if task.cancelled():
+            raise BystanderError(
+                "uploader_closed",
+                "The server stops; the upload goes on later.",
+                fault=Fault.RESOURCE,
+                status=503,
+            )
         await self._forget_oldest()
-        return stored
+        return task.result()
 
     async def recover(self) -> list[Recovered]:
         """Take up every spool under the root, oldest first; the caller finishes those that ended.

@@ -12,7 +12,9 @@ from recorder.values import FragmentKind
 from storage import upload_plan as plan
 from storage.objects import ListedPart
 from storage.spool_format import IndexEntry
-from storage.upload_plan import HeadPolicy, Phase, PutWhole, Remedy, SendPart, Simple, UploadState
+from storage.upload_plan import PutWhole, SendPart, Simple
+from storage.upload_remedy import Remedy, remedy
+from storage.upload_state import HeadPolicy, Phase, UploadState
 
 TERABYTES_5 = 5 * 1024 * 1024 * MIB
 
@@ -181,4 +183,4 @@ SEND_OTHER = SendPart(2, 2, 3, 100, 100)
     ],
 )
 def test_the_remedy(code: str, action: plan.Action, refusals: int, expected: Remedy) -> None:
-    assert plan.remedy(code, action, refusals=refusals) is expected
+    assert remedy(code, action, refusals=refusals) is expected

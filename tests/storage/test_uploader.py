@@ -14,7 +14,7 @@ from storage.keys import events_key
 from storage.memory import MemoryStore
 from storage.objects import ObjectStore
 from storage.settings import StorageSettings
-from storage.spool import SpoolWriter
+from storage.spool import SpoolWriter, spooled_recordings
 from storage.uploader import Uploader
 from tests.storage.conftest import RECORDING, facts
 from tests.storage.fragments import media, sequence
@@ -132,3 +132,47 @@ async def test_a_living_writer_is_not_finished(uploader: Uploader, create: Creat
     writer.append(media(1, 10))
     writer.close()
     assert (await uploader.finish(RECORDING)).size == 1034
+
+
+async def test_who_waits_for_the_end_hears_that_the_uploader_closes(
+    uploader: Uploader, store: MemoryStore, create: Create
+) -> None:
+    write(create(), sequence(10))
+    store.faults.outage = "store_unreachable"
+    finishing = asyncio.create_task(uploader.finish(RECORDING))
+    await until(lambda: RECORDING in uploader.troubles())
+    assert uploader.troubles()[RECORDING].code == "store_unreachable"
+    with pytest.raises(BystanderError) as caught:
+        await uploader.forget(RECORDING)
+    assert caught.value.code == "recording_running"
+    await uploader.close()
+    with pytest.raises(BystanderError) as caught:
+        await finishing
+    assert caught.value.code == "uploader_closed"
+    store.faults.outage = None
+    assert (await uploader.finish(RECORDING)).size == 1034
+
+
+async def test_waiting_for_the_end_can_be_cancelled_without_harm(
+    uploader: Uploader, store: MemoryStore, create: Create
+) -> None:
+    write(create(), sequence(10))
+    store.faults.outage = "store_throttled"
+    finishing = asyncio.create_task(uploader.finish(RECORDING))
+    await until(lambda: RECORDING in uploader.troubles())
+    finishing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await finishing
+    store.faults.outage = None
+    assert (await uploader.finish(RECORDING)).size == 1034
+    assert store.requests.count("head") == 1
+
+
+async def test_receipts_that_nobody_wants_are_bounded(
+    uploader: Uploader, create: Create, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("storage.uploader.RECEIPTS_MAX", 2)
+    for number in range(4):
+        write(create(f"rec_{number}"), sequence(10))
+        await uploader.finish(f"rec_{number}")
+    assert spooled_recordings(root) == ["rec_2", "rec_3"]
