@@ -36,6 +36,10 @@ class IceParameters:
     password: str
     lite: bool = False
 
+    def names_same_session(self, other: "IceParameters | None") -> bool:
+        """Whether both are of one ICE session: a restart changes both credentials (RFC 8445 9)."""
+        return other is not None and self.username_fragment == other.username_fragment
+
 
 @dataclass(frozen=True, slots=True)
 class Fingerprint:

@@ -1,12 +1,11 @@
 """One WHIP session: an offer in, encoded frames out."""
 
 import asyncio
-import contextlib
 import secrets
 from collections.abc import Callable
 
 from media.encoded import EncodedSink
-from media.negotiation import Offer, read_fragment, read_offer, write_answer, write_fragment
+from media.negotiation import IceParameters, Offer, read_fragment, read_offer, write_answer, write_fragment
 from media.rtp.packet import PacketBuffer, RtpPacket, parse_rtp
 from media.rtp.routing import Route, Router
 from media.rtp.rtcp import Bye, SenderInfo, parse_rtcp, receiver_report, source_description
@@ -17,7 +16,7 @@ from media.rtp.transport_cc import TransportFeedback
 from media.sdp import malformed
 from media.transport import MediaTransport
 from recorder.clock import Clock
-from recorder.errors import caller_error
+from recorder.errors import BystanderError, caller_error
 from recorder.ids import new_id
 from recorder.values import IceServer, IceTransportPolicy
 
@@ -59,6 +58,7 @@ class Peer:
         self._ssrc = secrets.randbits(32)
         self._cname = secrets.token_urlsafe(12)
         self._etag = ""
+        self._remote_ice: IceParameters | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
         self._report_at = 0.0
@@ -103,8 +103,13 @@ class Peer:
             )
             for media in read.media
         ]
-        local = await transport.gather()
-        await self._add_candidates(transport, read.candidates)
+        try:
+            local = await transport.gather()
+            await self._add_candidates(transport, read.candidates)
+        except BystanderError:
+            await self.close()
+            raise
+        self._remote_ice = read.ice
         transport.start(read.ice, read.fingerprints)
         self._etag = secrets.token_hex(8)
         return write_answer(read, local, session_id=secrets.randbits(62)), self._etag
@@ -112,20 +117,21 @@ class Peer:
     async def trickle(self, fragment: str, etag: str | None) -> tuple[str, str] | None:
         """Take candidates (None is returned), or restart ICE: (SDP fragment, new entity tag).
 
-        New credentials in the fragment ask for the restart; `etag` is then None or "*" (RFC 9725 4.3.3).
+        Other credentials than before in the fragment ask for the restart; `etag` should then be None or "*"
+        (RFC 9725 4.3.3), and must never be an old one.
         Raises BystanderError: malformed_sdp, stale_ice_session (412), session_closed (409).
         """
         read = read_fragment(fragment)
         transport, offer = self._transport, self._offer
         if transport is None or offer is None or self._closing is not None:
             raise caller_error("session_closed", "The session has ended.", status=409)
-        restart = etag in (None, "*")
-        if not restart and etag != self._etag:
+        if etag not in (None, "*", self._etag):
             raise caller_error("stale_ice_session", "The entity tag is of an older ICE session.", status=412)
-        if not restart or read.ice is None:
-            await self._add_candidates(transport, read.candidates)
-            return None
         async with self._restarting:
+            if read.ice is None or read.ice.names_same_session(self._remote_ice):
+                await self._add_candidates(transport, read.candidates)
+                return None
+            self._remote_ice = read.ice
             local = await transport.restart(read.ice)
             await self._add_candidates(transport, read.candidates)
             self._etag = secrets.token_hex(8)
@@ -294,5 +300,4 @@ class Peer:
 
     async def _release(self) -> None:
         if self._transport is not None:
-            with contextlib.suppress(ConnectionError):
-                await self._transport.close()
+            await self._transport.close()

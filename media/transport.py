@@ -6,7 +6,6 @@ tests/media/test_transport.py says what is leaned on, and fails when a new versi
 """
 
 import asyncio
-import contextlib
 import functools
 import logging
 import random
@@ -220,8 +219,9 @@ class DtlsSession(RTCDtlsTransport):
         pump = self._task
         await super().stop()
         if pump is not None:
-            with contextlib.suppress(asyncio.CancelledError, ConnectionError):
-                await pump
+            await asyncio.wait([pump])
+            if not pump.cancelled() and (error := pump.exception()) is not None:
+                logger.error("the DTLS pump failed", exc_info=error)
 
 
 class SrtpReceiver:
@@ -500,6 +500,8 @@ async def _close_connection(connection: IceConnection) -> None:
         async with asyncio.timeout(CLOSING_S_MAX):
             await connection.close()
     except TimeoutError:
+        for protocol in connection._protocols:
+            protocol.transport.close()
         logger.info("an ICE connection did not close in time; its TURN allocation expires by itself")
 
 
