@@ -18,7 +18,7 @@ from recorder.demo.voice import SAMPLE_RATE, Samples
 TONE_LEVEL = 0.2  # of full scale; four of them do not reach the limiter
 
 
-@dataclass(frozen=True)
+@dataclass
 class Card:
     """A Scene of one colour, with a dark bar along the bottom that grows, so that something moves."""
 
@@ -36,7 +36,8 @@ class Card:
 def tone(hertz: int) -> Samples:
     """A second of a sine; played in a loop it has no seam."""
     wave = TONE_LEVEL * np.sin(2 * np.pi * hertz / SAMPLE_RATE * np.arange(SAMPLE_RATE))
-    return (wave * 32_767).astype(np.int16)
+    samples: Samples = (wave * 32_767).astype(np.int16)
+    return samples
 
 
 def camera(card: Card, hertz: int, *, fps: int = 25) -> list[MediaStreamTrack]:
