@@ -3,14 +3,13 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from av.video.frame import VideoFrame
-
 from media.canvas import Compositor
 from media.encoding import VIDEO_TIMESCALE, EncodedPicture, VideoEncoder
 from media.fragmenting import VIDEO_TRACK
 from media.isobmff import VideoTrack
 from media.layout import Tile
 from media.pacing import Pacer
+from media.scaling import Picture
 from media.sources import PictureSource
 from recorder.values import Publisher, RecordingPlan, SourceKind
 
@@ -39,7 +38,7 @@ class _Seat:
         self.publisher = publisher
         self.sources: list[PictureSource] = []
 
-    def tiles(self, shown: dict[str, VideoFrame]) -> Iterator[tuple[Tile, PictureSource | None]]:
+    def tiles(self, shown: dict[str, Picture]) -> Iterator[tuple[Tile, PictureSource | None]]:
         """One tile for each video stream, and one for a session that has none."""
         for index, source in enumerate(self.sources or [None]):
             key = self.session if index == 0 or source is None else source.key
@@ -61,7 +60,7 @@ class Composition:
         self.skipped = 0
         self._seats: dict[str, _Seat] = {}
         self._homeless: dict[str, list[PictureSource]] = {}  # of sessions that have not joined yet
-        self._shown: dict[str, VideoFrame] = {}  # by source
+        self._shown: dict[str, Picture] = {}  # by source
         self._rearranged_at: int | None = 0  # when the tiles became others, until that is on the canvas
 
     def join(self, session: str, publisher: Publisher, at_ns: int) -> None:

@@ -33,6 +33,7 @@ from recorder.values import (
 
 BATCH_S = 0.04  # how often received frames go to the render thread: one picture at 25 fps
 BATCH_S_AUDIO = 0.1  # sound alone needs no haste, and wakes the machine less
+CLOSE_S_MAX = 2.0  # a TURN server that does not answer must not keep a recording from ending
 CATCH_UP = 2  # so much faster than it passes, time is told after a hold-up
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
@@ -124,8 +125,7 @@ class Engine:
         """End a publisher's session; what it sent before is recorded."""
         leaving = self._session(session)
         del self._sessions[session]
-        leaving.leave()
-        await leaving.peer.close()
+        await self._close([leaving])
 
     async def pause(self) -> None:
         """Leave out what comes from now on, until `resume`; not built yet (501 not_supported)."""
@@ -144,10 +144,7 @@ class Engine:
             self._stopping = True
             self._ticker.cancel()
             sessions, self._sessions = list(self._sessions.values()), {}
-            # The sound and pictures that wait for a retransmission are given to us as the peers close.
-            await asyncio.gather(*(session.peer.close() for session in sessions))
-            for session in sessions:
-                session.leave()
+            await self._close(sessions)
             self._inbox.send(self._clock.monotonic_ns(), {}, final=True)
         await self._thread.finished()
         failure = self._thread.failure
@@ -212,9 +209,26 @@ class Engine:
         """A peer failed or closed by itself: free it; its seat is cleared already."""
         session = self._sessions.pop(key, None)
         if session is not None:
-            task = self._loop.create_task(session.peer.close())
-            self._closing.add(task)
-            task.add_done_callback(self._closing.discard)
+            self._begin_closing(session)
+
+    async def _close(self, sessions: list[Session]) -> None:
+        """Close the peers, then clear the seats: what waited for a retransmission comes as they close."""
+        closing = [self._begin_closing(session) for session in sessions]
+        if closing:
+            await asyncio.wait(closing, timeout=CLOSE_S_MAX)
+        for session in sessions:
+            session.leave()
+
+    def _begin_closing(self, session: Session) -> asyncio.Task[None]:
+        task = self._loop.create_task(session.peer.close())
+        self._closing.add(task)
+        task.add_done_callback(self._closed)
+        return task
+
+    def _closed(self, task: asyncio.Task[None]) -> None:
+        self._closing.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            logger.error("a peer did not close cleanly", exc_info=error)
 
     async def _tick(self) -> None:
         interval = BATCH_S_AUDIO if self._audio_only else BATCH_S

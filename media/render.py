@@ -170,7 +170,6 @@ class Renderer:
                 self._picture.relieve()
             self._chronicle.say("degraded", now_ns, frame_rate_divisor=self._load.slowness)
         if self._zero_ns is None and not self._begin(now_ns):
-            self._come_and_go(now_ns)
             return
         instant = self._watermark.advance(now_ns, self._progress(blocked))
         self._render(instant - (self._zero_ns or 0))
@@ -195,10 +194,13 @@ class Renderer:
             if isinstance(source, PictureSource):
                 source.drop_unusable()
         heads = [head for source in self._sources() if (head := source.head_ns) is not None]
-        if not heads or (now_ns - min(heads) < MARGIN_NS_MIN and not at_once):
+        if not heads:
+            self._come_and_go(now_ns)
+            return False
+        if now_ns - min(heads) < MARGIN_NS_MIN and not at_once:
             return False
         self._zero_ns = self._chronicle.zero_ns = min(heads)
-        self._come_and_go(now_ns)
+        self._seat_all()
         self.fragmenter.begin()
         self._chronicle.say("recording_started", self._zero_ns)
         return True
@@ -243,14 +245,24 @@ class Renderer:
                 self._want_keyframe(source.key)
 
     # --- coming and going -----------------------------------------------------------------------------
+    def _seat_all(self) -> None:
+        """Who is here when the recording begins is in it from its first picture on."""
+        joins = [item for item in self._timed if isinstance(item, Joined)]
+        self._timed = deque(item for item in self._timed if not isinstance(item, Joined))
+        for item in joins:
+            self._seat(item)
+
+    def _seat(self, item: Joined) -> None:
+        if self._picture is not None:
+            self._picture.join(item.session, item.publisher, self._chronicle.on_clock(item.at_ns))
+
     def _come_and_go(self, local_ns: int) -> None:
         """Let those join and leave whose time is rendered; media that was sent before is in the recording."""
         while self._timed and self._timed[0].at_ns <= local_ns:
             item = self._timed.popleft()
             match item:
                 case Joined():
-                    if self._picture is not None:
-                        self._picture.join(item.session, item.publisher, self._chronicle.on_clock(item.at_ns))
+                    self._seat(item)
                 case Left(key, at_ns):
                     self._end_session(key, at_ns)
                 case StreamEnded(key, at_ns):

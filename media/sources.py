@@ -4,12 +4,11 @@ import time
 from collections import deque
 from dataclasses import dataclass
 
-from av.video.frame import VideoFrame
-
 from media.decoding import PictureDecoder, SoundDecoder
 from media.encoded import EncodedFrame
 from media.mixing import RATE, Mix, Voice
 from media.opus import packet_samples
+from media.scaling import Picture
 from media.timeline import StreamClock
 
 NS = 1_000_000_000
@@ -150,7 +149,7 @@ class PictureSource(_Source):
             self._pop()
             self.decoder.dropped["video_without_keyframe"] += 1
 
-    def show(self, until_ns: int, *, only_first: bool = False) -> tuple[VideoFrame, int] | None:
+    def show(self, until_ns: int, *, only_first: bool = False) -> tuple[Picture, int] | None:
         """Decode what was captured up to `until_ns` (local time); return the newest picture and its time.
 
         With `only_first` the oldest picture instead, leaving the others pending.
@@ -175,7 +174,7 @@ class PictureSource(_Source):
             self._pop()
             self.decoder.skip(reason)
 
-    def _decode(self, frame: EncodedFrame, capture_ns: int) -> VideoFrame | None:
+    def _decode(self, frame: EncodedFrame, capture_ns: int) -> Picture | None:
         codec = self.decoder.codec
         began_ns = time.thread_time_ns()
         picture = self.decoder.decode(frame)

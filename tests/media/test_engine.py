@@ -57,6 +57,7 @@ class ScriptedPeer:
         self.session = session
         self.statistics = Counters()
         self.closed = False
+        self.held: EncodedFrame | None = None
         self.sound = Stream(f"{session.key}/sound")
         self.video = Stream(f"{session.key}/video")
 
@@ -71,6 +72,8 @@ class ScriptedPeer:
     async def close(self) -> None:
         if not self.closed:
             self.closed = True
+            if self.held is not None:  # what the reorder buffer held back
+                self.session.frame(self.sound, self.held)
             for stream in (self.sound, self.video):
                 self.session.stream_ended(stream)
 
@@ -259,6 +262,30 @@ async def test_a_refused_offer_leaves_nothing_behind(bench) -> None:
     await made.engine.publish("s1", ADA, "offer")
     with pytest.raises(BystanderError, match="session_exists"):
         await made.engine.publish("s1", ADA, "offer")
+
+
+async def test_what_a_leaving_peer_still_held_is_recorded(bench) -> None:
+    plan = RecordingPlan(recording="r", conversation="c", type=RecordingType.AUDIO)
+    made = await bench(plan)
+    await made.engine.publish("s1", ADA, "offer")
+    peer = made.peers[0]
+    peer.begin()
+    peer.held = EncodedFrame(Codec.OPUS, 0, SystemClock().monotonic_ns(), opus_packets(1.0, ())[0], True)
+    await made.engine.unpublish("s1")
+    assert (await made.engine.stop()).duration_us > 10_000
+
+
+async def test_a_peer_that_cannot_be_closed_does_not_keep_a_recording_from_ending(bench) -> None:
+    made = await bench()
+    await made.engine.publish("s1", ADA, "offer")
+    await made.engine.publish("s2", ADA, "offer")
+
+    async def fail() -> None:
+        raise RuntimeError("a defect")
+
+    made.peers[0].close = fail
+    await made.engine.stop()
+    assert made.peers[1].closed
 
 
 async def test_unknown_sessions_are_not_found(bench) -> None:

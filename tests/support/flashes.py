@@ -32,16 +32,16 @@ def examine(data: bytes, *, at: tuple[float, float] = (0.5, 0.5)) -> Found:
     keys: list[float] = []
     blocks: list[npt.NDArray[np.float32]] = []
     lit = False
-    luma = np.zeros((1, 1), dtype=np.uint8)
-    with av.open(io.BytesIO(data)) as container:
+    luma: npt.NDArray[np.uint8] = np.zeros((1, 1), dtype=np.uint8)
+    with av.open(io.BytesIO(data), "r") as container:
         for frame in container.decode():
             if isinstance(frame, av.AudioFrame):
                 blocks.append(frame.to_ndarray()[0])
                 continue
-            luma = frame.to_ndarray()[: frame.height]
+            luma = frame.to_ndarray()[: frame.height].astype(np.uint8)
             y, x = round(at[1] * frame.height), round(at[0] * frame.width)
             now_lit = float(luma[y - 8 : y + 8, x - 8 : x + 8].mean()) > LIT_LUMA
-            seconds = float(frame.pts * frame.time_base)
+            seconds = float(frame.time or 0.0)
             times.append(seconds)
             keys += [seconds] if frame.key_frame else []
             flashes += [seconds] if now_lit and not lit else []
