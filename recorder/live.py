@@ -7,21 +7,22 @@ cannot both be the first.
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import msgspec
 
 from recorder import life as word
 from recorder.clock import Clock
 from recorder.database import Attempt, RecordingRow, RecordingTable
-from recorder.errors import BystanderError, Fault
+from recorder.errors import BystanderError
 from recorder.life import Life, Phase, Terms
 from recorder.lifecycle import IllegalMoveError, Step, step
 from recorder.messages import Ended, Event, Happened, Hello, SpoolGrew
 from recorder.shipping import Shipping
-from recorder.values import RecordingState
+from recorder.values import EndReason, RecordingState
 from recorder.workers import Worker, WorkerGone, Workers
 
 EVENTS_UNAPPLIED_MAX = 64  # a recording's life has some ten events; more waiting is a defect
@@ -57,6 +58,8 @@ class LiveRecording:
         self._moved = asyncio.Event()
         self._acting: set[asyncio.Task[None]] = set()
         self._uploading: asyncio.Task[None] | None = None
+        self._stop_asked = False
+        self._media_heard = False
         self._ended_attempt = 0  # whose end was heard, or made by us
         self._discard = False  # there never was anything to keep
         self._duration_s = row.duration_s
@@ -74,14 +77,11 @@ class LiveRecording:
         """Seconds and bytes that are in the spool or the store by now."""
         return self._duration_s, self._bytes
 
-    def post(self, event: word.Event) -> None:
-        """Something happened to it. Over its bound, the recording is beyond help and the event is refused."""
-        try:
-            self._events.put_nowait(event)
-        except asyncio.QueueFull:
-            raise BystanderError(
-                "overloaded", "The recording has too much to do.", fault=Fault.SERVER, status=503
-            ) from None
+    def stop(self, reason: EndReason) -> None:
+        """Ask it to end; only the first asking counts."""
+        if not self._stop_asked:
+            self._stop_asked = True
+            self._post(word.StopRequested(reason=reason))
 
     async def until(self, reached: Callable[[Phase], bool]) -> Phase:
         """Wait until it is in such a phase, or over."""
@@ -131,28 +131,27 @@ class LiveRecording:
             return
         if after == self.life:
             return
-        before, self.life = self.life, after
-        self._discard = after.phase is Phase.FAILED and before.phase in _BEFORE_MEDIA
-        await self._write_down(before, event)
+        self._discard = after.phase is Phase.FAILED and self.phase in _BEFORE_MEDIA
+        row = _described(self.row, after, self._means.clock.utc_now(), self.written)
+        await self._write_down(row, after, event)
+        self.life, self.row = after, row
         _log.info("recording moved", extra=self._fields(event=type(event).__name__))
         self._moved.set()
         self._moved = asyncio.Event()
         self._tell()
         self._act(effects)
 
-    async def _write_down(self, before: Life, event: word.Event) -> None:
+    async def _write_down(self, row: RecordingRow, after: Life, event: word.Event) -> None:
         """A database that refuses must not end a recording: the spool says enough to make up for it."""
-        now = self._means.clock.utc_now()
-        self.row = _described(self.row, before, self.life, now, self.written)
-        table, recording = self._means.table, self.row.id
+        table, now = self._means.table, self._means.clock.utc_now()
         try:
-            await table.save(self.row)
-            if before.phase is Phase.LAUNCHING:
-                ready_at = now if self.phase is Phase.READY else None
-                failure = _failure_of(event) if ready_at is None else None
-                await table.attempt_ended(recording, before.attempt, ready_at=ready_at, failure=failure)
+            await table.save(row)
             if self.phase is Phase.LAUNCHING:
-                await table.attempted(Attempt(recording=recording, number=self.life.attempt, launched_at=now))
+                ready_at = now if after.phase is Phase.READY else None
+                failure = _failure_of(event) if ready_at is None else None
+                await table.attempt_ended(row.id, self.life.attempt, ready_at=ready_at, failure=failure)
+            if after.phase is Phase.LAUNCHING:
+                await table.attempted(Attempt(recording=row.id, number=after.attempt, launched_at=now))
         except BystanderError as error:
             _log.error("the recording's state is not in the database", extra=self._fields(code=error.code))
 
@@ -182,11 +181,13 @@ class LiveRecording:
                 await self._means.shipping.check()
         except BystanderError as error:
             _log.error("the store cannot be used", extra=self._fields(code=error.code, detail=error.detail))
-            self.post(word.StoreUnreachable(failure="store_unreachable"))
+            self._post(word.StoreUnreachable(failure=error.code))
         else:
-            self.post(word.StoreReachable())
+            self._post(word.StoreReachable())
 
     async def _launch(self, attempt: int) -> None:
+        if self.worker is not None:
+            await self.worker.gone()  # it holds the spool's lock until then, and takes its socket with it
         try:
             worker = await self._means.workers.launch(
                 self.row.id, self._means.order(self.row), self._hearing(attempt)
@@ -202,7 +203,7 @@ class LiveRecording:
 
     async def _stop_worker(self, effect: word.StopWorker) -> None:
         if self.worker is None:
-            self.post(word.WorkerLost(failure="worker_died"))
+            self._post(word.WorkerLost(failure="worker_died"))
             return
         try:
             stopped = await self.worker.stop(effect.reason)
@@ -228,17 +229,17 @@ class LiveRecording:
             stored = await self._means.shipping.finish(self.row.id)
         except BystanderError as error:
             _log.error("the upload failed", extra=self._fields(code=error.code, detail=error.detail))
-            self.post(word.UploadFailed(failure=error.code))
+            self._post(word.UploadFailed(failure=error.code))
             return
         if stored is None:
             self._bytes = 0
-            self.post(word.NothingWritten())
+            self._post(word.NothingWritten())
             return
         self._bytes = stored.size
-        self.post(word.Uploaded())
+        self._post(word.Uploaded())
 
-    def _start(self, action: "asyncio._CoroutineLike[None]") -> asyncio.Task[None]:
-        task = asyncio.create_task(action, name=f"{action} of {self.row.id}")
+    def _start(self, action: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(action, name=f"acting for {self.row.id}")
         self._acting.add(task)
         task.add_done_callback(self._done)
         return task
@@ -263,12 +264,12 @@ class LiveRecording:
             case Hello():
                 self._means.shipping.begin(self.row.id)
                 if self.phase is Phase.LAUNCHING:
-                    self.post(word.WorkerReady())
-                elif self.phase is Phase.READY and event.statistics.state is RecordingState.RECORDING:
-                    self.post(word.MediaStarted())  # found again, after it began
+                    self._post(word.WorkerReady())
+                elif event.statistics.state is RecordingState.RECORDING:
+                    self._begin_recording()  # found again, after it began
             case Happened():
-                if event.event.kind == "recording_started" and self.phase in (Phase.LAUNCHING, Phase.READY):
-                    self.post(word.MediaStarted())
+                if event.event.kind == "recording_started":
+                    self._begin_recording()
             case SpoolGrew():
                 self._duration_s, self._bytes = event.duration_s, event.bytes
                 self._means.shipping.grew(self.row.id)
@@ -279,11 +280,20 @@ class LiveRecording:
             case WorkerGone():
                 self._end(word.WorkerLost(failure=event.failure))
 
+    def _begin_recording(self) -> None:
+        if not self._media_heard and self.row.started_at is None:
+            self._media_heard = True
+            self._post(word.MediaStarted())
+
     def _end(self, event: word.WorkerEnded | word.WorkerLost) -> None:
         """The first word of a worker's end counts; its death after that is how it should be."""
         if self._ended_attempt < self.life.attempt:
             self._ended_attempt = self.life.attempt
-            self.post(event)
+            self._post(event)
+
+    def _post(self, event: word.Event) -> None:
+        """Each source of events is bounded by itself, so the queue cannot be full but by a defect."""
+        self._events.put_nowait(event)
 
     def _tell(self) -> None:
         if self._changed is not None:
@@ -297,7 +307,7 @@ class LiveRecording:
 
 
 def _described(
-    row: RecordingRow, before: Life, after: Life, now: datetime, written: tuple[float | None, int | None]
+    row: RecordingRow, after: Life, now: datetime, written: tuple[float | None, int | None]
 ) -> RecordingRow:
     """The row as it is after a move."""
     duration_s, size = written

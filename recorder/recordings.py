@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
 from typing import Any
 
-from recorder import life as word
 from recorder.database import ConversationTable, RecordingRow
 from recorder.entry_point_secrets import EntryPointSecrets
 from recorder.errors import BystanderError, Fault, caller_error, not_found
@@ -24,6 +23,8 @@ from signaling.ports import Caller, MediaBytes
 from storage.reading import open_media
 
 LIVE_RECORDINGS_MAX = 1000  # of one node; its cores are full long before
+
+_ENDING = (Phase.DRAINING, Phase.UPLOADING, Phase.AVAILABLE, Phase.FAILED)
 
 _log = logging.getLogger(__name__)
 
@@ -62,7 +63,7 @@ class Recordings:
         if not self._accepting:
             raise _refusal("shutting_down", "The server is being shut down.")
         if not self._settings.recording.enabled:
-            raise caller_error("recording_disabled", "Recording is switched off.", status=403)
+            raise caller_error("recording_disabled", "Recording is switched off.", status=409)
         known = await self._conversations.get(conversation)
         if known.ended_at is not None:
             raise caller_error("conversation_ended", "The conversation has ended.", status=409)
@@ -178,7 +179,7 @@ class Recordings:
         """Accept no more, end all, wait until they are stored; returns how many are not yet."""
         self._accepting = False
         for live in self:
-            live.post(word.StopRequested(reason=EndReason.ABORT_SYSTEM))
+            live.stop(EndReason.ABORT_SYSTEM)
         if self._lives:
             await asyncio.wait(list(self._lives.values()), timeout=timeout_s)
         left = list(self._live.values())
@@ -192,13 +193,12 @@ class Recordings:
         live = self._live.get(recording)
         if live is None:
             return await self.get(recording)
-        live.post(word.StopRequested(reason=reason))
-        await live.until(lambda phase: phase in (Phase.DRAINING, Phase.UPLOADING))
+        live.stop(reason)
+        await live.until(lambda phase: phase in _ENDING)
         return self._shown(live)
 
     def _running_in(self, conversation: str) -> bool:
-        ending = (Phase.DRAINING, Phase.UPLOADING)
-        return any(live.row.conversation == conversation and live.phase not in ending for live in self)
+        return any(live.row.conversation == conversation and live.phase not in _ENDING for live in self)
 
     def _is_of(self, recording: str, conversation: str) -> bool:
         live = self._live.get(recording)
@@ -219,7 +219,8 @@ class Recordings:
 
     def _entry_point(self, live: LiveRecording) -> EntryPoint:
         recording = live.row.id
-        lifetime = timedelta(seconds=self._means.terms.duration_s_max)
+        terms = self._means.terms
+        lifetime = timedelta(seconds=terms.media_timeout_s + terms.duration_s_max)
         return EntryPoint(
             url=f"{self.base_url}/whip/{self._secrets.name(recording)}",
             token=self._secrets.token(recording),
@@ -250,7 +251,8 @@ def _of_row(row: RecordingRow, **newer: Any) -> Recording:
 
 def _not_started(live: LiveRecording) -> BystanderError:
     code = live.life.failure or "recording_failed"
-    fault = Fault.DESTINATION if code == "store_unreachable" else Fault.SERVER
+    no_store = live.life.end_reason is EndReason.ABORT_BLOBSTORE_FAILURE
+    fault = Fault.DESTINATION if no_store else Fault.SERVER
     return BystanderError(code, f"The recording {live.row.id} could not be started.", fault=fault, status=503)
 
 

@@ -1,7 +1,7 @@
 """Every setting of the server: its type, default, bounds and description, in one place.
 
-The sample `bystander.toml` and the loader are both derived from these definitions. All of these belong to the
-server's own scope: they are read once, at start.
+The sample `bystander.toml`, docs/settings.md, the loader and the API of the inner scopes are all derived from these
+definitions. The server's own word is read once, at start; a key with `scopes` can be said otherwise inside them.
 """
 
 from enum import StrEnum
@@ -11,10 +11,25 @@ from typing import Annotated, Any, get_type_hints
 import msgspec
 from msgspec import Meta
 
-from recorder.values import IceTransportPolicy, RecordingType
+from recorder.scopes import INNER_SCOPES, Scope
+from recorder.values import (
+    Consent,
+    FailoverMode,
+    IceTransportPolicy,
+    InteractionKind,
+    RecordingType,
+    Role,
+    StartMode,
+    TriggeringMode,
+)
 from storage.settings import StorageSettings
 
 SECRET = {"secret": True}  # never printed, never logged
+EVERYWHERE = {"scopes": INNER_SCOPES}
+ABOVE_CONVERSATIONS = {
+    "scopes": (Scope.ACCOUNT, Scope.TEMPLATE)
+}  # what may cost the machine, or is a licence
+AGENTS = (Role.AGENT, Role.SECONDARY_AGENT, Role.SUPERVISOR)
 
 
 class LogFormat(StrEnum):
@@ -67,8 +82,59 @@ class Server(Section, frozen=True):
 class Recording(Section, frozen=True):
     """How conversations are recorded."""
 
-    enabled: Annotated[bool, Meta(description="whether recordings may be started at all")] = True
-    type: Annotated[RecordingType, Meta(description="AUDIO_VIDEO or AUDIO")] = RecordingType.AUDIO_VIDEO
+    enabled: Annotated[
+        bool,
+        Meta(
+            description="whether recordings may be started at all; off in an outer scope is off inside",
+            extra={**ABOVE_CONVERSATIONS, "narrows": True},
+        ),
+    ] = True
+    triggering_mode: Annotated[
+        TriggeringMode,
+        Meta(description="AUTOMATIC: with its sources; MANUAL: when somebody asks", extra=EVERYWHERE),
+    ] = TriggeringMode.AUTOMATIC
+    triggering_sources: Annotated[
+        tuple[InteractionKind, ...],
+        Meta(description="what a recording starts with, and ends after", extra=EVERYWHERE),
+    ] = (InteractionKind.CALL, InteractionKind.COLLABORATION_LAYER)
+    allow_manual: Annotated[
+        tuple[Role, ...], Meta(description="roles that may start a recording by hand", extra=EVERYWHERE)
+    ] = AGENTS
+    start_mode: Annotated[
+        StartMode,
+        Meta(
+            description="SYNCHRONOUS: interactions wait for their recorder; or ASYNCHRONOUS", extra=EVERYWHERE
+        ),
+    ] = StartMode.SYNCHRONOUS
+    failover_mode: Annotated[
+        FailoverMode,
+        Meta(description="RETRY: go on without; ABORT: end what is not recorded", extra=EVERYWHERE),
+    ] = FailoverMode.RETRY
+    type: Annotated[RecordingType, Meta(description="AUDIO_VIDEO or AUDIO", extra=EVERYWHERE)] = (
+        RecordingType.AUDIO_VIDEO
+    )
+    cobrowse: Annotated[
+        bool, Meta(description="whether co-browsing is recorded, where its call is", extra=EVERYWHERE)
+    ] = True
+    cobrowse_pin_starts: Annotated[
+        bool, Meta(description="a co-browsing session begun by PIN starts a recording", extra=EVERYWHERE)
+    ] = True
+    visible_to: Annotated[
+        tuple[Role, ...], Meta(description="roles that see that a recording is available", extra=EVERYWHERE)
+    ] = AGENTS
+    banner: Annotated[
+        bool, Meta(description="tell participants that they are being recorded", extra=EVERYWHERE)
+    ] = True
+    banner_text: Annotated[
+        str, Meta(min_length=1, max_length=256, description="what the banner says", extra=EVERYWHERE)
+    ] = "This call is being recorded"
+    consent: Annotated[
+        Consent,
+        Meta(
+            description="none, announce, or ask: nothing of somebody is taken until they agree",
+            extra=EVERYWHERE,
+        ),
+    ] = Consent.ANNOUNCE
     width: Annotated[int, Meta(ge=64, le=3840, multiple_of=2, description="of the picture, in pixels")] = 1280
     height: Annotated[int, Meta(ge=64, le=2160, multiple_of=2, description="of the picture, in pixels")] = 720
     fps: Annotated[int, Meta(ge=1, le=60, description="pictures per second, at most")] = 25
@@ -92,11 +158,22 @@ class Recording(Section, frozen=True):
         float, Meta(gt=0, description="how long a finished recording waits for its store before it FAILED")
     ] = 86_400.0
     initialization_timeout_s: Annotated[
-        float, Meta(gt=0, le=300, description="how long one attempt waits for its worker")
+        float,
+        Meta(
+            gt=0, le=300, description="how long one attempt waits for its worker", extra=ABOVE_CONVERSATIONS
+        ),
     ] = 10.0
-    max_retries: Annotated[int, Meta(ge=1, le=100, description="how many times a start is attempted")] = 3
+    max_retries: Annotated[
+        int, Meta(ge=1, le=100, description="how many times a start is attempted", extra=ABOVE_CONVERSATIONS)
+    ] = 3
     max_retry_delay_s: Annotated[
-        float, Meta(gt=0, le=3600, description="cap of the exponential back-off between attempts")
+        float,
+        Meta(
+            gt=0,
+            le=3600,
+            description="cap of the exponential back-off between attempts",
+            extra=ABOVE_CONVERSATIONS,
+        ),
     ] = 60.0
     filename_pattern: Annotated[
         str,
@@ -104,8 +181,12 @@ class Recording(Section, frozen=True):
             min_length=1,
             max_length=256,
             description="of {conversation} {external_id} {recording} {start} {number}",
+            extra=EVERYWHERE,
         ),
     ] = "{conversation}_{start}_{number}.mp4"
+    locked: Annotated[
+        tuple[str, ...], Meta(description='keys of this table that no inner scope may say, as ["consent"]')
+    ] = ()
 
 
 class EntryPoint(Section, frozen=True):
@@ -136,6 +217,20 @@ class Turn(Section, frozen=True):
     credential_ttl_s: Annotated[int, Meta(ge=60, description="how long a publisher's stay good")] = 3600
 
 
+class Webhooks(Section, frozen=True):
+    """Events that are posted to registered addresses."""
+
+    allow_private_networks: Annotated[
+        bool, Meta(description="let webhooks reach loopback, private and link-local addresses")
+    ] = False
+    timeout_s: Annotated[
+        float, Meta(gt=0, le=60, description="for one delivery, from the connection to the answer")
+    ] = 10.0
+    deliveries_in_flight_max: Annotated[
+        int, Meta(ge=1, le=256, description="of all webhooks together: bounds the sockets")
+    ] = 16
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The whole of bystander.toml."""
 
@@ -145,6 +240,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     entry_point: EntryPoint = EntryPoint()
     call: Call = Call()
     turn: Turn = Turn()
+    webhooks: Webhooks = Webhooks()
 
 
 class Definition(msgspec.Struct, frozen=True, kw_only=True):
@@ -155,6 +251,8 @@ class Definition(msgspec.Struct, frozen=True, kw_only=True):
     default: Any
     description: str
     secret: bool
+    scopes: tuple[Scope, ...] = ()  # inside the server's, where it may be said otherwise
+    narrows: bool = False  # False in an outer scope stays False inside
 
 
 @cache
@@ -179,6 +277,14 @@ def sections() -> dict[str, type[msgspec.Struct]]:
 
 def _definition(name: str, hint: Any, default: object) -> Definition:
     metas = [meta for meta in getattr(hint, "__metadata__", ()) if isinstance(meta, Meta)]
+    extra = {key: value for meta in metas for key, value in (meta.extra or {}).items()}
     described = next((meta.description for meta in metas if meta.description), "")
-    secret = any((meta.extra or {}).get("secret") for meta in metas)
-    return Definition(name=name, type=hint, default=default, description=described, secret=secret)
+    return Definition(
+        name=name,
+        type=hint,
+        default=default,
+        description=described,
+        secret=extra.get("secret", False),
+        scopes=extra.get("scopes", ()),
+        narrows=extra.get("narrows", False),
+    )

@@ -13,7 +13,7 @@ import msgspec
 
 from recorder.errors import BystanderError, caller_error
 from recorder.filenames import check_pattern
-from recorder.settings import Definition, Settings, definitions, sections
+from recorder.settings import Definition, Recording, Settings, definitions, sections
 from recorder.values import IceTransportPolicy
 
 DEFAULT_FILE = Path("bystander.toml")
@@ -94,12 +94,15 @@ def _contradiction(settings: Settings) -> str | None:
         return "call.ice_transport_policy: RELAYED needs turn.urls"
     if turn.urls and turn.secret is None and (turn.username is None or turn.credential is None):
         return "turn.urls: needs turn.secret, or turn.username with turn.credential"
+    for key in settings.recording.locked:
+        if key not in definitions(Recording) or not definitions(Recording)[key].scopes:
+            return f"recording.locked: {key!r} is no key that an inner scope could say"
     return None
 
 
 def _from_text(variable: str, section: str, definition: Definition, text: str) -> Any:
     """A variable's text as its key's type: strings as they are, lists and tables as JSON."""
-    if isinstance(definition.default, list | dict):
+    if isinstance(definition.default, list | tuple | dict):
         return _converted(variable, section, definition, _collection(variable, text), strict=True)
     try:  # a string that says "null" or "1" stays a string where strings are wanted
         return msgspec.convert(text, definition.type)

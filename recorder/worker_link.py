@@ -90,10 +90,10 @@ class WorkerLink:
 
     async def close(self) -> None:
         """End the link without a word to `on_lost`. May be called twice."""
+        self._drop()
         if self._reading is not None:
             self._reading.cancel()
             await asyncio.wait([self._reading])
-        self._drop()
 
     async def _send(self, request: Request) -> None:
         if self._writer is None:
@@ -106,18 +106,18 @@ class WorkerLink:
             raise _gone() from None
 
     async def _read(self, reader: asyncio.StreamReader) -> None:
-        framing = Framing()
+        framing, reason = Framing(), "worker_gone"
         try:
             while data := await reader.read(READ_BYTES):
                 for body in framing.feed(data):
                     self._take(decode_message(body))
-            reason = "worker_gone"
-        except OSError:
-            reason = "worker_gone"
+        except OSError as error:
+            _log.debug("the link to a worker broke", extra={"reason": type(error).__name__})
         except (msgspec.DecodeError, BystanderError) as error:
             _log.error("a worker wrote something that is no message", extra={"reason": type(error).__name__})
             reason = "worker_protocol"
-        self._end(reason)
+        finally:
+            self._end(reason)
 
     def _take(self, message: Reply | Event) -> None:
         if isinstance(message, _EVENTS):

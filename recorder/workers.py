@@ -38,6 +38,7 @@ UNPUBLISH_TIMEOUT_S = 5.0
 STATISTICS_TIMEOUT_S = 2.0
 STOP_TIMEOUT_S = 20.0  # the engine's ENGINE_STOP_TIMEOUT_S and the end of the spool
 
+UNANSWERED_SAMPLES_MAX = 6  # half a minute: nothing that a healthy worker does takes its loop so long
 DEATH_OR_RECONNECT_S = 1.0  # an exiting worker closes its socket first: wait for the exit before reconnecting
 RECONNECTS_MAX = 3
 LAST_WORDS_S = 1.0  # how long the socket of a dead worker is read on
@@ -62,6 +63,8 @@ class Worker:
     def __init__(self, recording: str, path: Path, process: ProcessWatch, tell: Tell) -> None:
         self.recording = recording
         self.statistics: Statistics | None = None
+        self._failure: str | None = None  # why we ended it
+        self._unanswered = 0
         self._path = path
         self._process = process
         self._tell = tell
@@ -117,11 +120,20 @@ class Worker:
         )
 
     async def sample(self) -> None:
-        """Refresh `statistics`."""
-        answer = await self._link.ask(
-            lambda number: GetStatistics(request=number), StatisticsReply, timeout_s=STATISTICS_TIMEOUT_S
-        )
-        self.statistics = answer.statistics
+        """Refresh `statistics`; a worker that owes UNANSWERED_SAMPLES_MAX of them hangs, and is killed."""
+        try:
+            answer = await self._link.ask(
+                lambda number: GetStatistics(request=number), StatisticsReply, timeout_s=STATISTICS_TIMEOUT_S
+            )
+        except BystanderError as error:
+            self._unanswered += 1
+            _log.warning("no statistics", extra=self._fields(code=error.code, in_a_row=str(self._unanswered)))
+            if self._unanswered >= UNANSWERED_SAMPLES_MAX:
+                self._failure = "worker_hung"
+                self.kill()
+        else:
+            self._unanswered = 0
+            self.statistics = answer.statistics
 
     def kill(self) -> None:
         """End the process at once; what is in its spool stays."""
@@ -155,7 +167,7 @@ class Worker:
         await self._end_process()
         await self._link.close()
         self._path.unlink(missing_ok=True)
-        self._tell(WorkerGone(failure=failure))
+        self._tell(WorkerGone(failure=self._failure or failure))
 
     async def _until_lost(self) -> str:
         """Wait for the end of the process, through broken links; the code of what ended it."""

@@ -22,7 +22,7 @@ from recorder.messages import Ended, Event, Happened, Hello, SpoolGrew
 from recorder.values import EndReason, Publisher, RecordingPlan
 from recorder.worker import WorkerOrder
 from recorder.worker_socket import connect, listen, socket_path
-from recorder.workers import Worker, WorkerGone, Workers
+from recorder.workers import UNANSWERED_SAMPLES_MAX, Worker, WorkerGone, Workers
 from storage.spool import SpoolReader
 from tests.support import fake_workers
 
@@ -129,7 +129,9 @@ class TestALife:
         await ear.until(Hello)
         assert os.getsid(worker.pid) == worker.pid
         os.kill(worker.pid, signal.SIGINT)
-        await worker.sample()  # it still answers
+        await worker.sample()
+        assert worker.statistics is not None
+        assert worker.statistics.cpu_s > 0
 
     async def test_sigterm_is_a_stop(self, workers: Workers, tmp_path: Path) -> None:
         ear = Ear()
@@ -201,10 +203,25 @@ class TestTrouble:
     ) -> None:
         worker = await workers.launch(RECORDING, order(tmp_path), Ear())
         await publish(worker)
+        with monkeypatch.context() as patience:
+            patience.setattr(recorder.workers, "PUBLISH_TIMEOUT_S", 0.05)
+            with pytest.raises(BystanderError, match="worker_unreachable"):
+                await publish(worker, "hang")
+        assert await publish(worker) == ("answer to offer", "etag-1")  # only that one is lost
+
+    async def test_one_that_hangs_is_killed(
+        self, workers: Workers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        ear = Ear()
+        worker = await workers.launch(RECORDING, order(tmp_path), ear)
+        await publish(worker)
         monkeypatch.setattr(recorder.workers, "PUBLISH_TIMEOUT_S", 0.05)
+        monkeypatch.setattr(recorder.workers, "STATISTICS_TIMEOUT_S", 0.05)
         with pytest.raises(BystanderError, match="worker_unreachable"):
-            await publish(worker, "hang")
-        await worker.sample()  # only that one is lost
+            await publish(worker, "freeze")
+        for _ in range(UNANSWERED_SAMPLES_MAX):
+            await worker.sample()
+        assert (await ear.until(WorkerGone)).failure == "worker_hung"
 
     async def test_pending_requests_are_bounded(self, workers: Workers, tmp_path: Path) -> None:
         worker = await workers.launch(RECORDING, order(tmp_path), Ear())
@@ -212,7 +229,7 @@ class TestTrouble:
         hanging = [asyncio.ensure_future(publish(worker, "hang")) for _ in range(WORKER_REQUESTS_PENDING_MAX)]
         await asyncio.sleep(0)  # let each of them ask
         with pytest.raises(BystanderError, match="overloaded"):
-            await worker.sample()
+            await worker.unpublish("ses_1")
         for task in hanging:
             task.cancel()
         await asyncio.gather(*hanging, return_exceptions=True)
