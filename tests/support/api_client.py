@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Any
 
 import aiohttp
+from yarl import URL
 
 from tests.support.aiortc_peer import AiortcPeer
 from tests.support.server import RunningServer
@@ -87,7 +88,7 @@ class ApiClient:
             offer = await peer.offer()
             async with whip.post(entry_point["url"], params=query, data=offer) as response:
                 assert response.status == 201, await response.text()
-                location = response.url.join(aiohttp.client.URL(response.headers["Location"]))
+                location = response.url.join(URL(response.headers["Location"]))
                 answer = await response.text()
             await peer.answered(answer)
             yield peer
