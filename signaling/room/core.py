@@ -11,12 +11,9 @@ fewer than two are left.
 """
 
 from collections import deque
-from dataclasses import dataclass, field
 from typing import assert_never
 
-import msgspec
-
-from recorder.values import IceServer, LayerKind, Participant, Recording, RecordingState
+from recorder.values import IceServer, InteractionKind, LayerKind, Participant, Recording, RecordingState
 from signaling.room import announcement
 from signaling.room.announcement import RecordingLinks, RoomPolicy
 from signaling.room.effects import (
@@ -31,10 +28,10 @@ from signaling.room.effects import (
     ShareBegan,
     ShareEnded,
 )
+from signaling.room.known import KnownRecordings
 from signaling.room.limits import (
     CHAT_MESSAGES_KEPT_MAX,
     PARTICIPANTS_PER_ROOM_MAX,
-    RECORDINGS_SHOWN_MAX,
     RESUME_TIMEOUT_S,
 )
 from signaling.room.messages import (
@@ -44,12 +41,11 @@ from signaling.room.messages import (
     ClientMessage,
     CloseCode,
     Error,
+    InteractionChanged,
     InteractionState,
     Joined,
-    Layer,
     Leave,
     Left,
-    Member,
     Ping,
     Pong,
     RecordingChanged,
@@ -67,32 +63,9 @@ from signaling.room.messages import (
     Unpublish,
     Welcome,
 )
+from signaling.room.seat import Seat
 
 _RESUME_TIMEOUT_NS = round(RESUME_TIMEOUT_S * 1e9)
-
-
-@dataclass(slots=True)
-class _Seat:
-    participant: Participant
-    instance: str
-    connection: int | None
-    away_until_ns: int | None = None
-    microphone: bool = False
-    camera: bool = False
-    screen: str | None = None
-    invited: set[str] = field(default_factory=set)  # recordings this page was told to publish to
-
-    def member(self) -> Member:
-        return Member(
-            id=self.participant.id,
-            instance=self.instance,
-            name=self.participant.name,
-            role=self.participant.role,
-            microphone=self.microphone,
-            camera=self.camera,
-            screen=self.screen,
-            away=self.connection is None,
-        )
 
 
 class Room:
@@ -101,9 +74,9 @@ class Room:
     def __init__(self, policy: RoomPolicy, links: RecordingLinks = announcement.own_links) -> None:
         self._policy = policy
         self._links = links
-        self._seats: dict[str, _Seat] = {}
-        self._by_connection: dict[int, _Seat] = {}
-        self._recordings: dict[str, Recording] = {}
+        self._seats: dict[str, Seat] = {}
+        self._by_connection: dict[int, Seat] = {}
+        self._recordings = KnownRecordings()
         self._chat: deque[ChatLine] = deque(maxlen=CHAT_MESSAGES_KEPT_MAX)
         self._starting = False
         self._in_call = False
@@ -142,7 +115,7 @@ class Room:
                 effects += self._vacate(seat)
                 seat = None
         if seat is None:
-            seat = self._seats[participant.id] = _Seat(participant, instance, connection)
+            seat = self._seats[participant.id] = Seat(participant, instance, connection)
         seat.connection, seat.away_until_ns = connection, None
         seat.invited.clear()  # what was told to a connection that dropped may not have arrived
         self._by_connection[connection] = seat
@@ -210,10 +183,7 @@ class Room:
     # --- what recordings do ------------------------------------------------------------------------
     def recording_changed(self, recording: Recording, now: Now) -> list[Effect]:
         """A recording of this conversation is as it is said here, now."""
-        before = self._recordings.get(recording.id)
-        self._recordings[recording.id] = recording
-        self._forget_old_recordings()
-        if before is not None and _announced(before) == _announced(recording):
+        if not self._recordings.take(recording):
             return []
         self._starting = self._starting and not announcement.is_active(recording)
         effects: list[Effect] = []
@@ -245,8 +215,8 @@ class Room:
         return effects + (self._send(asker, Error(code=code, detail=detail)) if asker else [])
 
     # --- inside ------------------------------------------------------------------------------------
-    def _welcome(self, seat: _Seat, resumed: bool, ice_servers: list[IceServer], now: Now) -> Welcome:
-        notices = [self._notice(one, seat, now) for one in self._recordings.values()]
+    def _welcome(self, seat: Seat, resumed: bool, ice_servers: list[IceServer], now: Now) -> Welcome:
+        notices = [self._notice(one, seat, now) for one in self._recordings]
         if self._starting:
             notices.append(RecordingNotice(id=None, state=RecordingState.REQUESTED))
         return Welcome(
@@ -261,7 +231,7 @@ class Room:
             chat=list(self._chat),
         )
 
-    def _notice(self, recording: Recording, seat: _Seat, now: Now) -> RecordingNotice:
+    def _notice(self, recording: Recording, seat: Seat, now: Now) -> RecordingNotice:
         return announcement.notice(
             recording,
             role=seat.participant.role,
@@ -270,13 +240,13 @@ class Room:
             utc_now=now.utc,
         )
 
-    def _send(self, seat: _Seat, message: ServerMessage) -> list[Effect]:
+    def _send(self, seat: Seat, message: ServerMessage) -> list[Effect]:
         return [] if seat.connection is None else [Send(seat.connection, message)]
 
-    def _to_others(self, seat: _Seat, message: ServerMessage) -> list[Effect]:
+    def _to_others(self, seat: Seat, message: ServerMessage) -> list[Effect]:
         return [e for other in self._seats.values() if other is not seat for e in self._send(other, message)]
 
-    def _relay(self, seat: _Seat, signal: Signal) -> list[Effect]:
+    def _relay(self, seat: Seat, signal: Signal) -> list[Effect]:
         addressee = self._seats.get(signal.to)
         if addressee is None or addressee.instance != signal.instance:
             return []  # said to a page that is gone: the sender is being told so
@@ -288,7 +258,7 @@ class Room:
         )
         return self._send(addressee, relayed)
 
-    def _set_screen(self, seat: _Seat, stream: str | None) -> list[Effect]:
+    def _set_screen(self, seat: Seat, stream: str | None) -> list[Effect]:
         before, seat.screen = seat.screen, stream
         effects = self._to_others(seat, Changed(member=seat.member()))
         if (before is None) != (stream is None):
@@ -297,52 +267,57 @@ class Room:
             )
         return effects
 
-    def _share_changed(self, seat: _Seat, state: InteractionState) -> list[Effect]:
+    def _share_changed(self, seat: Seat, state: InteractionState) -> list[Effect]:
         sharer = seat.participant.id
-        told = Layer(layer=LayerKind.SCREEN_SHARE, participant=sharer, state=state)
+        told = InteractionChanged(
+            kind=InteractionKind.COLLABORATION_LAYER,
+            layer=LayerKind.SCREEN_SHARE,
+            participant=sharer,
+            state=state,
+        )
         change = ShareBegan(sharer) if state is InteractionState.STARTED else ShareEnded(sharer)
         return [*self._to_others(seat, told), change]
 
-    def _say(self, seat: _Seat, text: str, now: Now) -> list[Effect]:
+    def _say(self, seat: Seat, text: str, now: Now) -> list[Effect]:
         line = ChatLine(sender=seat.participant.id, name=seat.participant.name, text=text, at=now.utc)
         self._chat.append(line)
         return [effect for other in self._seats.values() for effect in self._send(other, Said(line=line))]
 
-    def _start_recording(self, seat: _Seat, now: Now) -> list[Effect]:
+    def _start_recording(self, seat: Seat, now: Now) -> list[Effect]:
         if seat.participant.role not in self._policy.may_record:
             return self._send(seat, Error(code="forbidden", detail="Your role may not record."))
-        if self._starting or any(announcement.is_active(one) for one in self._recordings.values()):
+        if self._starting or self._recordings.active():
             return self._send(seat, Error(code="already_recording", detail="A recording is running already."))
         self._starting = True
         requested = RecordingChanged(recording=RecordingNotice(id=None, state=RecordingState.REQUESTED))
         told = [effect for other in self._seats.values() for effect in self._send(other, requested)]
         return [*told, RecordingWanted(seat.participant)]
 
-    def _stop_recording(self, seat: _Seat) -> list[Effect]:
+    def _stop_recording(self, seat: Seat) -> list[Effect]:
         if seat.participant.role not in self._policy.may_record:
             return self._send(seat, Error(code="forbidden", detail="Your role may not record."))
-        active = [one.id for one in self._recordings.values() if announcement.is_active(one)]
+        active = self._recordings.active()
         if not active:
             return self._send(seat, Error(code="not_recording", detail="No recording is running."))
         return [RecordingUnwanted(one, seat.participant) for one in active]
 
-    def _invite(self, seat: _Seat) -> list[Effect]:
+    def _invite(self, seat: Seat) -> list[Effect]:
         effects: list[Effect] = []
-        for recording in self._recordings.values():
+        for recording in self._recordings:
             told = announcement.invitation(recording, seat.participant, self._policy)
             if told is not None and seat.connection is not None and recording.id not in seat.invited:
                 seat.invited.add(recording.id)
                 effects += self._send(seat, told)
         return effects
 
-    def _disconnect(self, seat: _Seat, code: CloseCode) -> list[Effect]:
+    def _disconnect(self, seat: Seat, code: CloseCode) -> list[Effect]:
         if seat.connection is None:
             return []
         connection, seat.connection = seat.connection, None
         del self._by_connection[connection]
         return [Close(connection, code)]
 
-    def _vacate(self, seat: _Seat) -> list[Effect]:
+    def _vacate(self, seat: Seat) -> list[Effect]:
         del self._seats[seat.participant.id]
         effects = self._share_changed(seat, InteractionState.ENDED) if seat.screen is not None else []
         return effects + self._to_others(seat, Left(participant=seat.participant.id))
@@ -353,15 +328,3 @@ class Room:
             return []
         self._in_call = in_call
         return [CallBegan() if in_call else CallEnded()]
-
-    def _forget_old_recordings(self) -> None:
-        ended = sorted(one.id for one in self._recordings.values() if not announcement.is_active(one))
-        for old in ended[: max(0, len(self._recordings) - RECORDINGS_SHOWN_MAX)]:
-            del self._recordings[old]
-
-
-def _announced(recording: Recording) -> Recording:
-    """The recording without what grows while it runs: growth is nothing to tell a room."""
-    if not announcement.is_active(recording):
-        return recording
-    return msgspec.structs.replace(recording, bytes=None, duration_s=None)

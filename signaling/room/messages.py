@@ -13,7 +13,15 @@ import msgspec
 from msgspec import Meta
 
 from recorder.limits import SDP_BYTES_MAX, TEXT_CHARS_MAX
-from recorder.values import IceServer, IceTransportPolicy, LayerKind, RecordingState, RecordingType, Role
+from recorder.values import (
+    IceServer,
+    IceTransportPolicy,
+    InteractionKind,
+    LayerKind,
+    RecordingState,
+    RecordingType,
+    Role,
+)
 from signaling.room.limits import CANDIDATE_CHARS_MAX, CHAT_CHARS_MAX, INSTANCE_CHARS_MAX
 
 Id = Annotated[str, Meta(min_length=1, max_length=TEXT_CHARS_MAX)]
@@ -217,15 +225,18 @@ class Changed(_Tagged, frozen=True, tag=_snake):
 
 
 class InteractionState(StrEnum):
+    """Where an interaction is in its life; a policy that holds it back or aborts it will say so here."""
+
     STARTED = "STARTED"
     ENDED = "ENDED"
 
 
-class Layer(_Tagged, frozen=True, tag=_snake):
-    """A collaboration layer of a participant started or ended."""
+class InteractionChanged(_Tagged, frozen=True, tag=_snake):
+    """What people do together started or ended: a layer, and by whom it was brought."""
 
-    layer: LayerKind
-    participant: str
+    kind: InteractionKind
+    layer: LayerKind | None
+    participant: str | None
     state: InteractionState
 
 
@@ -276,7 +287,7 @@ ServerMessage = (
     | Returned
     | Signaled
     | Changed
-    | Layer
+    | InteractionChanged
     | Said
     | RecordingChanged
     | Publish

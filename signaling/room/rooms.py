@@ -146,6 +146,8 @@ class OpenRoom:
                     self._apply(self._core.recording_changed(recording, self._now()))
             except BystanderError as error:
                 _log.warning("Watching the recordings of %s failed: %s", self._conversation, error)
+            except Exception:  # noqa: BLE001 - a room that heard nothing more would announce what is not true
+                _log.exception("Watching the recordings of %s failed.", self._conversation)
             await asyncio.sleep(retry_s)
             retry_s = min(2 * retry_s, _WATCH_RETRY_S_MAX)
 

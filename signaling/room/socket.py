@@ -96,8 +96,8 @@ class RoomSocket:
         self, socket: web.WebSocketResponse, guest: _Guest, transport: asyncio.Transport | None
     ) -> None:
         connection = Connection(socket, transport)
-        writer = asyncio.get_running_loop().create_task(connection.write())
         room, number = self._rooms.enter(connection, guest.participant, guest.instance)
+        writer = asyncio.get_running_loop().create_task(connection.write())
         try:
             await self._listen(socket, room, number)
         except _RefusedError as refused:

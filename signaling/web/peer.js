@@ -117,6 +117,8 @@ export class Peer extends EventTarget {
       this.#makingOffer = true;
       await this.#connection.setLocalDescription();
       this.#signal({ description: this.#connection.localDescription });
+    } catch (error) {
+      if (this.#connection.signalingState !== "closed") throw error; // else they left meanwhile
     } finally {
       this.#makingOffer = false;
     }

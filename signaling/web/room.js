@@ -3,10 +3,10 @@
 import { Announcement } from "./announce.js";
 import { Chat } from "./chat.js";
 import { LocalMedia } from "./devices.js";
-import { Peer } from "./peer.js";
+import { Mesh, configurationOf } from "./mesh.js";
 import { playButton } from "./player.js";
 import { RecorderLink } from "./recorder.js";
-import { RoomSocket, randomName } from "./socket.js";
+import { RoomSocket } from "./socket.js";
 import { Tiles, roleName } from "./tiles.js";
 import { byId, farewell, onActions, phase, pressed, problem, toast } from "./ui.js";
 
@@ -20,14 +20,13 @@ const announcement = new Announcement();
 const chat = new Chat();
 
 const members = new Map(); // id -> Member
-const peers = new Map(); // id -> { peer, instance, session, decides, missing: timer }; see the section on peers
+const mesh = new Mesh(media, (message) => socket.send(message));
 const recorders = new Map(); // recording -> RecorderLink
 let welcome = null;
 
 // --- the room ------------------------------------------------------------------------------------
 const handlers = {
   welcome(message) {
-    const reentered = welcome !== null && !message.resumed;
     welcome = message;
     document.title = `${message.you.name} · Call`;
     byId("who").textContent = `${message.you.name} · ${roleName(message.you.role)}`;
@@ -35,46 +34,35 @@ const handlers = {
     message.roster.forEach((member) => members.set(member.id, member));
     announcement.reset(message.recordings, message.may_record);
     chat.reset(message.chat, message.you.id);
-    reconcile(reentered);
+    mesh.entered(message);
     forgetEndedRecorders(message.recordings);
     tellMedia();
     tellScreen();
   },
   joined({ member }) {
     members.set(member.id, member);
-    const known = peers.get(member.id);
-    if (known?.instance !== member.instance) meet(member, randomName());
-    else {
-      known.decides = true;
-      found(known);
-    }
+    mesh.joined(member);
   },
   left({ participant }) {
     members.delete(participant);
-    part(participant);
+    mesh.left(participant);
   },
   away({ participant }) {
     members.set(participant, { ...members.get(participant), away: true });
   },
   returned({ member }) {
     members.set(member.id, member);
-    const known = peers.get(member.id);
-    if (known) found(known);
+    mesh.returned(member);
   },
   changed({ member }) {
     members.set(member.id, member);
   },
-  layer({ participant, state }) {
+  interaction_changed({ layer, participant, state }) {
     const name = members.get(participant)?.name;
-    if (name && state === "STARTED") toast(`${name} shares their screen.`);
+    if (name && layer === "screen_share" && state === "STARTED") toast(`${name} shares their screen.`);
   },
-  signaled({ sender, session, description, candidate }) {
-    const known = peers.get(sender);
-    if (!known) return;
-    const fresh = description?.type === "offer" && known.session !== session && !known.decides;
-    if (fresh && known.session !== null) meet(members.get(sender), null);
-    if (fresh) peers.get(sender).session = session;
-    if (peers.get(sender).session === session) peers.get(sender).peer.receive({ description, candidate });
+  signaled(message) {
+    mesh.signaled(message);
   },
   said({ line }) {
     chat.add(line);
@@ -84,7 +72,7 @@ const handlers = {
   },
   publish(invitation) {
     if (recorders.has(invitation.recording)) return; // it survived our socket
-    const link = new RecorderLink(invitation, configuration(invitation), media);
+    const link = new RecorderLink(invitation, configurationOf(invitation), media);
     recorders.set(invitation.recording, link);
     link.addEventListener("state", showPublishing);
     showPublishing();
@@ -111,70 +99,6 @@ socket.addEventListener("end", ({ detail }) => {
   farewell("The call is over for you", detail);
 });
 
-// --- peers ---------------------------------------------------------------------------------------
-// Whoever was in the room when the other came in decides which connection is used: it chooses `session`. The one who
-// came in keeps what it has until it is offered another. So a call outlives a restart of the server, and a
-// connection that only one side still has is replaced.
-
-/** Keep the peers that are still there, meet nobody twice, and give those who are missing time to come back. */
-function reconcile(reentered) {
-  for (const [id, known] of peers) {
-    const member = members.get(id);
-    if (reentered) known.decides = false;
-    if (member?.instance === known.instance) reentered ? kept(known) : found(known);
-    else if (member || !reentered) part(id);
-    else known.missing ||= setTimeout(() => members.has(id) || (part(id), show()), welcome.resume_timeout_s * 1000);
-  }
-  for (const member of members.values()) if (!peers.has(member.id)) meet(member, null);
-}
-
-/** Make a connection: with a `session` we offer, with null we wait for the other side's offer. */
-function meet(member, session) {
-  part(member.id);
-  const known = { instance: member.instance, session, decides: session !== null, missing: 0 };
-  peers.set(member.id, known);
-  const to = { to: member.id, instance: member.instance };
-  const peer = new Peer({
-    initiator: known.decides,
-    polite: welcome.you.id < member.id,
-    configuration: configuration(welcome),
-    media,
-    signal: (message) => socket.send({ type: "signal", ...to, session: known.session, ...message }),
-  });
-  known.peer = peer;
-  peer.addEventListener("streams", show);
-  peer.addEventListener("state", show);
-  peer.addEventListener("broken", () => {
-    if (known.decides && peers.get(member.id) === known) meet(member, randomName());
-  });
-}
-
-function kept(known) {
-  clearTimeout(known.missing);
-  known.missing = 0;
-}
-
-/** Somebody we know is there: whatever either side said meanwhile may be lost. */
-function found(known) {
-  kept(known);
-  known.peer.resume();
-}
-
-function part(id) {
-  const known = peers.get(id);
-  if (!known) return;
-  clearTimeout(known.missing);
-  known.peer.close();
-  peers.delete(id);
-}
-
-function configuration({ ice_servers, ice_transport_policy }) {
-  const iceServers = ice_servers.map(({ urls, username, credential }) =>
-    username ? { urls, username, credential } : { urls },
-  );
-  return { iceServers, iceTransportPolicy: ice_transport_policy === "RELAYED" ? "relay" : "all" };
-}
-
 // --- recorders -----------------------------------------------------------------------------------
 function stopPublishing(recording) {
   recorders.get(recording)?.close();
@@ -197,17 +121,18 @@ function showPublishing() {
 
 // --- our own media -------------------------------------------------------------------------------
 media.addEventListener("change", () => {
-  peers.forEach(({ peer }) => peer.updateCamera());
+  mesh.all().forEach(([, peer]) => peer.updateCamera());
   recorders.forEach((link) => link.updateCamera());
   tellMedia();
   show();
 });
 media.addEventListener("screen", () => {
   tellScreen(); // before the tracks, so that nobody takes the screen for a face
-  peers.forEach(({ peer }) => peer.updateScreen());
+  mesh.all().forEach(([, peer]) => peer.updateScreen());
   recorders.forEach((link) => link.updateScreen());
   show();
 });
+mesh.addEventListener("change", () => show());
 media.addEventListener("problem", ({ detail }) => problem(detail));
 
 function tellMedia() {
@@ -247,7 +172,7 @@ function own() {
 function others() {
   return [...members.values()].flatMap((member) => {
     const { id, name, role, screen, microphone, camera } = member;
-    const peer = peers.get(id)?.peer;
+    const peer = mesh.to(id);
     const streams = [...(peer?.streams.values() ?? [])];
     const connection = peer?.state === "connected" || !member.away ? (peer?.state ?? "new") : "away";
     const common = { participant: id, name, role, self: false, connection };
@@ -259,7 +184,7 @@ function others() {
 }
 
 setInterval(async () => {
-  tiles.speaking(await Promise.all([...peers].map(async ([id, { peer }]) => [id, await peer.loudness()])));
+  tiles.speaking(await Promise.all(mesh.all().map(async ([id, peer]) => [id, await peer.loudness()])));
 }, LEVELS_INTERVAL_MS);
 
 announcement.addEventListener("start", () => socket.send({ type: "start_recording" }));
@@ -287,7 +212,7 @@ function hangUp() {
   socket.close();
   recorders.forEach((link) => link.close());
   recorders.clear();
-  peers.forEach((_, id) => part(id));
+  mesh.close();
   media.close();
 }
 
@@ -297,6 +222,7 @@ byId("join").onclick = () => {
   socket.open();
 };
 addEventListener("pagehide", hangUp);
+addEventListener("pageshow", ({ persisted }) => persisted && location.reload()); // hung up, but shown again
 
 if (!token) farewell("This link is not complete", "Ask for a new link to this call.");
 else {

@@ -5,6 +5,7 @@ import { iceFragment, withRestartedIce } from "./fragment.js";
 const TRICKLE_MS = 50; // candidates come in bursts; one PATCH carries a burst
 const CONNECT_MS_MAX = 15_000;
 const RESTART_MS_MAX = 8_000;
+const DELETE_MS_MAX = 3_000;
 
 /** The server said no. `final`: it refused the offer itself, and would again; a session that is gone can be replaced. */
 export class WhipRefusal extends Error {
@@ -65,8 +66,8 @@ export class WhipSession {
   }
 
   /** Send another track (or none) where `kind` was sent, without negotiating. */
-  replaceTrack(kind, track) {
-    return this.#senders[kind]?.replaceTrack(track);
+  async replaceTrack(kind, track) {
+    if (this.#connection.signalingState !== "closed") await this.#senders[kind]?.replaceTrack(track);
   }
 
   /** Look for new paths within the same session; rejects when there are none. */
@@ -84,18 +85,27 @@ export class WhipSession {
     await this.#connected(RESTART_MS_MAX);
   }
 
-  /** End the session here and there, once; also while the page is being left. */
+  /**
+   * End the session, once; also while the page is being left. Nothing is sent from now on, but the connection is
+   * only closed after the DELETE: closing first would end the session before we ask for its end.
+   */
   async close() {
     clearTimeout(this.#trickleTimer);
-    this.#connection.onconnectionstatechange = this.#connection.onicecandidate = null;
-    this.#connection.close();
-    this.#onstate();
+    const connection = this.#connection;
+    connection.onconnectionstatechange = connection.onicecandidate = null;
     const resource = this.#resource;
     this.#resource = null;
-    if (!resource) return;
-    const headers = { Authorization: `Bearer ${this.#token}` };
-    // The recording may have ended and taken the session with it: nothing is left to say then.
-    await fetch(resource, { method: "DELETE", headers, keepalive: true }).catch(() => {});
+    if (resource) {
+      if (connection.signalingState !== "closed") {
+        for (const sender of Object.values(this.#senders)) sender.replaceTrack(null);
+      }
+      const headers = { Authorization: `Bearer ${this.#token}` };
+      const signal = AbortSignal.timeout(DELETE_MS_MAX);
+      // The recording may have ended and taken the session with it: nothing is left to say then.
+      await fetch(resource, { method: "DELETE", headers, signal, keepalive: true }).catch(() => {});
+    }
+    connection.close();
+    this.#onstate();
   }
 
   // --- trickle -----------------------------------------------------------------------------------

@@ -42,8 +42,8 @@ from signaling.room.messages import (
     Changed,
     CloseCode,
     Error,
+    InteractionChanged,
     Joined,
-    Layer,
     Leave,
     Left,
     Ping,
@@ -241,7 +241,7 @@ class TestRelaying:
     def test_a_screen_share_is_a_layer_with_a_beginning_and_an_end(self, pair: Scene) -> None:
         began = pair.room.received(2, SetScreen(stream="stream-id"), NOW)
         ended = pair.room.received(2, SetScreen(stream=None), NOW)
-        assert [type(message) for message in told(began, 1)] == [Changed, Layer]
+        assert [type(message) for message in told(began, 1)] == [Changed, InteractionChanged]
         assert others(began) == [ShareBegan("blaise")]
         assert others(ended) == [ShareEnded("blaise")]
         assert others(pair.room.received(2, SetScreen(stream=None), NOW)) == []  # said again after a return
@@ -304,7 +304,11 @@ class TestRecording:
     def test_growth_alone_is_nothing_to_tell(self, pair: Scene) -> None:
         pair.room.recording_changed(recording(state=RecordingState.RECORDING, bytes=1, duration_s=1.0), NOW)
         grown = recording(state=RecordingState.RECORDING, bytes=2, duration_s=3.0)
+        assert grown.entry_point is not None
+        renewed = msgspec.structs.replace(grown.entry_point, ice_servers=[IceServer(urls=["turn:new"])])
+        grown = msgspec.structs.replace(grown, entry_point=renewed)
         assert pair.room.recording_changed(grown, NOW) == []
+        assert told(pair.enter(3, CARL), 3)[1].ice_servers == renewed.ice_servers  # the newest are told
 
     def test_who_joins_or_returns_later_is_invited_too(self, pair: Scene) -> None:
         pair.room.recording_changed(recording(), NOW)
