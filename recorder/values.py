@@ -60,6 +60,35 @@ class RecordingType(StrEnum):
     AUDIO = "AUDIO"
 
 
+class TriggeringMode(StrEnum):
+    """Whether recordings start by themselves."""
+
+    AUTOMATIC = "AUTOMATIC"
+    MANUAL = "MANUAL"
+
+
+class StartMode(StrEnum):
+    """Whether an interaction waits until it can be recorded."""
+
+    SYNCHRONOUS = "SYNCHRONOUS"
+    ASYNCHRONOUS = "ASYNCHRONOUS"
+
+
+class FailoverMode(StrEnum):
+    """What becomes of an interaction whose recording fails."""
+
+    RETRY = "RETRY"
+    ABORT = "ABORT"
+
+
+class Consent(StrEnum):
+    """What participants are asked before anything of them is recorded."""
+
+    NONE = "none"
+    ANNOUNCE = "announce"
+    ASK = "ask"
+
+
 class RecordingState(StrEnum):
     """The life of a recording; recorder.lifecycle holds the table of moves."""
 
