@@ -17,6 +17,7 @@ CONFINED = {  # library: the files, or folders, that may import it
     "aioboto3": {"storage/s3.py"},
     "botocore": {"storage/s3.py", "storage/s3_errors.py"},
     "sqlalchemy": {"recorder/database", "recorder/migrations"},
+    "asyncpg": {"recorder/database/opening.py"},
     "alembic": {"recorder/database", "recorder/migrations"},
     "uvloop": {"recorder/cli.py", "recorder/worker.py", "recorder/worker_preload.py"},
 }

@@ -6,19 +6,29 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Connection, event, text
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy import URL, Connection, event, func, make_url, select, text
+from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from recorder.errors import BystanderError, Fault
+from recorder.errors import BystanderError, Fault, caller_error
 
 BUSY_TIMEOUT_MS = 5_000  # how long SQLite waits for another writer; transactions here take a few ms
 CONNECTIONS_MAX = 5
 MIGRATIONS = "recorder:migrations"
 
 _log = logging.getLogger(__name__)
+
+
+_POSTGRESQL = "postgresql+asyncpg"
+_CONNECT_TIMEOUT_S = 10.0  # on one network; who waits longer is better told
+_COMMAND_TIMEOUT_S = 30.0  # ours take milliseconds; beyond this somebody holds a lock
+_MIGRATION_LOCK = 0x62797374  # any number, the same on every node: one migrates, the others wait for it
+
+# What asyncpg and the operating system raise past SQLAlchemy while a connection is made.
+_UNREACHABLE = (SQLAlchemyError, OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
 
 
 def sqlite_url(file: Path) -> str:
@@ -30,21 +40,32 @@ class Database:
     """Transactions on one database. BystanderError `database_failed` for whatever it refuses."""
 
     def __init__(self, url: str) -> None:
+        """`url` is `sqlite+aiosqlite:///file` or `postgresql://user@host/database`; 400 invalid_settings."""
         self._engine = _engine(url)
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether other servers may work on it too."""
+        return self._engine.dialect.name != "sqlite"
 
     async def open(self) -> None:
         """Run the migrations that this database has not seen."""
         with _translated():
             async with self._engine.connect() as connection:
+                if self.is_shared:
+                    await connection.execute(select(func.pg_advisory_xact_lock(_MIGRATION_LOCK)))
                 await connection.run_sync(_migrate)
                 await connection.commit()
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
-        """A consistent view."""
+        """A consistent view: nothing that is committed meanwhile is seen in it."""
         with _translated():
-            async with self._engine.connect() as connection, connection.begin():
-                yield connection
+            async with self._engine.connect() as connection:
+                if self.is_shared:
+                    await connection.execution_options(isolation_level="REPEATABLE READ")
+                async with connection.begin():
+                    yield connection
 
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[AsyncConnection]:
@@ -68,9 +89,19 @@ class Database:
 
 
 def _engine(url: str) -> AsyncEngine:
-    if not url.startswith("sqlite"):
-        return create_async_engine(url, pool_size=CONNECTIONS_MAX, pool_pre_ping=True)
-    engine = create_async_engine(url, pool_size=CONNECTIONS_MAX)
+    address = _address(url)
+    if address.drivername == _POSTGRESQL:
+        return create_async_engine(
+            address,
+            pool_size=CONNECTIONS_MAX,
+            pool_pre_ping=True,  # a restarted database is met by no request
+            connect_args={
+                "timeout": _CONNECT_TIMEOUT_S,
+                "command_timeout": _COMMAND_TIMEOUT_S,
+                "server_settings": {"application_name": "bystander"},
+            },
+        )
+    engine = create_async_engine(address, pool_size=CONNECTIONS_MAX)
 
     @event.listens_for(engine.sync_engine, "connect")
     def configure(connection: Any, _: object) -> None:
@@ -89,6 +120,22 @@ def _engine(url: str) -> AsyncEngine:
     return engine
 
 
+def _address(url: str) -> URL:
+    """The URL with the driver that we speak through. Its text may hold a password, so it is in no message."""
+    try:
+        address = make_url(url)
+    except ArgumentError:
+        raise _unusable("it is no URL") from None
+    kind = address.get_backend_name()
+    if kind not in ("sqlite", "postgresql"):
+        raise _unusable(f"{kind} is not known; there are sqlite and postgresql")
+    return address.set(drivername=_POSTGRESQL if kind == "postgresql" else "sqlite+aiosqlite")
+
+
+def _unusable(reason: str) -> BystanderError:
+    return caller_error("invalid_settings", f"server.database_url: {reason}")
+
+
 def _migrate(connection: Connection) -> None:
     config = Config()
     config.set_main_option("script_location", MIGRATIONS)
@@ -103,7 +150,7 @@ class _translated:  # noqa: N801 - reads as a verb at its uses
         return None
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
-        if isinstance(error, SQLAlchemyError):
+        if isinstance(error, _UNREACHABLE):
             original = error.orig if isinstance(error, DBAPIError) else error
             _log.error("the database refused", extra={"reason": repr(original)})
             raise BystanderError(

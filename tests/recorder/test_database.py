@@ -1,7 +1,6 @@
-"""The database: migrated to exactly the schema, and nothing half done."""
+"""The database, on SQLite and PostgreSQL: migrated to exactly the schema, and nothing half done."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
@@ -27,16 +26,9 @@ from recorder.values import (
     RecordingType,
     Role,
 )
+from tests.support.postgres import Cluster
 
 NOW = datetime(2026, 11, 20, 12, 30, 15, 123456, tzinfo=UTC)
-
-
-@pytest.fixture
-async def database(tmp_path: Path) -> AsyncIterator[Database]:
-    opened = Database(sqlite_url(tmp_path / "b.db"))
-    await opened.open()
-    yield opened
-    await opened.close()
 
 
 def conversation(**fields: object) -> Conversation:
@@ -55,11 +47,6 @@ def row(of: Conversation, **fields: object) -> RecordingRow:
     )
 
 
-def written(directory: Path) -> bytes:
-    """All bytes of the database's files."""
-    return b"".join(file.read_bytes() for file in sorted(directory.glob("b.db*")))
-
-
 class TestMigrations:
     async def test_give_exactly_the_schema(self, database: Database) -> None:
         async with database.reading() as connection:
@@ -75,10 +62,37 @@ class TestMigrations:
         await database.open()
         assert await table.get(kept.id) == kept
 
-    async def test_sqlite_is_in_wal_mode_and_minds_foreign_keys(self, database: Database) -> None:
+    async def test_wait_for_those_of_another_server(self, database_url: str) -> None:
+        servers = [Database(database_url) for _ in range(3 if "postgresql" in database_url else 1)]
+        await asyncio.gather(*(server.open() for server in servers))
+        for server in servers:
+            assert await ConversationTable(server).list(after=None, limit=1) == []
+            await server.close()
+
+    async def test_sqlite_is_in_wal_mode_and_minds_foreign_keys(self, tmp_path: Path) -> None:
+        database = Database(sqlite_url(tmp_path / "own.db"))
         async with database.reading() as connection:
             assert (await connection.execute(text("PRAGMA journal_mode"))).scalar() == "wal"
             assert (await connection.execute(text("PRAGMA foreign_keys"))).scalar() == 1
+        await database.close()
+
+
+class TestReaching:
+    @pytest.mark.parametrize("url", ["mysql://u:secret@h/d", "no url with a secret"])
+    async def test_a_url_that_is_none_of_ours_is_refused_without_repeating_it(self, url: str) -> None:
+        with pytest.raises(BystanderError, match=r"server\.database_url") as error:
+            Database(url)
+        assert error.value.code == "invalid_settings"
+        assert "secret" not in error.value.detail
+
+    @pytest.mark.parametrize("lost", ["port", "database"])
+    async def test_a_database_that_is_not_there_is_a_refusal(self, postgres: Cluster, lost: str) -> None:
+        url = {"port": "postgresql://u@127.0.0.1:1/d", "database": postgres.url("none")}[lost]
+        database = Database(url)
+        with pytest.raises(BystanderError) as error:
+            await database.open()
+        assert (error.value.code, error.value.status) == ("database_failed", 503)
+        await database.close()
 
 
 class TestConversations:
@@ -169,14 +183,14 @@ class TestTransactions:
 
 
 class TestKeys:
-    async def test_are_good_until_replaced_and_kept_as_hashes(
-        self, database: Database, tmp_path: Path
-    ) -> None:
+    async def test_are_good_until_replaced_and_kept_as_hashes(self, database: Database) -> None:
         keys = KeyTable(database)
         await keys.put("desk", "first-key", NOW)
         assert await keys.has(token_hash("first-key"))
         await keys.put("desk", "second-key", NOW)
         assert not await keys.has(token_hash("first-key"))
         assert await keys.has(token_hash("second-key"))
-        await database.close()
-        assert b"second-key" not in written(tmp_path)
+        async with database.reading() as connection:
+            kept = (await connection.execute(text("SELECT * FROM api_keys"))).all()
+        assert len(kept) == 1
+        assert "second-key" not in str(kept)
