@@ -1,8 +1,8 @@
 """Settings in scopes, resolved: which scope's word counts for each key, and which scope it was. Pure.
 
-Scopes lie in each other: the server's file, an account, a conversation template, one conversation. What an inner
-scope says counts before what an outer one says, with two exceptions. A *narrowing* key can be switched off from
-every scope and on only from the outermost: off stays off inside. A *locked* key is said by the server alone.
+Scopes lie in each other: the server's file, an account, a conversation template, one conversation. What an
+inner scope says counts before what an outer one says, with two exceptions. A *narrowing* key can be switched
+off from every scope, and off stays off inside. A *locked* key is said by the server alone.
 """
 
 from collections.abc import Collection, Iterable, Mapping

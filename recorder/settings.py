@@ -1,7 +1,7 @@
 """Every setting of the server: its type, default, bounds and description, in one place.
 
-The sample `bystander.toml`, docs/settings.md, the loader and the API of the inner scopes are all derived from these
-definitions. The server's own word is read once, at start; a key with `scopes` can be said otherwise inside them.
+The sample `bystander.toml`, docs/settings.md, the loader and the API of the inner scopes are all derived from
+these definitions. The server's own word is read once, at start; one with `scopes` can be changed there.
 """
 
 from enum import StrEnum
@@ -26,9 +26,8 @@ from storage.settings import StorageSettings
 
 SECRET = {"secret": True}  # never printed, never logged
 EVERYWHERE = {"scopes": INNER_SCOPES}
-ABOVE_CONVERSATIONS = {
-    "scopes": (Scope.ACCOUNT, Scope.TEMPLATE)
-}  # what may cost the machine, or is a licence
+# What one call shall not decide.
+ABOVE_CONVERSATIONS = {"scopes": (Scope.ACCOUNT, Scope.TEMPLATE)}
 AGENTS = (Role.AGENT, Role.SECONDARY_AGENT, Role.SUPERVISOR)
 
 

@@ -135,3 +135,14 @@ api_keys = Table(
     Column("created_at", UtcTime, nullable=False),
     Column("revoked_at", UtcTime),
 )
+
+scoped_settings = Table(
+    "scoped_settings",
+    metadata,
+    Column("scope", String(CODE_CHARS), primary_key=True),
+    Column("owner", String(TEXT_CHARS), primary_key=True),  # an account, a template, or a conversation
+    Column("conversation", String(ID_CHARS), ForeignKey("conversations.id", ondelete="CASCADE"), index=True),
+    Column("values", JSON, nullable=False),
+    Column("version", Integer, nullable=False),  # from 1; grows with every change
+    Column("changed_at", UtcTime, nullable=False),
+)
