@@ -28,6 +28,7 @@ from recorder.metrics import LiveCollector, RecordingMetrics
 from recorder.planning import terms, worker_order
 from recorder.recordings import Recordings
 from recorder.recovery import recover
+from recorder.room_terms import room_ice_servers, room_policy
 from recorder.sampling import sample_forever
 from recorder.settings import Settings
 from recorder.shipping import Shipping
@@ -136,6 +137,8 @@ class Server:
             link_secret=secrets.links(),
             version=bystander_version(),
             public_url=settings.entry_point.base_url,
+            room_policy=room_policy(settings),
+            room_ice_servers=room_ice_servers(settings, clock),
         )
         return server
 

@@ -1,0 +1,23 @@
+"""What the built-in room is told of the server's settings: how media may travel, and what is announced."""
+
+from recorder.clock import Clock
+from recorder.settings import Settings
+from recorder.turn import ice_servers
+from recorder.values import IceServer, Participant
+from signaling.room.announcement import RoomPolicy
+from signaling.room.rooms import IceServers
+
+
+def room_policy(settings: Settings) -> RoomPolicy:
+    """In RELAYED mode the people in a room talk through the TURN server too: nothing else leaves their hosts."""
+    return RoomPolicy(ice_transport_policy=settings.call.ice_transport_policy)
+
+
+def room_ice_servers(settings: Settings, clock: Clock) -> IceServers:
+    """ICE servers for one participant, with credentials that are good from now on."""
+
+    def servers(participant: Participant) -> list[IceServer]:
+        until = int(clock.utc_now().timestamp()) + settings.turn.credential_ttl_s
+        return ice_servers(settings.call, settings.turn, who=participant.id, expires_unix_s=until)
+
+    return servers
