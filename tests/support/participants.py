@@ -12,7 +12,7 @@ from aiortc import MediaStreamTrack
 from PIL import Image, ImageDraw
 
 from recorder.demo.publisher import Epoch, SceneTrack, VoiceTrack, WhipPublisher
-from recorder.demo.scene import Colour
+from recorder.demo.scene import Colour, Scene
 from recorder.demo.voice import SAMPLE_RATE, Samples
 
 TONE_LEVEL = 0.2  # of full scale; four of them do not reach the limiter
@@ -40,10 +40,10 @@ def tone(hertz: int) -> Samples:
     return samples
 
 
-def camera(card: Card, hertz: int, *, fps: int = 25) -> list[MediaStreamTrack]:
+def camera(scene: Scene, hertz: int, *, fps: int = 25) -> list[MediaStreamTrack]:
     """Picture and sound of one participant, on one clock."""
     epoch = Epoch()
-    return [SceneTrack(card, fps=fps, epoch=epoch), VoiceTrack(tone(hertz), epoch=epoch)]
+    return [SceneTrack(scene, fps=fps, epoch=epoch), VoiceTrack(tone(hertz), epoch=epoch)]
 
 
 def microphone(hertz: int) -> list[MediaStreamTrack]:
@@ -51,9 +51,9 @@ def microphone(hertz: int) -> list[MediaStreamTrack]:
     return [VoiceTrack(tone(hertz), epoch=Epoch())]
 
 
-def screen(card: Card, *, fps: int = 5) -> list[MediaStreamTrack]:
+def screen(scene: Scene, *, fps: int = 5) -> list[MediaStreamTrack]:
     """A shared screen."""
-    return [SceneTrack(card, fps=fps, epoch=Epoch())]
+    return [SceneTrack(scene, fps=fps, epoch=Epoch())]
 
 
 @asynccontextmanager
