@@ -9,7 +9,7 @@ from signaling.room.rooms import IceServers
 
 
 def room_policy(settings: Settings) -> RoomPolicy:
-    """In RELAYED mode the people in a room talk through the TURN server too: nothing else leaves their hosts."""
+    """In RELAYED mode the people in a room, too, talk through the TURN server alone."""
     return RoomPolicy(ice_transport_policy=settings.call.ice_transport_policy)
 
 
