@@ -48,8 +48,11 @@ class ScopedSettings:
         self, *, account: str, template: str | None = None, conversation: str | None = None
     ) -> dict[str, Resolved]:
         """Every scoped key with its value and the scope that said it, for whoever stands there."""
-        places = {Scope.ACCOUNT: account, Scope.TEMPLATE: template, Scope.CONVERSATION: conversation}
-        asked = [(scope, owner) for scope, owner in places.items() if owner is not None]
+        asked = [(Scope.ACCOUNT, account)]
+        if template is not None:
+            asked.append((Scope.TEMPLATE, template_of(account, template)))
+        if conversation is not None:
+            asked.append((Scope.CONVERSATION, conversation))
         said = await self._table.of(asked)
         inner = [Layer(scope, dict(_still_valid(said[scope]))) for scope, _ in asked if scope in said]
         locked = {f"{SECTION}.{name}" for name in self._server.locked}
@@ -77,6 +80,11 @@ class ScopedSettings:
         if not await self._table.put(now, self._clock.utc_now()):
             raise _changed(now.version)
         return now
+
+
+def template_of(account: str, template: str) -> str:
+    """The owner that stands for a template: every account has its own, whatever they are called."""
+    return f"{account}/{template}"
 
 
 def scoped_definitions() -> dict[str, Definition]:

@@ -9,6 +9,8 @@ from typing import Any
 
 import msgspec
 
+DEFAULT_ACCOUNT = "default"
+
 
 class Role(StrEnum):
     """What a participant is in a conversation."""
@@ -234,7 +236,7 @@ class Conversation(msgspec.Struct, frozen=True, kw_only=True):
     """A conversation: participants, interactions and recordings hang on it."""
 
     id: str
-    account: str = "default"  # whose settings, webhooks and minutes it counts to
+    account: str = DEFAULT_ACCOUNT  # whose settings, webhooks and minutes it counts to
     external_id: str | None = None
     template: str | None = None
     metadata: dict[str, str] = {}

@@ -140,7 +140,7 @@ scoped_settings = Table(
     "scoped_settings",
     metadata,
     Column("scope", String(CODE_CHARS), primary_key=True),
-    Column("owner", String(TEXT_CHARS), primary_key=True),  # an account, a template, or a conversation
+    Column("owner", String(2 * TEXT_CHARS), primary_key=True),  # account, account/template, or conversation
     Column("conversation", String(ID_CHARS), ForeignKey("conversations.id", ondelete="CASCADE"), index=True),
     Column("values", JSON, nullable=False),
     Column("version", Integer, nullable=False),  # from 1; grows with every change

@@ -44,7 +44,7 @@ class TestWhatCounts:
     ) -> None:
         settings = scoped(database, type=RecordingType.AUDIO)
         await settings.say(Scope.ACCOUNT, "acme", {"recording.triggering_mode": "MANUAL"})
-        await settings.say(Scope.TEMPLATE, "advice", {"recording.type": "AUDIO_VIDEO"})
+        await settings.say(Scope.TEMPLATE, "acme/advice", {"recording.type": "AUDIO_VIDEO"})
         mine = {"recording.consent": "ask", "recording.triggering_sources": ["CALL"]}
         await settings.say(Scope.CONVERSATION, conversation.id, mine)
         found = await settings.effective(conversation)
@@ -56,7 +56,7 @@ class TestWhatCounts:
     async def test_names_the_scope(self, database: Database, conversation: Conversation) -> None:
         settings = scoped(database, type=RecordingType.AUDIO)
         await settings.say(Scope.ACCOUNT, "acme", {"recording.visible_to": ["VISITOR"]})
-        await settings.say(Scope.TEMPLATE, "advice", {"recording.cobrowse": False})
+        await settings.say(Scope.TEMPLATE, "acme/advice", {"recording.cobrowse": False})
         found = await settings.explain(account="acme", template="advice", conversation=conversation.id)
         assert found["recording.visible_to"].value == (Role.VISITOR,)
         assert {key: one.scope.value for key, one in found.items() if one.scope is not Scope.DEFAULT} == {
@@ -71,12 +71,16 @@ class TestWhatCounts:
     ) -> None:
         settings = scoped(database)
         await settings.say(Scope.ACCOUNT, "acme", {"recording.enabled": False})
-        await settings.say(Scope.TEMPLATE, "advice", {"recording.enabled": True})
+        await settings.say(Scope.TEMPLATE, "acme/advice", {"recording.enabled": True})
         assert not (await settings.effective(conversation)).enabled
 
     async def test_others_words_do_not_count(self, database: Database, conversation: Conversation) -> None:
         settings = scoped(database)
-        for scope, owner in ((Scope.ACCOUNT, "advice"), (Scope.TEMPLATE, "acme"), (Scope.ACCOUNT, "other")):
+        for scope, owner in (
+            (Scope.ACCOUNT, "advice"),
+            (Scope.TEMPLATE, "other/advice"),
+            (Scope.ACCOUNT, "other"),
+        ):
             await settings.say(scope, owner, {"recording.banner": False})
         assert (await settings.effective(conversation)).banner
 

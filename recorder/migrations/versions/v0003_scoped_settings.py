@@ -13,7 +13,7 @@ def upgrade() -> None:
     op.create_table(
         "scoped_settings",
         sa.Column("scope", sa.String(64), nullable=False),
-        sa.Column("owner", sa.String(256), nullable=False),
+        sa.Column("owner", sa.String(512), nullable=False),
         sa.Column("conversation", sa.String(40)),
         sa.Column("values", sa.JSON, nullable=False),
         sa.Column("version", sa.Integer, nullable=False),
