@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from storage.objects import READ_CHUNK_BYTES, ObjectInfo, ObjectStore
-from storage.spool import SpoolReader, open_or_none
+from storage.spool import IndexEntry, SpoolReader, open_or_none
 from storage.store_errors import range_error
 
 
@@ -65,6 +65,12 @@ class SpooledMedia:
         async with self._reading:
             self.complete = await asyncio.to_thread(lambda: self._reader.ending is not None)
             self._size = await asyncio.to_thread(lambda: self._reader.size)
+
+    async def entries(self) -> list[IndexEntry]:
+        """The whole fragments within `size`, in order."""
+        async with self._reading:
+            known = await asyncio.to_thread(self._reader.index)
+        return [entry for entry in known if entry.stop <= self._size]
 
     async def read(self, start: int, stop: int) -> AsyncIterator[bytes]:
         if not 0 <= start < stop <= self._size:

@@ -1,0 +1,85 @@
+"""Playlists of recordings: storage says where the bytes are, media how a playlist is written."""
+
+from collections import OrderedDict
+from dataclasses import dataclass
+
+from media.isobmff import FragmentPlace
+from media.places import Placed, read_places
+from media.playlist import event_playlist, vod_playlist
+from recorder.errors import BystanderError, Fault, caller_error
+from recorder.limits import KIB, MIB
+from recorder.values import FragmentKind
+from storage.reading import OpenMedia, SpooledMedia
+from storage.spool import IndexEntry
+
+HEAD_BYTES_FIRST = 128 * KIB  # the init segment with its reserved room, in one read
+HEAD_BYTES_MAX = 4 * MIB  # the index of more than a day
+INDEXES_CACHED_MAX = 32  # a player asks once; 8 hours are 14,400 places, about 2 MiB
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenPlaylist:
+    """A playlist of what is there now; `complete` when nothing will be added. `etag` names its contents."""
+
+    text: str
+    complete: bool
+    etag: str
+
+
+class Playlists:
+    """Writes them, and remembers the indexes of finished recordings that were read last."""
+
+    def __init__(self) -> None:
+        self._indexes: OrderedDict[tuple[str, str], Placed] = OrderedDict()
+
+    async def of(self, recording: str, opened: OpenMedia, uri: str) -> WrittenPlaylist:
+        """The playlist of an opened recording whose bytes are found at `uri`; no_media, no_index (409)."""
+        if isinstance(opened, SpooledMedia):
+            return self._growing(await opened.entries(), opened, uri)
+        placed = await self._placed(recording, opened)
+        return WrittenPlaylist(vod_playlist(uri, placed.init_bytes, placed.fragments), True, opened.etag)
+
+    def _growing(self, entries: list[IndexEntry], opened: SpooledMedia, uri: str) -> WrittenPlaylist:
+        fragments = [_place(entry) for entry in entries if entry.kind is FragmentKind.MEDIA]
+        if not fragments:
+            raise caller_error("no_media", "The recording has no media (yet).", status=409)
+        text = event_playlist(uri, fragments[0].offset, fragments, ended=opened.complete)
+        return WrittenPlaylist(text, opened.complete, opened.etag)
+
+    async def _placed(self, recording: str, opened: OpenMedia) -> Placed:
+        name = recording, opened.etag
+        placed = self._indexes.pop(name, None) or await _read_index(opened)
+        self._indexes[name] = placed
+        if len(self._indexes) > INDEXES_CACHED_MAX:
+            self._indexes.popitem(last=False)
+        return placed
+
+
+async def _read_index(opened: OpenMedia) -> Placed:
+    head = b""
+    for wanted in (HEAD_BYTES_FIRST, HEAD_BYTES_MAX):
+        stop = min(wanted, opened.size)
+        if stop > len(head):
+            head += b"".join([chunk async for chunk in opened.read(len(head), stop)])
+        try:
+            placed = read_places(head)
+        except ValueError as error:
+            raise _no_index() from error
+        if placed is not None:
+            return placed
+    raise _no_index()
+
+
+def _place(entry: IndexEntry) -> FragmentPlace:
+    return FragmentPlace(
+        offset=entry.offset, size=entry.length, start_us=entry.start_us, duration_us=entry.duration_us
+    )
+
+
+def _no_index() -> BystanderError:
+    return BystanderError(
+        "no_index",
+        "The recording has no seek index that a playlist could be made of; its media can be played as it is.",
+        fault=Fault.SERVER,
+        status=409,
+    )
