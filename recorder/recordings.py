@@ -15,12 +15,14 @@ from recorder.lifecycle import begin
 from recorder.live import LiveRecording, Means
 from recorder.metrics import RecordingMetrics
 from recorder.planning import new_row
+from recorder.playing import Playlists, WrittenPlaylist
 from recorder.settings import Settings
 from recorder.turn import ice_servers
 from recorder.values import EndReason, EntryPoint, IceServer, Recording
 from recorder.watching import Watchers
 from signaling.ports import Caller, MediaBytes
-from storage.reading import open_media
+from storage.presigning import LinkTerms, no_store_link, presigned
+from storage.reading import OpenMedia, StoredMedia, open_media
 
 LIVE_RECORDINGS_MAX = 1000  # of one node; its cores are full long before
 
@@ -51,6 +53,7 @@ class Recordings:
         self._lives: dict[str, asyncio.Task[None]] = {}
         self._entry_points: dict[str, str] = {}  # name in the URL -> recording
         self._starting: set[str] = set()  # conversations
+        self._playlists = Playlists()
         self._accepting = True
         self.base_url = ""  # known once the server listens
 
@@ -106,18 +109,7 @@ class Recordings:
         raise _no_pause()
 
     async def media(self, recording: str) -> MediaBytes:
-        live = self._live.get(recording)
-        row = live.row if live else await self._means.table.get(recording)
-        shipping = self._means.shipping
-        try:
-            opened = await open_media(shipping.store, shipping.spool, recording, row.object_key)
-        except BystanderError as error:
-            if error.code != "object_missing":
-                raise
-            raise _no_media() from None
-        if opened.size == 0:
-            await opened.close()
-            raise _no_media()
+        row, opened = await self._opened(recording)
         return MediaBytes(
             size=opened.size,
             complete=opened.complete,
@@ -126,6 +118,22 @@ class Recordings:
             filename=row.filename,
             reader=opened,
         )
+
+    async def playlist(self, recording: str, uri: str) -> WrittenPlaylist:
+        """An HLS playlist of what there is now, for media that is found at `uri`; no_media, no_index."""
+        _, opened = await self._opened(recording)
+        try:
+            return await self._playlists.of(recording, opened, uri)
+        finally:
+            await opened.close()
+
+    async def store_link(self, recording: str, terms: LinkTerms) -> str:
+        """The store's own link to the stored object; no_store_link while, or where, there is none."""
+        row, opened = await self._opened(recording)
+        await opened.close()
+        if not isinstance(opened, StoredMedia):
+            raise no_store_link("The recording is not in the store yet.")
+        return await presigned(self._means.shipping.store, row.object_key, terms)
 
     def watch(self, conversation: str) -> AsyncIterator[Recording]:
         return self._watchers.watch(conversation, lambda: self.list(conversation))
@@ -189,6 +197,22 @@ class Recordings:
         return len(left)
 
     # --- parts -----------------------------------------------------------------------------------------
+    async def _opened(self, recording: str) -> tuple[RecordingRow, OpenMedia]:
+        """What there is of it to read; the caller closes it. no_media (409) without a byte."""
+        live = self._live.get(recording)
+        row = live.row if live else await self._means.table.get(recording)
+        shipping = self._means.shipping
+        try:
+            opened = await open_media(shipping.store, shipping.spool, recording, row.object_key)
+        except BystanderError as error:
+            if error.code != "object_missing":
+                raise
+            raise _no_media() from None
+        if opened.size == 0:
+            await opened.close()
+            raise _no_media()
+        return row, opened
+
     async def _end(self, recording: str, reason: EndReason) -> Recording:
         live = self._live.get(recording)
         if live is None:

@@ -54,6 +54,15 @@ class S3Connection:
                 answer: dict[str, Any] = await getattr(client, operation)(Bucket=self._bucket, **parameters)
         return answer
 
+    async def presign(self, operation: str, lifetime_s: int, /, **parameters: Any) -> str:
+        """The URL of a request that anybody may then make, for so long."""
+        with s3_errors(operation):
+            client = await self._open()
+            url: str = await client.generate_presigned_url(
+                operation, Params={"Bucket": self._bucket, **parameters}, ExpiresIn=lifetime_s
+            )
+        return url
+
     async def pages(self, operation: str, **parameters: Any) -> AsyncIterator[dict[str, Any]]:
         """Every page of a listing."""
         with s3_errors(operation):
@@ -113,6 +122,7 @@ class S3Connection:
             request_checksum_calculation="when_required",  # what newer SDKs add breaks compatible stores
             response_checksum_validation="when_required",
             s3={"addressing_style": "path" if path_style else "auto"},
+            signature_version="s3v4",  # or presigned links would be signed as in 2006, which regions refuse
             user_agent_extra="bystander",
         )
         return session.client("s3", endpoint_url=settings.endpoint, config=config)

@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 
 from storage.keys import check_key
 from storage.objects import ObjectInfo, ObjectProperties
+from storage.presigning import LINK_S_MAX, LinkTerms
 from storage.s3 import S3Connection, unquoted
 from storage.s3_uploads import S3Uploads
 from storage.settings import StorageSettings
@@ -74,6 +75,15 @@ class S3Store:
             for found in page.get("Contents", []):
                 key = self._s3.relative_key(found["Key"])
                 yield ObjectInfo(key, found["Size"], unquoted(found["ETag"]))
+
+    async def presign(self, key: str, terms: LinkTerms) -> str:
+        wanted = {
+            "Key": self._s3.full_key(check_key(key)),
+            "ResponseContentDisposition": terms.content_disposition if terms.method == "GET" else None,
+        }
+        operation = "head_object" if terms.method == "HEAD" else "get_object"
+        given = {name: value for name, value in wanted.items() if value is not None}
+        return await self._s3.presign(operation, min(terms.lifetime_s, LINK_S_MAX), **given)
 
     async def close(self) -> None:
         await self._s3.close()
