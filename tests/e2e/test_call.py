@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from media.av_offset import Region, measure
 from media.check import check_file
-from media.layout import Tile, arrange, fit
+from media.layout import Rectangle, Tile, arrange, fit
 from recorder.demo.scene import Colour
 from recorder.values import Canvas, Role, SourceKind
 from tests.support import oracle
@@ -26,6 +27,10 @@ from tests.support.sounds import soundtrack
 PHASE_S = 1.5  # more than a fragment, so that every phase is seen to be written before the next begins
 COLOUR_ERROR_MAX = 24  # of 255: 4:2:0, limited range and two lossy encodings
 OFFSET_S_MAX = 0.040
+FIRST_PICTURE_S_MAX = 0.3
+FLASHING_S = 8.0
+FLASH_INTERVAL_S = 0.8
+GROWS_AFTER_S = 2.0
 RED: Colour = (200, 40, 40)
 GREEN: Colour = (40, 180, 60)
 BLUE: Colour = (50, 70, 200)
@@ -49,6 +54,14 @@ class Person:
     @property
     def query(self) -> dict[str, str]:
         return {"participant": self.participant, "name": self.name, "source": self.source.value}
+
+
+class Growing(Card):
+    """A camera that starts small and sends twice the size later, as browsers do when the network allows."""
+
+    def picture(self, at_s: float) -> Image.Image:
+        picture = super().picture(at_s)
+        return picture if at_s < GROWS_AFTER_S else picture.resize((2 * self.width, 2 * self.height))
 
 
 ANNA = Person("anna", "Anna Keller", colour=RED)
@@ -75,6 +88,10 @@ def events(server: RunningServer, recording: dict[str, Any]) -> list[dict[str, A
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
+def is_of(event: dict[str, Any], kind: str, participant: str, source: str) -> bool:
+    return (event["kind"], event["participant"], event["source"]) == (kind, participant, source)
+
+
 def when(told: list[dict[str, Any]], kind: str, participant: str, nth: int = 0) -> float:
     """At which second of the file this happened."""
     found = [event["at_s"] for event in told if (event["kind"], event["participant"]) == (kind, participant)]
@@ -89,9 +106,11 @@ def assert_shows(path: Path, time_s: float, *present: Person) -> None:
             name_s_ink = int((picture[region.y : region.y + region.height, region.x :] > 200).sum())
             assert name_s_ink > 50, f"no name where {person.name} has no camera"
             continue
-        seen = colour_in(picture, fit(person.width, person.height, region))
-        error = np.abs(np.subtract(seen, person.colour)).max()
-        assert error <= COLOUR_ERROR_MAX, f"{seen} at {time_s:.2f} s where {person} should be"
+        assert_is(colour_in(picture, fit(person.width, person.height, region)), person.colour)
+
+
+def assert_is(seen: Colour, colour: Colour) -> None:
+    assert np.abs(np.subtract(seen, colour)).max() <= COLOUR_ERROR_MAX, f"{seen} where {colour} should be"
 
 
 async def test_everybody_is_seen_and_heard_while_they_are_there(server: RunningServer) -> None:
@@ -104,7 +123,7 @@ async def test_everybody_is_seen_and_heard_while_they_are_there(server: RunningS
             await seat.enter_async_context(joined(entry_point, *tracks, codec=codec, **person.query))
             return seat
 
-        await join(ANNA, *camera(Card(RED), ANNA_HZ))
+        await join(ANNA, *camera(Growing(RED), ANNA_HZ))
         bruno = await join(BRUNO, *camera(Card(GREEN), BRUNO_HZ), codec="video/VP8")
         await more(api, identity)
         await join(CLEO, *microphone(CLEO_HZ))
@@ -124,6 +143,10 @@ async def test_everybody_is_seen_and_heard_while_they_are_there(server: RunningS
     share, left = when(told, "stream_started", "anna", 2), when(told, "left", "bruno")
     cleo = when(told, "joined", "cleo")
     alone, sharing, end = cleo + 0.8, share + 0.8, over["duration_s"] - 0.4
+    sizes = [one["detail"]["width"] for one in told if is_of(one, "size_changed", "anna", "camera")]
+    assert sizes == [320, 640]
+    opening = await asyncio.to_thread(picture_at, path, FIRST_PICTURE_S_MAX)
+    assert_is(colour_in(opening, Rectangle(160, 300, 160, 120)), RED)  # alone or not, there she is
     await asyncio.to_thread(assert_shows, path, cleo - 0.3, ANNA, BRUNO)
     await asyncio.to_thread(assert_shows, path, alone, ANNA, BRUNO, CLEO)
     await asyncio.to_thread(assert_shows, path, sharing, ANNA, BRUNO, CLEO, SCREEN)
@@ -150,8 +173,8 @@ def assert_whole(path: Path, told: dict[str, Any]) -> None:
 
 
 async def test_flash_and_beep_stay_together(server: RunningServer) -> None:
-    first = FlashBeep(hertz=1000.0)
-    second = FlashBeep(hertz=1700.0, first_s=0.8)
+    first = FlashBeep(hertz=1000.0, interval_s=FLASH_INTERVAL_S)
+    second = FlashBeep(hertz=1700.0, interval_s=FLASH_INTERVAL_S, first_s=0.8)
     async with ApiClient(server) as api:
         recording = await api.start()
         entry_point, identity = recording["entry_point"], recording["id"]
@@ -159,7 +182,7 @@ async def test_flash_and_beep_stay_together(server: RunningServer) -> None:
             joined(entry_point, *live_tracks(first), participant="one", name="One"),
             joined(entry_point, *live_tracks(second), codec="video/VP8", participant="two", name="Two"),
         ):
-            await api.until_it(identity, lambda now: (now["duration_s"] or 0.0) >= 10)
+            await api.until_it(identity, lambda now: (now["duration_s"] or 0.0) >= FLASHING_S)
             await api.stop(identity)
         over = await api.until(identity, "AVAILABLE", "FAILED")
     path = stored(server, over)
@@ -168,5 +191,5 @@ async def test_flash_and_beep_stay_together(server: RunningServer) -> None:
         tile = fit(320, 240, region)
         inside = Region(tile.x + 40, tile.y + 40, tile.width - 80, tile.height // 2)
         found = await asyncio.to_thread(measure, path, region=inside, hertz=source.hertz)
-        assert len(found.offsets_s) >= 7, found
+        assert len(found.offsets_s) >= (FLASHING_S - 2) / FLASH_INTERVAL_S, found
         assert found.p95_s <= OFFSET_S_MAX, found

@@ -47,6 +47,34 @@ async ({ url, token }) => {
     });
   await Promise.all(patched);
 
+  /** New ICE credentials within the same session; resolves to the status, whether the tag is new, and the state. */
+  window.restart = async () => {
+    const before = connection.currentRemoteDescription.sdp;
+    const resource = session;
+    session = null; // candidates wait for the new tag
+    gathered.length = 0;
+    await connection.setLocalDescription(await connection.createOffer({ iceRestart: true }));
+    const answer = await fetch(resource, {
+      method: "PATCH",
+      headers: { ...authorization, "Content-Type": "application/trickle-ice-sdpfrag", "If-Match": "*" },
+      body: fragment(null).slice(0, -1).join("\r\n") + "\r\n",
+    });
+    const renewed = await answer.text();
+    const isNew = answer.headers.get("ETag") !== tag;
+    tag = answer.headers.get("ETag");
+    const line = (name) => renewed.match(new RegExp(`a=${name}:.*`))[0].trim();
+    const candidates = renewed.match(/a=candidate:.*/g).map((one) => one.trim());
+    let first = true;
+    const sdp = before
+      .replace(/a=(candidate:.*|end-of-candidates)\r\n/g, "")
+      .replace(/a=ice-ufrag:.*/g, line("ice-ufrag"))
+      .replace(/a=ice-pwd:.*/g, () => (first ? ((first = false), [line("ice-pwd"), ...candidates].join("\r\n")) : line("ice-pwd")));
+    await connection.setRemoteDescription({ type: "answer", sdp });
+    session = resource;
+    await Promise.all(gathered.map((candidate) => trickle(fragment(candidate))));
+    return [answer.status, isNew, told.statuses.every((status) => status === 201 || status === 204)];
+  };
+
   window.leave = async () => {
     const stale = await fetch(session, {
       method: "PATCH",
