@@ -93,9 +93,20 @@ def step(life: Life, event: Event, terms: Terms, now: float) -> Step:
 
 
 def retry_delay_s(attempt: int, terms: Terms) -> float:
-    """How long to wait after the failed `attempt` (from 1): doubling, capped."""
-    doublings = min(attempt - 1, 32)  # beyond that only the cap speaks, and floats stay finite
-    return min(RETRY_DELAY_S_FIRST * 2.0**doublings, terms.retry_delay_s_max)
+    """How long to wait after the failed `attempt` (from 1)."""
+    return back_off_s(attempt, terms.retry_delay_s_max)
+
+
+def back_off_s(failures: int, delay_s_max: float) -> float:
+    """How long to wait after so many failures (from 1) in a row: doubling, capped."""
+    doublings = min(failures - 1, 32)  # beyond that only the cap speaks, and floats stay finite
+    return min(RETRY_DELAY_S_FIRST * 2.0**doublings, delay_s_max)
+
+
+def start_limit_s(terms: Terms) -> float:
+    """The longest that a recording takes from being asked for to READY or FAILED."""
+    waits = sum(retry_delay_s(attempt, terms) for attempt in range(1, terms.attempts_max))
+    return terms.check_timeout_s + terms.attempts_max * terms.initialization_timeout_s + waits
 
 
 # --- rules: before there is media --------------------------------------------------------------------
