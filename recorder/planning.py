@@ -1,5 +1,6 @@
 """From settings to what one recording is told: its terms, its worker's order, its names. Pure."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 import msgspec
@@ -10,9 +11,10 @@ from recorder.ids import new_id
 from recorder.life import Terms
 from recorder.settings import Settings
 from recorder.turn import ice_servers
-from recorder.values import Canvas, Conversation, RecordingPlan, RecordingState
+from recorder.values import Canvas, Conversation, Participant, RecordingPlan, RecordingState
 from recorder.worker import WorkerOrder
 from recorder.workers import STOP_TIMEOUT_S
+from storage.keys import recording_key
 
 STORE_CHECK_TIMEOUT_S = 10.0  # a store that takes longer to say that it is there cannot take a recording
 DRAIN_MARGIN_S = 5.0  # the worker's own deadline comes first, then ours
@@ -36,24 +38,33 @@ def terms(settings: Settings) -> Terms:
     )
 
 
-def new_row(settings: Settings, conversation: Conversation, number: int, now: datetime) -> RecordingRow:
-    """A recording that was just asked for."""
+def new_row(
+    settings: Settings,
+    conversation: Conversation,
+    number: int,
+    now: datetime,
+    participants: Sequence[Participant] = (),
+) -> RecordingRow:
+    """A recording that was just asked for; `participants` are those who may be named in the file's name."""
     recording = new_id("rec")
+    name = filename(
+        settings.recording.filename_pattern,
+        conversation=conversation.id,
+        external_id=conversation.external_id,
+        recording=recording,
+        start=now,
+        number=number,
+        participants=[participant.name for participant in participants],
+        metadata=conversation.metadata,
+    )
     return RecordingRow(
         id=recording,
         conversation=conversation.id,
         number=number,
         type=settings.recording.type,
         state=RecordingState.REQUESTED,
-        object_key=f"{conversation.id}/{recording}.mp4",
-        filename=filename(
-            settings.recording.filename_pattern,
-            conversation=conversation.id,
-            external_id=conversation.external_id,
-            recording=recording,
-            start=now,
-            number=number,
-        ),
+        object_key=recording_key(conversation.id, name, recording),
+        filename=name,
         requested_at=now,
     )
 

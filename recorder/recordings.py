@@ -78,7 +78,8 @@ class Recordings:
         self._starting.add(conversation)
         try:
             number = 1 + await self._means.table.count_of(conversation)
-            row = new_row(self._settings, known, number, self._means.clock.utc_now())
+            named = await self._conversations.participants(conversation)
+            row = new_row(self._settings, known, number, self._means.clock.utc_now(), named)
             await self._means.table.add(row)
             live = self.admit(LiveRecording(row, begin(self._means.terms, self._now()), self._means))
         finally:
@@ -139,6 +140,11 @@ class Recordings:
         return self._watchers.watch(conversation, lambda: self.list(conversation))
 
     # --- for the rest of this package ------------------------------------------------------------------
+    def shown(self, row: RecordingRow) -> Recording:
+        """As the API says it: with what is newer of one that still runs."""
+        live = self._live.get(row.id)
+        return self._shown(live) if live else _of_row(row)
+
     def admit(self, live: LiveRecording) -> LiveRecording:
         """Let a recording live in here until it is over."""
         recording = live.row.id

@@ -179,7 +179,9 @@ class Recording(Section, frozen=True):
         Meta(
             min_length=1,
             max_length=256,
-            description="of {conversation} {external_id} {recording} {start} {number}",
+            description=(
+                "of {conversation} {external_id} {recording} {start} {number} {participants} {metadata.<key>}"
+            ),
             extra=EVERYWHERE,
         ),
     ] = "{conversation}_{start}_{number}.mp4"

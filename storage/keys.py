@@ -1,7 +1,7 @@
 """Object keys: where a recording and what belongs to it stand in the bucket.
 
-Keys are relative to the store's prefix. `<conversation>/<filename>.mp4` is the recording,
-`<conversation>/<filename>.events.jsonl` what happened in it. docs/storage.md holds the whole layout.
+Keys are relative to the store's prefix. `<conversation>/<name>_<recording>.mp4` is the recording,
+`<conversation>/<name>_<recording>.events.jsonl` what happened in it. docs/storage.md holds the whole layout.
 """
 
 import re
@@ -28,6 +28,25 @@ def check_key(key: str) -> str:
     if bad:
         raise caller_error("object_key_invalid", "The object key cannot be used in a bucket or directory.")
     return key
+
+
+def recording_key(conversation: str, filename: str, recording: str) -> str:
+    """Where a new recording goes: under its conversation, by its file name and then by its id.
+
+    The name is for people; that no two recordings ever share a key is the id's doing, which is in the name
+    exactly once. `filename` is a safe path component (recorder.filenames) that ends in `.mp4`.
+    """
+    stem = filename.removesuffix(".mp4")
+    named = stem if recording in stem else f"{stem}_{recording}"
+    return check_key(f"{conversation}/{named}.mp4")
+
+
+def keys_of(key: str) -> tuple[str, ...]:
+    """Every object that belongs to the recording stored under `key`, the recording itself last.
+
+    Named one by one and never by what they begin with: so deleting one recording touches no other.
+    """
+    return (events_key(key), key)
 
 
 def check_recording(recording: str) -> str:

@@ -248,13 +248,15 @@ class TestConversations:
         await node.publish(started)
         await node.recordings.stop(started.id)
         await node.until(started.id, "AVAILABLE")
+        key = (await node.table.get(started.id)).object_key
+        assert (await store.head(key)).size > 0
         again = await node.recordings.start(started.conversation, started_by=Caller())  # and one that runs
         await node.publish(again)
         await node.conversations.delete(started.conversation)
         with pytest.raises(BystanderError, match="not_found"):
             await node.recordings.get(started.id)
         with pytest.raises(BystanderError, match="object_missing"):
-            await store.head(f"{started.conversation}/{started.id}.mp4")
+            await store.head(key)
         assert not (tmp_path / "spool" / started.id).exists()
 
 

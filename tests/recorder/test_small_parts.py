@@ -9,14 +9,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from recorder.cli import main
 from recorder.data_directory import open_data_directory
 from recorder.entry_point_secrets import EntryPointSecrets
 from recorder.errors import BystanderError
-from recorder.filenames import FILENAME_BYTES_MAX, check_pattern, filename
 from recorder.logs import JsonFormatter, TextFormatter
 from recorder.settings import Call, Turn
 from recorder.turn import ice_servers, turn_credential
@@ -46,42 +43,6 @@ class TestTurnCredentials:
 
     def test_without_servers_there_are_none(self) -> None:
         assert ice_servers(Call(), Turn(), who="r", expires_unix_s=1) == []
-
-
-class TestFileNames:
-    @given(st.text(min_size=1, max_size=300), st.none() | st.text(max_size=300), st.integers(1, 10_000))
-    def test_are_one_safe_path_component(self, literal: str, external_id: str | None, number: int) -> None:
-        pattern = literal.replace("{", "").replace("}", "") + "{external_id}_{start}_{number}"
-        check_pattern(pattern)
-        name = filename(
-            pattern,
-            conversation="conv_1",
-            external_id=external_id,
-            recording="rec_1",
-            start=NOW,
-            number=number,
-        )
-        assert name.endswith(".mp4")
-        assert "/" not in name
-        assert "\0" not in name
-        assert name not in (".", "..", ".mp4")
-        assert len(name.encode()) <= FILENAME_BYTES_MAX + len(".mp4")
-
-    def test_by_default_say_conversation_start_and_number(self) -> None:
-        name = filename(
-            "{conversation}_{start}_{number}.mp4",
-            conversation="conv_1",
-            external_id=None,
-            recording="rec_1",
-            start=NOW,
-            number=2,
-        )
-        assert name == "conv_1_2026-11-20T12-30-15Z_2.mp4"
-
-    @pytest.mark.parametrize("pattern", ["{0}", "{start.year}", "{start:%Y}", "{start!r}", "{", "}", "{x}"])
-    def test_patterns_that_are_refused(self, pattern: str) -> None:
-        with pytest.raises(BystanderError, match="invalid_settings"):
-            check_pattern(pattern)
 
 
 class TestEntryPointSecrets:
