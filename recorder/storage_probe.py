@@ -18,7 +18,7 @@ class StorageProbe:
         """Try the configured store: {"ok": bool, "steps": [{"name", "ok", "seconds", "detail"}]}."""
         result = await test_store(self._store)
         told = [
-            {"name": step.name, "ok": step.ok, "seconds": step.seconds, "detail": step.detail}
+            {"name": step.name, "ok": step.ok, "seconds": step.seconds, "detail": step.detail or ""}
             for step in result.steps
         ]
         return {"ok": result.ok, "steps": told}
