@@ -43,7 +43,10 @@ async def _fetch(settings: Settings, root: Path, recording: str, file: Path) -> 
 
 
 async def _key(settings: Settings, root: Path, recording: str) -> str:
-    database = Database(settings.server.database_url or sqlite_url(root / "bystander.db"))
+    file = root / "bystander.db"
+    if settings.server.database_url is None and not await asyncio.to_thread(file.exists):
+        raise not_found("file or recording")  # and no empty database is made to find that out
+    database = Database(settings.server.database_url or sqlite_url(file))
     try:
         return (await RecordingTable(database).get(recording)).object_key
     finally:

@@ -98,9 +98,12 @@ async def the_check_agrees(server: RunningServer, recording: str) -> None:
 
     by_id = await asyncio.to_thread(check, recording, "--data-dir", str(server.data_dir))
     assert (by_id.returncode, by_id.stdout.splitlines()[0]) == (0, "whole"), by_id
-    unknown = await asyncio.to_thread(check, "rec_unknown", "--data-dir", str(server.data_dir))
-    assert unknown.returncode == 1
-    assert "Traceback" not in unknown.stderr
+    nowhere = server.data_dir / "nothing-here"
+    for name, data_dir in (("rec_unknown", server.data_dir), (recording[:-1] + "0", nowhere)):
+        unknown = await asyncio.to_thread(check, name, "--data-dir", str(data_dir))
+        assert unknown.returncode == 1
+        assert unknown.stderr == "bystander: not_found: There is no such file or recording.\n"
+    assert not nowhere.exists()
 
 
 async def test_what_operators_look_at(server: RunningServer, http: aiohttp.ClientSession) -> None:
@@ -115,6 +118,8 @@ async def test_what_operators_look_at(server: RunningServer, http: aiohttp.Clien
     validate(described)
     assert "/v1/conversations/{conversation}/recordings" in described["paths"]
     async with ApiClient(server) as api:
+        tried = await api.call("POST", "/v1/storage/test")
+        assert tried["ok"] and {"write", "read", "delete"} <= {step["name"] for step in tried["steps"]}
         recording = await api.start()
         figures = await metrics(http)
         assert figures['bystander_recordings{state="READY"}'] == 1
