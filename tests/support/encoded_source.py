@@ -29,9 +29,11 @@ Sound = npt.NDArray[np.float32]
 
 
 @cache
-def opus_packets(seconds: float, beeps_at: tuple[float, ...], fec: bool = False) -> tuple[bytes, ...]:
+def opus_packets(
+    seconds: float, beeps_at: tuple[float, ...], fec: bool = False, hertz: int = BEEP_HZ
+) -> tuple[bytes, ...]:
     """Opus packets of 20 ms, one after the other: silence with beeps."""
-    sound = beeping(seconds, beeps_at)
+    sound = beeping(seconds, beeps_at, hertz=hertz)
     encoder = av.CodecContext.create("libopus", "w")
     encoder.sample_rate, encoder.layout, encoder.format = 48_000, "mono", "flt"
     encoder.options = {"fec": str(int(fec)), "packet_loss": "20" if fec else "0", "application": "voip"}
@@ -45,10 +47,10 @@ def opus_packets(seconds: float, beeps_at: tuple[float, ...], fec: bool = False)
     return tuple(packets)
 
 
-def beeping(seconds: float, beeps_at: Iterable[float]) -> Sound:
+def beeping(seconds: float, beeps_at: Iterable[float], *, hertz: int = BEEP_HZ) -> Sound:
     """A mono signal at 48 kHz: silence, and a beep of FLASH_S at each of these times."""
     sound = np.zeros(round(seconds * 48_000), dtype=np.float32)
-    tone = 0.5 * np.sin(2 * np.pi * BEEP_HZ * np.arange(round(FLASH_S * 48_000)) / 48_000)
+    tone = 0.5 * np.sin(2 * np.pi * hertz * np.arange(round(FLASH_S * 48_000)) / 48_000)
     for at in beeps_at:
         start = round(at * 48_000)
         part = sound[start : start + tone.size]

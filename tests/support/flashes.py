@@ -31,11 +31,13 @@ def examine(data: bytes, *, at: tuple[float, float] = (0.5, 0.5)) -> Found:
     times: list[float] = []
     keys: list[float] = []
     blocks: list[npt.NDArray[np.float32]] = []
+    sound_from_s = 0.0  # of a file's later part, sound begins in its middle
     lit = False
     luma: npt.NDArray[np.uint8] = np.zeros((1, 1), dtype=np.uint8)
     with av.open(io.BytesIO(data), "r") as container:
         for frame in container.decode():
             if isinstance(frame, av.AudioFrame):
+                sound_from_s = sound_from_s if blocks else float(frame.time or 0.0)
                 blocks.append(frame.to_ndarray()[0])
                 continue
             luma = frame.to_ndarray()[: frame.height].astype(np.uint8)
@@ -47,7 +49,8 @@ def examine(data: bytes, *, at: tuple[float, float] = (0.5, 0.5)) -> Found:
             flashes += [seconds] if now_lit and not lit else []
             lit = now_lit
     sound = np.concatenate(blocks) if blocks else np.zeros(0, dtype=np.float32)
-    return Found(flashes, _onsets(sound), times, keys, sound.size / 48_000, luma)
+    beeps = [sound_from_s + at for at in _onsets(sound)]
+    return Found(flashes, beeps, times, keys, sound.size / 48_000, luma)
 
 
 def _onsets(sound: npt.NDArray[np.float32]) -> list[float]:

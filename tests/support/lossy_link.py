@@ -73,12 +73,12 @@ class LossyLink:
 
         def from_publisher(data: bytes, address: tuple[str, int]) -> None:
             publisher[:] = [address]
-            self._pass(data, self.to_receiver, self._random_to_receiver, lambda: back.sendto(data, target))
+            self._pass(data, self.to_receiver, self._random_to_receiver, lambda: _send(back, data, target))
 
         def from_receiver(data: bytes, address: tuple[str, int]) -> None:
             if publisher:
                 to = publisher[0]
-                self._pass(data, self.to_publisher, self._random_to_publisher, lambda: front.sendto(data, to))
+                self._pass(data, self.to_publisher, self._random_to_publisher, lambda: _send(front, data, to))
 
         front_protocol.received = from_publisher
         back_protocol.received = from_receiver
@@ -102,6 +102,12 @@ class LossyLink:
                 asyncio.get_running_loop().call_later(how.delay_s + how.jitter_s * delay, send)
             else:
                 send()
+
+
+def _send(transport: asyncio.DatagramTransport, data: bytes, address: tuple[str, int]) -> None:
+    """Send what was under way, unless the link is gone by now."""
+    if not transport.is_closing():
+        transport.sendto(data, address)
 
 
 class _Side(asyncio.DatagramProtocol):

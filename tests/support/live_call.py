@@ -1,0 +1,287 @@
+"""Calls over the real network path, recorded in this process: scripts in, the file and its events out."""
+
+import asyncio
+import io
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+import av
+
+from media.av_offset import AvOffset, Region, measure
+from media.encoded import Codec
+from media.engine import Engine
+from media.layout import Tile, arrange, fit
+from recorder.clock import SystemClock
+from recorder.values import (
+    Canvas,
+    Fragment,
+    MediaEvent,
+    Publisher,
+    RecordingPlan,
+    Role,
+    SourceKind,
+    Statistics,
+)
+from tests.support.encoded_source import FLASH_S, PACKET_SAMPLES, Reports, opus_packets, plain
+from tests.support.lossy_link import Impairment, LossyLink, without_candidates
+from tests.support.rtp_publisher import Outgoing, RtpPublisher
+
+FPS = 25
+SIZE = (320, 240)
+CANVAS = Canvas(width=320, height=180)
+FIRST_EVENT_S, EVENT_INTERVAL_S = 0.52, 0.8  # on borders of pictures and of Opus packets
+PACKET_S = PACKET_SAMPLES / 48_000
+LEAD_IN_S = 0.1  # from the connection of the last participant to the first media
+Spans = tuple[tuple[float, float], ...]
+ALWAYS: Spans = ((0.0, 1e9),)
+USUAL_REPORTS = Reports()
+
+
+def event_times(seconds: float) -> tuple[float, ...]:
+    """When everybody flashes and beeps, in seconds of the call."""
+    count = int((seconds - FIRST_EVENT_S - 0.2) / EVENT_INTERVAL_S) + 1
+    return tuple(round(FIRST_EVENT_S + number * EVENT_INTERVAL_S, 3) for number in range(count))
+
+
+@dataclass(frozen=True)
+class Script:
+    """What one participant does: when sound and pictures are sent, by which clocks, over which link.
+
+    A sound packet leaves when its 20 ms are over, a picture `pipeline_s` after it was captured.
+    """
+
+    name: str = "ada"
+    sound: Spans = ALWAYS
+    pictures: Spans = ALWAYS
+    skew_ppm: float = 0.0
+    pipeline_s: float = 0.035
+    sound_reports: Reports | None = USUAL_REPORTS
+    picture_reports: Reports | None = USUAL_REPORTS
+    codec: Codec = Codec.VP8
+    hertz: int = 1000
+    retransmission: bool = True
+    link: Impairment | None = None
+    back: Impairment | None = None
+    rejoins_at_s: float | None = None
+
+
+class Camera:
+    """A live encoder of dark pictures that are white during flashes, so that any of them may be left out."""
+
+    def __init__(self, codec: Codec, size: tuple[int, int], flashes_s: tuple[float, ...]) -> None:
+        self._codec, self._size, self._flashes_s = codec, size, flashes_s
+        self._encoder = self._opened()
+
+    def picture(self, number: int, *, keyframe: bool) -> bytes:
+        """The coded picture of that number."""
+        at_s = number / FPS
+        lit = any(flash - 1e-6 <= at_s < flash + FLASH_S - 1e-6 for flash in self._flashes_s)
+        frame = plain(self._size, 235 if lit else 16, bar=number * 4)
+        frame.pts, frame.time_base = number * 90_000 // FPS, Fraction(1, 90_000)
+        if keyframe:
+            frame.pict_type = av.video.frame.PictureType.I
+        return b"".join(bytes(packet) for packet in self._encoder.encode(frame))
+
+    def _opened(self) -> av.VideoCodecContext:
+        encoder = av.CodecContext.create("libvpx" if self._codec is Codec.VP8 else "libx264", "w")
+        encoder.width, encoder.height = self._size
+        encoder.pix_fmt, encoder.time_base, encoder.framerate = "yuv420p", Fraction(1, 90_000), Fraction(FPS)
+        encoder.bit_rate, encoder.gop_size, encoder.thread_count = 300_000, 100_000, 1
+        encoder.options = (
+            {"deadline": "realtime", "cpu-used": "8", "lag-in-frames": "0", "auto-alt-ref": "0"}
+            if self._codec is Codec.VP8
+            else {"preset": "ultrafast", "tune": "zerolatency", "forced-idr": "1"}
+        )
+        return encoder
+
+
+@dataclass
+class Recorded:
+    """What a call came to."""
+
+    data: bytes
+    events: list[MediaEvent]
+    statistics: Statistics
+    publishers: list[RtpPublisher]
+    sent_pictures: list[int] = field(default_factory=list)  # of each script
+
+    def of(self, scripts: list[Script], index: int) -> AvOffset:
+        """Flashes and beeps of one participant."""
+        tiles = [Tile(one.name, one.name, Role.VISITOR, SourceKind.CAMERA, True) for one in scripts]
+        tile = fit(*SIZE, arrange(CANVAS, tiles)[index])
+        inside = Region(tile.x + 8, tile.y + 8, tile.width - 16, tile.height // 2)
+        return measure(io.BytesIO(self.data), region=inside, hertz=scripts[index].hertz)
+
+    def kinds(self) -> list[str]:
+        """The kinds of the events, in order."""
+        return [event.kind for event in self.events]
+
+
+class LiveCall:
+    """An engine that records, and the participants of scripts that send to it, on one event loop."""
+
+    def __init__(self, *, seed: int = 1, plan: RecordingPlan | None = None) -> None:
+        self.plan = plan or RecordingPlan(
+            recording="rec", conversation="conv", canvas=CANVAS, bind_host="127.0.0.1"
+        )
+        self.fragments: list[Fragment] = []
+        self.events: list[MediaEvent] = []
+        self.engine = Engine(
+            self.plan, write=self.fragments.append, on_event=self.events.append, clock=SystemClock()
+        )
+        self.publishers: list[RtpPublisher] = []
+        self.links: list[LossyLink] = []
+        self._seed = seed
+        self._exits = AsyncExitStack()
+        self._sessions = 0
+
+    async def __aenter__(self) -> "LiveCall":
+        await self.engine.start()
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        await self._exits.aclose()
+        await self.engine.stop()
+
+    async def join(self, script: Script, **options: object) -> tuple[RtpPublisher, str]:
+        """Connect a participant through its link; return it and its session."""
+        self._sessions += 1
+        session = f"s{self._sessions}"
+        options = {
+            "audio": bool(script.sound),
+            "video": bool(script.pictures),
+            "retransmission": script.retransmission,
+            **options,
+        }
+        publisher = RtpPublisher(seed=self._seed * 100 + self._sessions, **options)  # type: ignore[arg-type]
+        await self._exits.enter_async_context(publisher)
+        link = LossyLink(
+            seed=self._seed * 100 + self._sessions, to_receiver=script.link, to_publisher=script.back
+        )
+        self.links.append(await self._exits.enter_async_context(link))
+        self.publishers.append(publisher)
+        who = Publisher(participant=script.name, name=script.name)
+        answer, _ = await self.engine.publish(session, who, without_candidates(await publisher.offer()))
+        await publisher.answered(await link.through(answer))
+        return publisher, session
+
+    async def recorded(self) -> Recorded:
+        """Stop, and give what there is."""
+        statistics = self.engine.statistics()
+        await self.engine.stop()
+        data = b"".join(fragment.data for fragment in self.fragments)
+        return Recorded(data, self.events, statistics, self.publishers)
+
+
+class Performance:
+    """One participant acting out a script; `zero_s` is the call's zero on the event loop's clock."""
+
+    def __init__(self, script: Script, seconds: float, zero_s: float) -> None:
+        self.script = script
+        self.sent_pictures = 0
+        self._zero_s = zero_s
+        self._seconds = seconds
+        self._events_s = event_times(seconds)
+
+    async def run(self, publisher: RtpPublisher, *, from_s: float = 0.0, to_s: float | None = None) -> None:
+        """Send what falls between these times of the call."""
+        until_s = self._seconds if to_s is None else to_s
+        async with asyncio.TaskGroup() as streams:
+            if publisher.sound is not None:
+                streams.create_task(self.speak(publisher, publisher.sound, from_s, until_s))
+            for layer in publisher.layers:
+                streams.create_task(self.show(publisher, layer, from_s, until_s))
+
+    async def speak(self, publisher: RtpPublisher, source: Outgoing, from_s: float, to_s: float) -> None:
+        """Send sound."""
+        reports = _Reporting(publisher, source, self.script.sound_reports)
+        packets = opus_packets(self._seconds, self._events_s, True, self.script.hertz)
+        for number, data in enumerate(packets):
+            at_s = number * PACKET_S
+            if from_s <= at_s < to_s and _within(self.script.sound, at_s):
+                await self._until(at_s + PACKET_S)
+                await publisher.send(source, Codec.OPUS, at_s, data)
+                await reports.sent(at_s)
+
+    async def show(
+        self,
+        publisher: RtpPublisher,
+        source: Outgoing,
+        from_s: float,
+        to_s: float,
+        *,
+        codec: Codec | None = None,
+        size: tuple[int, int] | None = None,
+    ) -> None:
+        """Send pictures; key frames at the beginning, after a pause, and when they are asked for."""
+        codec = codec or self.script.codec
+        reports = _Reporting(publisher, source, self.script.picture_reports)
+        camera = Camera(codec, size or SIZE, self._events_s)
+        paused = True
+        for number in range(round(self._seconds * FPS)):
+            at_s = number / FPS
+            if not (from_s <= at_s < to_s and _within(self.script.pictures, at_s)):
+                paused = True
+                continue
+            await self._until(at_s, late_s=self.script.pipeline_s)
+            data = camera.picture(number, keyframe=paused or source.keyframe_wanted)
+            paused = source.keyframe_wanted = False
+            await publisher.send(source, codec, at_s, data)
+            self.sent_pictures += 1
+            await reports.sent(at_s)
+
+    async def _until(self, at_s: float, *, late_s: float = 0.0) -> None:
+        true_s = self._zero_s + at_s / (1 + self.script.skew_ppm * 1e-6) + late_s
+        await asyncio.sleep(max(0.0, true_s - asyncio.get_running_loop().time()))
+
+
+class _Reporting:
+    """The sender reports of one stream, as its script wants them."""
+
+    def __init__(self, publisher: RtpPublisher, source: Outgoing, how: Reports | None) -> None:
+        self._publisher, self._source, self._how = publisher, source, how
+        self._began_s: float | None = None
+        self._next_s = 0.0
+
+    async def sent(self, at_s: float) -> None:
+        """A frame of this instant was sent."""
+        how = self._how
+        if how is None:
+            return
+        if self._began_s is None:
+            self._began_s, self._next_s = at_s, at_s + how.first_s
+        if at_s >= self._next_s:
+            self._next_s += how.every_s
+            ntp_s = 3_900_000_000.0 + self._publisher.epoch_s + at_s + how.error_s(at_s)
+            await self._publisher.report(self._source, at_s, ntp_s)
+
+
+def _within(spans: Spans, at_s: float) -> bool:
+    return any(start - 1e-6 <= at_s < end - 1e-6 for start, end in spans)
+
+
+async def perform(scripts: list[Script], seconds: float, *, seed: int = 1) -> Recorded:
+    """Hold a call of these participants and give what was recorded."""
+    async with LiveCall(seed=seed) as call:
+        joined = [await call.join(script) for script in scripts]
+        zero_s = asyncio.get_running_loop().time() + LEAD_IN_S
+        performances = [Performance(script, seconds, zero_s) for script in scripts]
+
+        async def act(index: int) -> None:
+            script, acting, (publisher, session) = scripts[index], performances[index], joined[index]
+            again_s = script.rejoins_at_s
+            await acting.run(publisher, to_s=again_s)
+            if again_s is not None:
+                await call.engine.unpublish(session)
+                publisher, _ = await call.join(script)
+                now_s = asyncio.get_running_loop().time() - zero_s
+                await acting.run(publisher, from_s=now_s + LEAD_IN_S)
+
+        async with asyncio.TaskGroup() as acts:
+            for index in range(len(scripts)):
+                acts.create_task(act(index))
+        await asyncio.sleep(max((one.link.delay_s + one.link.jitter_s if one.link else 0) for one in scripts))
+        recorded = await call.recorded()
+    recorded.sent_pictures = [one.sent_pictures for one in performances]
+    return recorded

@@ -1,0 +1,54 @@
+"""The ways in which sound and picture come apart elsewhere, one script each."""
+
+from dataclasses import replace
+
+from media.encoded import Codec
+from tests.support.encoded_source import Reports
+from tests.support.live_call import Script
+from tests.support.lossy_link import Impairment
+
+CALL_S = 9.0
+LATE_S = 3.0
+
+ADA = Script(name="ada", skew_ppm=100)
+BOB = Script(name="bob", hertz=1700, skew_ppm=-100, codec=Codec.H264)
+
+
+def lossy() -> Impairment:
+    """5 % loss, 20 to 80 ms of delay: packets overtake each other by up to 60 ms."""
+    return Impairment(loss=0.05, delay_s=0.02, jitter_s=0.06)
+
+
+CLEAN: dict[str, list[Script]] = {
+    "two_drifting_clocks": [ADA, BOB],
+    "sound_begins_3_s_later": [replace(ADA, sound=((LATE_S, 1e9),))],
+    "pictures_begin_3_s_later": [replace(ADA, pictures=((LATE_S, 1e9),))],
+    "muted_and_unmuted": [replace(ADA, sound=((0, 3), (5.5, 1e9)))],
+    "camera_off_and_on": [replace(ADA, pictures=((0, 3), (5.5, 1e9)))],
+    "leaves_and_comes_back": [ADA, replace(BOB, rejoins_at_s=4.0)],
+    "slow_camera": [replace(ADA, pipeline_s=0.12)],
+    "reports_missing": [replace(ADA, sound_reports=None, picture_reports=None)],
+    "reports_of_one_missing": [replace(ADA, sound_reports=None)],
+    "reports_late": [replace(ADA, sound_reports=Reports(first_s=5.0), picture_reports=Reports(first_s=5.0))],
+    "reports_wrong_by_300_ms": [replace(ADA, sound_reports=Reports(error_s=lambda at_s: 0.3))],
+    "reports_wrong_now_and_then": [
+        replace(ADA, picture_reports=Reports(error_s=lambda at_s: 0.3 * (round(at_s) % 3 == 0)))
+    ],
+    "reports_that_jump": [
+        replace(ADA, sound_reports=Reports(error_s=lambda at_s: 0.3 if at_s > 4.0 else 0.0))
+    ],
+}
+
+LOSSY: dict[str, list[Script]] = {
+    "loss_and_jitter": [replace(ADA, link=lossy()), replace(BOB, link=lossy())],
+    "loss_jitter_and_late_sound": [replace(ADA, link=lossy(), sound=((LATE_S, 1e9),))],
+    "loss_jitter_and_no_reports": [replace(ADA, link=lossy(), sound_reports=None, picture_reports=None)],
+    "loss_jitter_without_retransmission": [replace(BOB, link=lossy(), retransmission=False)],
+}
+
+QUICK: dict[str, list[Script]] = {
+    "two_drifting_clocks": CLEAN["two_drifting_clocks"],
+    "pictures_begin_3_s_later": CLEAN["pictures_begin_3_s_later"],
+    "reports_wrong_now_and_then": CLEAN["reports_wrong_now_and_then"],
+    "loss_and_jitter": LOSSY["loss_and_jitter"],
+}
