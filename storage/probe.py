@@ -3,25 +3,35 @@
 import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cached_property
+from typing import Protocol, runtime_checkable
 
 from recorder.clock import Clock, SystemClock
 from recorder.errors import BystanderError
 from recorder.limits import PART_SIZE_BYTES_MIN
 from storage.objects import MultipartUpload, ObjectProperties, ObjectStore, Part
-from storage.store_errors import CORRUPTED, PART_REFUSED, store_error
+from storage.probe_speed import SLOW_MBIT_PER_S, SpeedTrial
+from storage.store_errors import CORRUPTED, DENIED, PART_REFUSED, store_error
 
 _PROPERTIES = ObjectProperties("application/octet-stream", (("bystander-test", "1"),))
 _SMALL_BYTES = 64 * 1024
+CLOCK_SKEW_S_MAX = 900.0  # S3 refuses what is signed further off
+CLOCK_SKEW_S_USUAL = 60.0  # a machine that keeps time is within a second; leases and links lean on it
 
 
 @dataclass(frozen=True, slots=True)
 class ProbeStep:
-    """One step's verdict; `detail` says what is wrong, or what was found out."""
+    """One step's verdict; `detail` says what is wrong, or what was found out.
+
+    `warning`: the store can be used, and yet somebody should look at `detail`.
+    """
 
     name: str
     ok: bool
     seconds: float
     detail: str | None = None
+    warning: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,18 +43,52 @@ class ProbeResult:
     replaces_parts: bool  # whether the Uploader may send part 1 before the end
 
 
-@dataclass(slots=True)
+class _Warning(str):
+    """What a step found out, and should not be so."""
+
+
+@runtime_checkable
+class Clocked(Protocol):
+    """A store that tells its own time."""
+
+    async def server_time(self) -> datetime | None:
+        """Now, by the store's clock, also where it refuses us; None where it does not say."""
+        ...
+
+
+@dataclass
 class _Trial:
     store: ObjectStore
     key: str
+    clock: Clock
     small: bytes = field(default_factory=lambda: secrets.token_bytes(_SMALL_BYTES))
     part: bytes = field(default_factory=lambda: secrets.token_bytes(PART_SIZE_BYTES_MIN))
     upload: MultipartUpload | None = None
     replaces_parts: bool = False
 
+    @cached_property
+    def speed(self) -> SpeedTrial:
+        return SpeedTrial(self.store, f"{self.key}.speed", self.clock)
+
     async def existence(self) -> str | None:
         await self.store.check()
         return None
+
+    async def clock_skew(self) -> str | None:
+        told = await self.store.server_time() if isinstance(self.store, Clocked) else None
+        if told is None:
+            return "the store does not tell its time"
+        skew_s = (self.clock.utc_now() - told).total_seconds()
+        if abs(skew_s) > CLOCK_SKEW_S_MAX:
+            raise store_error(DENIED, f"our clock is {skew_s:+.0f} s off; signatures are refused")
+        found = f"our clock is {skew_s:+.0f} s off"
+        return _Warning(found) if abs(skew_s) > CLOCK_SKEW_S_USUAL else found
+
+    async def throughput_up(self) -> str | None:
+        return _told_speed(await self.speed.up())
+
+    async def throughput_down(self) -> str | None:
+        return _told_speed(await self.speed.down())
 
     async def write(self) -> str | None:
         await self.store.put(self.key, self.small, _PROPERTIES)
@@ -78,6 +122,7 @@ class _Trial:
         if self.upload is not None:
             await self.store.uploads.abort(self.upload)
             await self.store.delete(self.upload.key)
+        await self.speed.remove()
         await self.store.delete(self.key)
         return None
 
@@ -98,14 +143,25 @@ class _Trial:
 async def test_store(store: ObjectStore, *, clock: Clock | None = None) -> ProbeResult:
     """Try the store with objects of a random name, and remove them; what fails is in the result."""
     clock = clock or SystemClock()
-    trial = _Trial(store, f"bystander-test-{secrets.token_hex(8)}")
+    trial = _Trial(store, f"bystander-test-{secrets.token_hex(8)}", clock)
     steps: list[ProbeStep] = []
-    for step in (trial.existence, trial.write, trial.read, trial.range, trial.multipart):
+    for step in (
+        trial.existence,
+        trial.clock_skew,
+        trial.write,
+        trial.read,
+        trial.range,
+        trial.multipart,
+        trial.throughput_up,
+        trial.throughput_down,
+    ):
         steps.append(await _tried(step, clock))
         if not steps[-1].ok:
             break
     if len(steps) > 1:
         steps.append(await _tried(trial.delete, clock))
+    elif (steps[0].detail or "").startswith(DENIED):
+        steps.append(await _tried(trial.clock_skew, clock))  # which may be why
     return ProbeResult(all(step.ok for step in steps), steps, trial.replaces_parts)
 
 
@@ -117,4 +173,10 @@ async def _tried(step: Callable[[], Awaitable[str | None]], clock: Clock) -> Pro
     except BystanderError as error:
         ok, detail = False, str(error)
     name = getattr(step, "__name__", "step")
-    return ProbeStep(name, ok, (clock.monotonic_ns() - began_ns) / 1e9, detail)
+    seconds = (clock.monotonic_ns() - began_ns) / 1e9
+    return ProbeStep(name, ok, seconds, detail, warning=ok and isinstance(detail, _Warning))
+
+
+def _told_speed(mbit_per_s: float) -> str:
+    found = f"{mbit_per_s:.1f} Mbit/s"
+    return found if mbit_per_s >= SLOW_MBIT_PER_S else _Warning(f"{found}: recordings will lag behind")

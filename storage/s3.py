@@ -4,10 +4,13 @@ import asyncio
 import base64
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from datetime import datetime
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import aioboto3
 from botocore.config import Config
+from botocore.exceptions import ClientError
 
 from storage.objects import READ_CHUNK_BYTES
 from storage.s3_credentials import role_session
@@ -62,6 +65,18 @@ class S3Connection:
                 operation, Params={"Bucket": self._bucket, **parameters}, ExpiresIn=lifetime_s
             )
         return url
+
+    async def server_time(self) -> datetime | None:
+        """The Date of an answer (RFC 9110, 6.6.1), whatever else the answer says."""
+        with s3_errors("head_bucket"):
+            client = await self._open()
+            try:
+                async with asyncio.timeout(self._settings.read_timeout_s):
+                    answer = await client.head_bucket(Bucket=self._bucket)
+            except ClientError as error:
+                answer = error.response
+        told = answer["ResponseMetadata"].get("HTTPHeaders", {}).get("date")
+        return None if told is None else parsedate_to_datetime(told)
 
     async def pages(self, operation: str, **parameters: Any) -> AsyncIterator[dict[str, Any]]:
         """Every page of a listing."""

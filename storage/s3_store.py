@@ -76,6 +76,9 @@ class S3Store:
                 key = self._s3.relative_key(found["Key"])
                 yield ObjectInfo(key, found["Size"], unquoted(found["ETag"]))
 
+    async def server_time(self) -> datetime | None:
+        return await self._s3.server_time()
+
     async def presign(self, key: str, terms: LinkTerms) -> str:
         wanted = {
             "Key": self._s3.full_key(check_key(key)),
