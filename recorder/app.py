@@ -33,6 +33,7 @@ from recorder.sampling import sample_forever
 from recorder.settings import Settings
 from recorder.shipping import Shipping
 from recorder.storage_probe import StorageProbe
+from recorder.storage_verdict import StorageVerdict
 from recorder.version import bystander_version
 from recorder.watching import Watchers
 from recorder.worker import main as worker_main
@@ -100,7 +101,7 @@ class Server:
         finally:
             await asyncio.wait([warming])  # whatever came of the database, the stack has to close this too
         workers = warming.result()
-        shipping = _open_shipping(settings, data, clock, stack)
+        shipping = await _open_shipping(settings, data, clock, stack)
 
         secrets = EntryPointSecrets(await asyncio.to_thread(data.secret))
         registry = CollectorRegistry()
@@ -127,7 +128,7 @@ class Server:
             conversations=server._conversations,
             recordings=recordings,
             entry_points=EntryPoints(recordings, secrets),
-            storage=StorageProbe(shipping.store),
+            storage=StorageProbe(shipping.store, StorageVerdict(data.root, settings.storage), clock),
             health=health,
         )
         _register(registry, recordings, shipping)
@@ -190,10 +191,21 @@ async def _warm_workers(data: DataDirectory, worker: Target, stack: AsyncExitSta
     return workers
 
 
-def _open_shipping(settings: Settings, data: DataDirectory, clock: Clock, stack: AsyncExitStack) -> Shipping:
+async def _open_shipping(
+    settings: Settings, data: DataDirectory, clock: Clock, stack: AsyncExitStack
+) -> Shipping:
     store = open_store(settings.storage, data_dir=data.root)
-    uploader = Uploader(store, data.spool, clock, settings.storage, finalise_init=finalise_init)
-    shipping = Shipping(store, uploader, data.spool)
+    verdict = StorageVerdict(data.root, settings.storage)
+    tested = await asyncio.to_thread(verdict.last)
+    uploader = Uploader(
+        store,
+        data.spool,
+        clock,
+        settings.storage,
+        finalise_init=finalise_init,
+        replaces_parts=tested is not None and tested.replaces_parts,
+    )
+    shipping = Shipping(store, uploader, data.spool, verdict)
     stack.push_async_callback(shipping.close)
     return shipping
 

@@ -65,9 +65,13 @@ def _storage_test(given: argparse.Namespace, _: list[str]) -> int:
 
     result = asyncio.run(test_configured(_settings(given)))
     for step in result["steps"]:
-        verdict = "ok" if step["ok"] else "FAILED"
-        print(f"{verdict:<7}{step['name']:<28}{step['seconds']:.3f} s  {step['detail'] or ''}")
-    print("The storage can be used." if result["ok"] else "The storage cannot be used.")
+        verdict = "FAILED" if not step["ok"] else "warning" if step["warning"] else "ok"
+        print(f"{verdict:<9}{step['name']:<18}{step['seconds']:.3f} s  {step['detail']}")
+    print(
+        "The storage can be used."
+        if result["ok"]
+        else "The storage cannot be used; servers on this data directory record nothing until a test passes."
+    )
     return 0 if result["ok"] else EXIT_FAILED
 
 

@@ -23,6 +23,7 @@ class Health:
         self._checks: dict[str, Callable[[], Awaitable[None]]] = {
             "database": database.check,
             "store": shipping.check,
+            "storage_test": shipping.allowed,
             "disk": self._disk,
         }
         self._spool = spool

@@ -67,6 +67,7 @@ class Recordings:
             raise _refusal("shutting_down", "The server is being shut down.")
         if not self._settings.recording.enabled:
             raise caller_error("recording_disabled", "Recording is switched off.", status=409)
+        await self._means.shipping.allowed()
         known = await self._conversations.get(conversation)
         if known.ended_at is not None:
             raise caller_error("conversation_ended", "The conversation has ended.", status=409)

@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 from recorder.errors import BystanderError
+from recorder.storage_verdict import StorageVerdict
 from recorder.values import EndReason
 from storage.keys import events_key
 from storage.objects import ObjectStore
@@ -18,14 +19,22 @@ _log = logging.getLogger(__name__)
 class Shipping:
     """The server's one way to storage. Errors are storage's own."""
 
-    def __init__(self, store: ObjectStore, uploader: Uploader, spool: Path) -> None:
+    def __init__(
+        self, store: ObjectStore, uploader: Uploader, spool: Path, verdict: StorageVerdict | None = None
+    ) -> None:
         self.store = store
+        self.verdict = verdict
         self.spool = spool
         self._uploader = uploader
 
     async def check(self) -> None:
         """Whether the store can be used now; raises what is wrong."""
         await self.store.check()
+
+    async def allowed(self) -> None:
+        """Whether anything new may count on the store: storage_test_failed while its last test failed."""
+        if self.verdict is not None:
+            await self.verdict.check()
 
     def begin(self, recording: str) -> None:
         """Ship the recording's spool, which exists, from now on."""

@@ -35,6 +35,7 @@ class StorageTestStep(msgspec.Struct, frozen=True):
     ok: bool
     seconds: float
     detail: str
+    warning: bool = False  # it can be used, and yet `detail` should be looked at
 
 
 class StorageTest(msgspec.Struct, frozen=True):
