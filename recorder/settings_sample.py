@@ -38,6 +38,10 @@ STORAGE_WORDS = {
     "read_timeout_s": "for one answer of the store",
     "retry_delay_initial_s": "after the first failure; doubles",
     "retry_delay_max_s": "after an outage every upload goes on within this time",
+    "tail_interval_s": "how much the loss of a node's disk may cost; 0: nothing is kept beside uploads",
+    "installation": "a name that all nodes of one installation share; unset: each node is one",
+    "takeover_after_s": "how long a node must be silent before another may complete its uploads",
+    "spool_when_unreachable": "begin recordings although the store does not answer",
     "part_size_bytes": "of a multipart upload",
     "parts_in_flight_max": "of all recordings together: bounds the memory",
 }

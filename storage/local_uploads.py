@@ -36,6 +36,10 @@ class LocalUploads:
         self._files = files
         self._directory = files.hidden / "uploads"
 
+    @property
+    def joins_parts(self) -> bool:
+        return False
+
     async def begin(self, key: str, properties: ObjectProperties) -> MultipartUpload:
         return await in_thread(self._begin, check_key(key), properties)
 

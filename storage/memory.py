@@ -90,6 +90,10 @@ class MemoryUploads:
     def __init__(self, world: _World) -> None:
         self._world = world
 
+    @property
+    def joins_parts(self) -> bool:
+        return True
+
     async def begin(self, key: str, properties: ObjectProperties) -> MultipartUpload:
         self._world.before("begin")
         upload = MultipartUpload(check_key(key), self._world.next_id())

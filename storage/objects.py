@@ -69,6 +69,11 @@ class MultipartUpload:
 class MultipartUploads(Protocol):
     """Objects made of parts, sent in any order. Nothing is visible under the key before `complete`."""
 
+    @property
+    def joins_parts(self) -> bool:
+        """Whether parts are joined by their numbers, so that one may be longer than offsets say."""
+        ...
+
     async def begin(self, key: str, properties: ObjectProperties) -> MultipartUpload: ...
 
     async def put_part(self, upload: MultipartUpload, number: int, offset: int, data: bytes) -> Part:

@@ -13,8 +13,8 @@ from storage.spool_reader import SpoolReader
 
 _log = logging.getLogger(__name__)
 
-# (init segment, every entry of the index) -> init segment of the same length with what is known only at the
-# end; ValueError where the init segment has no room for it.
+# (init segment, every entry of the index) -> init segment with what is known only at the end, of the same
+# length or, where storage asks for that, longer; ValueError where it cannot be done.
 FinaliseInit = Callable[[bytes, Sequence[IndexEntry]], bytes]
 
 _BOX = struct.Struct("!I4s")
@@ -47,7 +47,7 @@ def read_part(
         _log.error("fragment at %d of %s is damaged; blanked", entry.offset, reader.facts.recording)
         data = _patched(data, entry.offset - wanted[0].offset, free_box(entry.length))
     if fill is not None and wanted[0].kind is FragmentKind.INIT:
-        data = _patched(data, 0, fill_init(data[: wanted[0].length], entries, fill))
+        data = fill_init(data[: wanted[0].length], entries, fill) + data[wanted[0].length :]
     digest = hashlib.md5(data, usedforsecurity=False).hexdigest()
     return PartBytes(data, digest, [entry.offset for entry in damaged])
 
@@ -58,14 +58,14 @@ def free_box(length: int) -> bytes:
 
 
 def fill_init(init: bytes, entries: Sequence[IndexEntry], fill: FinaliseInit) -> bytes:
-    """The init segment filled in, of the same length; as it was where that cannot be done."""
+    """The init segment filled in, never shorter than before; as it was where that cannot be done."""
     try:
         filled = fill(init, entries)
     except ValueError:
         # The recording plays without its seek index; a recording that is never available does not.
         _log.exception("the init segment could not be filled in; it stays as it was recorded")
         return init
-    if len(filled) != len(init):
+    if len(filled) < len(init):  # the first part must stay as large as the store wants parts to be
         _log.error("a filled init segment has %d bytes, not %d; it stays", len(filled), len(init))
         return init
     return filled

@@ -19,6 +19,10 @@ class S3Uploads:
         self._s3 = connection
         self._properties = properties
 
+    @property
+    def joins_parts(self) -> bool:
+        return True
+
     async def begin(self, key: str, properties: ObjectProperties) -> MultipartUpload:
         answer = await self._s3.call(
             "create_multipart_upload",

@@ -7,6 +7,7 @@ import msgspec
 from recorder.limits import MIB, PART_SIZE_BYTES_MIN
 
 PART_SIZE_BYTES_MAX = 512 * MIB  # of which a recording may have two in memory
+TAKEOVER_AFTER_S_MIN = 300.0  # a request's time and the difference of two clocks have to be far shorter
 
 _Seconds = Annotated[float, msgspec.Meta(gt=0)]
 
@@ -45,6 +46,12 @@ class StorageSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     read_timeout_s: _Seconds = 30.0  # for an answer to begin; a body gets more time by its length
     retry_delay_initial_s: _Seconds = 1.0
     retry_delay_max_s: _Seconds = 30.0  # after an outage every upload goes on within this time
+
+    # --- what survives the loss of a node, and what does not stop for the loss of the store ---
+    tail_interval_s: Annotated[float, msgspec.Meta(ge=0, le=3600)] = 10.0  # 0: nothing beside uploads
+    installation: str | None = None  # who may take up uploads; None: only nodes of this data directory
+    takeover_after_s: Annotated[float, msgspec.Meta(ge=TAKEOVER_AFTER_S_MIN)] = 900.0
+    spool_when_unreachable: bool = False  # begin recordings although the store does not answer
 
     # --- uploading ---
     part_size_bytes: Annotated[int, msgspec.Meta(ge=PART_SIZE_BYTES_MIN, le=PART_SIZE_BYTES_MAX)] = (

@@ -15,11 +15,14 @@ from recorder.clock import Clock
 from recorder.errors import BystanderError, Fault
 from storage import upload_plan as plan
 from storage.backoff import Backoff
+from storage.lease import NodeLease
 from storage.objects import ObjectStore
 from storage.part_bytes import FinaliseInit
 from storage.spool_format import MEDIA, IndexEntry
 from storage.spool_reader import SpoolReader
 from storage.store_errors import FULL
+from storage.tail import Tail
+from storage.tail_plan import PutTail
 from storage.upload_files import UploadFiles
 from storage.upload_plan import Action, Simple
 from storage.upload_remedy import Remedy, remedy
@@ -51,6 +54,9 @@ class Route:
     slots: asyncio.Semaphore  # parts in memory, of all recordings
     head: HeadPolicy
     finalise_init: FinaliseInit | None
+    grow_init: FinaliseInit | None  # the same for stores that let part 1 become longer
+    lease: NodeLease | None  # None: nothing is kept beside uploads
+    tail_interval_s: float
     sleep: Callable[[float], Awaitable[None]]
 
 
@@ -90,9 +96,12 @@ class Shipment:
         route = self._route
         self._reader = await asyncio.to_thread(SpoolReader.open, route.root, self.recording)
         try:
-            self._steps = UploadSteps(route.store, self._reader, route.slots, route.finalise_init)
+            self._steps = UploadSteps(
+                route.store, self._reader, route.slots, route.finalise_init, grow_init=route.grow_init
+            )
             self._doubtful = state is not None and state.upload_id is not None
             self._state = state or await self._first_state()
+            self._tail = self._tail_of(self._state)
             while not self._state.is_over:
                 await self._turn()
             return self._state
@@ -106,21 +115,43 @@ class Shipment:
             key=facts.key, head=route.head, part_size_bytes=route.part_size_bytes, adopts=adopts
         )
 
+    def _tail_of(self, state: UploadState) -> Tail | None:
+        route = self._route
+        if route.lease is None or route.tail_interval_s == 0 or state.adopts:
+            return None
+        return Tail(route.store, self._reader, route.lease, route.clock, interval_s=route.tail_interval_s)
+
     async def _turn(self) -> None:
         """Look, decide, act once."""
         self._news.clear()
         entries, ended = await asyncio.to_thread(self._look)
         action = plan.decide(self._state, entries, ended=ended)
-        if action is Simple.WAIT and not self._must_ask:
-            await self._wait_for_news()
-            return
         try:
+            if await self._acted_beside(action, entries, ended=ended):
+                return
+            if action is Simple.WAIT and not self._must_ask:
+                await self._wait_for_news()
+                return
             await self._act(action, entries, ended=ended)
         except BystanderError as error:
             await self._failed(error, action)
         else:
             self.trouble = None
             self._backoff.succeeded()
+
+    async def _acted_beside(self, action: Action, entries: list[IndexEntry], *, ended: bool) -> bool:
+        """Make sure that we may write; then do what is due beside the upload, if the upload can wait."""
+        if self._tail is None or self._route.lease is None:
+            return False
+        await self._route.lease.hold(self.recording)
+        if ended or self._must_ask:
+            return False  # all of it is about to be in the object
+        await self._tail.look()
+        step = self._tail.next_step(self._state, entries)
+        if step is None or (isinstance(step, PutTail) and action is not Simple.WAIT):
+            return False
+        await self._tail.perform(step, self._state, entries)
+        return True
 
     def _look(self) -> tuple[list[IndexEntry], bool]:
         ended = self._reader.ending is not None  # asked first, so that the index read next is all there is
@@ -133,7 +164,7 @@ class Shipment:
 
     async def _wait_for_news(self) -> None:
         try:
-            async with asyncio.timeout(POLL_S):
+            async with asyncio.timeout(POLL_S if self._tail is None else min(POLL_S, self._tail.wait_s)):
                 await self._news.wait()
         except TimeoutError:
             return
@@ -146,6 +177,8 @@ class Shipment:
         else:
             state = await self._steps.perform(self._state, action, entries)
             self._refusals = 0
+        if state.is_over and self._tail is not None:
+            await self._tail.clear()
         self._doubtful = True  # until what was done is written down
         await asyncio.to_thread(self._files.save, state)
         self._doubtful = False

@@ -9,6 +9,7 @@
     end.reserve     disk blocks held back that end.json is written into, so that a full disk cannot refuse it
     reserve         disk space held back for the uploader's own small files
     head            the init segment as it was filled in, where the store takes over `media` itself
+    whole           the recording with a longer init segment, where that outgrew its room
     upload.lock     flock: held by the one uploader that works on this spool
 
 All integers in the index are big-endian, like everything in ISO/IEC 14496-12 and RTP.
@@ -25,7 +26,7 @@ import msgspec
 from recorder.limits import FRAGMENT_BYTES_MAX
 from recorder.values import EndReason, FragmentKind
 
-FACTS, MEDIA, INDEX, EVENTS, HEAD = "facts.json", "media", "index", "events.jsonl", "head"
+FACTS, MEDIA, INDEX, EVENTS, HEAD, WHOLE = "facts.json", "media", "index", "events.jsonl", "head", "whole"
 UPLOAD, END, END_RESERVE, RESERVE, UPLOAD_LOCK = (
     "upload.json",
     "end.json",

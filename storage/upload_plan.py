@@ -152,13 +152,16 @@ def begun(state: UploadState, upload_id: str) -> UploadState:
     return msgspec.structs.replace(state, upload_id=upload_id, parts=())
 
 
-def sent(state: UploadState, action: SendPart, part: Part, damaged: Sequence[int] = ()) -> UploadState:
-    """The store acknowledged a part; parts stay in the order of their numbers."""
+def sent(
+    state: UploadState, action: SendPart, part: Part, damaged: Sequence[int] = (), *, growth: int = 0
+) -> UploadState:
+    """The store acknowledged a part; parts stay in the order of their numbers, offsets are the spool's."""
     others = [known for known in state.parts if known.number != part.number]
     return msgspec.structs.replace(
         state,
         parts=tuple(sorted([*others, part], key=lambda known: known.number)),
         head_filled=state.head_filled or action.fill_head,
+        head_growth=growth if action.fill_head else state.head_growth,
         damaged=damaged_at(state, damaged).damaged,
     )
 
@@ -166,6 +169,17 @@ def sent(state: UploadState, action: SendPart, part: Part, damaged: Sequence[int
 def part_of(action: SendPart, *, etag: str, md5: str) -> Part:
     """The part that `action` sends, as the store acknowledged it."""
     return Part(number=action.number, offset=action.offset, size=action.size, etag=etag, md5=md5)
+
+
+def put_whole(state: UploadState, etag: str, damaged: Sequence[int], *, growth: int) -> UploadState:
+    """The store took the whole recording in one request."""
+    grown = msgspec.structs.replace(state, head_growth=growth)
+    return completed(damaged_at(grown, damaged), etag)
+
+
+def object_size(state: UploadState, entries: Sequence[IndexEntry]) -> int:
+    """The size that the finished object has."""
+    return (entries[-1].stop if entries else 0) + state.head_growth
 
 
 def damaged_at(state: UploadState, offsets: Sequence[int]) -> UploadState:
@@ -216,7 +230,8 @@ def reconciled(state: UploadState, listed: Sequence[ListedPart]) -> UploadState:
 
     def held_by_store(part: Part) -> bool:
         other = found.get(part.number)
-        return other is not None and (other.size, other.etag) == (part.size, part.etag)
+        size = part.size + (state.head_growth if part.number == 1 else 0)
+        return other is not None and (other.size, other.etag) == (size, part.etag)
 
     parts = tuple(p if held_by_store(p) else msgspec.structs.replace(p, etag="") for p in state.parts)
     return msgspec.structs.replace(state, parts=parts)

@@ -16,7 +16,7 @@ class Remedy(StrEnum):
     GIVE_UP = "give_up"
 
 
-_HOPELESS = ("spool_damaged", "spool_missing", "object_too_large", "upload_not_begun")
+_HOPELESS = ("spool_damaged", "spool_missing", "object_too_large", "upload_not_begun", "upload_elsewhere")
 
 
 def remedy(code: str, action: Action, *, refusals: int) -> Remedy:

@@ -44,6 +44,7 @@ class UploadState(msgspec.Struct, frozen=True, kw_only=True):
     upload_id: str | None = None
     parts: tuple[Part, ...] = ()
     head_filled: bool = False
+    head_growth: int = 0  # bytes that the object is longer than the spool, by its init segment
     damaged: tuple[int, ...] = ()  # offsets of fragments that could not be read
     events_stored: bool = False
     strays: bool = (

@@ -28,12 +28,17 @@ class UploadSteps:
         reader: SpoolReader,
         slots: asyncio.Semaphore,
         finalise_init: FinaliseInit | None,
+        *,
+        grow_init: FinaliseInit | None = None,
     ) -> None:
         """`slots` bounds the parts that all recordings together have in memory."""
+        if grow_init is not None and store.uploads.joins_parts:
+            finalise_init = grow_init
         self._store = store
         self._reader = reader
         self._slots = slots
         self._finalise_init = finalise_init
+        self._grow_init = grow_init
         mark = ((RECORDING_MARK, reader.facts.recording),)
         self._properties = ObjectProperties(reader.facts.content_type, mark)
 
@@ -90,7 +95,9 @@ class UploadSteps:
         async with self._slots:
             part = await self._read(entries, action)
             sent = await self._store.uploads.put_part(_upload(state), action.number, action.offset, part.data)
-        return plan.sent(state, action, sent, part.damaged)
+        acknowledged = plan.part_of(action, etag=sent.etag, md5=sent.md5)
+        growth = len(part.data) - action.size
+        return plan.sent(state, action, acknowledged, part.damaged, growth=growth)
 
     async def _put_whole(self, state: UploadState, entries: Sequence[IndexEntry]) -> UploadState:
         async with self._slots:
@@ -98,14 +105,16 @@ class UploadSteps:
                 read_part, self._reader, entries, 0, len(entries) - 1, self._finalise_init
             )
             info = await self._store.put(state.key, part.data, self._properties)
-        return plan.completed(plan.damaged_at(state, part.damaged), info.etag)
+        return plan.put_whole(state, info.etag, part.damaged, growth=len(part.data) - entries[-1].stop)
 
     async def _adopt(self, state: UploadState, entries: Sequence[IndexEntry]) -> UploadState:
         if self._store.adoption is None:
             return plan.restarted(state)  # another store than when this began
-        media = await asyncio.to_thread(finished_media, self._reader, entries, self._finalise_init)
+        media = await asyncio.to_thread(
+            finished_media, self._reader, entries, self._finalise_init, self._grow_init
+        )
         info = await self._store.adoption.adopt(media, state.key, self._properties)
-        return plan.completed(state, info.etag)
+        return plan.put_whole(state, info.etag, (), growth=info.size - entries[-1].stop)
 
     async def _put_events(self, state: UploadState) -> UploadState:
         lines = await asyncio.to_thread(self._reader.events)
@@ -115,8 +124,9 @@ class UploadSteps:
 
     async def _verify(self, state: UploadState, entries: Sequence[IndexEntry]) -> UploadState:
         info = await self._store.head(state.key)
-        if info.size != entries[-1].stop:
-            raise store_error(CORRUPTED, f"{info.size} bytes, not {entries[-1].stop}")
+        size = plan.object_size(state, entries)
+        if info.size != size:
+            raise store_error(CORRUPTED, f"{info.size} bytes, not {size}")
         if state.etag is None or not plan.same_rule(state.etag, info.etag):
             await self._compare_ends(state, entries)
         elif info.etag != state.etag:
@@ -129,8 +139,12 @@ class UploadSteps:
         """Where the store tells no digest of the object: its first and last fragments, read back."""
         for at in (0, len(entries) - 1):
             entry = entries[at]
+            _, damaged = await asyncio.to_thread(self._reader.read_checked, [entry])
+            if damaged:  # or only the store had it: the spool was made again of what lay beside the upload
+                continue
             part = await asyncio.to_thread(read_part, self._reader, entries, at, at, self._finalise_init)
-            chunks = [chunk async for chunk in self._store.read(state.key, entry.offset, entry.stop)]
+            start = entry.offset + (state.head_growth if at else 0)
+            chunks = [chunk async for chunk in self._store.read(state.key, start, start + len(part.data))]
             if b"".join(chunks) != part.data:
                 raise store_error(CORRUPTED, "other bytes are read back")
 
@@ -138,7 +152,6 @@ class UploadSteps:
         self, state: UploadState, entries: Sequence[IndexEntry], *, ended: bool
     ) -> UploadState:
         """The upload is not there: it was completed and we did not hear of it, or somebody aborted it."""
-        size = entries[-1].stop if entries else 0
         try:
             info = await self._store.head(state.key)
         except BystanderError as error:
@@ -150,7 +163,7 @@ class UploadSteps:
         if (
             ended
             and ours
-            and info.size == size
+            and info.size == plan.object_size(state, entries)
             and plan.decide(state, entries, ended=True) is Simple.COMPLETE
         ):
             return plan.completed(state, self._store.uploads.expected_etag(state.parts))

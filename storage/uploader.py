@@ -10,17 +10,19 @@ from recorder.clock import Clock
 from recorder.errors import BystanderError, Fault
 from recorder.values import EndReason
 from storage.backoff import Backoff
+from storage.dangling import Survey, take_up
+from storage.lease import NodeLease
 from storage.objects import ObjectStore
 from storage.part_bytes import FinaliseInit
 from storage.settings import StorageSettings
 from storage.shipment import Route, Shipment, Trouble
 from storage.spool import SpoolEnding, SpoolFacts, open_or_none, seal, spooled_recordings
 from storage.spool_files import read_json
-from storage.spool_format import END, FACTS
+from storage.spool_format import END, FACTS, UPLOAD
 from storage.upload_files import UploadFiles
-from storage.upload_state import HeadPolicy, StoredObject
+from storage.upload_state import HeadPolicy, StoredObject, UploadState
 
-__all__ = ["Recovered", "StoredObject", "Uploader"]
+__all__ = ["Recovered", "StoredObject", "Survey", "Uploader"]
 
 WORKER_DIED = "worker_died"
 RECEIPTS_MAX = 1000  # finished uploads whose outcome nobody asked to forget; about a kilobyte of disk each
@@ -51,11 +53,16 @@ class Uploader:
         settings: StorageSettings,
         *,
         finalise_init: FinaliseInit | None = None,
+        grow_init: FinaliseInit | None = None,
+        lease: NodeLease | None = None,
         replaces_parts: bool = False,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         seed: int | None = None,
     ) -> None:
-        """`replaces_parts`: what the storage test found; only then part 1 is sent before the end."""
+        """`replaces_parts`: what the storage test found; only then part 1 is sent before the end.
+
+        With a `lease` the bucket alone can complete an upload; `grow_init` may return more than it is given.
+        """
         filled = HeadPolicy.REPLACE if replaces_parts else HeadPolicy.HOLD
         self._root = root
         self._settings = settings
@@ -68,6 +75,9 @@ class Uploader:
             slots=asyncio.Semaphore(settings.parts_in_flight_max),
             head=HeadPolicy.AS_IT_IS if finalise_init is None else filled,
             finalise_init=finalise_init,
+            grow_init=grow_init,
+            lease=lease,
+            tail_interval_s=settings.tail_interval_s,
             sleep=sleep,
         )
         self._shipments: dict[str, Shipment] = {}
@@ -133,6 +143,20 @@ class Uploader:
                 self.begin(recording)
         return found
 
+    async def take_up(self) -> Survey:
+        """Restore and ship what the bucket knows of and no spool here, if it is ours and its node is lost.
+
+        Uploads of unknown origin are in the answer and are left alone. Doing it again does nothing new.
+        """
+        lease = self._route.lease
+        if lease is None:
+            return Survey()
+        ours = await asyncio.to_thread(self._upload_ids)
+        survey = await take_up(self._route.store, self._root, lease, ours)
+        for recording in survey.restored:
+            self.begin(recording)
+        return survey
+
     async def forget(self, recording: str) -> None:
         """Remove the receipt of a finished upload, once its outcome is written down elsewhere."""
         task = self._tasks.get(recording)
@@ -181,6 +205,13 @@ class Uploader:
         finally:
             reader.close()
         seal(self._root, recording, EndReason.ABORT_UNEXPECTED, WORKER_DIED)
+
+    def _upload_ids(self) -> list[str]:
+        states = [
+            read_json(self._root / recording / UPLOAD, UploadState)
+            for recording in spooled_recordings(self._root)
+        ]
+        return [state.upload_id for state in states if state is not None and state.upload_id is not None]
 
     def _examine(self, recording: str) -> Recovered | None:
         facts = read_json(self._root / recording / FACTS, SpoolFacts)

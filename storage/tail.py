@@ -1,0 +1,104 @@
+"""Keeps beside an upload what no part holds yet, so that the loss of a node's disk costs seconds."""
+
+import asyncio
+from collections.abc import Sequence
+
+from recorder.clock import Clock
+from storage import tail_plan as plan
+from storage.lease import NodeLease
+from storage.objects import ObjectProperties, ObjectStore
+from storage.spool_format import IndexEntry
+from storage.spool_reader import SpoolReader
+from storage.tail_format import Page, PageHeader, is_page, pack_page, side_prefix
+from storage.tail_plan import Drop, PutPart, PutTail, TailStep
+from storage.upload_state import UploadState
+
+TAIL_LOOK_S_MIN = 0.5  # a tail that is due while nothing new is in the spool is looked for this often
+
+_PROPERTIES = ObjectProperties("application/octet-stream")
+
+
+class Tail:
+    """What lies beside one recording's upload. Every step may be repeated after any failure."""
+
+    def __init__(
+        self, store: ObjectStore, reader: SpoolReader, lease: NodeLease, clock: Clock, *, interval_s: float
+    ) -> None:
+        self._store = store
+        self._reader = reader
+        self._lease = lease
+        self._clock = clock
+        self._interval_s = interval_s
+        self._prefix = side_prefix(reader.facts.recording)
+        self._names: set[str] | None = None  # None: not asked yet
+        self._last_s = self._now_s()
+
+    @property
+    def due_in_s(self) -> float:
+        """When the next tail is wanted."""
+        return max(0.0, self._last_s + self._interval_s - self._now_s())
+
+    @property
+    def wait_s(self) -> float:
+        """How long there is nothing to do beside an upload that waits: at least a moment."""
+        return max(TAIL_LOOK_S_MIN, self.due_in_s)
+
+    async def look(self) -> None:
+        """Learn what an earlier process left; asked of the store once."""
+        if self._names is None:
+            listed = [info.key async for info in self._store.list_objects(self._prefix)]
+            self._names = {name for key in listed if is_page(name := key.removeprefix(self._prefix))}
+
+    def next_step(self, state: UploadState, entries: Sequence[IndexEntry]) -> TailStep | None:
+        """What to do now, after `look`."""
+        return plan.next_step(self._names or (), state, entries, due=self.due_in_s <= 0)
+
+    async def perform(self, step: TailStep, state: UploadState, entries: Sequence[IndexEntry]) -> None:
+        """Do it."""
+        if self._names is None:
+            raise ValueError("look comes first")
+        match step:
+            case PutTail():
+                began_s = self._now_s()
+                data = await asyncio.to_thread(self._reader.read, step.start, step.stop)
+                name = plan.name_of(step)
+                await self._put(name, self._page(state, entries[step.first : step.last + 1], data, None))
+                self._names.add(name)
+                if step.last + 1 == len(entries):
+                    self._last_s = began_s
+            case PutPart(part):
+                name = plan.page_names(state, part)
+                covered = [e for e in entries if part.offset <= e.offset < part.offset + part.size]
+                await self._put(name, self._page(state, covered, b"", step))
+                self._names.add(name)
+            case Drop(name):
+                await self._store.delete(self._prefix + name)
+                self._names.discard(name)
+
+    async def clear(self) -> None:
+        """The object is whole and verified: nothing beside it is needed. The claim goes last."""
+        names = [info.key async for info in self._store.list_objects(self._prefix)]
+        for key in sorted(names, key=lambda key: is_page(key.removeprefix(self._prefix)), reverse=True):
+            await self._store.delete(key)
+        self._lease.forget(self._reader.facts.recording)
+
+    async def _put(self, name: str, page: Page) -> None:
+        data = await asyncio.to_thread(pack_page, page)
+        await self._store.put(self._prefix + name, data, _PROPERTIES)
+
+    def _page(
+        self, state: UploadState, entries: Sequence[IndexEntry], data: bytes, about: PutPart | None
+    ) -> Page:
+        header = PageHeader(
+            installation=self._lease.installation,
+            node=self._lease.node,
+            facts=self._reader.facts,
+            head=state.head,
+            part_size_bytes=state.part_size_bytes,
+            upload_id=state.upload_id,
+            part=None if about is None else about.part,
+        )
+        return Page(header, list(entries), data)
+
+    def _now_s(self) -> float:
+        return self._clock.monotonic_ns() / 1e9

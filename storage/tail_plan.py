@@ -1,0 +1,105 @@
+"""What is put beside an upload and what is removed from there; pure.
+
+A tail holds only what no other tail and no part holds, so that the bytes of a recording leave twice at most.
+Once a part is acknowledged and its index records are stored, the tails that it covers may go. Those of part 1
+stay while it can still be sent again, because a store does not give the bytes of a part back.
+"""
+
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from recorder.limits import MIB
+from storage.objects import Part
+from storage.spool_format import IndexEntry
+from storage.tail_format import part_name, tail_name, tail_range
+from storage.upload_state import HeadPolicy, UploadState
+
+TAIL_BYTES_MAX = 8 * MIB  # in one request; more goes into the next
+
+
+@dataclass(frozen=True, slots=True)
+class PutTail:
+    """Store these fragments (indexes into the spool's index, inclusive) as a tail."""
+
+    first: int
+    last: int
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True, slots=True)
+class PutPart:
+    """Store the index records of a part that the store acknowledged."""
+
+    part: Part
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """Remove the page of this name."""
+
+    name: str
+
+
+TailStep = PutTail | PutPart | Drop
+
+
+def next_step(
+    names: Iterable[str], state: UploadState, entries: Sequence[IndexEntry], *, due: bool
+) -> TailStep | None:
+    """The one thing to do beside the upload, given what is there; `due`: it is time for the next tail."""
+    known = set(names)
+    parts = [part for part in state.parts if part.etag]
+    wanted = {part_name(part.number, state.upload_id or ""): part for part in parts}
+    for name, part in wanted.items():
+        if name not in known:
+            return PutPart(part)
+    held = [(p.offset, p.offset + p.size) for p in parts if p.number > 1 or state.head is HeadPolicy.AS_IT_IS]
+    tails = {name: span for name in known if (span := tail_range(name)) is not None}
+    for name in sorted(known - set(wanted)):
+        span = tails.get(name)
+        if span is None or _covered(span, held):
+            return Drop(name)
+    return _next_tail([*held, *tails.values()], entries) if due else None
+
+
+def page_names(state: UploadState, part: Part) -> str:
+    """The name of the page of one of this upload's parts."""
+    return part_name(part.number, state.upload_id or "")
+
+
+def name_of(step: PutTail) -> str:
+    """The name of the tail that the step stores."""
+    return tail_name(step.start, step.stop)
+
+
+def _next_tail(spans: list[tuple[int, int]], entries: Sequence[IndexEntry]) -> PutTail | None:
+    start, limit = 0, None
+    for begin, stop in _merged(spans):
+        if begin > start:
+            limit = begin
+            break
+        start = max(start, stop)
+    end = entries[-1].stop if limit is None and entries else limit or 0
+    first = bisect_left(entries, start, key=lambda entry: entry.offset)
+    if first >= len(entries) or start >= end:
+        return None
+    last = first
+    while last + 1 < len(entries) and entries[last + 1].stop <= min(end, start + TAIL_BYTES_MAX):
+        last += 1
+    return PutTail(first, last, entries[first].offset, entries[last].stop)
+
+
+def _covered(span: tuple[int, int], held: list[tuple[int, int]]) -> bool:
+    return any(begin <= span[0] and span[1] <= stop for begin, stop in _merged(held))
+
+
+def _merged(spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    merged: list[tuple[int, int]] = []
+    for begin, stop in sorted(spans):
+        if merged and begin <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(merged[-1][1], stop))
+        else:
+            merged.append((begin, stop))
+    return merged

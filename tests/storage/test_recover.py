@@ -1,0 +1,313 @@
+"""The bucket alone completes an upload whose node or spool is gone; nobody touches what is not his."""
+
+import asyncio
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from recorder.clock import ManualClock
+from recorder.errors import BystanderError
+from recorder.values import EndReason
+from storage.dangling import Verdict
+from storage.lease import NodeLease
+from storage.memory import Faults, MemoryStore
+from storage.objects import RECORDING_MARK, ObjectProperties
+from storage.settings import StorageSettings
+from storage.spool import SpoolReader, SpoolWriter
+from storage.tail_format import SIDE_PREFIX, pack_page, unpack_page
+from storage.uploader import Uploader
+from tests.storage.conftest import RECORDING, facts
+from tests.storage.fragments import sequence
+
+PART_SIZE_BYTES = 1500
+SETTINGS = StorageSettings(part_size_bytes=5 * 1024 * 1024, retry_delay_initial_s=0.001)
+SMALL = msgspec.structs.replace(SETTINGS, part_size_bytes=PART_SIZE_BYTES, tail_interval_s=10.0)
+KEY = facts().key
+QUIET_LOOKS = 4  # without a request: nothing more is due
+
+
+def filled(init: bytes, entries: object) -> bytes:
+    return init[:-8] + b"duration"
+
+
+async def at_once(_seconds: float) -> None:
+    await asyncio.sleep(0)
+
+
+class Node:
+    """One server's storage: its spools, and its uploader over the bucket that all share."""
+
+    def __init__(
+        self, store: MemoryStore, root: Path, clock: ManualClock, name: str, *, installation: str = "ours"
+    ) -> None:
+        self.root = root / name
+        self.lease = NodeLease(
+            store,
+            clock,
+            installation=installation,
+            node=name,
+            takeover_after_s=SMALL.takeover_after_s,
+        )
+        self.uploader = Uploader(
+            store, self.root, clock, SMALL, finalise_init=filled, lease=self.lease, sleep=at_once, seed=1
+        )
+
+
+class Bucket:
+    """A store, its clock, and a first node that records."""
+
+    def __init__(self, tmp_path: Path) -> None:
+        self.tmp_path = tmp_path
+        self.clock = ManualClock()
+        self.store = MemoryStore(faults=Faults(part_size_bytes_min=PART_SIZE_BYTES))
+        self.first = self.node("first")
+
+    def node(self, name: str, **about: str) -> Node:
+        return Node(self.store, self.tmp_path, self.clock, name, **about)
+
+    async def record(self, *sizes: int) -> SpoolWriter:
+        """The first node has recorded these fragments, and everything that was due has been stored."""
+        writer = SpoolWriter.create(self.first.root, facts())
+        self.first.uploader.begin(RECORDING)
+        await self.until_quiet()
+        for fragment in sequence(*sizes):
+            writer.append(fragment)
+            await self.settle()
+        return writer
+
+    async def settle(self) -> None:
+        """Let a tail interval pass and the uploader do what is due."""
+        self.clock.advance(SMALL.tail_interval_s)
+        await self.until_quiet()
+
+    async def until_quiet(self) -> None:
+        """Wait until the uploader asks nothing more of the store."""
+        quiet, before = 0, -1
+        while quiet < QUIET_LOOKS:  # a part may follow a tail, a page the part, and removals the page
+            self.first.uploader.grew(RECORDING)
+            await asyncio.sleep(0.01)
+            quiet = quiet + 1 if before == len(self.store.requests) else 0
+            before = len(self.store.requests)
+
+    async def lose_first(self) -> None:
+        """Its disk is gone with it, and it was silent for long enough."""
+        await self.first.uploader.close()
+        shutil.rmtree(self.first.root)
+        self.clock.advance(SMALL.takeover_after_s + 1)
+
+    async def object(self) -> bytes:
+        info = await self.store.head(KEY)
+        return b"".join([chunk async for chunk in self.store.read(KEY, 0, info.size)])
+
+    async def beside(self) -> list[str]:
+        listed = [info.key async for info in self.store.list_objects(f"{SIDE_PREFIX}uploads/")]
+        return [key.rpartition("/")[2] for key in listed]
+
+
+@pytest.fixture
+def bucket(tmp_path: Path) -> Bucket:
+    return Bucket(tmp_path)
+
+
+def expected(*sizes: int) -> bytes:
+    init, *media = sequence(*sizes)
+    return filled(init.data, None) + b"".join(fragment.data for fragment in media)
+
+
+SIZES = [(100,), (600, 700, 800), (600, 700, 800, 900, 900, 400), (900,) * 9]
+
+
+@pytest.mark.parametrize("sizes", SIZES, ids=lambda sizes: f"{len(sizes)} fragments")
+async def test_another_node_completes_what_a_lost_one_recorded(
+    bucket: Bucket, sizes: tuple[int, ...]
+) -> None:
+    writer = await bucket.record(*sizes)
+    writer.close()
+    await bucket.lose_first()
+    second = bucket.node("second")
+    survey = await second.uploader.take_up()
+    assert (survey.verdicts, survey.unknown) == ({RECORDING: Verdict.RESTORED}, [])
+    stored = await second.uploader.finish(RECORDING)
+    assert await bucket.object() == expected(*sizes)
+    assert stored.damaged_fragments == 0
+    assert await bucket.beside() == []
+    assert [upload async for upload in bucket.store.uploads.list_uploads()] == []
+    (recovered,) = await bucket.node("second").uploader.recover()
+    assert recovered.ending is not None
+    assert (recovered.ending.reason, recovered.ending.failure) == (EndReason.ABORT_UNEXPECTED, "node_lost")
+    before = len(bucket.store.requests)
+    again = await second.uploader.take_up()
+    assert (again.verdicts, again.unknown) == ({}, [])
+    assert set(bucket.store.requests[before:]) == {"list_objects", "list_uploads"}
+
+
+async def test_a_node_that_only_lost_its_spool_need_not_wait(bucket: Bucket) -> None:
+    writer = await bucket.record(900, 900, 900, 900)
+    writer.close()
+    await bucket.first.uploader.close()
+    shutil.rmtree(bucket.first.root)
+    same = bucket.node("first")
+    assert (await same.uploader.take_up()).restored == [RECORDING]
+    await same.uploader.finish(RECORDING)
+    assert await bucket.object() == expected(900, 900, 900, 900)
+
+
+async def test_what_came_after_the_last_tail_is_all_that_is_lost(bucket: Bucket) -> None:
+    writer = await bucket.record(900, 900)
+    writer.append(sequence(900, 900, 50)[-1])
+    bucket.first.uploader.grew(RECORDING)
+    await asyncio.sleep(0.05)
+    writer.close()
+    await bucket.lose_first()
+    second = bucket.node("second")
+    await second.uploader.take_up()
+    await second.uploader.finish(RECORDING)
+
+    assert await bucket.object() == expected(900, 900)
+
+
+async def test_tails_leave_the_bytes_of_a_recording_twice_at_most(bucket: Bucket) -> None:
+    sizes = (900,) * 12
+    writer = await bucket.record(*sizes)
+    writer.end(EndReason.NORMAL, None, 1)
+    writer.close()
+    await bucket.first.uploader.finish(RECORDING)
+    overhead = 600 * len(bucket.store.requests)  # headers of pages, signs of life
+    assert bucket.store.bytes_received < 2 * len(expected(*sizes)) + overhead
+    assert await bucket.beside() == []
+
+
+async def test_tails_that_parts_cover_are_removed_but_for_those_of_the_held_head(bucket: Bucket) -> None:
+    await bucket.record(*(900,) * 9)
+    names = await bucket.beside()
+    tails = sorted(name for name in names if name.startswith("tail-"))
+    assert tails[0].startswith(f"tail-{0:016x}")
+    held = 1024 + 900  # the init segment and the first fragment are part 1
+    assert len([name for name in tails if int(name.split("-")[1], 16) >= held]) <= 1
+    assert len([name for name in names if name.startswith("part-")]) == 4
+    await bucket.first.uploader.close()
+
+
+async def test_a_node_that_lives_keeps_its_upload(bucket: Bucket) -> None:
+    writer = await bucket.record(900, 900, 900)
+    second = bucket.node("second")
+    survey = await second.uploader.take_up()
+    assert survey.verdicts == {RECORDING: Verdict.NODE_LIVES}
+    assert not (second.root / RECORDING).exists()
+    writer.end(EndReason.NORMAL, None, 1)
+    writer.close()
+    await bucket.first.uploader.finish(RECORDING)
+    assert await bucket.object() == expected(900, 900, 900)
+
+
+async def test_a_node_that_was_cut_off_does_not_write_into_what_another_goes_on_with(bucket: Bucket) -> None:
+    writer = await bucket.record(900, 900, 900)
+    await bucket.first.uploader.close()  # as a process that is stopped, with its spool
+    bucket.clock.advance(SMALL.takeover_after_s + 1)
+    second = bucket.node("second")
+    assert (await second.uploader.take_up()).restored == [RECORDING]
+    writer.append(sequence(900, 900, 900, 900)[-1])
+    writer.close()
+    with pytest.raises(BystanderError) as caught:
+        await bucket.first.uploader.finish(RECORDING)
+    assert caught.value.code == "upload_elsewhere"
+    await second.uploader.finish(RECORDING)
+    assert await bucket.object() == expected(900, 900, 900)
+    # It is over there; the spool that has more is not thrown away, but becomes the object.
+    await bucket.node("first").uploader.finish(RECORDING)
+    assert await bucket.object() == expected(900, 900, 900, 900)
+
+
+async def test_of_two_that_want_to_go_on_at_most_one_does(bucket: Bucket) -> None:
+    (await bucket.record(900, 900, 900)).close()
+    await bucket.lose_first()
+    nodes = [bucket.node(f"node-{number}") for number in range(3)]
+    surveys = await asyncio.gather(*(node.uploader.take_up() for node in nodes))
+    assert sum(RECORDING in survey.restored for survey in surveys) <= 1
+    for node in nodes:
+        await node.uploader.close()
+    survey = await nodes[0].uploader.take_up()
+    if not any((node.root / RECORDING).exists() for node in nodes):
+        assert survey.restored == [RECORDING]
+
+
+async def test_uploads_of_others_are_reported_and_not_touched(bucket: Bucket) -> None:
+    (await bucket.record(900, 900, 900)).close()
+    await bucket.lose_first()
+    stranger = await bucket.store.uploads.begin("somebody/else.mp4", ObjectProperties())
+    other = bucket.node("third", installation="theirs")
+    before = await bucket.beside()
+    survey = await other.uploader.take_up()
+    assert survey.verdicts == {RECORDING: Verdict.OTHER_INSTALLATION}
+    assert survey.unknown == [stranger]
+    assert await bucket.beside() == before
+    assert len([upload async for upload in bucket.store.uploads.list_uploads()]) == 2
+
+
+async def test_what_lies_beside_a_whole_object_is_removed_and_the_object_stays(bucket: Bucket) -> None:
+    """The node was lost between completing the upload and clearing up."""
+    (await bucket.record(900, 900, 900)).close()
+    await bucket.lose_first()
+    whole = ObjectProperties("video/mp4", ((RECORDING_MARK, RECORDING),))
+    await bucket.store.put(KEY, b"the whole recording", whole)
+    second = bucket.node("second")
+    assert (await second.uploader.take_up()).verdicts == {RECORDING: Verdict.STORED}
+    assert await bucket.object() == b"the whole recording"
+    assert await bucket.beside() == []
+
+
+async def test_parts_that_the_store_lost_with_the_node_become_blank(bucket: Bucket) -> None:
+    sizes = (900,) * 6
+    (await bucket.record(*sizes)).close()
+    await bucket.lose_first()
+    bucket.store.forget_uploads()
+    second = bucket.node("second")
+    await second.uploader.take_up()
+    stored = await second.uploader.finish(RECORDING)
+    data = await bucket.object()
+    assert len(data) == len(expected(*sizes))
+    assert stored.damaged_fragments > 0
+    assert data[: 1024 + 900] == expected(*sizes)[: 1024 + 900]
+
+
+def test_a_damaged_page_is_none(bucket: Bucket, damage: Callable[[bytes], list[bytes]]) -> None:
+    asyncio.run(_damaged_pages(bucket, damage))
+
+
+async def _damaged_pages(bucket: Bucket, damage: Callable[[bytes], list[bytes]]) -> None:
+    (await bucket.record(900)).close()
+    await bucket.first.uploader.close()
+    (name,) = [name for name in await bucket.beside() if name.startswith(f"tail-{1024:016x}")]
+    key = f"{SIDE_PREFIX}uploads/{RECORDING}/{name}"
+    info = await bucket.store.head(key)
+    data = b"".join([chunk async for chunk in bucket.store.read(key, 0, info.size)])
+    page = unpack_page(data)
+    assert page is not None
+    assert pack_page(page) == data
+    assert all(unpack_page(damaged) is None for damaged in damage(data))
+
+
+@pytest.fixture
+def damage() -> Callable[[bytes], list[bytes]]:
+    def damaged(data: bytes) -> list[bytes]:
+        flipped = [data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :] for at in range(0, len(data), 7)]
+        return [*flipped, *(data[:size] for size in range(0, len(data), 11))]
+
+    return damaged
+
+
+async def test_the_restored_spool_reads_as_any_other(bucket: Bucket) -> None:
+    (await bucket.record(600, 700, 800)).close()
+    await bucket.lose_first()
+    bucket.store.faults.outage = None
+    second = bucket.node("second")
+    survey = await second.uploader.take_up()
+    await second.uploader.close()
+    assert survey.restored == [RECORDING]
+    reader = SpoolReader.open(second.root, RECORDING)
+    assert reader.facts == facts()
+    assert [entry.length for entry in reader.index()] == [1024, 600, 700, 800]
+    reader.close()
