@@ -53,7 +53,7 @@ class StorageProbe:
 
 async def test_configured(settings: Settings) -> dict[str, Any]:
     """The same without a server; one that runs on the same data directory takes the outcome over."""
-    data_dir = Path(settings.server.data_dir).absolute()
+    data_dir = await asyncio.to_thread(Path(settings.server.data_dir).absolute)
     store = open_store(settings.storage, data_dir=data_dir)
     try:
         return await StorageProbe(store, StorageVerdict(data_dir, settings.storage)).test()
