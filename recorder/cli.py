@@ -75,6 +75,15 @@ def _storage_test(given: argparse.Namespace, _: list[str]) -> int:
     return 0 if result["ok"] else EXIT_FAILED
 
 
+def _recover(given: argparse.Namespace, _: list[str]) -> int:
+    from recorder.recovering import Outcome, recover_all
+
+    def told(outcome: Outcome) -> None:
+        print(f"{'ok' if outcome.done else 'FAILED':<7}{outcome.recording}  {outcome.told}", flush=True)
+
+    return 0 if asyncio.run(recover_all(_settings(given), told)) else EXIT_FAILED
+
+
 def _demo(_: argparse.Namespace, rest: list[str]) -> int:
     from recorder.demo.main import run
 
@@ -115,6 +124,9 @@ def _parser() -> argparse.ArgumentParser:
     about = storage.add_subparsers(dest="about", required=True)
     test = about.add_parser("test", parents=[common], help="try the configured store")
     test.set_defaults(run=_storage_test)
+
+    recover = commands.add_parser("recover", parents=[common], help="complete what is not stored yet")
+    recover.set_defaults(run=_recover)
 
     demo = commands.add_parser("demo", add_help=False, help="record a call of two synthetic participants")
     demo.set_defaults(run=_demo)

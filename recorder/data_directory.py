@@ -5,6 +5,8 @@ secret          what entry points and links are derived from, mode 0600
 bystander.db    the database (unless one is configured)
 spool/          recordings that are not yet in the store
 run/            the workers' sockets
+installation    who may complete this server's uploads, unless storage.installation says so
+node            which node of the installation this is
 recordings/     the local store (unless another is configured)
 lock            held by the one server that works in here
 """
@@ -18,6 +20,8 @@ from pathlib import Path
 from recorder.entry_point_secrets import SECRET_BYTES
 from recorder.errors import BystanderError, Fault
 from recorder.ids import new_secret
+
+IDENTITY_BYTES = 8  # of the random names of installations and nodes
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +50,14 @@ class DataDirectory:
     def api_key(self) -> str:
         """The key of this server; made when there is none."""
         return _kept(self.api_key_file, new_secret())
+
+    def installation(self) -> str:
+        """What this installation is called in the bucket, unless it has a configured name."""
+        return _kept(self.root / "installation", secrets.token_hex(IDENTITY_BYTES))
+
+    def node(self) -> str:
+        """What this data directory is called in the bucket."""
+        return _kept(self.root / "node", secrets.token_hex(IDENTITY_BYTES))
 
     def secret(self) -> bytes:
         """What this server derives secrets from; made when there is none."""

@@ -14,6 +14,7 @@ _log = logging.getLogger(__name__)
 
 async def recover(recordings: Recordings, means: Means) -> int:
     """Take up every recording that was not over, and every spool that was not shipped; returns how many."""
+    await means.shipping.take_up()
     unfinished = await means.table.unfinished()
     for row in unfinished:
         recordings.admit(await _adopted(row, means) or await _ended(row, means))

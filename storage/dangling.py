@@ -80,7 +80,7 @@ class _Finding:
     async def examine(self, recording: str, names: Sequence[str]) -> tuple[Verdict, set[str]]:
         """The verdict, and the ids of uploads that its pages speak of. Others' pages are not all read."""
         last_part = [name for name in names if tail_range(name) is None][-1:]
-        newest = await _pages(self.store, recording, last_part + names[-1:])
+        newest = await _pages(self.store, recording, [*last_part, *names[-1:]])
         verdict = await self._refused(newest)
         if verdict is not None:
             return verdict, _uploads(newest)

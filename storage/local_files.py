@@ -124,7 +124,8 @@ class LocalFiles:
     def keys(self, prefix: str) -> list[str]:
         """Every object's key that begins with `prefix`, sorted."""
         found = []
-        for directory, directories, files in os.walk(self.base):
+        top = self.base / prefix.rpartition("/")[0]
+        for directory, directories, files in os.walk(top):
             here = Path(directory).relative_to(self.base)
             if here == Path():
                 directories[:] = [name for name in directories if name != RESERVED_SEGMENT]

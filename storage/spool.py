@@ -8,7 +8,9 @@ from pathlib import Path
 
 from recorder.errors import BystanderError
 from recorder.values import EndReason
-from storage.spool_format import FACTS, IndexEntry, SpoolEnding, SpoolFacts
+from storage.keys import check_recording
+from storage.spool_files import read_json
+from storage.spool_format import END, FACTS, IndexEntry, SpoolEnding, SpoolFacts
 from storage.spool_reader import SpoolReader
 from storage.spool_writer import SpoolWriter
 
@@ -19,6 +21,7 @@ __all__ = [
     "SpoolReader",
     "SpoolWriter",
     "seal",
+    "spool_ending",
     "spooled_recordings",
 ]
 
@@ -47,6 +50,11 @@ def seal(root: Path, recording: str, reason: EndReason, failure: str) -> SpoolEn
         return writer.end(reason, failure, writer.duration_us)
     finally:
         writer.close()
+
+
+def spool_ending(root: Path, recording: str) -> SpoolEnding | None:
+    """How the spool, or the receipt that is left of it, says that the recording ended, if it does."""
+    return read_json(root / check_recording(recording) / END, SpoolEnding)
 
 
 def open_or_none(root: Path, recording: str) -> SpoolReader | None:
