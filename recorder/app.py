@@ -20,7 +20,7 @@ from recorder.database.opening import sqlite_url
 from recorder.entry_point_secrets import EntryPointSecrets
 from recorder.entry_points import EntryPoints
 from recorder.errors import BystanderError, Fault
-from recorder.finalising import finalise_init
+from recorder.finalising import finalise_init, finalise_init_grown
 from recorder.forkserver import Forkserver, Target
 from recorder.health import Health
 from recorder.live import Means
@@ -31,7 +31,7 @@ from recorder.recovery import recover
 from recorder.room_terms import room_ice_servers, room_policy
 from recorder.sampling import sample_forever
 from recorder.settings import Settings
-from recorder.shipping import Shipping
+from recorder.shipping import Shipping, node_lease
 from recorder.storage_probe import StorageProbe
 from recorder.storage_verdict import StorageVerdict
 from recorder.version import bystander_version
@@ -203,9 +203,17 @@ async def _open_shipping(
         clock,
         settings.storage,
         finalise_init=finalise_init,
+        grow_init=finalise_init_grown,
+        lease=await node_lease(store, settings.storage, data, clock),
         replaces_parts=tested is not None and tested.replaces_parts,
     )
-    shipping = Shipping(store, uploader, data.spool, verdict)
+    shipping = Shipping(
+        store,
+        uploader,
+        data.spool,
+        verdict,
+        spool_when_unreachable=settings.storage.spool_when_unreachable,
+    )
     stack.push_async_callback(shipping.close)
     return shipping
 
