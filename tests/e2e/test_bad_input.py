@@ -25,6 +25,7 @@ from tests.support.api_client import ApiClient
 from tests.support.participants import Card, camera, joined
 from tests.support.pictures import colour_in, picture_at
 from tests.support.server import RunningServer
+from tests.support.stored import stored_media
 
 SDP = "application/sdp"
 FRAGMENT = "application/trickle-ice-sdpfrag"
@@ -137,7 +138,7 @@ async def ends_whole(api: ApiClient, server: RunningServer, recording: dict[str,
     await api.stop(recording["id"])
     over = await api.until(recording["id"], "AVAILABLE", "FAILED")
     assert (over["state"], over["end_reason"], over["failure"]) == ("AVAILABLE", "NORMAL", None)
-    (path,) = (server.data_dir / "recordings").rglob(f"{recording['id']}.mp4")
+    path = stored_media(server.data_dir / "recordings", recording["id"])
     report = await asyncio.to_thread(check_file, path)
     assert report.ok, report.problems
     return path

@@ -23,6 +23,7 @@ from tests.support.participants import Card, camera, joined, microphone, screen
 from tests.support.pictures import colour_in, picture_at
 from tests.support.server import RunningServer
 from tests.support.sounds import soundtrack
+from tests.support.stored import stored_events, stored_media
 
 PHASE_S = 1.5  # more than a fragment, so that every phase is seen to be written before the next begins
 COLOUR_ERROR_MAX = 24  # of 255: 4:2:0, limited range and two lossy encodings
@@ -76,15 +77,9 @@ async def more(api: ApiClient, recording: str) -> None:
     await api.until_it(recording, lambda now: (now["duration_s"] or 0.0) >= before + PHASE_S)
 
 
-def stored(server: RunningServer, recording: dict[str, Any]) -> Path:
-    """The object of a recording in the local store."""
-    (path,) = (server.data_dir / "recordings").rglob(f"{recording['id']}.mp4")
-    return path
-
-
 def events(server: RunningServer, recording: dict[str, Any]) -> list[dict[str, Any]]:
     """The recording's own account of who came and went, from its sidecar."""
-    (path,) = (server.data_dir / "recordings").rglob(f"{recording['id']}*.jsonl")
+    path = stored_events(server.data_dir / "recordings", recording["id"])
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
@@ -138,7 +133,7 @@ async def test_everybody_is_seen_and_heard_while_they_are_there(server: RunningS
         over = await api.until(identity, "AVAILABLE", "FAILED")
 
     assert (over["state"], over["end_reason"], over["failure"]) == ("AVAILABLE", "NORMAL", None)
-    path, told = stored(server, over), events(server, over)
+    path, told = stored_media(server.data_dir / "recordings", over["id"]), events(server, over)
     await asyncio.to_thread(assert_whole, path, over)
     share, left = when(told, "stream_started", "anna", 2), when(told, "left", "bruno")
     cleo = when(told, "joined", "cleo")
@@ -185,7 +180,7 @@ async def test_flash_and_beep_stay_together(server: RunningServer) -> None:
             await api.until_it(identity, lambda now: (now["duration_s"] or 0.0) >= FLASHING_S)
             await api.stop(identity)
         over = await api.until(identity, "AVAILABLE", "FAILED")
-    path = stored(server, over)
+    path = stored_media(server.data_dir / "recordings", over["id"])
     left, right = arrange(Canvas(), [Tile(key, key, Role.VISITOR, SourceKind.CAMERA, True) for key in "ab"])
     for source, region in ((first, left), (second, right)):
         tile = fit(320, 240, region)

@@ -1,6 +1,7 @@
 """Chromium as a publisher that knows only RFC 9725, and as the browsers of two people in a room."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,11 @@ from tests.support.api_client import ApiClient
 from tests.support.browser import Visitor, chromium
 from tests.support.pictures import colour_in, picture_at
 from tests.support.server import RunningServer
+from tests.support.stored import stored_media
 
 PUBLISHER = Path(__file__).with_name("whip_page.js")
+README = Path(__file__).parents[2] / "README.md"
+NO_ICON = '<link rel="icon" href="data:,">'  # or Chromium asks for one, and complains
 RECORDED_S = 2.0
 
 
@@ -33,7 +37,9 @@ async def elsewhere() -> AsyncIterator[str]:
     """A page of another origin than the server's, as a call service's own page is."""
 
     async def page(_: web.Request) -> web.Response:
-        return web.Response(text="<!doctype html><title>A call service</title>", content_type="text/html")
+        return web.Response(
+            text=f"<!doctype html>{NO_ICON}<title>A call service</title>", content_type="text/html"
+        )
 
     app = web.Application()
     app.router.add_get("/", page)
@@ -72,6 +78,28 @@ async def test_a_page_of_another_origin_publishes_by_the_rfc(
     assert over["duration_s"] >= restarted_s + RECORDED_S
     (alone,) = arrange(Canvas(), [seat("ada")])
     shows_chromium(await asyncio.to_thread(picture_at, path, over["duration_s"] - 0.3), fit(640, 360, alone))
+
+
+async def test_the_example_in_the_readme_publishes(
+    server: RunningServer, browser: Browser, elsewhere: str
+) -> None:
+    (example,) = re.findall(r"^```js\n(.*?)^```", README.read_text(), re.DOTALL | re.MULTILINE)
+    program = f"""async ({{ url, token, iceServers }}) => {{
+        const stream = await navigator.mediaDevices.getUserMedia({{ audio: true, video: true }});
+        {example}
+    }}"""
+    async with ApiClient(server) as api, Visitor(browser) as publisher:
+        recording = await api.start()
+        entry_point = recording["entry_point"]
+        told = {name: entry_point[name] for name in ("url", "token")} | {
+            "iceServers": entry_point["ice_servers"]
+        }
+        await publisher.page.goto(elsewhere)
+        await publisher.page.evaluate(program, told)
+        await until(api, recording["id"], RECORDED_S)
+        assert publisher.complaints == []
+        await api.stop(recording["id"])
+        await whole(server, await api.until(recording["id"], "AVAILABLE", "FAILED"))
 
 
 async def test_two_people_meet_talk_share_and_watch(server: RunningServer, browser: Browser) -> None:
@@ -147,7 +175,7 @@ async def whole(server: RunningServer, recording: dict[str, Any]) -> Path:
         "NORMAL",
         None,
     )
-    (path,) = (server.data_dir / "recordings").rglob(f"{recording['id']}.mp4")
+    path = stored_media(server.data_dir / "recordings", recording["id"])
     report = await asyncio.to_thread(check_file, path)
     assert report.ok, report.problems
     assert {track.codec for track in report.tracks} == {"avc1", "mp4a"}

@@ -18,6 +18,7 @@ from tests.e2e.conftest import SHORT_FRAGMENTS, serving
 from tests.support.api_client import ApiClient
 from tests.support.participants import Card, camera, joined
 from tests.support.server import RunningServer, running_server, start_server
+from tests.support.stored import stored_media
 
 DISK_BYTES = 8 * 1024 * 1024  # room for the database and a few seconds of media
 MEDIA_S_MIN = 1.0
@@ -37,7 +38,7 @@ async def talking(api: ApiClient, call: AsyncExitStack, conversation: str | None
 
 async def kept(data_dir: Path, recording: str, at_least_s: float = MEDIA_S_MIN) -> Report:
     """The object in the local store is whole and has what was recorded until then."""
-    (path,) = (data_dir / "recordings").rglob(f"{recording}.mp4")
+    path = stored_media(data_dir / "recordings", recording)
     report = await asyncio.to_thread(check_file, path)
     assert report.ok, report.problems
     assert report.duration_s >= at_least_s
@@ -152,7 +153,7 @@ async def test_the_disk_is_full(tmp_path: Path, small_disk: Path) -> None:
                 "ABORT_SYSTEM",
                 "disk_full",
             )
-            (path,) = store.rglob(f"{recording['id']}.mp4")
+            path = stored_media(store, recording["id"])
             report = await asyncio.to_thread(check_file, path)
             assert report.ok, report.problems
             assert report.duration_s >= MEDIA_S_MIN

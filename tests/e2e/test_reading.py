@@ -92,8 +92,10 @@ async def links_need_no_key(recording: dict[str, Any], whole: bytes) -> None:
 async def the_check_agrees(server: RunningServer, recording: str) -> None:
     """`bystander check` takes the id of a recording, while the server runs."""
 
+    config = server.data_dir / "bystander.toml"
+
     def check(*arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "recorder", "check", *arguments]
+        command = [sys.executable, "-m", "recorder", "check", *arguments, "--config", str(config)]
         return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
     by_id = await asyncio.to_thread(check, recording, "--data-dir", str(server.data_dir))

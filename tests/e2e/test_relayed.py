@@ -15,6 +15,7 @@ from recorder.values import IceServer
 from tests.e2e.conftest import SHORT_FRAGMENTS, serving
 from tests.support.aiortc_peer import AiortcPeer
 from tests.support.api_client import ApiClient
+from tests.support.stored import stored_media
 from tests.support.turn_server import TurnServer, turn_server
 
 PICTURES_MIN = 25
@@ -37,7 +38,7 @@ async def test_all_media_goes_through_the_relay(tmp_path: Path) -> None:
                     await api.stop(recording["id"])
                     over = await api.until(recording["id"], "AVAILABLE", "FAILED")
             assert (over["state"], over["failure"]) == ("AVAILABLE", None)
-            (path,) = (server.data_dir / "recordings").rglob(f"{recording['id']}.mp4")
+            path = stored_media(server.data_dir / "recordings", recording["id"])
         report = await asyncio.to_thread(check_file, path)
         assert report.ok, report.problems
         pictures = {track.kind: track.samples for track in report.tracks}["vide"]

@@ -110,14 +110,14 @@ async def test_a_recording_is_shipped_while_it_runs(name: str, tmp_path: Path) -
             over = await api.until(recording["id"], "AVAILABLE", "FAILED")
             assert (over["state"], over["failure"]) == ("AVAILABLE", None)
             served = await api.media(recording["id"])
-        key = f"{PREFIX}/{recording['conversation']}/{recording['id']}.mp4"
+        sidecar, key = await asyncio.to_thread(bucket.listed, f"{PREFIX}/{recording['conversation']}/")
+        assert key.endswith(f"{recording['id']}.mp4")
+        assert sidecar == key.replace(".mp4", ".events.jsonl")
         stored, content_type = await asyncio.to_thread(bucket.read, key)
         assert stored == served
         assert content_type == "video/mp4"
         assert len(stored) == over["bytes"] > PART_SIZE_BYTES_MIN
         assert bucket.parts() == 0  # nothing is left that somebody pays for
-        left = bucket.listed(f"{PREFIX}/{recording['conversation']}/")
-        assert sorted(left) == [key.replace(".mp4", ".events.jsonl"), key]
     file = tmp_path / "stored.mp4"
     await asyncio.to_thread(file.write_bytes, stored)
     report = await asyncio.to_thread(check_file, file)

@@ -12,6 +12,7 @@ from tests.support.api_client import ApiClient
 from tests.support.participants import Card, camera, joined
 from tests.support.server import RunningServer
 from tests.support.sounds import soundtrack
+from tests.support.stored import stored_media
 
 NO_MEDIA_S = 4.0
 DURATION_S = 3.0
@@ -41,7 +42,7 @@ async def test_sound_alone_until_the_longest_duration(server: RunningServer) -> 
         assert over["entry_point"] is None
         await is_gone(entry_point)
 
-        (path,) = (server.data_dir / "recordings").rglob(f"{recording['id']}.mp4")
+        path = stored_media(server.data_dir / "recordings", recording["id"])
         assert check_file(path).ok
         (sound,) = oracle.streams(path)
         assert sound["codec_name"] == "aac"

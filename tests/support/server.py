@@ -73,12 +73,15 @@ def running_server(
 def start_server(
     data_dir: Path, *, settings: Mapping[str, str] | None = None, command: str = "recorder"
 ) -> RunningServer:
-    """Start `python -m <command> serve`; returns once it listens."""
+    """Start `python -m <command> serve` on the defaults and `settings` alone; returns once it listens."""
     data_dir.mkdir(parents=True, exist_ok=True)
+    config = data_dir / "bystander.toml"
+    config.touch()  # or the one of the current directory would count, which is a developer's own
+    options = ["--port", "0", "--data-dir", str(data_dir), "--config", str(config)]
     log = data_dir / "server.log"
     with log.open("a") as stderr:
         process = subprocess.Popen(
-            [sys.executable, "-m", command, "serve", "--port", "0", "--data-dir", str(data_dir)],
+            [sys.executable, "-m", command, "serve", *options],
             stdout=subprocess.PIPE,
             stderr=stderr,
             bufsize=0,  # so that select tells of every line
