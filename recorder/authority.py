@@ -2,35 +2,41 @@
 
 import secrets
 
+from recorder.clock import Clock
 from recorder.database import ConversationTable, KeyTable
 from recorder.database.keys import token_hash
 from recorder.errors import caller_error
 from signaling.ports import Caller
 
-TOKEN_CHARS_MAX = 512  # ours have 43; whatever is longer needs no database to be refused
+TOKEN_CHARS_MAX = 512  # ours have some 50; whatever is longer needs no database to be refused
 
 
 class Authority:
     """Fulfils signaling.ports.Authority."""
 
-    def __init__(self, keys: KeyTable, conversations: ConversationTable, api_key: str) -> None:
-        """`api_key` is the configured key, or the one from the data directory."""
+    def __init__(self, keys: KeyTable, conversations: ConversationTable, api_key: str, clock: Clock) -> None:
+        """`api_key` is the configured key, or the one from the data directory: it may do everything."""
         self._keys = keys
         self._conversations = conversations
         self._api_key_hash = token_hash(api_key)
+        self._clock = clock
 
     async def authenticate(self, token: str) -> Caller:
-        """Raises 401 unauthorized when the token is no good."""
+        """Raises 401 unauthorized when the token is no good, or no longer."""
         if len(token) > TOKEN_CHARS_MAX:
             raise _unauthorized()
-        hashed = token_hash(token)
+        hashed, now = token_hash(token), self._clock.utc_now()
         if secrets.compare_digest(hashed, self._api_key_hash):
             return Caller()
-        participant = await self._conversations.participant_with(hashed)
-        if participant is not None:
+        found = await self._conversations.participant_with(hashed)
+        if found is not None:
+            participant, expires_at = found
+            if expires_at <= now:
+                raise caller_error("unauthorized", "The token has expired; ask for a new one.", status=401)
             return Caller(participant)
-        if await self._keys.has(hashed):
-            return Caller()
+        key = await self._keys.with_secret(hashed, now)
+        if key is not None:
+            return Caller(key=key)
         raise _unauthorized()
 
 

@@ -1,6 +1,9 @@
 """Conversations as callers know them; ending or deleting one ends or deletes its recordings with it."""
 
 import builtins
+from datetime import timedelta
+
+import msgspec
 
 from recorder.clock import Clock
 from recorder.database import ConversationTable
@@ -8,6 +11,7 @@ from recorder.database.keys import token_hash
 from recorder.errors import caller_error
 from recorder.ids import new_id, new_secret
 from recorder.recordings import Recordings
+from recorder.triggering import Triggering
 from recorder.values import (
     Conversation,
     EndReason,
@@ -18,14 +22,26 @@ from recorder.values import (
     Role,
 )
 
+TOKEN_TTL_S = 4 * 3600.0  # a participant's: longer than a long call, shorter than a working day
+
 
 class Conversations:
     """Fulfils signaling.ports.Conversations."""
 
-    def __init__(self, table: ConversationTable, recordings: Recordings, clock: Clock) -> None:
+    def __init__(
+        self,
+        table: ConversationTable,
+        recordings: Recordings,
+        triggering: Triggering,
+        clock: Clock,
+        *,
+        token_ttl_s: float = TOKEN_TTL_S,
+    ) -> None:
         self._table = table
         self._recordings = recordings
+        self._triggering = triggering
         self._clock = clock
+        self._token_ttl = timedelta(seconds=token_ttl_s)
         self.base_url = ""  # known once the server listens
 
     async def create(
@@ -50,58 +66,59 @@ class Conversations:
     async def get(self, conversation: str) -> Conversation:
         return await self._table.get(conversation)
 
-    async def list(self, *, after: str | None, limit: int) -> list[Conversation]:
-        return await self._table.list(after=after, limit=limit)
-
     async def end(self, conversation: str) -> Conversation:
         """Ends its interactions and recordings too; ending twice is the same as once."""
         ended = await self._table.end(conversation, self._clock.utc_now())
+        await self._triggering.close(ended)
         await self._recordings.end_all_of(conversation, EndReason.NORMAL)
         return ended
 
     async def delete(self, conversation: str) -> None:
         """Removes its recordings, with their media, first: a row without media could be tried again."""
-        await self._table.end(conversation, self._clock.utc_now())
+        await self._triggering.close(await self._table.end(conversation, self._clock.utc_now()))
         await self._recordings.delete_all_of(conversation)
         await self._table.delete(conversation)
 
     async def add_participant(self, conversation: str, *, role: Role, name: str) -> Participant:
         await self._running(conversation)
-        token = new_secret()
-        participant = Participant(
-            id=new_id("part"),
-            conversation=conversation,
-            role=role,
-            name=name,
-            token=token,
-            room_url=f"{self.base_url}/room/{conversation}#token={token}",  # a fragment is in no log
-        )
-        await self._table.add_participant(participant, token_hash(token), self._clock.utc_now())
-        return participant
+        token, now = new_secret(), self._clock.utc_now()
+        participant = Participant(id=new_id("part"), conversation=conversation, role=role, name=name)
+        await self._table.add_participant(participant, token_hash(token), now, now + self._token_ttl)
+        return self._with_token(participant, token)
+
+    async def renew_token(self, conversation: str, participant: str) -> Participant:
+        """A new token; the one before is good no longer."""
+        await self._running(conversation)
+        token, expires_at = new_secret(), self._clock.utc_now() + self._token_ttl
+        renewed = await self._table.renew_token(conversation, participant, token_hash(token), expires_at)
+        return self._with_token(renewed, token)
 
     async def participants(self, conversation: str) -> builtins.list[Participant]:
         await self._table.get(conversation)
         return await self._table.participants(conversation)
 
     async def start_interaction(
-        self, conversation: str, *, kind: InteractionKind, layer: LayerKind | None
+        self,
+        conversation: str,
+        *,
+        kind: InteractionKind,
+        layer: LayerKind | None,
+        by_pin: bool = False,
+        owner: str | None = None,
     ) -> Interaction:
-        await self._running(conversation)
+        """With what it triggers: HELD where it has to wait until it can be recorded."""
         if (layer is not None) != (kind is InteractionKind.COLLABORATION_LAYER):
             detail = "A COLLABORATION_LAYER names its layer, and a CALL has none."
             raise caller_error("invalid_interaction", detail, status=422)
-        interaction = Interaction(
-            id=new_id("int"),
-            conversation=conversation,
-            kind=kind,
-            layer=layer,
-            started_at=self._clock.utc_now(),
-        )
-        await self._table.add_interaction(interaction)
-        return interaction
+        known = await self._table.get(conversation)
+        return await self._triggering.begin(known, kind=kind, layer=layer, by_pin=by_pin, owner=owner)
 
     async def end_interaction(self, conversation: str, interaction: str) -> Interaction:
-        return await self._table.end_interaction(conversation, interaction, self._clock.utc_now())
+        return await self._triggering.end(await self._table.get(conversation), interaction)
+
+    def _with_token(self, participant: Participant, token: str) -> Participant:
+        room_url = f"{self.base_url}/room/{participant.conversation}#token={token}"  # a fragment is in no log
+        return msgspec.structs.replace(participant, token=token, room_url=room_url)
 
     async def _running(self, conversation: str) -> None:
         if (await self._table.get(conversation)).ended_at is not None:

@@ -1,21 +1,37 @@
 """WHIP resources of the recordings that take publishers: which recording, which worker, may they."""
 
+from collections.abc import Awaitable, Callable
+
+from recorder.consent import Consents
+from recorder.database import RecordingRow
 from recorder.entry_point_secrets import EntryPointSecrets
 from recorder.errors import BystanderError, Fault, caller_error
 from recorder.ids import is_id, new_id
 from recorder.live import LiveRecording
 from recorder.recordings import Recordings
-from recorder.values import IceServer, PublishedSession, Publisher
+from recorder.values import IceServer, PublishedSession, Publisher, SourceKind
 from recorder.workers import Worker
 
 SESSION_PREFIX = "ses"
+
+Takes = Callable[[RecordingRow, SourceKind], Awaitable[bool]]
+"""Whether a recording takes a stream of this source now."""
 
 
 class EntryPoints:
     """Fulfils signaling.ports.EntryPoints."""
 
-    def __init__(self, recordings: Recordings, secrets: EntryPointSecrets) -> None:
+    def __init__(
+        self,
+        recordings: Recordings,
+        secrets: EntryPointSecrets,
+        consents: Consents | None = None,
+        takes: Takes | None = None,
+    ) -> None:
+        """Without `consents` nobody is asked, without `takes` every kind of stream is taken."""
         self._recordings = recordings
+        self._takes = takes
+        self._consents = consents
         self._secrets = secrets
 
     async def check(self, entry_point: str, token: str | None) -> list[IceServer]:
@@ -27,6 +43,12 @@ class EntryPoints:
 
     async def publish(self, entry_point: str, publisher: Publisher, offer: str) -> PublishedSession:
         worker = self._worker(entry_point)
+        row = self._recordings.published_at(entry_point).row
+        if self._consents is not None:
+            await self._consents.require(row.conversation, publisher.participant)
+        if self._takes is not None and not await self._takes(row, publisher.source):
+            detail = "Streams of this source are not recorded here: see recording.cobrowse."
+            raise caller_error("not_recorded", detail, status=403)
         session = new_id(SESSION_PREFIX)
         answer, etag = await worker.publish(session, publisher, offer)
         return PublishedSession(id=session, sdp=answer, etag=etag)

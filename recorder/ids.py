@@ -19,6 +19,11 @@ def new_id(prefix: str, *, now_ms: int | None = None) -> str:
     return f"{prefix}_{_base32(when, _TIME_DIGITS)}{_base32(secrets.randbits(80), _RANDOM_DIGITS)}"
 
 
+def first_id(prefix: str, now_ms: int) -> str:
+    """A text that sorts before every id made at `now_ms` or later, and after every earlier one."""
+    return f"{prefix}_{_base32(now_ms, _TIME_DIGITS)}"
+
+
 def is_id(text: str, prefix: str) -> bool:
     """Whether `text` has the exact form of an id with this prefix (safe as a file name)."""
     return text.startswith(prefix + "_") and _PATTERN.match(text) is not None

@@ -10,6 +10,7 @@ SDP_FRAGMENT_BYTES_MAX = 16 * KIB  # a trickle PATCH carries a few candidates
 WEBSOCKET_MESSAGE_BYTES_MAX = 128 * KIB  # an SDP inside JSON, escaped
 METADATA_ENTRIES_MAX = 64
 SETTINGS_PER_SCOPE_MAX = 64  # some four times the keys that there are
+CHAT_CHARS_MAX = 2_000  # a message that people type
 TEXT_CHARS_MAX = 256  # a name, an external id, a metadata key or value
 
 # --- what one recording takes ----------------------------------------------------------------------

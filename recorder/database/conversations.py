@@ -11,8 +11,9 @@ from sqlalchemy.engine import Row
 from recorder.database.opening import Database
 from recorder.database.rows import fields
 from recorder.database.schema import conversations, interactions, participants
+from recorder.database.terms import index_terms, metadata_term, participant_term
 from recorder.errors import not_found
-from recorder.values import Conversation, Interaction, Participant
+from recorder.values import Conversation, Participant
 
 
 class ConversationTable:
@@ -24,12 +25,14 @@ class ConversationTable:
     async def add(self, conversation: Conversation) -> None:
         async with self._database.writing() as connection:
             await connection.execute(insert(conversations).values(msgspec.structs.asdict(conversation)))
+            terms = [metadata_term(key, value) for key, value in conversation.metadata.items()]
+            await index_terms(connection, conversation.id, terms)
 
     async def get(self, conversation: str) -> Conversation:
         query = select(conversations).where(conversations.c.id == conversation)
         async with self._database.reading() as connection:
             row = (await connection.execute(query)).one_or_none()
-        return _conversation(row, "conversation")
+        return conversation_of(row)
 
     async def list(self, *, after: str | None, limit: int) -> list[Conversation]:
         """By id, and so by age; those after the one named."""
@@ -38,7 +41,7 @@ class ConversationTable:
             query = query.where(conversations.c.id > after)
         async with self._database.reading() as connection:
             rows = (await connection.execute(query)).all()
-        return [_conversation(row, "conversation") for row in rows]
+        return [conversation_of(row) for row in rows]
 
     async def end(self, conversation: str, when: datetime) -> Conversation:
         """Set the end of the conversation and of what still runs in it, where that has none."""
@@ -55,55 +58,62 @@ class ConversationTable:
         if gone.rowcount == 0:
             raise not_found("conversation")
 
-    async def add_participant(self, participant: Participant, token_hash: str, when: datetime) -> None:
+    async def add_participant(
+        self, participant: Participant, token_hash: str, when: datetime, expires_at: datetime
+    ) -> None:
+        """Their token, of which only the hash is kept, is good until `expires_at`."""
         values = {
             "id": participant.id,
             "conversation": participant.conversation,
             "role": participant.role,
             "name": participant.name,
             "token_hash": token_hash,
+            "token_expires_at": expires_at,
             "added_at": when,
         }
         async with self._database.writing() as connection:
             await connection.execute(insert(participants).values(values))
+            terms = [participant_term(participant.id), participant_term(participant.name)]
+            await index_terms(connection, participant.conversation, terms)
+
+    async def renew_token(
+        self, conversation: str, participant: str, token_hash: str, expires_at: datetime
+    ) -> Participant:
+        """Another token from now on."""
+        of_it = (participants.c.id == participant) & (participants.c.conversation == conversation)
+        async with self._database.writing() as connection:
+            await connection.execute(
+                update(participants).where(of_it).values(token_hash=token_hash, token_expires_at=expires_at)
+            )
+            row = (await connection.execute(select(participants).where(of_it))).one_or_none()
+        if row is None:
+            raise not_found("participant")
+        return participant_of(row)
 
     async def participants(self, conversation: str) -> builtins.list[Participant]:
         """In the order in which they were added, without their tokens."""
         query = select(participants).where(participants.c.conversation == conversation)
         async with self._database.reading() as connection:
             rows = (await connection.execute(query.order_by(participants.c.id))).all()
-        return [_participant(row) for row in rows]
+        return [participant_of(row) for row in rows]
 
-    async def participant_with(self, token_hash: str) -> Participant | None:
+    async def participant_with(self, token_hash: str) -> tuple[Participant, datetime] | None:
+        """Whose token this is, and until when."""
         query = select(participants).where(participants.c.token_hash == token_hash)
         async with self._database.reading() as connection:
             row = (await connection.execute(query)).one_or_none()
-        return None if row is None else _participant(row)
-
-    async def add_interaction(self, interaction: Interaction) -> None:
-        async with self._database.writing() as connection:
-            await connection.execute(insert(interactions).values(msgspec.structs.asdict(interaction)))
-
-    async def end_interaction(self, conversation: str, interaction: str, when: datetime) -> Interaction:
-        """Ending twice is the same as once."""
-        of_it = (interactions.c.id == interaction) & (interactions.c.conversation == conversation)
-        async with self._database.writing() as connection:
-            await connection.execute(
-                update(interactions).where(of_it, interactions.c.ended_at.is_(None)).values(ended_at=when)
-            )
-            row = (await connection.execute(select(interactions).where(of_it))).one_or_none()
-        if row is None:
-            raise not_found("interaction")
-        return msgspec.convert(fields(row), Interaction)
+        return None if row is None else (participant_of(row), row.token_expires_at)
 
 
-def _conversation(row: Row[Any] | None, what: str) -> Conversation:
+def conversation_of(row: Row[Any] | None) -> Conversation:
+    """The conversation of a whole row; 404 not_found without one."""
     if row is None:
-        raise not_found(what)
+        raise not_found("conversation")
     return msgspec.convert(fields(row), Conversation)
 
 
-def _participant(row: Row[Any]) -> Participant:
+def participant_of(row: Row[Any]) -> Participant:
+    """The participant of a whole row, without a token."""
     values = fields(row)
     known = {name: values[name] for name in ("id", "conversation", "role", "name")}
     return msgspec.convert(known, Participant)

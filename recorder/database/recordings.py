@@ -1,15 +1,18 @@
 """Recordings and their attempts, in and out of the database."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 from sqlalchemy import func, insert, select, update
 from sqlalchemy.engine import Row
 
+from recorder.database.messages import note_recording
 from recorder.database.opening import Database
+from recorder.database.outbox import enqueue_move, recording_state
 from recorder.database.rows import fields
 from recorder.database.schema import attempts, recordings
+from recorder.dialogue import MessageKind
 from recorder.errors import not_found
 from recorder.values import EndReason, RecordingState, RecordingType
 
@@ -56,11 +59,15 @@ class RecordingTable:
             await connection.execute(insert(recordings).values(msgspec.structs.asdict(row)))
 
     async def save(self, row: RecordingRow) -> None:
-        """Replace what is kept. Nothing happens when the recording was deleted meanwhile."""
+        """Replace what is kept, and tell webhooks of the move that it is. Nothing when it was deleted."""
         async with self._database.writing() as connection:
-            await connection.execute(
+            before = await recording_state(connection, row.id)
+            changed = await connection.execute(
                 update(recordings).where(recordings.c.id == row.id).values(msgspec.structs.asdict(row))
             )
+            if (told := _told(row)) and changed.rowcount:
+                await note_recording(connection, recording=row.id, conversation=row.conversation, told=told)
+            await enqueue_move(connection, row.id, before, datetime.now(UTC))
 
     async def get(self, recording: str) -> RecordingRow:
         async with self._database.reading() as connection:
@@ -107,6 +114,20 @@ class RecordingTable:
         async with self._database.reading() as connection:
             rows = (await connection.execute(query)).all()
         return [msgspec.convert(fields(row), Attempt) for row in rows]
+
+
+def _told(row: RecordingRow) -> dict[MessageKind, datetime | None]:
+    """What stands of this recording among its conversation's messages by now, and since when."""
+    told: dict[MessageKind, datetime | None] = {}
+    if row.started_at is not None:
+        told[MessageKind.RECORDING_STARTED] = row.started_at
+        if row.ended_at is not None:
+            told[MessageKind.RECORDING_ENDED] = row.ended_at
+    if row.state is RecordingState.AVAILABLE:
+        told[MessageKind.RECORDING_AVAILABLE] = None
+    elif row.state is RecordingState.FAILED:
+        told[MessageKind.RECORDING_FAILED] = None
+    return told
 
 
 def _row(row: Row[Any]) -> RecordingRow:

@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import (
     JSON,
     BigInteger,
+    Boolean,
     Column,
     DateTime,
     Dialect,
@@ -13,10 +14,15 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     String,
     Table,
+    Text,
     TypeDecorator,
+    UniqueConstraint,
+    false,
+    text,
 )
 
 ID_CHARS = 40
@@ -52,13 +58,13 @@ metadata = MetaData(
 )
 
 
-def _conversation() -> Column[str]:
+def _conversation(*, index: bool = True) -> Column[str]:
     return Column(
         "conversation",
         String(ID_CHARS),
         ForeignKey("conversations.id", ondelete="CASCADE"),
         nullable=False,
-        index=True,
+        index=index,
     )
 
 
@@ -66,12 +72,21 @@ conversations = Table(
     "conversations",
     metadata,
     Column("id", String(ID_CHARS), primary_key=True),
-    Column("account", String(TEXT_CHARS), nullable=False, server_default="default", index=True),
-    Column("external_id", String(TEXT_CHARS), index=True),
+    Column("account", String(TEXT_CHARS), nullable=False, server_default="default"),
+    Column("external_id", String(TEXT_CHARS)),
     Column("template", String(TEXT_CHARS)),
     Column("metadata", JSON, nullable=False),
     Column("created_at", UtcTime, nullable=False),
     Column("ended_at", UtcTime),
+    # What runs is little among what has been; a page of either is read in the order of ids.
+    Index(
+        "ix_conversations_running",
+        "id",
+        sqlite_where=text("ended_at IS NULL"),
+        postgresql_where=text("ended_at IS NULL"),
+    ),
+    Index("ix_conversations_account_id", "account", "id"),
+    Index("ix_conversations_external_id_id", "external_id", "id"),
 )
 
 participants = Table(
@@ -82,6 +97,7 @@ participants = Table(
     Column("role", String(CODE_CHARS), nullable=False),
     Column("name", String(TEXT_CHARS), nullable=False),
     Column("token_hash", String(HASH_CHARS), nullable=False, unique=True),
+    Column("token_expires_at", UtcTime, nullable=False),
     Column("added_at", UtcTime, nullable=False),
 )
 
@@ -92,6 +108,10 @@ interactions = Table(
     _conversation(),
     Column("kind", String(CODE_CHARS), nullable=False),
     Column("layer", String(CODE_CHARS)),
+    Column("by_pin", Boolean, nullable=False, server_default=false()),
+    Column("state", String(CODE_CHARS), nullable=False, server_default="RUNNING"),
+    Column("recorded", Boolean, nullable=False, server_default=false()),
+    Column("owner", String(CODE_CHARS)),  # what in a room it is, so that a room that returns finds it again
     Column("started_at", UtcTime, nullable=False),
     Column("ended_at", UtcTime),
 )
@@ -113,7 +133,8 @@ recordings = Table(
     Column("ended_at", UtcTime),
     Column("duration_s", Float),
     Column("bytes", BigInteger),  # in the store, once it was verified there
-    Index("ix_recordings_state", "state"),
+    Index("ix_recordings_state", "state", "id"),
+    Index("ix_recordings_started_at", "started_at"),
 )
 
 attempts = Table(
@@ -130,10 +151,63 @@ api_keys = Table(
     "api_keys",
     metadata,
     Column("id", String(ID_CHARS), primary_key=True),
-    Column("name", String(TEXT_CHARS), nullable=False, unique=True),
+    Column("name", String(TEXT_CHARS), nullable=False),
+    Column("account", String(TEXT_CHARS), index=True),  # NULL: every account
+    Column("scopes", JSON, nullable=False),
     Column("key_hash", String(HASH_CHARS), nullable=False, unique=True),
+    Column("previous_hash", String(HASH_CHARS), index=True),  # before the last rotation
+    Column("previous_until", UtcTime),
     Column("created_at", UtcTime, nullable=False),
+    Column("expires_at", UtcTime),
+    Column("rotated_at", UtcTime),
     Column("revoked_at", UtcTime),
+)
+
+messages = Table(
+    "messages",
+    metadata,
+    Column("id", String(ID_CHARS), primary_key=True),
+    _conversation(index=False),
+    Column("kind", String(CODE_CHARS), nullable=False),
+    Column("at", UtcTime, nullable=False),
+    Column("participant", String(ID_CHARS)),
+    Column("name", String(TEXT_CHARS)),  # as it was when they said it
+    Column("text", Text),
+    Column("recording", String(ID_CHARS), ForeignKey("recordings.id", ondelete="CASCADE"), index=True),
+    Index("ix_messages_conversation_id", "conversation", "id"),
+    UniqueConstraint("recording", "kind"),  # a recording starts, ends and becomes available once
+)
+
+search_terms = Table(
+    "search_terms",
+    metadata,
+    Column(
+        "term", String(HASH_CHARS), primary_key=True
+    ),  # a hash, so that texts of every length fit an index
+    Column(
+        "conversation", String(ID_CHARS), ForeignKey("conversations.id", ondelete="CASCADE"), primary_key=True
+    ),
+    Index("ix_search_terms_conversation", "conversation"),
+)
+
+consents = Table(
+    "consents",
+    metadata,
+    Column(
+        "participant", String(ID_CHARS), ForeignKey("participants.id", ondelete="CASCADE"), primary_key=True
+    ),
+    _conversation(),
+    Column("answer", String(CODE_CHARS), nullable=False),
+    Column("at", UtcTime, nullable=False),
+)
+
+kept_answers = Table(
+    "kept_answers",
+    metadata,
+    Column("request", String(HASH_CHARS), primary_key=True),  # who asked, what, and under which key
+    Column("fingerprint", String(HASH_CHARS), nullable=False),  # of the body
+    Column("sealed", LargeBinary, nullable=False),  # the answer; whoever reads the database cannot
+    Column("kept_at", UtcTime, nullable=False, index=True),
 )
 
 scoped_settings = Table(

@@ -9,7 +9,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import insert, text
 
-from recorder.database import ConversationTable, Database, KeyTable, RecordingRow, RecordingTable
+from recorder.database import ConversationTable, Database, RecordingRow, RecordingTable
 from recorder.database.keys import token_hash
 from recorder.database.opening import sqlite_url
 from recorder.database.schema import conversations, metadata
@@ -141,8 +141,8 @@ class TestConversations:
         recording = row(kept)
         await recordings.add(recording)
         person = Participant(id=new_id("part"), conversation=kept.id, role=Role.AGENT, name="Ada")
-        await table.add_participant(person, token_hash("t"), NOW)
-        assert await table.participant_with(token_hash("t")) == person
+        await table.add_participant(person, token_hash("t"), NOW, NOW + timedelta(hours=1))
+        assert await table.participant_with(token_hash("t")) == (person, NOW + timedelta(hours=1))
         await table.delete(kept.id)
         assert await table.participant_with(token_hash("t")) is None
         for gone in (table.get(kept.id), recordings.get(recording.id), table.delete(kept.id)):
@@ -180,17 +180,3 @@ class TestTransactions:
         many = [conversation() for _ in range(40)]
         await asyncio.gather(*(table.add(one) for one in many))
         assert len(await table.list(after=None, limit=100)) == 40
-
-
-class TestKeys:
-    async def test_are_good_until_replaced_and_kept_as_hashes(self, database: Database) -> None:
-        keys = KeyTable(database)
-        await keys.put("desk", "first-key", NOW)
-        assert await keys.has(token_hash("first-key"))
-        await keys.put("desk", "second-key", NOW)
-        assert not await keys.has(token_hash("first-key"))
-        assert await keys.has(token_hash("second-key"))
-        async with database.reading() as connection:
-            kept = (await connection.execute(text("SELECT * FROM api_keys"))).all()
-        assert len(kept) == 1
-        assert "second-key" not in str(kept)

@@ -1,0 +1,63 @@
+"""Consent: what participants answered, and whether anything of somebody may be taken. docs/access.md."""
+
+from recorder.clock import Clock
+from recorder.conversation_terms import Terms
+from recorder.database import ConversationTable
+from recorder.database.consents import ConsentTable
+from recorder.database.messages import PREFIX
+from recorder.dialogue import ConsentAnswer, ConsentGiven, Message
+from recorder.errors import caller_error, not_found
+from recorder.ids import new_id
+from recorder.values import Consent, Participant
+from signaling.ports import Caller
+
+
+class Consents:
+    """Fulfils signaling.ports.Consents."""
+
+    def __init__(
+        self, table: ConsentTable, conversations: ConversationTable, terms: Terms, clock: Clock
+    ) -> None:
+        self._table = table
+        self._conversations = conversations
+        self._terms = terms
+        self._clock = clock
+
+    async def answer(
+        self, caller: Caller, conversation: str, participant: str, answer: ConsentAnswer
+    ) -> ConsentGiven:
+        """A participant answers for themself; an API key passes on what somebody answered elsewhere."""
+        if caller.participant is not None and caller.participant.id != participant:
+            raise caller_error("forbidden", "Nobody answers for somebody else.", status=403)
+        who = await self._participant(conversation, participant)
+        given = ConsentGiven(participant=who.id, answer=answer, at=self._clock.utc_now())
+        said = Message(
+            id=new_id(PREFIX),
+            conversation=conversation,
+            kind=answer.message,
+            at=given.at,
+            participant=who.id,
+            name=who.name,
+        )
+        await self._table.put(conversation, given, said)
+        return given
+
+    async def list(self, conversation: str) -> list[ConsentGiven]:
+        await self._conversations.get(conversation)
+        return await self._table.of(conversation)
+
+    async def require(self, conversation: str, participant: str) -> None:
+        """403 consent_required where people are asked and this one has not agreed."""
+        if (await self._terms.of(conversation)).consent is not Consent.ASK:
+            return
+        answers = {given.participant: given.answer for given in await self._table.of(conversation)}
+        if answers.get(participant) is not ConsentAnswer.AGREED:
+            detail = "This participant has not agreed to being recorded."
+            raise caller_error("consent_required", detail, status=403)
+
+    async def _participant(self, conversation: str, participant: str) -> Participant:
+        await self._conversations.get(conversation)
+        for one in await self._conversations.participants(conversation):
+            if one.id == participant:
+                return one
+        raise not_found("participant")

@@ -1,0 +1,78 @@
+"""Messages of conversations, in and out of the database.
+
+What is said of a recording is written in the transaction that writes the recording down: it is there when the
+recording is as it says, and exactly once, whatever crashes.
+"""
+
+import builtins
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+from sqlalchemy import ColumnElement, insert, select
+from sqlalchemy.engine import Row
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from recorder.database.opening import Database
+from recorder.database.rows import fields
+from recorder.database.schema import messages
+from recorder.dialogue import Message, MessageKind
+from recorder.ids import new_id
+
+PREFIX = "msg"
+
+
+class MessageTable:
+    """Messages sort by id, which is when they were written down."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def add(self, message: Message) -> None:
+        async with self._database.writing() as connection:
+            await connection.execute(insert(messages).values(_values(message)))
+
+    async def list(
+        self, conversation: str, *, kinds: frozenset[MessageKind], after: str | None, limit: int
+    ) -> builtins.list[Message]:
+        """Those of these kinds, after the one named."""
+        wanted: list[ColumnElement[bool]] = [messages.c.conversation == conversation]
+        if after is not None:
+            wanted.append(messages.c.id > after)
+        if len(kinds) < len(MessageKind):
+            wanted.append(messages.c.kind.in_(sorted(kinds)))
+        query = select(messages).where(*wanted).order_by(messages.c.id).limit(limit)
+        async with self._database.reading() as connection:
+            return [_message(row) for row in (await connection.execute(query)).all()]
+
+
+async def note_recording(
+    connection: AsyncConnection,
+    *,
+    recording: str,
+    conversation: str,
+    told: dict[MessageKind, datetime | None],
+) -> None:
+    """Say what became of a recording, each thing once; a missing time is now."""
+    query = select(messages.c.kind).where(messages.c.recording == recording)
+    known = {row.kind for row in (await connection.execute(query)).all()}
+    for kind, at in told.items():
+        if kind not in known:
+            message = Message(
+                id=new_id(PREFIX),
+                conversation=conversation,
+                kind=kind,
+                at=at or datetime.now(UTC),
+                recording=recording,
+            )
+            await connection.execute(insert(messages).values(_values(message)))
+
+
+def _values(message: Message) -> dict[str, Any]:
+    values = msgspec.structs.asdict(message)
+    del values["links"]
+    return values
+
+
+def _message(row: Row[Any]) -> Message:
+    return msgspec.convert(fields(row), Message)
