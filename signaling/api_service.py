@@ -8,7 +8,6 @@ import msgspec
 from aiohttp import web
 from prometheus_client.exposition import choose_encoder
 
-from signaling.auth import API_KEY, PUBLIC
 from signaling.operations import Call, Operation, Reply, json_response
 
 READY_S_MAX = 5.0  # a probe that waits longer than this counts as failed with most orchestrators
@@ -77,7 +76,6 @@ OPERATIONS = (
         "/v1/storage/test",
         id="testStorage",
         summary="Try the configured store: write, read, delete.",
-        access=API_KEY,
         handler=test_storage,
         replies=(Reply(200, "What was tried, and what became of it.", StorageTest),),
         tag=_TAG,
@@ -87,7 +85,6 @@ OPERATIONS = (
         "/healthz",
         id="getHealth",
         summary="Whether the process answers.",
-        access=PUBLIC,
         handler=healthz,
         replies=(Reply(200, "It does.", Alive),),
         tag=_TAG,
@@ -97,7 +94,6 @@ OPERATIONS = (
         "/readyz",
         id="getReadiness",
         summary="Whether new recordings can be taken.",
-        access=PUBLIC,
         handler=readyz,
         replies=(Reply(200, "They can.", Readiness), Reply(503, "They cannot; see which.", Readiness)),
         tag=_TAG,
@@ -107,7 +103,6 @@ OPERATIONS = (
         "/metrics",
         id="getMetrics",
         summary="Metrics for Prometheus.",
-        access=PUBLIC,
         handler=metrics,
         replies=(Reply(200, "In the format that Accept asks for.", media_type="text/plain"),),
         tag=_TAG,

@@ -1,43 +1,15 @@
-"""Who may call what: one vocabulary for the route table, and the one place that enforces it."""
+"""Enforces signaling.access: lets a request's caller in, or says why not."""
 
 from dataclasses import dataclass
 from datetime import datetime
-from enum import Enum
 
 from aiohttp import web
 
 from recorder.errors import BystanderError, caller_error, not_found
-from recorder.values import Role
+from recorder.values import Participant
+from signaling.access import Access, Scheme
 from signaling.context import Context
 from signaling.ports import Caller
-
-AGENTS = frozenset({Role.AGENT, Role.SECONDARY_AGENT, Role.SUPERVISOR})
-EVERYBODY = frozenset(Role)
-
-
-class Scheme(Enum):
-    """How a caller shows who they are."""
-
-    PUBLIC = "public"  # not at all
-    BEARER = "bearer"  # an API key or a participant's token
-    ENTRY_POINT = "entry point"  # the token of the entry point in the URL; the WHIP handlers ask the port
-
-
-@dataclass(frozen=True, slots=True)
-class Access:
-    """Who may call an operation. An API key may call every BEARER operation.
-
-    `roles` may too, in their own conversation only. `signed_link`: also whoever has a link to this path.
-    """
-
-    scheme: Scheme
-    roles: frozenset[Role] = frozenset()
-    signed_link: bool = False
-
-
-PUBLIC = Access(Scheme.PUBLIC)
-API_KEY = Access(Scheme.BEARER)
-ENTRY_POINT = Access(Scheme.ENTRY_POINT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,24 +32,50 @@ async def grant(access: Access, request: web.Request, context: Context) -> Grant
     if token is None:
         raise unauthorized("An Authorization header with a Bearer token is needed.")
     caller = await context.ports.authority.authenticate(token)
-    await _allow(access, caller, request, context)
+    if caller.participant is not None:
+        await _allow_participant(access, caller.participant, request, context)
+    else:
+        await _allow_key(access, caller, request, context)
     return Granted(caller)
 
 
-async def _allow(access: Access, caller: Caller, request: web.Request, context: Context) -> None:
-    if caller.participant is None:
-        return
-    if caller.participant.role not in access.roles:
-        raise caller_error("forbidden", "Your role may not do this.", status=403)
-    conversation = request.match_info.get("conversation")
-    if conversation is None:
-        recording = await context.ports.recordings.get(request.match_info["recording"])
-        conversation = recording.conversation
-        hidden = "recording"
-    else:
-        hidden = "conversation"
-    if conversation != caller.participant.conversation:
+async def _allow_participant(
+    access: Access, participant: Participant, request: web.Request, context: Context
+) -> None:
+    if participant.role not in access.roles:
+        raise _forbidden("Your role may not do this.")
+    conversation, hidden = await _conversation_of(request, context)
+    if conversation != participant.conversation:
         raise not_found(hidden)  # whether it exists is none of their business
+    if access.if_visible and participant.role not in (await context.ports.terms.of(conversation)).visible_to:
+        raise _forbidden("Recordings of this conversation are not shown to your role.")
+
+
+async def _allow_key(access: Access, caller: Caller, request: web.Request, context: Context) -> None:
+    """A key of one account finds nothing of another's."""
+    key = caller.key
+    if key is None:
+        return
+    if access.scope is None or not key.may(access.scope):
+        raise _forbidden(f"This needs a key with the scope {access.scope}.")
+    if key.account is None:
+        return
+    for asked in (request.match_info, request.query):
+        if asked.get("account", key.account) != key.account:
+            raise not_found("account")
+    if "conversation" in request.match_info or "recording" in request.match_info:
+        conversation, hidden = await _conversation_of(request, context)
+        if (await context.ports.conversations.get(conversation)).account != key.account:
+            raise not_found(hidden)
+
+
+async def _conversation_of(request: web.Request, context: Context) -> tuple[str, str]:
+    """The conversation that a path is about, and what to call that which is not found."""
+    conversation = request.match_info.get("conversation")
+    if conversation is not None:
+        return conversation, "conversation"
+    recording = await context.ports.recordings.get(request.match_info["recording"])
+    return recording.conversation, "recording"
 
 
 def bearer_token(request: web.Request) -> str | None:
@@ -90,3 +88,7 @@ def bearer_token(request: web.Request) -> str | None:
 def unauthorized(detail: str) -> BystanderError:
     """401 for a caller who did not say who they are."""
     return caller_error("unauthorized", detail, status=401)
+
+
+def _forbidden(detail: str) -> BystanderError:
+    return caller_error("forbidden", detail, status=403)

@@ -8,7 +8,6 @@ from itertools import groupby
 import msgspec
 from aiohttp import web
 
-from signaling.auth import PUBLIC
 from signaling.html import page
 from signaling.openapi import Json, openapi_document
 from signaling.operations import Call, Operation, Reply
@@ -31,7 +30,6 @@ def operations(api: Sequence[Operation], *, version: str) -> tuple[Operation, ..
             "/openapi.json",
             id="getOpenapi",
             summary="This API as an OpenAPI 3.1 document.",
-            access=PUBLIC,
             handler=openapi,
             replies=(Reply(200, "The document.", media_type="application/json"),),
             tag="service",
@@ -41,7 +39,6 @@ def operations(api: Sequence[Operation], *, version: str) -> tuple[Operation, ..
             "/docs",
             id="getDocs",
             summary="This API as a page.",
-            access=PUBLIC,
             handler=docs,
             replies=(Reply(200, "The page.", media_type="text/html"),),
             tag="service",

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from signaling.auth import Scheme
+from signaling.access import Scheme
 from signaling.operations import PATH_PARAMETER_PATTERN, Header, Operation, Reply, TextBody
 from signaling.problems import MEDIA_TYPE, Problem
 
@@ -93,10 +93,11 @@ def _who_may(operation: Operation) -> str:
     if access.scheme is Scheme.ENTRY_POINT:
         return "Whoever has the entry point's URL and token may call this."
     roles = ", ".join(sorted(access.roles))
-    link = " A signed link will do." if access.signed_link else ""
-    return (
-        "An API key may call this" + (f", and {roles} in their own conversation." if roles else ".")
-    ) + link
+    told = f"An API key with the scope `{access.scope}` may call this."
+    if roles:
+        told = told[:-1] + f", and {roles} in their own conversation"
+        told += ", as far as `recording.visible_to` names them." if access.if_visible else "."
+    return told + (" A signed link will do." if access.signed_link else "")
 
 
 def _security(operation: Operation) -> list[Json]:

@@ -11,9 +11,11 @@ from aiohttp import web
 
 from recorder.errors import not_found
 from recorder.limits import JSON_BODY_BYTES_MAX
-from signaling.auth import Access, Granted, Scheme, grant
+from signaling.access import Access, Scheme, access_to
+from signaling.auth import Granted, grant, unauthorized
 from signaling.bodies import read_json, read_query, read_text
 from signaling.context import Context
+from signaling.ports import Caller
 
 PATH_PARAMETER_PATTERN = r"^[A-Za-z0-9_\-]{1,128}$"  # ids and secrets of every kind
 _PATH_PARAMETER = re.compile(PATH_PARAMETER_PATTERN.removesuffix("$") + r"\Z")
@@ -53,13 +55,13 @@ class Operation:
     """One method on one path. `problems` are the codes, by status, of how it can fail by itself.
 
     What every operation can answer (401, 413, 500, ...) follows from `access` and `body`: see `failures`.
+    Who may call it is said in signaling.access.
     """
 
     method: str
     path: str
     id: str
     summary: str
-    access: Access
     handler: "Callable[[Call], Awaitable[web.StreamResponse]]"
     replies: tuple[Reply, ...]
     tag: str
@@ -68,6 +70,11 @@ class Operation:
     headers: tuple[Header, ...] = ()
     problems: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
     confidential_path: bool = False  # the path itself is a secret and never logged
+
+    @property
+    def access(self) -> Access:
+        """Who may call it."""
+        return access_to(self.id)
 
     @property
     def path_parameters(self) -> list[str]:
@@ -110,6 +117,13 @@ class Call:
     request: web.Request
     context: Context
     granted: Granted
+
+    @property
+    def caller(self) -> Caller:
+        """Whose token it is; 401 where a signed link or nothing at all let them in."""
+        if self.granted.caller is None:
+            raise unauthorized("This needs a token.")
+        return self.granted.caller
 
     def path(self, name: str) -> str:
         """A parameter of the path: letters, digits, - and _ only."""

@@ -1,12 +1,20 @@
 """Pages of lists: `?after=<id>&limit=`, ids sort by time, the answer says where the next page begins."""
 
 from collections.abc import Iterable, Sequence
+from enum import StrEnum
 from typing import Annotated, Protocol, TypeVar
 
 import msgspec
 
 PAGE_ITEMS_DEFAULT = 50
 PAGE_ITEMS_MAX = 200  # some 100 KiB of JSON: what one answer may hold up on the event loop
+
+
+class Order(StrEnum):
+    """Which end of a list comes first."""
+
+    OLDEST_FIRST = "oldest_first"
+    NEWEST_FIRST = "newest_first"
 
 
 class PageQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

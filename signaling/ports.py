@@ -3,10 +3,25 @@
 import builtins
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Protocol
 
+import msgspec
+
+from recorder.dialogue import (
+    ConsentAnswer,
+    ConsentGiven,
+    ConversationSearch,
+    Message,
+    RecordingDetails,
+    RecordingSearch,
+    UsagePeriod,
+    UsageRow,
+)
+from recorder.permissions import ApiKey, ConversationTerms, IssuedKey, KeyScope
 from recorder.values import (
     Conversation,
+    Decision,
     IceServer,
     Interaction,
     InteractionKind,
@@ -17,17 +32,35 @@ from recorder.values import (
     Recording,
     Role,
 )
+from signaling.webhook_port import Webhooks
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks. `participant` is None for an API key, which may do everything."""
+    """Who asks: a participant, or an API key; neither is the server's own key, which may do everything."""
 
     participant: Participant | None = None
+    key: ApiKey | None = None
 
     @property
     def is_api_key(self) -> bool:
         return self.participant is None
+
+    def may(self, scope: KeyScope) -> bool:
+        """Whether this is an API key with this scope."""
+        return self.participant is None and (self.key is None or self.key.may(scope))
+
+    @property
+    def account(self) -> str | None:
+        """The only account that this API key reaches; None: all of them."""
+        return None if self.key is None else self.key.account
+
+    @property
+    def name(self) -> str:
+        """Who this is among all callers, for counting and logs; no secret."""
+        if self.participant is not None:
+            return self.participant.id
+        return "server" if self.key is None else self.key.id
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +90,38 @@ class Authority(Protocol):
     async def authenticate(self, token: str) -> Caller: ...
 
 
+class Keys(Protocol):
+    """API keys; a secret leaves with the IssuedKey only. 404 not_found beyond the caller's account."""
+
+    async def create(
+        self,
+        caller: Caller,
+        *,
+        name: str,
+        account: str | None,
+        scopes: list[KeyScope],
+        expires_at: datetime | None,
+    ) -> IssuedKey:
+        """403 forbidden for more than the caller may itself."""
+        ...
+
+    async def get(self, caller: Caller, key: str) -> ApiKey: ...
+    async def list(self, caller: Caller, *, after: str | None, limit: int) -> list[ApiKey]: ...
+    async def rotate(self, caller: Caller, key: str, *, overlap_s: int) -> IssuedKey:
+        """A new secret; the one before stays good for `overlap_s`. 409 key_revoked."""
+        ...
+
+    async def revoke(self, caller: Caller, key: str) -> ApiKey:
+        """Good from now on for nothing. Revoking twice is the same as once."""
+        ...
+
+
+class Terms(Protocol):
+    """What counts in a conversation, as its settings say."""
+
+    async def of(self, conversation: str) -> ConversationTerms: ...
+
+
 class Conversations(Protocol):
     async def create(
         self,
@@ -67,15 +132,69 @@ class Conversations(Protocol):
         account: str = "default",
     ) -> Conversation: ...
     async def get(self, conversation: str) -> Conversation: ...
-    async def list(self, *, after: str | None, limit: int) -> list[Conversation]: ...
     async def end(self, conversation: str) -> Conversation: ...
     async def delete(self, conversation: str) -> None: ...
     async def add_participant(self, conversation: str, *, role: Role, name: str) -> Participant: ...
+    async def renew_token(self, conversation: str, participant: str) -> Participant:
+        """A new token; the one before is good no longer."""
+        ...
+
     async def participants(self, conversation: str) -> builtins.list[Participant]: ...
     async def start_interaction(
-        self, conversation: str, *, kind: InteractionKind, layer: LayerKind | None
-    ) -> Interaction: ...
+        self,
+        conversation: str,
+        *,
+        kind: InteractionKind,
+        layer: LayerKind | None,
+        by_pin: bool = False,
+        owner: str | None = None,
+    ) -> Interaction:
+        """HELD where it has to wait until it can be recorded; the Decisions tell how that goes on.
+
+        `owner` names what it is to whoever starts it: while one of that name runs, that one is returned.
+        """
+        ...
+
     async def end_interaction(self, conversation: str, interaction: str) -> Interaction: ...
+
+
+class Messages(Protocol):
+    """What is said in conversations, and what recordings leave among it."""
+
+    async def say(self, caller: Caller, conversation: str, *, text: str, participant: str | None) -> Message:
+        """403 forbidden in the name of somebody else, 409 conversation_ended."""
+        ...
+
+    async def list(
+        self, caller: Caller, conversation: str, *, after: str | None, limit: int
+    ) -> builtins.list[Message]:
+        """In their order; those that the caller's role sees."""
+        ...
+
+
+class Consents(Protocol):
+    """Whether participants agree to being recorded."""
+
+    async def answer(
+        self, caller: Caller, conversation: str, participant: str, answer: ConsentAnswer
+    ) -> ConsentGiven:
+        """403 forbidden in the name of somebody else; the last answer counts."""
+        ...
+
+    async def list(self, conversation: str) -> builtins.list[ConsentGiven]: ...
+
+
+class History(Protocol):
+    """Looking back, over all conversations."""
+
+    async def conversations(self, search: ConversationSearch) -> list[Conversation]: ...
+    async def recordings(self, search: RecordingSearch) -> list[RecordingDetails]: ...
+    async def details(self, recording: str) -> RecordingDetails: ...
+    async def usage(
+        self, *, account: str | None, first: datetime, until: datetime, by: UsagePeriod
+    ) -> list[UsageRow]:
+        """Of recordings that began in [first, until)."""
+        ...
 
 
 class Recordings(Protocol):
@@ -101,6 +220,14 @@ class Recordings(Protocol):
         ...
 
 
+class Decisions(Protocol):
+    """What a call service has to obey."""
+
+    async def list(self, conversation: str, *, after: int, wait_s: float) -> list[Decision]:
+        """Those after the one with this sequence; where there are none, the next ones within `wait_s`."""
+        ...
+
+
 class EntryPoints(Protocol):
     """WHIP resources. `entry_point` is the opaque last part of the secret URL."""
 
@@ -121,6 +248,41 @@ class EntryPoints(Protocol):
     async def unpublish(self, entry_point: str, session: str) -> None: ...
 
 
+class EffectiveSetting(msgspec.Struct, frozen=True):
+    """What counts, and the scope that said it: default, server, account, template or conversation."""
+
+    value: Any
+    scope: str
+
+
+class OwnSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What one account, template or conversation says itself; version 0 never said anything."""
+
+    scope: str
+    owner: str
+    version: int
+    values: dict[str, Any]
+
+
+class Settings(Protocol):
+    """`scope` is account, template or conversation; `owner` its id; `account` says whose template it is."""
+
+    async def get(self, scope: str, owner: str, *, account: str) -> OwnSettings: ...
+    async def put(
+        self, scope: str, owner: str, values: dict[str, Any], *, account: str, version: int | None
+    ) -> OwnSettings:
+        """Replace all of it; 412 settings_changed unless `version` is the one in force.
+
+        422 unknown_setting, invalid_setting, setting_not_allowed, setting_immutable, setting_locked: the
+        detail is the key, a colon, and the reason.
+        """
+        ...
+
+    async def effective(self, scope: str, owner: str, *, account: str) -> dict[str, EffectiveSetting]:
+        """By full key, all that an inner scope may say."""
+        ...
+
+
 class StorageProbe(Protocol):
     async def test(self) -> dict[str, Any]:
         """Try the configured store: {"ok": bool, "steps": [{"name", "ok", "seconds", "detail"}]}."""
@@ -138,8 +300,16 @@ class Ports:
     """Everything signaling is composed with."""
 
     authority: Authority
+    keys: Keys
+    terms: Terms
+    messages: Messages
+    consents: Consents
+    history: History
     conversations: Conversations
     recordings: Recordings
+    decisions: Decisions
     entry_points: EntryPoints
     storage: StorageProbe
     health: Health
+    settings: Settings
+    webhooks: Webhooks

@@ -3,6 +3,7 @@
 import msgspec
 from aiohttp import web
 
+from recorder.permissions import KeyScope
 from recorder.values import Recording
 from signaling.context import Context
 from signaling.links import link_expiry, recording_links
@@ -10,12 +11,12 @@ from signaling.operations import Call
 
 
 def present(recording: Recording, call: Call, *, entry_point: bool = False) -> Recording:
-    """Fill `links`; keep the entry point for API keys, and where `entry_point` says so: who made it."""
+    """Fill `links`; keep the entry point for keys that may start one, and where `entry_point` says so."""
     caller = call.granted.caller
-    keeps = entry_point or (caller is not None and caller.is_api_key)
+    keeps = entry_point or (caller is not None and caller.may(KeyScope.RECORDINGS_WRITE))
     return msgspec.structs.replace(
         recording,
-        links=_links(recording.id, call),
+        links=recording_links_for(recording.id, call),
         entry_point=recording.entry_point if keeps else None,
     )
 
@@ -33,7 +34,8 @@ def public_path(context: Context, path: str) -> str:
     return (context.public_url or "") + path
 
 
-def _links(recording: str, call: Call) -> dict[str, str]:
+def recording_links_for(recording: str, call: Call) -> dict[str, str]:
+    """Links of a recording, for a caller who may see it."""
     until = call.granted.links_until or link_expiry(call.context.clock.utc_now())
     base = base_url(call.context, call.request)
     return recording_links(call.context.links, recording, until=until, base=base)

@@ -7,7 +7,6 @@ import msgspec
 from aiohttp import web
 
 from recorder.values import Recording, RecordingState
-from signaling.auth import AGENTS, Access, Scheme
 from signaling.html import page
 from signaling.links import link_expiry, recording_links
 from signaling.operations import Call, Operation, Reply
@@ -53,7 +52,6 @@ OPERATIONS = (
         "/watch/{recording}",
         id="watchPage",
         summary="A page that plays the recording.",
-        access=Access(Scheme.BEARER, AGENTS, signed_link=True),
         handler=watch,
         query=WatchQuery,
         replies=(Reply(200, "The page.", media_type="text/html"),),

@@ -16,7 +16,7 @@ from recorder.ids import new_id
 from recorder.limits import SDP_BYTES_MAX, SDP_FRAGMENT_BYTES_MAX
 from recorder.values import IceServer, Publisher, Role, SourceKind
 from signaling.accept import accepts
-from signaling.auth import ENTRY_POINT, bearer_token
+from signaling.auth import bearer_token
 from signaling.bodies import convert_query, unique_values
 from signaling.operations import Call, Header, Operation, Reply, TextBody
 from signaling.presenting import public_path
@@ -144,7 +144,7 @@ _ETAG = Header("ETag", "Names the ICE session.")
 _ICE = Header("Link", 'One per ICE server: <url>; rel="ice-server"; username; credential.')
 _IF_MATCH = Header("If-Match", "The entity tag of the ICE session for candidates, * for an ICE restart.")
 
-_operation = partial(Operation, access=ENTRY_POINT, tag="whip", confidential_path=True)
+_operation = partial(Operation, tag="whip", confidential_path=True)
 
 OPERATIONS = (
     _operation(

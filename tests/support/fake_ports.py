@@ -18,11 +18,14 @@ from recorder.errors import BystanderError, Fault, caller_error, not_found
 from recorder.ids import new_id, new_secret
 from recorder.values import (
     Conversation,
+    Decision,
+    DecisionKind,
     EndReason,
     EntryPoint,
     IceServer,
     Interaction,
     InteractionKind,
+    InteractionState,
     LayerKind,
     Participant,
     PublishedSession,
@@ -33,6 +36,15 @@ from recorder.values import (
     Role,
 )
 from signaling.ports import Caller, MediaBytes, Ports
+from tests.support.fake_access import (
+    FakeConsents,
+    FakeHistory,
+    FakeKeys,
+    FakeMessages,
+    FakeSettings,
+    FakeTerms,
+)
+from tests.support.fake_webhooks import FakeWebhooks
 
 API_KEY = "fake-api-key"
 ICE_SERVERS = [
@@ -79,6 +91,9 @@ class FakeServer:
         self.participants: dict[str, Participant] = {}
         self.interactions: dict[str, Interaction] = {}
         self.recordings: dict[str, Recording] = {}
+        self.interactions_begin = InteractionState.RUNNING  # or HELD, or ABORTED
+        self.decisions: list[Decision] = []
+        self.decided = asyncio.Condition()
         self.media: dict[str, FakeMedia] = {}
         self.entry_points: dict[str, str] = {}  # secret -> recording
         self.sessions: dict[tuple[str, str], FakeSession] = {}
@@ -87,10 +102,23 @@ class FakeServer:
         self.unwatched = asyncio.Event()  # the last watcher has left
         self._changed = asyncio.Condition()
         self._failures: dict[str, Exception] = {}
+        self.keys = FakeKeys(self)
+        self.terms = FakeTerms(self)
+        self.messages = FakeMessages(self)
+        self.consents = FakeConsents(self)
+        self.webhooks = FakeWebhooks()
         self.ports = Ports(
             authority=FakeAuthority(self),
+            keys=self.keys,
+            terms=self.terms,
+            messages=self.messages,
+            consents=self.consents,
+            history=FakeHistory(self),
+            settings=FakeSettings(self),
+            webhooks=self.webhooks,
             conversations=FakeConversations(self),
             recordings=FakeRecordings(self),
+            decisions=FakeDecisions(self),
             entry_points=FakeEntryPoints(self),
             storage=FakeStorage(self),
             health=FakeHealth(self),
@@ -128,6 +156,22 @@ class FakeServer:
         async with self._changed:
             self._changed.notify_all()
         return changed
+
+    async def decide(self, interaction: str, kind: DecisionKind, reason: str | None = None) -> None:
+        """Tell everybody who waits what becomes of an interaction."""
+        decision = Decision(
+            sequence=len(self.decisions) + 1,
+            conversation=self.interactions[interaction].conversation,
+            interaction=interaction,
+            kind=kind,
+            may_start=kind is DecisionKind.RELEASE,
+            must_end=kind is DecisionKind.ABORT,
+            reason=reason,
+            decided_at=self.now(),
+        )
+        self.decisions.append(decision)
+        async with self.decided:
+            self.decided.notify_all()
 
     async def finish(self, recording: str) -> Recording:
         """The recording becomes AVAILABLE with the media it has."""
@@ -177,6 +221,8 @@ class FakeAuthority:
         for participant in self._server.participants.values():
             if participant.token == token:
                 return Caller(participant)
+        if (key := self._server.keys.with_secret(token)) is not None:
+            return Caller(key=key)
         raise caller_error("unauthorized", "The token is not valid.", status=401)
 
 
@@ -208,11 +254,6 @@ class FakeConversations:
         self._server.called("conversations.get")
         return self._server.conversation(conversation)
 
-    async def list(self, *, after: str | None, limit: int) -> list[Conversation]:
-        self._server.called("conversations.list")
-        ordered = sorted(self._server.conversations.values(), key=lambda one: one.id)
-        return [one for one in ordered if after is None or one.id > after][:limit]
-
     async def end(self, conversation: str) -> Conversation:
         self._server.called("conversations.end")
         ended = msgspec.structs.replace(self._server.conversation(conversation), ended_at=self._server.now())
@@ -235,13 +276,28 @@ class FakeConversations:
         self._server.participants[participant.id] = participant
         return participant
 
+    async def renew_token(self, conversation: str, participant: str) -> Participant:
+        self._server.called("conversations.renew_token")
+        found = self._server.participants.get(participant)
+        if found is None or found.conversation != conversation:
+            raise not_found("participant")
+        renewed = msgspec.structs.replace(found, token=new_secret())
+        self._server.participants[participant] = renewed
+        return renewed
+
     async def participants(self, conversation: str) -> builtins.list[Participant]:
         self._server.called("conversations.participants")
         self._server.conversation(conversation)
         return [one for one in self._server.participants.values() if one.conversation == conversation]
 
     async def start_interaction(
-        self, conversation: str, *, kind: InteractionKind, layer: LayerKind | None
+        self,
+        conversation: str,
+        *,
+        kind: InteractionKind,
+        layer: LayerKind | None,
+        by_pin: bool = False,
+        owner: str | None = None,
     ) -> Interaction:
         self._server.called("conversations.start_interaction")
         self._server.conversation(conversation)
@@ -250,6 +306,8 @@ class FakeConversations:
             conversation=conversation,
             kind=kind,
             layer=layer,
+            by_pin=by_pin,
+            state=self._server.interactions_begin,
             started_at=self._server.now(),
         )
         self._server.interactions[interaction.id] = interaction
@@ -263,6 +321,28 @@ class FakeConversations:
         ended = msgspec.structs.replace(found, ended_at=self._server.now())
         self._server.interactions[interaction] = ended
         return ended
+
+
+class FakeDecisions:
+    """What a test decides by FakeServer.decide."""
+
+    def __init__(self, server: FakeServer) -> None:
+        self._server = server
+
+    async def list(self, conversation: str, *, after: int, wait_s: float) -> list[Decision]:
+        self._server.called("decisions.list")
+        self._server.conversation(conversation)
+        try:
+            async with asyncio.timeout(wait_s or None), self._server.decided:
+                while not (found := self._after(conversation, after)) and wait_s:
+                    await self._server.decided.wait()
+        except TimeoutError:
+            return []
+        return found
+
+    def _after(self, conversation: str, after: int) -> builtins.list[Decision]:
+        known = self._server.decisions
+        return [one for one in known if one.conversation == conversation and one.sequence > after]
 
 
 class FakeRecordings:
