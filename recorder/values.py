@@ -114,6 +114,27 @@ class EndReason(StrEnum):
     ABORT_UNEXPECTED = "ABORT_UNEXPECTED"
 
 
+class EventType(StrEnum):
+    """What webhooks tell of."""
+
+    RECORDING_STARTED = "recording.started"
+    RECORDING_PAUSED = "recording.paused"
+    RECORDING_RESUMED = "recording.resumed"
+    RECORDING_AVAILABLE = "recording.available"
+    RECORDING_FAILED = "recording.failed"
+    INTERACTION_HOLD = "interaction.hold"  # wait: what would record it is not ready
+    INTERACTION_RELEASE = "interaction.release"  # go on
+    INTERACTION_ABORT = "interaction.abort"  # end it: it cannot be recorded
+
+
+class DeliveryState(StrEnum):
+    """Whether an event has reached one webhook."""
+
+    PENDING = "PENDING"
+    DELIVERED = "DELIVERED"
+    GIVEN_UP = "GIVEN_UP"
+
+
 class IceTransportPolicy(StrEnum):
     """ALL candidates, or RELAYED: only through the owner's TURN server."""
 

@@ -1,5 +1,6 @@
 """One database, opened and brought up to date: SQLite in WAL mode by default, PostgreSQL by URL."""
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -22,6 +23,7 @@ MIGRATIONS = "recorder:migrations"
 _log = logging.getLogger(__name__)
 
 
+APPENDED = "appended"  # what a transaction leaves with its connection when the outbox has grown
 _POSTGRESQL = "postgresql+asyncpg"
 _CONNECT_TIMEOUT_S = 10.0  # on one network; who waits longer is better told
 _COMMAND_TIMEOUT_S = 30.0  # ours take milliseconds; beyond this somebody holds a lock
@@ -42,6 +44,7 @@ class Database:
     def __init__(self, url: str) -> None:
         """`url` is `sqlite+aiosqlite:///file` or `postgresql://user@host/database`; 400 invalid_settings."""
         self._engine = _engine(url)
+        self.appended = asyncio.Event()  # a transaction that was committed put something into the outbox
 
     @property
     def is_shared(self) -> bool:
@@ -76,8 +79,11 @@ class Database:
         with _translated():
             async with self._engine.connect() as connection:
                 await connection.execution_options(sqlite_begin="BEGIN IMMEDIATE")
+                connection.info.pop(APPENDED, None)  # of a transaction that was rolled back
                 async with connection.begin():
                     yield connection
+                if connection.info.pop(APPENDED, False):
+                    self.appended.set()
 
     async def check(self) -> None:
         """Whether the database answers now."""

@@ -1,0 +1,106 @@
+"""Which moves of a recording are events, and what an event says. Pure."""
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from recorder.values import Conversation, EventType, Interaction, RecordingState
+
+MIME_TYPE = "video/mp4"
+
+_LAST = {
+    RecordingState.AVAILABLE: EventType.RECORDING_AVAILABLE,
+    RecordingState.FAILED: EventType.RECORDING_FAILED,
+}
+
+
+class WebhookEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that webhooks are told. `data` is plain JSON; links in it are paths of this server."""
+
+    type: EventType
+    account: str
+    conversation: str
+    occurred_at: datetime
+    data: dict[str, Any]
+
+
+def announced(before: RecordingState, after: RecordingState) -> EventType | None:
+    """The event that a recording's move from one state to another is, if it is one."""
+    if before is after:
+        return None
+    if after is RecordingState.RECORDING:
+        resumed = before is RecordingState.PAUSED
+        return EventType.RECORDING_RESUMED if resumed else EventType.RECORDING_STARTED
+    if after is RecordingState.PAUSED:
+        return EventType.RECORDING_PAUSED
+    return _LAST.get(after)
+
+
+def recording_event(
+    type_: EventType,
+    conversation: Conversation,
+    recording: dict[str, Any],
+    *,
+    attempts: int,
+    occurred_at: datetime,
+) -> WebhookEvent:
+    """`recording` has the fields of a recording's row; how often a worker was launched for it is beside."""
+    path = f"/v1/recordings/{recording['id']}"
+    shown = {name: recording[name] for name in _OF_RECORDING}
+    shown |= {"mime_type": MIME_TYPE, "attempts": attempts, "links": {"self": path, "media": f"{path}/media"}}
+    return _event(type_, conversation, {"recording": shown}, occurred_at)
+
+
+def interaction_event(
+    type_: EventType,
+    conversation: Conversation,
+    interaction: Interaction,
+    *,
+    reason: str | None,
+    occurred_at: datetime,
+) -> WebhookEvent:
+    """interaction.hold, .release or .abort; `reason` is a stable code where something went wrong."""
+    return _event(type_, conversation, {"interaction": interaction, "reason": reason}, occurred_at)
+
+
+_OF_RECORDING = (
+    "id",
+    "number",
+    "type",
+    "state",
+    "requested_at",
+    "started_at",
+    "ended_at",
+    "duration_s",
+    "end_reason",
+    "failure",
+    "bytes",
+    "filename",
+)
+
+
+def _event(
+    type_: EventType, conversation: Conversation, about: dict[str, Any], occurred_at: datetime
+) -> WebhookEvent:
+    links = {"self": f"/v1/conversations/{conversation.id}"}
+    data = {"conversation": {**msgspec.structs.asdict(conversation), "links": links}, **about}
+    return WebhookEvent(
+        type=type_,
+        account=conversation.account,
+        conversation=conversation.id,
+        occurred_at=occurred_at,
+        data=msgspec.to_builtins(data),
+    )
+
+
+def body(type_: str, occurred_at: datetime, data: dict[str, Any], *, base_url: str) -> bytes:
+    """What is posted; `base_url` stands before the links."""
+    told = {key: _with_base(value, base_url) for key, value in data.items()}
+    return msgspec.json.encode({"type": type_, "timestamp": occurred_at, "data": told})
+
+
+def _with_base(value: Any, base_url: str) -> Any:
+    if not isinstance(value, dict) or "links" not in value:
+        return value
+    return {**value, "links": {name: base_url + path for name, path in value["links"].items()}}

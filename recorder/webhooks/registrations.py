@@ -1,0 +1,122 @@
+"""Webhooks as callers register, change and try them."""
+
+import builtins
+from datetime import timedelta
+
+import msgspec
+
+from recorder.clock import Clock
+from recorder.database.deliveries import DeliveryTable
+from recorder.database.webhooks import WebhookRow, WebhookTable
+from recorder.errors import caller_error
+from recorder.ids import new_id
+from recorder.values import DeliveryState, EventType
+from recorder.webhooks.events import body
+from recorder.webhooks.networks import check_target
+from recorder.webhooks.sending import Sender
+from recorder.webhooks.signing import new_signing_secret, signed_headers
+from signaling.webhook_port import Webhook, WebhookChange, WebhookDelivery, WebhookTrial
+
+WEBHOOKS_MAX = 1000  # each is looked at for every event
+SECRET_OVERLAP = timedelta(days=1)
+TEST_EVENT = "webhook.test"
+
+
+class Webhooks:
+    """Fulfils signaling.webhook_port.Webhooks."""
+
+    def __init__(
+        self,
+        table: WebhookTable,
+        deliveries: DeliveryTable,
+        sender: Sender,
+        clock: Clock,
+        *,
+        allow_private: bool,
+    ) -> None:
+        self._table = table
+        self._deliveries = deliveries
+        self._sender = sender
+        self._clock = clock
+        self._allow_private = allow_private
+
+    async def create(
+        self, *, account: str | None, url: str, events: builtins.list[EventType], description: str | None
+    ) -> Webhook:
+        check_target(url, allow_private=self._allow_private)
+        if await self._table.count() >= WEBHOOKS_MAX:
+            raise caller_error("too_many_webhooks", f"There are {WEBHOOKS_MAX} already.", status=409)
+        row = WebhookRow(
+            id=new_id("whk"),
+            account=account,
+            url=url,
+            events=events,
+            description=description,
+            secret=new_signing_secret(),
+            created_at=self._clock.utc_now(),
+        )
+        await self._table.add(row)
+        return _shown(row, secret=row.secret)
+
+    async def get(self, webhook: str, *, account: str | None) -> Webhook:
+        return _shown(await self._table.get(webhook, account=account))
+
+    async def list(self, *, account: str | None, after: str | None, limit: int) -> list[Webhook]:
+        return [_shown(row) for row in await self._table.list(account=account, after=after, limit=limit)]
+
+    async def update(self, webhook: str, change: WebhookChange, *, account: str | None) -> Webhook:
+        await self._table.get(webhook, account=account)
+        if change.url is not None:
+            check_target(change.url, allow_private=self._allow_private)
+        plain = {name: getattr(change, name) for name in ("url", "events", "description")}
+        values = {name: value for name, value in plain.items() if value is not None}
+        if values:
+            await self._table.change(webhook, **values)
+        now = self._clock.utc_now()
+        if change.enabled is True:
+            await self._table.enable(webhook, now)
+        elif change.enabled is False:
+            await self._table.change(webhook, disabled_at=now, disabled_reason="by_request")
+        return await self.get(webhook, account=account)
+
+    async def delete(self, webhook: str, *, account: str | None) -> None:
+        await self._table.get(webhook, account=account)
+        await self._table.delete(webhook)
+
+    async def rotate(self, webhook: str, *, account: str | None) -> Webhook:
+        before = await self._table.get(webhook, account=account)
+        secret = new_signing_secret()
+        until = self._clock.utc_now() + SECRET_OVERLAP
+        await self._table.change(webhook, secret=secret, previous_secret=before.secret, previous_until=until)
+        return _shown(await self._table.get(webhook, account=account), secret=secret)
+
+    async def test(self, webhook: str, *, account: str | None) -> WebhookTrial:
+        """Posts at once, past the outbox, also while the webhook is disabled; counts for nothing."""
+        row, now = await self._table.get(webhook, account=account), self._clock.utc_now()
+        told = body(TEST_EVENT, now, {"webhook": row.id}, base_url="")
+        headers = signed_headers(new_id("evt"), told, row.signing_secrets(now), unix_s=int(now.timestamp()))
+        outcome = await self._sender.send(row.url, headers, told)
+        return WebhookTrial(
+            ok=outcome.failure is None,
+            status=outcome.status,
+            failure=outcome.failure,
+            seconds=outcome.seconds,
+        )
+
+    async def deliveries(
+        self,
+        webhook: str,
+        *,
+        account: str | None,
+        state: DeliveryState | None,
+        after: str | None,
+        limit: int,
+    ) -> builtins.list[WebhookDelivery]:
+        await self._table.get(webhook, account=account)
+        logged = await self._deliveries.log(webhook, state=state, after=after, limit=limit)
+        return [msgspec.convert(one, WebhookDelivery, from_attributes=True) for one in logged]
+
+
+def _shown(row: WebhookRow, *, secret: str | None = None) -> Webhook:
+    known = {name: getattr(row, name) for name in Webhook.__struct_fields__ if name != "secret"}
+    return Webhook(**known, secret=secret)
