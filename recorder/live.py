@@ -21,6 +21,8 @@ from recorder.errors import BystanderError
 from recorder.life import Life, Phase, Terms
 from recorder.lifecycle import IllegalMoveError, Step, step
 from recorder.messages import Ended, Event, Happened, Hello, SpoolGrew
+from recorder.planning import terms, worker_order
+from recorder.settings import Settings
 from recorder.shipping import Shipping
 from recorder.values import EndReason, RecordingState
 from recorder.workers import Worker, WorkerGone, Workers
@@ -37,19 +39,27 @@ class Means:
     """What every live recording works with."""
 
     clock: Clock
-    terms: Terms
+    settings: Settings
     table: RecordingTable
     workers: Workers
     shipping: Shipping
-    check_store: bool
-    order: Callable[[RecordingRow], bytes]
+
+    @property
+    def terms(self) -> Terms:
+        """How long the phases of a recording last where its conversation says nothing else."""
+        return terms(self.settings)
 
 
 class LiveRecording:
     """`row` is how it was last written down; `life` where it is. `run` returns when it is over."""
 
-    def __init__(self, row: RecordingRow, first: Step, means: Means) -> None:
+    def __init__(
+        self, row: RecordingRow, first: Step, means: Means, settings: Settings | None = None
+    ) -> None:
+        """`settings` as they count for its conversation, and for its whole life; None: the server's."""
         self.row = row
+        self._settings = settings or means.settings
+        self.terms = terms(self._settings)
         self.life, self._first_effects = first
         self.worker: Worker | None = None
         self._means = means
@@ -125,7 +135,7 @@ class LiveRecording:
 
     async def _apply(self, event: word.Event) -> None:
         try:
-            after, effects = step(self.life, event, self._means.terms, self._now())
+            after, effects = step(self.life, event, self.terms, self._now())
         except IllegalMoveError as error:
             _log.warning("an event came at the wrong time", extra=self._fields(detail=error.detail))
             return
@@ -177,7 +187,7 @@ class LiveRecording:
 
     async def _check_store(self) -> None:
         try:
-            if self._means.check_store:
+            if self._settings.recording.check_store:
                 await self._means.shipping.check()
         except BystanderError as error:
             _log.error("the store cannot be used", extra=self._fields(code=error.code, detail=error.detail))
@@ -189,9 +199,8 @@ class LiveRecording:
         if self.worker is not None:
             await self.worker.gone()  # it holds the spool's lock until then, and takes its socket with it
         try:
-            worker = await self._means.workers.launch(
-                self.row.id, self._means.order(self.row), self._hearing(attempt)
-            )
+            order = worker_order(self._settings, self.row, str(self._means.shipping.spool))
+            worker = await self._means.workers.launch(self.row.id, order, self._hearing(attempt))
         except BystanderError as error:
             if self.life.attempt == attempt:
                 self._end(word.WorkerLost(failure=error.code))

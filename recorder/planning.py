@@ -7,7 +7,6 @@ import msgspec
 
 from recorder.database import RecordingRow
 from recorder.filenames import filename
-from recorder.ids import new_id
 from recorder.life import Terms
 from recorder.settings import Settings
 from recorder.turn import ice_servers
@@ -44,9 +43,10 @@ def new_row(
     number: int,
     now: datetime,
     participants: Sequence[Participant] = (),
+    *,
+    recording: str,
 ) -> RecordingRow:
     """A recording that was just asked for; `participants` are those who may be named in the file's name."""
-    recording = new_id("rec")
     name = filename(
         settings.recording.filename_pattern,
         conversation=conversation.id,

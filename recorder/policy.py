@@ -1,8 +1,8 @@
 """What the settings mean for what people do together: what starts a recording, what is recorded. Pure.
 
 Two rules meet here. A *triggering source* starts a recording, and while one of them runs it goes on.
-Co-browsing that triggers nothing is recorded only where a recording had been started before it, and never from
-its middle: what led to what is seen would be missing.
+Co-browsing that triggers nothing is recorded only where a recording had been started before it, and never
+from its middle: what led to what is seen would be missing.
 """
 
 from collections.abc import Iterable

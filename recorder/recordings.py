@@ -5,7 +5,9 @@ import builtins
 import logging
 from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
-from typing import Any
+from typing import Any, Protocol
+
+import msgspec
 
 from recorder.database import ConversationTable, RecordingRow
 from recorder.entry_point_secrets import EntryPointSecrets
@@ -14,11 +16,11 @@ from recorder.life import Phase
 from recorder.lifecycle import begin
 from recorder.live import LiveRecording, Means
 from recorder.metrics import RecordingMetrics
-from recorder.planning import new_row
+from recorder.planning import new_row, terms
 from recorder.playing import Playlists, WrittenPlaylist
 from recorder.settings import Settings
 from recorder.turn import ice_servers
-from recorder.values import EndReason, EntryPoint, IceServer, Recording
+from recorder.values import Conversation, EndReason, EntryPoint, IceServer, Recording
 from recorder.watching import Watchers
 from signaling.ports import Caller, MediaBytes
 from storage.presigning import LinkTerms, no_store_link, presigned
@@ -29,6 +31,18 @@ LIVE_RECORDINGS_MAX = 1000  # of one node; its cores are full long before
 _ENDING = (Phase.DRAINING, Phase.UPLOADING, Phase.AVAILABLE, Phase.FAILED)
 
 _log = logging.getLogger(__name__)
+
+
+class Supervisor(Protocol):
+    """Decides which recordings there are."""
+
+    async def start_by_hand(self, conversation: Conversation, caller: Caller) -> LiveRecording:
+        """Begin one because somebody asked; raises why not."""
+        ...
+
+    def moved(self, live: LiveRecording) -> None:
+        """A recording has come to another phase, which is written down."""
+        ...
 
 
 class Recordings:
@@ -52,7 +66,8 @@ class Recordings:
         self._live: dict[str, LiveRecording] = {}
         self._lives: dict[str, asyncio.Task[None]] = {}
         self._entry_points: dict[str, str] = {}  # name in the URL -> recording
-        self._starting: set[str] = set()  # conversations
+        self._phases: dict[str, Phase] = {}  # as the supervisor knows them
+        self._supervisor: Supervisor
         self._playlists = Playlists()
         self._accepting = True
         self.base_url = ""  # known once the server listens
@@ -63,28 +78,9 @@ class Recordings:
     # --- the port --------------------------------------------------------------------------------------
     async def start(self, conversation: str, *, started_by: Caller) -> Recording:
         """A manual start: READY when this returns, or a BystanderError with what went wrong as its code."""
-        if not self._accepting:
-            raise _refusal("shutting_down", "The server is being shut down.")
-        if not self._settings.recording.enabled:
-            raise caller_error("recording_disabled", "Recording is switched off.", status=409)
-        await self._means.shipping.allowed()
-        known = await self._conversations.get(conversation)
-        if known.ended_at is not None:
-            raise caller_error("conversation_ended", "The conversation has ended.", status=409)
-        if conversation in self._starting or self._running_in(conversation):
-            raise caller_error("recording_in_progress", "The conversation is being recorded.", status=409)
-        if len(self._live) >= LIVE_RECORDINGS_MAX:
-            raise _refusal("overloaded", "The server has as many recordings as it can take.")
         asked = self._now()
-        self._starting.add(conversation)
-        try:
-            number = 1 + await self._means.table.count_of(conversation)
-            named = await self._conversations.participants(conversation)
-            row = new_row(self._settings, known, number, self._means.clock.utc_now(), named)
-            await self._means.table.add(row)
-            live = self.admit(LiveRecording(row, begin(self._means.terms, self._now()), self._means))
-        finally:
-            self._starting.discard(conversation)
+        known = await self._conversations.get(conversation)
+        live = await self._supervisor.start_by_hand(known, started_by)
         phase = await live.until(lambda phase: phase.takes_publishers)
         if not phase.takes_publishers:
             raise _not_started(live)
@@ -140,6 +136,61 @@ class Recordings:
     def watch(self, conversation: str) -> AsyncIterator[Recording]:
         return self._watchers.watch(conversation, lambda: self.list(conversation))
 
+    # --- for who decides that there are recordings -----------------------------------------------------
+    def supervised_by(self, supervisor: Supervisor) -> None:
+        """Who decides which recordings begin and end; named before anything is asked of this."""
+        self._supervisor = supervisor
+
+    @property
+    def accepting(self) -> bool:
+        """False from the beginning of a shutdown: what ends from then on was not meant to."""
+        return self._accepting
+
+    def check_accepting(self) -> None:
+        """Raises shutting_down (503)."""
+        if not self._accepting:
+            raise _refusal("shutting_down", "The server is being shut down.")
+
+    async def plan(self, conversation: Conversation, settings: Settings, recording: str) -> RecordingRow:
+        """The row of a new recording, to be written down before `begin`; 503 when there is no room for it."""
+        self.check_accepting()
+        if len(self._live) >= LIVE_RECORDINGS_MAX:
+            raise _refusal("overloaded", "The server has as many recordings as it can take.")
+        number = 1 + await self._means.table.count_of(conversation.id)
+        named = await self._conversations.participants(conversation.id)
+        now = self._means.clock.utc_now()
+        return new_row(settings, conversation, number, now, named, recording=recording)
+
+    def begin(self, row: RecordingRow, settings: Settings) -> None:
+        """Begin what was planned; `settings` as they count for its conversation."""
+        first = begin(terms(settings), self._now())
+        self.changed(self.admit(LiveRecording(row, first, self._means, settings)))
+
+    def end(self, recording: str, reason: EndReason) -> None:
+        """Ask it to end; nothing where it is over."""
+        if (live := self._live.get(recording)) is not None:
+            live.stop(reason)
+
+    def live(self, recording: str) -> LiveRecording:
+        """404 not_found where it is over."""
+        if (live := self._live.get(recording)) is None:
+            raise not_found("recording")
+        return live
+
+    async def row(self, recording: str) -> RecordingRow | None:
+        """How it is now; None where there is none."""
+        if (live := self._live.get(recording)) is not None:
+            life = live.life  # of one that was adopted it may be newer than what is written down
+            return msgspec.structs.replace(
+                live.row, state=life.phase.state, end_reason=life.end_reason, failure=life.failure
+            )
+        try:
+            return await self._means.table.get(recording)
+        except BystanderError as error:
+            if error.code != "not_found":
+                raise
+            return None
+
     # --- for the rest of this package ------------------------------------------------------------------
     def shown(self, row: RecordingRow) -> Recording:
         """As the API says it: with what is newer of one that still runs."""
@@ -166,6 +217,9 @@ class Recordings:
     def changed(self, live: LiveRecording) -> None:
         """Tell those who watch."""
         self._watchers.tell(self._shown(live))
+        if self._phases.get(live.row.id) is not live.phase:
+            self._phases[live.row.id] = live.phase
+            self._supervisor.moved(live)
 
     def publisher_ice_servers(self, live: LiveRecording) -> builtins.list[IceServer]:
         """What a publisher of this recording is told, with credentials from now on."""
@@ -228,15 +282,13 @@ class Recordings:
         await live.until(lambda phase: phase in _ENDING)
         return self._shown(live)
 
-    def _running_in(self, conversation: str) -> bool:
-        return any(live.row.conversation == conversation and live.phase not in _ENDING for live in self)
-
     def _is_of(self, recording: str, conversation: str) -> bool:
         live = self._live.get(recording)
         return live is not None and live.row.conversation == conversation
 
     def _over(self, recording: str, task: "asyncio.Task[None]") -> None:
         live = self._live.pop(recording)
+        self._phases.pop(recording, None)
         del self._lives[recording], self._entry_points[self._secrets.name(recording)]
         if not task.cancelled() and (error := task.exception()) is not None:
             _log.error("a defect in a recording's life", extra={"recording": recording}, exc_info=error)
@@ -250,8 +302,7 @@ class Recordings:
 
     def _entry_point(self, live: LiveRecording) -> EntryPoint:
         recording = live.row.id
-        terms = self._means.terms
-        lifetime = timedelta(seconds=terms.media_timeout_s + terms.duration_s_max)
+        lifetime = timedelta(seconds=live.terms.media_timeout_s + live.terms.duration_s_max)
         return EntryPoint(
             url=f"{self.base_url}/whip/{self._secrets.name(recording)}",
             token=self._secrets.token(recording),

@@ -276,15 +276,55 @@ class Participant(msgspec.Struct, frozen=True, kw_only=True):
     room_url: str | None = None
 
 
+class InteractionState(StrEnum):
+    """Whether an interaction may go on."""
+
+    HELD = "HELD"  # it has to wait until it can be recorded
+    RUNNING = "RUNNING"
+    ENDED = "ENDED"
+    ABORTED = "ABORTED"  # it had to end: it could not be recorded
+
+
 class Interaction(msgspec.Struct, frozen=True, kw_only=True):
-    """A call or a collaboration layer that runs, or ran, in a conversation."""
+    """A call or a collaboration layer that runs, or ran, in a conversation.
+
+    `by_pin`: people met by typing a PIN. `recorded`: recordings that run during it take it.
+    """
 
     id: str
     conversation: str
     kind: InteractionKind
     layer: LayerKind | None = None
+    by_pin: bool = False
+    state: InteractionState = InteractionState.RUNNING
+    recorded: bool = False
     started_at: datetime
     ended_at: datetime | None = None
+
+
+class DecisionKind(StrEnum):
+    """What a call service is told of an interaction."""
+
+    HOLD = "HOLD"  # do not let it start yet
+    RELEASE = "RELEASE"  # let it start
+    ABORT = "ABORT"  # end it
+
+
+class Decision(msgspec.Struct, frozen=True, kw_only=True):
+    """What a call service has to obey. `sequence` grows within a conversation; the newest one counts.
+
+    `reason` is a stable code where something went wrong, `recording` the one that was waited for.
+    """
+
+    sequence: int
+    conversation: str
+    interaction: str
+    kind: DecisionKind
+    may_start: bool
+    must_end: bool
+    reason: str | None = None
+    recording: str | None = None
+    decided_at: datetime
 
 
 class PublishedSession(msgspec.Struct, frozen=True, kw_only=True):

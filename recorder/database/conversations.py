@@ -13,7 +13,7 @@ from recorder.database.rows import fields
 from recorder.database.schema import conversations, interactions, participants
 from recorder.database.terms import index_terms, metadata_term, participant_term
 from recorder.errors import not_found
-from recorder.values import Conversation, Participant
+from recorder.values import Conversation, InteractionState, Participant
 
 
 class ConversationTable:
@@ -46,9 +46,11 @@ class ConversationTable:
     async def end(self, conversation: str, when: datetime) -> Conversation:
         """Set the end of the conversation and of what still runs in it, where that has none."""
         async with self._database.writing() as connection:
-            for table, column in ((conversations, "id"), (interactions, "conversation")):
-                of_it = (table.c[column] == conversation) & table.c.ended_at.is_(None)
-                await connection.execute(update(table).where(of_it).values(ended_at=when))
+            itself = (conversations.c.id == conversation) & conversations.c.ended_at.is_(None)
+            await connection.execute(update(conversations).where(itself).values(ended_at=when))
+            in_it = (interactions.c.conversation == conversation) & interactions.c.ended_at.is_(None)
+            ended = {"ended_at": when, "state": InteractionState.ENDED}
+            await connection.execute(update(interactions).where(in_it).values(ended))
         return await self.get(conversation)
 
     async def delete(self, conversation: str) -> None:

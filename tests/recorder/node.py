@@ -12,17 +12,21 @@ from recorder.clock import SystemClock
 from recorder.conversations import Conversations
 from recorder.database import ConversationTable, Database, RecordingTable
 from recorder.database.opening import sqlite_url
+from recorder.database.settings import SettingsTable
+from recorder.database.supervisions import SupervisionTable
+from recorder.decisions import Decisions
 from recorder.entry_point_secrets import EntryPointSecrets
 from recorder.entry_points import EntryPoints
 from recorder.forkserver import Forkserver
 from recorder.live import Means
 from recorder.metrics import RecordingMetrics
-from recorder.planning import terms, worker_order
 from recorder.recordings import Recordings
 from recorder.recovery import recover
+from recorder.scoped_settings import ScopedSettings
 from recorder.settings import Call, Settings
 from recorder.settings import Recording as RecordingSettings
 from recorder.shipping import Shipping
+from recorder.triggering import Triggering
 from recorder.values import Conversation, Publisher, Recording
 from recorder.watching import Watchers
 from recorder.workers import Workers
@@ -40,6 +44,10 @@ class Node:
 
     recordings: Recordings
     conversations: Conversations
+    decisions: Decisions
+    triggering: Triggering
+    supervisions: SupervisionTable
+    database: Database
     entry_points: EntryPoints
     workers: Workers
     means: Means
@@ -66,6 +74,16 @@ class Node:
                 if now.id == recording and now.state in states:
                     return now
         raise AssertionError("a watch does not end")
+
+    async def killed(self) -> None:
+        """Leave everything as kill -9 does: the workers go on, and nothing more is written down."""
+        await self.triggering.leave()
+        for live in self.recordings:
+            self.recordings._lives[live.row.id].cancel()
+            await live.leave()
+        await self.means.shipping.close()
+        for worker in self.workers:
+            await worker.leave()
 
     async def media(self, recording: str) -> bytes:
         opened = await self.recordings.media(recording)
@@ -98,25 +116,37 @@ async def open_node(
     table, registry = RecordingTable(database), CollectorRegistry()
     means = Means(
         clock=clock,
-        terms=terms(settings),
+        settings=settings,
         table=table,
         workers=workers,
         shipping=shipping,
-        check_store=settings.recording.check_store,
-        order=lambda row: worker_order(settings, row, str(spool)),
     )
     secrets = EntryPointSecrets(b"s" * 32)
     conversations = ConversationTable(database)
     recordings = Recordings(settings, conversations, means, secrets, Watchers(), RecordingMetrics(registry))
+    supervisions = SupervisionTable(database)
+    decisions = Decisions(supervisions, conversations)
+    scoped = ScopedSettings(settings.recording, SettingsTable(database), clock)
+
+    async def effective(conversation: Conversation) -> Settings:
+        return msgspec.structs.replace(settings, recording=await scoped.effective(conversation))
+
+    triggering = Triggering(supervisions, conversations, recordings, decisions, effective, clock)
+    stack.push_async_callback(triggering.leave)
     stack.push_async_callback(recordings.drain, 20.0)
     node = Node(
         recordings=recordings,
-        conversations=Conversations(conversations, recordings, clock),
-        entry_points=EntryPoints(recordings, secrets),
+        conversations=Conversations(conversations, recordings, triggering, clock),
+        decisions=decisions,
+        triggering=triggering,
+        supervisions=supervisions,
+        database=database,
+        entry_points=EntryPoints(recordings, secrets, takes=triggering.takes),
         workers=workers,
         means=means,
         table=table,
         registry=registry,
     )
     await recover(recordings, means)
+    await triggering.restore()
     return node

@@ -13,13 +13,16 @@ from recorder.database import ConversationTable, Database, RecordingRow, Recordi
 from recorder.database.keys import token_hash
 from recorder.database.opening import sqlite_url
 from recorder.database.schema import conversations, metadata
+from recorder.database.supervisions import Change, SupervisionTable
 from recorder.errors import BystanderError
 from recorder.ids import new_id
+from recorder.supervision import Supervision
 from recorder.values import (
     Conversation,
     EndReason,
     Interaction,
     InteractionKind,
+    InteractionState,
     LayerKind,
     Participant,
     RecordingState,
@@ -129,11 +132,12 @@ class TestConversations:
             layer=LayerKind.DOCUMENT,
             started_at=NOW,
         )
-        await table.add_interaction(layer)
+        supervisions = SupervisionTable(database)
+        await supervisions.write(kept, Change(supervision=Supervision(), began=layer), NOW)
         await table.end(kept.id, NOW)
         assert (await table.end(kept.id, NOW + timedelta(hours=1))).ended_at == NOW
-        ended = await table.end_interaction(kept.id, layer.id, NOW + timedelta(hours=1))
-        assert (ended.ended_at, ended.layer) == (NOW, LayerKind.DOCUMENT)
+        ended = await supervisions.interaction(kept.id, layer.id)
+        assert (ended.ended_at, ended.layer, ended.state) == (NOW, LayerKind.DOCUMENT, InteractionState.ENDED)
 
     async def test_are_deleted_with_everything_in_them(self, database: Database) -> None:
         table, recordings, kept = ConversationTable(database), RecordingTable(database), conversation()
