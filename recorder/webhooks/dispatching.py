@@ -23,7 +23,7 @@ from recorder.webhooks.signing import signed_headers
 
 POLL_S = 5.0  # how late what another server left behind is noticed
 IN_FLIGHT_PER_WEBHOOK_MAX = 4  # a receiver that hangs leaves room for the others
-CLAIM_MARGIN_S = 10.0  # beyond the time-out of an attempt: to write down what came of it
+CLAIM_MARGIN_S = 5.0  # beyond the time-out of an attempt: to write down what came of it
 LOG_DAYS = 30
 FORGET_PERIOD_S = 3600.0
 
