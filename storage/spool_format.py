@@ -16,8 +16,7 @@ All integers in the index are big-endian, like everything in ISO/IEC 14496-12 an
 """
 
 import struct
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 import google_crc32c
@@ -43,6 +42,8 @@ _KINDS = {FragmentKind.INIT: 1, FragmentKind.MEDIA: 2}
 _KIND_OF = {number: kind for kind, number in _KINDS.items()}
 _BODY = struct.Struct("!BxxxIQQQI")  # kind, length, offset, start_us, duration_us, crc32c of the fragment
 _CHECK = struct.Struct("!I")  # crc32c of the body above
+_BOX = struct.Struct("!I4s")  # ISO/IEC 14496-12, 4.2: size and type
+CHECKSUM_UNKNOWN = 0xFFFF_FFFF  # of an entry whose record is damaged; where it is a true one, boxes count too
 RECORD_BYTES = _BODY.size + _CHECK.size
 
 
@@ -84,6 +85,14 @@ class IndexEntry:
         return self.offset + self.length
 
 
+@dataclass(slots=True)
+class Scan:
+    """What an index tells: entries, and how many records of the file they took."""
+
+    entries: list[IndexEntry] = field(default_factory=list)
+    records: int = 0
+
+
 def crc32c(data: bytes) -> int:
     """CRC-32C (Castagnoli, RFC 3720 B.4) of the bytes."""
     return int(google_crc32c.value(data))
@@ -110,16 +119,40 @@ def unpack_record(record: bytes) -> IndexEntry | None:
     return IndexEntry(_KIND_OF[kind], offset, length, start_us, duration_us, checksum)
 
 
-def whole_entries(index: bytes, *, offset: int, media_size: int) -> Iterator[IndexEntry]:
-    """Yield the longest run of records in `index` that are sound, adjoining, and covered by the media.
+def scan(index: bytes, *, media_size: int, before: IndexEntry | None = None) -> "Scan":
+    """Find the longest run of fragments that records in `index` tell of and the media covers.
 
-    The first fragment must lie at `offset`; `media_size` is the size of the media file in bytes. Time is
-    proportional to the index: the media itself is not looked at, because a record is written only after
-    its fragment is durable. Checksums of the media are compared whenever fragments are read.
+    `before` is the entry of the record that precedes `index`; `media_size` is the size of the media file in
+    bytes. Records that a crash left torn end the run. Damaged ones with a sound one behind them do not: the
+    bytes between their neighbours become one entry, whose checksum nobody knows. Time is proportional to the
+    index: the media itself is not looked at, because a record is written only after its fragment is durable.
     """
-    for at in range(0, len(index), RECORD_BYTES):
-        entry = unpack_record(index[at : at + RECORD_BYTES])
-        if entry is None or entry.offset != offset or entry.stop > media_size:
-            return
-        offset = entry.stop
-        yield entry
+    found = Scan()
+    at, end_us = (before.stop, before.start_us + before.duration_us) if before else (0, 0)
+    records = [unpack_record(index[i : i + RECORD_BYTES]) for i in range(0, len(index), RECORD_BYTES)]
+    for number, entry in enumerate(records):
+        if entry is None:
+            continue  # what comes next says whether this is the end, or damage
+        skipped = number - found.records
+        fits = entry.offset > at if skipped else entry.offset == at
+        if not fits or entry.stop > media_size or entry.start_us < end_us * (skipped > 0):
+            break
+        if skipped:
+            kind = FragmentKind.MEDIA if before or found.entries else FragmentKind.INIT
+            span = (at, entry.offset - at, end_us, entry.start_us - end_us)
+            found.entries.append(IndexEntry(kind, *span, CHECKSUM_UNKNOWN))
+        found.entries.append(entry)
+        found.records = number + 1
+        at, end_us = entry.stop, entry.start_us + entry.duration_us
+    return found
+
+
+def is_box_sequence(data: bytes) -> bool:
+    """Whether the bytes are whole boxes, one after the other: what can be said without a checksum."""
+    at = 0
+    while at + _BOX.size <= len(data):
+        size, kind = _BOX.unpack_from(data, at)
+        if size < _BOX.size or not kind.isalnum():
+            return False
+        at += size
+    return at == len(data) > 0

@@ -24,6 +24,7 @@ class SpoolReader:
         self.facts = facts
         self._media, self._index = media, index
         self._entries: list[IndexEntry] = []
+        self._records = 0  # of the index file, that the entries took
 
     @classmethod
     def open(cls, root: Path, recording: str) -> "SpoolReader":
@@ -57,11 +58,13 @@ class SpoolReader:
     def index(self) -> list[IndexEntry]:
         """Every whole fragment so far, in order. Only what came since the last call is read."""
         with disk_errors():
-            read_to = len(self._entries) * form.RECORD_BYTES
+            read_to = self._records * form.RECORD_BYTES
             new = os.pread(self._index, max(0, os.fstat(self._index).st_size - read_to), read_to)
             media_size = os.fstat(self._media).st_size
-        at = self._entries[-1].stop if self._entries else 0
-        self._entries += form.whole_entries(new, offset=at, media_size=media_size)
+        before = self._entries[-1] if self._entries else None
+        found = form.scan(new, media_size=media_size, before=before)
+        self._entries += found.entries
+        self._records += found.records
         return self._entries.copy()
 
     def read(self, start: int, stop: int) -> bytes:
@@ -84,7 +87,7 @@ class SpoolReader:
         """The bytes of adjoining fragments, and those of them whose checksum does not match."""
         data = self.read(entries[0].offset, entries[-1].stop)
         base = entries[0].offset
-        damaged = [e for e in entries if form.crc32c(data[e.offset - base : e.stop - base]) != e.crc32c]
+        damaged = [e for e in entries if not _is_sound(e, data[e.offset - base : e.stop - base])]
         return data, damaged
 
     def events(self) -> bytes:
@@ -111,6 +114,12 @@ class SpoolReader:
             if fd >= 0:
                 os.close(fd)
         self._media = self._index = -1
+
+
+def _is_sound(entry: IndexEntry, data: bytes) -> bool:
+    if entry.crc32c == form.CHECKSUM_UNKNOWN:
+        return form.is_box_sequence(data)
+    return form.crc32c(data) == entry.crc32c
 
 
 def _missing() -> BystanderError:

@@ -206,8 +206,10 @@ class SpoolWriter:
     def _cut_to_whole_fragments(self) -> None:
         index = os.pread(self._index, os.fstat(self._index).st_size, 0)
         media_size = os.fstat(self._media).st_size
-        for entry in form.whole_entries(index, offset=0, media_size=media_size):
+        found = form.scan(index, media_size=media_size)
+        for entry in found.entries:
             self._took(entry)
+        self._count = found.records
         self._ended = (self._directory / form.END).exists()
         self._cut(self._count, self._size)
         os.fsync(self._index)

@@ -9,11 +9,11 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from recorder.values import Fragment
+from recorder.values import EndReason, Fragment, FragmentKind
 from storage import spool_format as form
-from storage.spool import SpoolReader, SpoolWriter
+from storage.spool import SpoolReader, SpoolWriter, seal
 from tests.storage.conftest import RECORDING, facts
-from tests.storage.fragments import init, media
+from tests.storage.fragments import FRAGMENT_US, init, media
 
 
 class CrashingSpool(RuleBasedStateMachine):
@@ -26,6 +26,7 @@ class CrashingSpool(RuleBasedStateMachine):
         self.writer = SpoolWriter.create(self.root, facts())
         self.reader = SpoolReader.open(self.root, RECORDING)
         self.model: list[Fragment] = []
+        self.damaged: int | None = None  # whose record is damaged, with sound ones behind it
 
     @rule(size=st.integers(1, 300))
     def append(self, size: int) -> None:
@@ -56,7 +57,7 @@ class CrashingSpool(RuleBasedStateMachine):
             torn.write(garbage)
         self._go_on(len(self.model))
 
-    @precondition(lambda self: self.model)
+    @precondition(lambda self: self.model and self.damaged is None)
     @rule(data=st.data())
     def crash_with_a_flipped_bit_in_the_index(self, data: st.DataObject) -> None:
         bit = data.draw(st.integers(0, len(self.model) * form.RECORD_BYTES * 8 - 1))
@@ -65,7 +66,8 @@ class CrashingSpool(RuleBasedStateMachine):
         index = bytearray(path.read_bytes())
         index[bit // 8] ^= 1 << bit % 8
         path.write_bytes(index)
-        self._go_on(bit // 8 // form.RECORD_BYTES)
+        self.damaged = bit // 8 // form.RECORD_BYTES
+        self._go_on(len(self.model))
 
     @invariant()
     def what_must_be_there_is_there(self) -> None:
@@ -76,7 +78,8 @@ class CrashingSpool(RuleBasedStateMachine):
         assert [(e.kind, e.length, e.start_us) for e in entries] == [
             (f.kind, len(f.data), f.start_us) for f in self.model
         ]
-        assert not entries or self.reader.read_checked(entries)[1] == []
+        unknown = [] if self.damaged is None else [entries[self.damaged]]
+        assert not entries or self.reader.read_checked(entries)[1] == unknown
         assert (self.writer.size, self.writer.fragments) == (self._size, len(self.model))
 
     def teardown(self) -> None:
@@ -94,6 +97,8 @@ class CrashingSpool(RuleBasedStateMachine):
         os.truncate(self.root / RECORDING / file, kept)
 
     def _go_on(self, whole: int) -> None:
+        if self.damaged is not None and whole <= self.damaged + 1:
+            whole, self.damaged = min(whole, self.damaged), None
         del self.model[whole:]
         self.reader.close()
         self.reader = SpoolReader.open(self.root, RECORDING)
@@ -140,4 +145,35 @@ def test_the_media_is_not_looked_at_to_find_what_is_whole(root: Path) -> None:
     reader = SpoolReader.open(root, RECORDING)
     assert len(reader.index()) == 4
     assert len(reader.read_checked(reader.index())[1]) == 4
+    reader.close()
+
+
+def boxes(number: int, size: int) -> Fragment:
+    """A fragment that is a box, as all real ones are."""
+    data = size.to_bytes(4, "big") + b"mdat" + bytes(size - 8)
+    kind = FragmentKind.MEDIA if number else FragmentKind.INIT
+    start_us = max(0, number - 1) * FRAGMENT_US
+    return Fragment(kind=kind, data=data, start_us=start_us, duration_us=FRAGMENT_US if number else 0)
+
+
+@pytest.mark.parametrize("damaged", [range(1), range(2, 3), range(1, 4), range(5, 7)])
+def test_damaged_records_cost_nothing_when_a_sound_one_follows(root: Path, damaged: range) -> None:
+    writer = SpoolWriter.create(root, facts())
+    for number in range(8):
+        writer.append(boxes(number, 100 + number))
+    writer.close()
+    path = root / RECORDING / form.INDEX
+    index = bytearray(path.read_bytes())
+    for number in damaged:
+        index[number * form.RECORD_BYTES + 9] ^= 0x10
+    path.write_bytes(index)
+    ending = seal(root, RECORDING, EndReason.ABORT_UNEXPECTED, "worker_died")
+    reader = SpoolReader.open(root, RECORDING)
+    entries = reader.index()
+    assert ending.bytes == reader.size == sum(100 + number for number in range(8))
+    assert len(entries) == 8 - len(damaged) + 1
+    assert [e.start_us + e.duration_us for e in entries[:-1]] == [e.start_us for e in entries[1:]]
+    assert reader.read_checked(entries)[1] == []
+    os.pwrite(os.open(root / RECORDING / form.MEDIA, os.O_WRONLY), b"\0\0\0\1", entries[damaged[0]].offset)
+    assert reader.read_checked(entries)[1] == [entries[damaged[0]]]
     reader.close()
