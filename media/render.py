@@ -8,6 +8,7 @@ Local times are nanoseconds of the monotonic clock; the recording's clock is the
 
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping
+from itertools import chain
 
 from media.chronicle import Chronicle
 from media.composing import Composition
@@ -33,6 +34,9 @@ from recorder.limits import FRAGMENT_DURATION_S_MAX
 from recorder.values import Fragment, MediaEvent, Publisher, RecordingPlan, RecordingType, SourceKind
 
 RELIEF_SLOWNESS = 4  # with a quarter of the pictures it still lags: it is decoding that costs too much
+REPORTS_AWAITED_NS_MAX = (
+    1_000_000_000  # most senders report within their first second; Chromium's voice does not
+)
 STEP_NS = 500_000_000  # sound is mixed in steps no longer than this, bounding every buffer
 NS = 1_000_000_000
 
@@ -64,7 +68,9 @@ class Renderer:
         self._sessions: dict[str, _Session] = {}
         self._session_of: dict[str, _Session] = {}
         self._timed: deque[Joined | Left | StreamEnded] = deque()
-        self._watermark = Watermark(reorder_wait_ns=round(plan.reorder_wait_s * NS))
+        wait_ns = round(plan.reorder_wait_s * NS)
+        self._watermark = Watermark(reorder_wait_ns=wait_ns)
+        self._reports_wait_ns = min(wait_ns, REPORTS_AWAITED_NS_MAX)
         self._load = Load()
         self._sound = Soundtrack(bitrate=plan.audio_bitrate, fragment_ns=self._fragment_ns)
         self._picture = None if plan.type is RecordingType.AUDIO else Composition(plan, self._fragment_ns)
@@ -171,7 +177,8 @@ class Renderer:
             self._chronicle.say("degraded", now_ns, frame_rate_divisor=self._load.slowness)
         if self._zero_ns is None and not self._begin(now_ns):
             return
-        instant = self._watermark.advance(now_ns, self._progress(blocked))
+        waiting = chain(self._progress(blocked), self._awaited(now_ns))
+        instant = self._watermark.advance(now_ns, waiting)
         self._render(instant - (self._zero_ns or 0))
         self._report_changes(now_ns)
 
@@ -189,7 +196,7 @@ class Renderer:
         self._chronicle.say("ended", zero + self._rendered_ns)
 
     def _begin(self, now_ns: int, *, at_once: bool = False) -> bool:
-        """Fix zero at the oldest media once its companions have had the time to arrive."""
+        """Fix zero at the oldest media once its companions and their first reports had the time to arrive."""
         for source in self._sources():
             if isinstance(source, PictureSource):
                 source.drop_unusable()
@@ -197,9 +204,10 @@ class Renderer:
         if not heads:
             self._come_and_go(now_ns)
             return False
-        if now_ns - min(heads) < MARGIN_NS_MIN and not at_once:
+        if not at_once and (now_ns - min(heads) < MARGIN_NS_MIN or any(self._awaited(now_ns))):
             return False
         self._zero_ns = self._chronicle.zero_ns = min(heads)
+        self._watermark.begin(self._zero_ns)
         self._seat_all()
         self.fragmenter.begin()
         self._chronicle.say("recording_started", self._zero_ns)
@@ -210,6 +218,18 @@ class Renderer:
             session = self._session_of.get(key)
             if session is not None and (source := session.streams.get(key)) is not None:
                 yield Progress(source.delivered_ns, since)
+
+    def _awaited(self, now_ns: int) -> Iterator[Progress]:
+        """Streams that began just now and lie nowhere yet against the others of their sender."""
+        for session in self._sessions.values():
+            for key, source in session.streams.items():
+                since = session.clock.awaited_since_ns(key)
+                if (
+                    since is not None
+                    and now_ns - since < self._reports_wait_ns
+                    and source.head_ns is not None
+                ):
+                    yield Progress(source.head_ns, since)
 
     def _render(self, until_ns: int) -> None:
         while self._rendered_ns < until_ns:

@@ -28,6 +28,7 @@ ADA = Publisher(participant="ada", name="Ada")
 BOB = Publisher(participant="bob", name="Bob")
 SIZE = (320, 180)
 SECONDS = 6.0
+FIRST_FRAGMENT_S = 0.5
 FLASHES = (1.0, 2.0, 3.0, 4.0, 5.0)
 
 
@@ -65,10 +66,21 @@ class TestSync:
         output, _ = replay(PLAN, [flashing(codec=codec, skew_ppm=skew_ppm)], until_s=106.5)
         assert_in_sync(output.data, worst_ms=20)
 
-    @pytest.mark.parametrize("starts", [{"sound_at": 2.5}, {"video_at": 2.5}])
+    @pytest.mark.parametrize("starts", [{"sound_at": 2.52}, {"video_at": 2.52}])
     def test_one_may_begin_long_after_the_other(self, starts: dict) -> None:
         output, _ = replay(PLAN, [flashing(**starts)], until_s=106.5)
-        assert_in_sync(output.data, worst_ms=35, events=3)  # the first one before there were two reports
+        assert_in_sync(output.data, worst_ms=20, events=3)
+
+    def test_the_beginning_waits_for_the_first_reports(self) -> None:
+        late = Reports(first_s=1.1)  # the first flash is 100 ms before
+        sender = flashing(reports=late, pipeline_s=0.12, sound_at=0.2, video_at=0.2)
+        output, _ = replay(PLAN, [sender], until_s=106.5)
+        assert_in_sync(output.data, worst_ms=5)
+
+    def test_without_reports_the_beginning_waits_no_longer_than_agreed(self) -> None:
+        output, _ = replay(PLAN, [flashing(reports=None)], until_s=106.5)
+        began_s = 100.01
+        assert output.written_at_ns[1] / NS < began_s + 1.0 + FIRST_FRAGMENT_S + 0.2
 
     def test_jitter_is_not_heard_nor_seen(self) -> None:
         output, renderer = replay(PLAN, [flashing(jitter_s=0.06)], until_s=106.5)

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from media.encoded import Codec, SenderReport
-from media.timeline import PAUSE_NS, SenderClock, StreamClock
+from media.timeline import PAUSE_CERTAIN_NS, PAUSE_NS, SenderClock, StreamClock
 
 MS = 1_000_000
 S = 1_000_000_000
@@ -95,8 +95,26 @@ class TestFromArrivalAlone:
         clock = StreamClock(Codec.OPUS)
         for index in range(100):
             clock.observe(index * 960, index * 20 * MS)
-        clock.observe(100 * 960, 5 * S)  # three seconds later, the timestamps go on as if nothing had been
+        for index in range(20):  # three seconds later, the timestamps go on as if nothing had been
+            clock.observe((100 + index) * 960, 5 * S + index * 20 * MS)
+            certain = index * 20 * MS >= PAUSE_CERTAIN_NS
+            assert clock.doubtful_since_ns == (None if certain else 5 * S)
         assert abs(clock.capture_ns(100 * 960) - 5 * S) < MS
+
+    @given(st.integers(0, 10**6), st.integers(300, 1500), st.sampled_from([0.0, 60.0]))
+    @settings(max_examples=25, deadline=None)
+    def test_a_queue_that_stalls_and_drains_moves_nothing(
+        self, seed: int, stall_ms: int, jitter_ms: float
+    ) -> None:
+        clock, random = StreamClock(Codec.OPUS), Random(seed)
+        end = 3 * S + stall_ms * MS
+        for index in range(400):
+            arrival = index * 20 * MS + round(random.random() * jitter_ms * MS)
+            if index >= 150:  # it drains faster than new frames come
+                arrival = max(arrival, end + (index - 150) * 12 * MS)
+            clock.observe(index * 960, arrival)
+            if index > 100:
+                assert abs(clock.capture_ns(index * 960) - index * 20 * MS) < 10 * MS
 
     def test_one_absurd_timestamp_is_recovered_from(self) -> None:
         clock = StreamClock(Codec.OPUS)
@@ -171,6 +189,29 @@ class TestFromSenderReports:
             errors = play(clock, streams, seconds=2, start_s=minute * 60, report_every_s=0.4)
         assert abs(errors["audio"] - 10) < 20
         assert abs(errors["video"] - errors["audio"]) < 20
+
+    def test_the_first_lead_of_pictures_is_not_approached_but_taken(self) -> None:
+        clock, streams = SenderClock(), call()
+        play(clock, {"video": streams["video"]}, seconds=5)  # alone: by arrival
+        errors = play(clock, streams, seconds=0.3, start_s=5, report_every_s=0.2)
+        assert abs(errors["video"] - errors["audio"]) < 1
+
+    def test_the_first_report_of_a_stream_is_awaited_where_it_has_companions(self) -> None:
+        clock, streams = SenderClock(), call()
+        play(clock, {"video": streams["video"]}, seconds=0.3)
+        assert clock.awaited_since_ns("video") is None
+        play(clock, {"audio": streams["audio"]}, seconds=0.3, start_s=0.3)
+        assert clock.awaited_since_ns("video") == 70 * MS
+        assert clock.awaited_since_ns("audio") == 310 * MS
+        play(clock, streams, seconds=0.3, start_s=0.6, report_every_s=0.2)
+        assert clock.awaited_since_ns("video") is clock.awaited_since_ns("audio") is None
+
+    def test_another_ssrc_awaits_nothing_that_is_known(self) -> None:
+        clock, streams = SenderClock(), call()
+        play(clock, streams, seconds=3)
+        clock.forget_timeline("video")
+        clock.stream("video", Codec.VP8).observe(0, 3 * S)
+        assert clock.awaited_since_ns("video") is None
 
     def test_another_ssrc_goes_on_in_sync_at_once(self) -> None:
         clock, streams = SenderClock(), call()

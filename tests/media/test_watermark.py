@@ -1,7 +1,9 @@
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from media.watermark import HANDOVER_NS, MARGIN_NS_MAX, MARGIN_NS_MIN, Progress, Watermark
+from media.watermark import CATCH_UP, HANDOVER_NS, MARGIN_NS_MAX, MARGIN_NS_MIN, Progress, Watermark
 
 S = 1_000_000_000
 WAIT = 1 * S
@@ -27,6 +29,16 @@ def test_waiting_ends_with_the_budget() -> None:
     assert (
         mark.advance(9 * S + WAIT + HANDOVER_NS + 1, held) == 9 * S + WAIT + HANDOVER_NS + 1 - MARGIN_NS_MIN
     )
+
+
+def test_what_was_held_up_is_caught_up_with_at_a_measured_pace() -> None:
+    mark = Watermark(reorder_wait_ns=WAIT)
+    mark.begin(9 * S)
+    instants = [mark.advance(10 * S + tick * 40_000_000, []) for tick in range(20)]
+    steps = [later - earlier for earlier, later in pairwise(instants)]
+    assert instants[0] == 9 * S
+    assert max(steps) == CATCH_UP * 40_000_000
+    assert instants[-1] == 10 * S + 19 * 40_000_000 - MARGIN_NS_MIN
 
 
 def test_late_frames_widen_the_margin_up_to_its_bound_and_are_forgotten() -> None:

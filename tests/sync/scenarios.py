@@ -27,6 +27,11 @@ CLEAN: dict[str, list[Script]] = {
     "camera_off_and_on": [replace(ADA, pictures=((0, 3), (5.5, 1e9)))],
     "leaves_and_comes_back": [ADA, replace(BOB, rejoins_at_s=4.0)],
     "slow_camera": [replace(ADA, pipeline_s=0.12)],
+    "slow_camera_that_reports_late": [
+        replace(
+            ADA, pipeline_s=0.12, sound_reports=Reports(first_s=0.6), picture_reports=Reports(first_s=0.6)
+        )
+    ],
     "reports_missing": [replace(ADA, sound_reports=None, picture_reports=None)],
     "reports_of_one_missing": [replace(ADA, sound_reports=None)],
     "reports_late": [replace(ADA, sound_reports=Reports(first_s=5.0), picture_reports=Reports(first_s=5.0))],
@@ -49,6 +54,7 @@ LOSSY: dict[str, list[Script]] = {
 QUICK: dict[str, list[Script]] = {
     "two_drifting_clocks": CLEAN["two_drifting_clocks"],
     "pictures_begin_3_s_later": CLEAN["pictures_begin_3_s_later"],
+    "slow_camera_that_reports_late": CLEAN["slow_camera_that_reports_late"],
     "reports_wrong_now_and_then": CLEAN["reports_wrong_now_and_then"],
     "loss_and_jitter": LOSSY["loss_and_jitter"],
 }
