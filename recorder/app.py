@@ -21,6 +21,7 @@ from recorder.data_directory import DataDirectory, open_data_directory
 from recorder.database import ConversationTable, Database, KeyTable, RecordingTable
 from recorder.database.consents import ConsentTable
 from recorder.database.history import HistoryTable
+from recorder.database.kept_answers import KeptAnswerTable
 from recorder.database.messages import MessageTable
 from recorder.database.opening import sqlite_url
 from recorder.database.settings import SettingsTable
@@ -34,6 +35,7 @@ from recorder.finalising import finalise_init, finalise_init_grown
 from recorder.forkserver import Forkserver, Target
 from recorder.health import Health
 from recorder.history import History
+from recorder.kept_answers import KeptAnswers
 from recorder.keys import Keys
 from recorder.live import Means
 from recorder.messages_log import Messages
@@ -44,7 +46,7 @@ from recorder.recovery import recover
 from recorder.room_terms import room_ice_servers, room_policy
 from recorder.sampling import sample_forever
 from recorder.scoped_settings import ScopedSettings
-from recorder.settings import Settings
+from recorder.settings import Limits, Settings
 from recorder.shipping import Shipping, node_lease
 from recorder.storage_probe import StorageProbe
 from recorder.storage_verdict import StorageVerdict
@@ -57,6 +59,7 @@ from recorder.worker import main as worker_main
 from recorder.workers import Workers
 from signaling.app import build_app
 from signaling.ports import Ports
+from signaling.rate_limits import RateLimit, RateLimits
 from storage.objects import open_store
 from storage.uploader import Uploader
 
@@ -144,7 +147,13 @@ class Server:
         server = cls(settings, data, recordings, health)
         server._means = means
         server._triggering = triggering
-        server._conversations = Conversations(table, recordings, triggering, clock)
+        server._conversations = Conversations(
+            table,
+            recordings,
+            triggering,
+            clock,
+            token_ttl_s=settings.limits.participant_token_ttl_s,
+        )
         server._webhooks = await RunningWebhooks.open(
             database, settings.webhooks, clock, stack, base_url=lambda: recordings.base_url
         )
@@ -159,6 +168,7 @@ class Server:
             terms=conversation_terms,
             messages=Messages(MessageTable(database), table, conversation_terms, clock),
             consents=consents,
+            kept_answers=KeptAnswers(KeptAnswerTable(database), clock),
             history=History(HistoryTable(database), UsageTable(database), recordings.shown),
             conversations=server._conversations,
             recordings=recordings,
@@ -176,6 +186,7 @@ class Server:
             link_secret=secrets.links(),
             version=bystander_version(),
             public_url=settings.entry_point.base_url,
+            rate_limits=_rate_limits(settings.limits),
             room_policy=room_policy(settings),
             room_ice_servers=room_ice_servers(settings, clock),
         )
@@ -263,6 +274,14 @@ def _effective(settings: Settings, scoped: ScopedSettings) -> EffectiveSettings:
         return msgspec.structs.replace(settings, recording=await scoped.effective(conversation))
 
     return effective
+
+
+def _rate_limits(limits: Limits) -> RateLimits:
+    return RateLimits(
+        key=RateLimit(limits.key_requests_burst, limits.key_requests_per_s),
+        participant=RateLimit(limits.participant_requests_burst, limits.participant_requests_per_s),
+        address=RateLimit(limits.address_requests_burst, limits.address_requests_per_s),
+    )
 
 
 def _register(registry: CollectorRegistry, recordings: Recordings, shipping: Shipping) -> None:

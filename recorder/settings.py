@@ -232,6 +232,24 @@ class Webhooks(Section, frozen=True):
     ] = 16
 
 
+class Limits(Section, frozen=True):
+    """What callers may ask of the server. A burst is let through at once, then so many requests per second."""
+
+    participant_token_ttl_s: Annotated[
+        float, Meta(ge=60, le=7 * 86_400, description="how long a participant's token is good")
+    ] = 4 * 3600.0
+    key_requests_burst: Annotated[int, Meta(ge=1, description="of one API key")] = 400
+    key_requests_per_s: Annotated[float, Meta(gt=0, description="of one API key")] = 200.0
+    participant_requests_burst: Annotated[int, Meta(ge=1, description="of one participant")] = 60
+    participant_requests_per_s: Annotated[float, Meta(gt=0, description="of one participant")] = 20.0
+    address_requests_burst: Annotated[
+        int, Meta(ge=1, description="of one address, without a good token")
+    ] = 200
+    address_requests_per_s: Annotated[
+        float, Meta(gt=0, description="of one address, without a good token")
+    ] = 50.0
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The whole of bystander.toml."""
 
@@ -242,6 +260,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     call: Call = Call()
     turn: Turn = Turn()
     webhooks: Webhooks = Webhooks()
+    limits: Limits = Limits()
 
 
 class Definition(msgspec.Struct, frozen=True, kw_only=True):

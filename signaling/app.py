@@ -29,10 +29,12 @@ from signaling import (
     whip,
 )
 from signaling.context import Context
+from signaling.idempotency import Idempotency
 from signaling.links import LinkSigner, link_expiry, recording_links
 from signaling.middleware import HttpMetrics, mark_started, observe, problems
 from signaling.operations import Operation, mount
 from signaling.ports import Ports
+from signaling.rate_limits import Gate, RateLimits
 from signaling.room import RoomPolicy, add_room_routes
 from signaling.room.rooms import IceServers, no_ice_servers
 
@@ -65,13 +67,14 @@ def build_app(
     version: str,
     public_url: str | None = None,
     clock: Clock | None = None,
+    rate_limits: RateLimits | None = None,
     room_policy: RoomPolicy | None = None,
     room_ice_servers: IceServers = no_ice_servers,
 ) -> web.Application:
     """Compose everything that callers reach.
 
     `link_secret` (16 bytes or more, the same after a restart) signs links. `public_url` is what callers know
-    this server by; None: as each request came. `room_*` are add_room_routes's. Run it with `access_log=None`:
+    this server by; None: as each request came. `rate_limits` None: the defaults. `room_*` are add_room_routes's. Run it with `access_log=None`:
     it writes its own log ("signaling.access"), without secrets.
     """
     clock = clock or SystemClock()
@@ -82,6 +85,8 @@ def build_app(
         registry=registry,
         public_url=public_url.rstrip("/") if public_url else None,
         version=version,
+        gate=Gate(rate_limits or RateLimits()),
+        idempotency=Idempotency(ports.kept_answers, link_secret),
     )
     app = web.Application(middlewares=[observe(HttpMetrics(registry)), problems])
     app.on_response_prepare.append(mark_started)

@@ -19,6 +19,8 @@ _CHUNK_BYTES = 16 * 1024
 _DETAIL_CHARS_MAX = 200  # msgspec quotes the name of an unknown field, which the caller chose
 _VALIDATION_PATH = re.compile(r" - at (?:`key` in )?`(?P<path>[^`]*)`\Z")
 
+_BODY = web.RequestKey("body", bytes)
+
 T = TypeVar("T", bound=msgspec.Struct)
 
 
@@ -27,7 +29,7 @@ async def read_json(request: web.Request, type_: type[T], *, bytes_max: int) -> 
 
     Raises 413, 415, 408, 400 invalid_json, 422 invalid_body (with the field's path).
     """
-    body = await _read(request, bytes_max)
+    body = await read_body(request, bytes_max)
     if not body:
         body = b"{}"
     else:
@@ -43,7 +45,7 @@ async def read_json(request: web.Request, type_: type[T], *, bytes_max: int) -> 
 async def read_text(request: web.Request, media_type: str, *, bytes_max: int) -> str:
     """Read a UTF-8 body of this media type. Raises 413, 415, 408, 400 invalid_text."""
     require_media_type(request, media_type)
-    body = await _read(request, bytes_max)
+    body = await read_body(request, bytes_max)
     try:
         text = body.decode()
     except UnicodeDecodeError as error:
@@ -82,6 +84,16 @@ def require_media_type(request: web.Request, media_type: str) -> None:
     """Raise 415 unless the request's Content-Type is this; parameters (charset) do not count."""
     if request.headers.get("Content-Type", "").partition(";")[0].strip().lower() != media_type:
         raise caller_error("unsupported_media_type", f"The Content-Type has to be {media_type}.", status=415)
+
+
+async def read_body(request: web.Request, bytes_max: int) -> bytes:
+    """The whole body, however often it is asked for. Raises 413, 408, 400 malformed_body."""
+    known = request.get(_BODY)
+    if known is None:
+        known = request[_BODY] = await _read(request, bytes_max)
+    if len(known) > bytes_max:
+        raise _too_large(bytes_max)
+    return known
 
 
 async def _read(request: web.Request, bytes_max: int) -> bytes:

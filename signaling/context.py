@@ -6,8 +6,10 @@ from dataclasses import dataclass, field
 from prometheus_client import CollectorRegistry
 
 from recorder.clock import Clock
+from signaling.idempotency import Idempotency
 from signaling.links import LinkSigner
 from signaling.ports import Ports
+from signaling.rate_limits import Gate
 from signaling.streaming import EVENT_STREAMS_MAX, Admission
 
 
@@ -24,5 +26,7 @@ class Context:
     registry: CollectorRegistry
     public_url: str | None  # without a trailing slash; None: as the request came
     version: str
+    gate: Gate
+    idempotency: Idempotency
     streams: Admission = field(default_factory=lambda: Admission(EVENT_STREAMS_MAX))
     closing: asyncio.Event = field(default_factory=asyncio.Event)

@@ -7,11 +7,14 @@ from typing import Any
 import msgspec
 
 from signaling.access import Scheme
+from signaling.idempotency import HEADER
 from signaling.operations import PATH_PARAMETER_PATTERN, Header, Operation, Reply, TextBody
 from signaling.problems import MEDIA_TYPE, Problem
 
 _REF = "#/components/schemas/{name}"
 _TEXT = {"type": "string"}
+
+_IDEMPOTENCY_KEY = Header(HEADER, "The same key, path and body get the same answer for 24 h.")
 
 Json = dict[str, Any]
 
@@ -123,7 +126,7 @@ def _parameters(operation: Operation) -> list[Json]:
         parameters += _query_parameters(operation.query)
     parameters += [
         {"name": header.name, "in": "header", "description": header.description, "schema": _TEXT}
-        for header in operation.headers
+        for header in (*operation.headers, *((_IDEMPOTENCY_KEY,) if operation.is_repeatable else ()))
     ]
     return parameters
 

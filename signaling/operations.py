@@ -12,7 +12,8 @@ from aiohttp import web
 from recorder.errors import not_found
 from recorder.limits import JSON_BODY_BYTES_MAX
 from signaling.access import Access, Scheme, access_to
-from signaling.auth import Granted, grant, unauthorized
+from signaling.admission import admit
+from signaling.auth import Granted, unauthorized
 from signaling.bodies import read_json, read_query, read_text
 from signaling.context import Context
 from signaling.ports import Caller
@@ -77,6 +78,11 @@ class Operation:
         return access_to(self.id)
 
     @property
+    def is_repeatable(self) -> bool:
+        """Whether it takes an Idempotency-Key."""
+        return self.method == "POST" and self.access.scheme is Scheme.BEARER
+
+    @property
     def path_parameters(self) -> list[str]:
         """The names between braces in the path."""
         return re.findall(r"{([a-z_]+)}", self.path)
@@ -90,6 +96,10 @@ class Operation:
         return {status: tuple(sorted(found[status])) for status in sorted(found)}
 
     def _implied(self) -> Iterable[Mapping[int, tuple[str, ...]]]:
+        yield {429: ("too_many_requests",)}
+        if self.is_repeatable:
+            yield {400: ("invalid_idempotency_key", "malformed_body"), 408: ("body_too_slow",)}
+            yield {409: ("request_in_progress",), 413: ("body_too_large",), 422: ("idempotency_key_reused",)}
         if self.access.scheme is not Scheme.PUBLIC:
             yield {401: ("unauthorized",)}
         if self.access.roles or self.access.scheme is Scheme.BEARER:
@@ -169,8 +179,11 @@ def _endpoint(
         for name, value in request.match_info.items():
             if _PATH_PARAMETER.match(value) is None:
                 raise not_found(name.replace("_", " "))
-        granted = await grant(operation.access, request, context)
-        return await operation.handler(Call(operation, request, context, granted))
+        granted = await admit(operation.access, request, context)
+        call = Call(operation, request, context, granted)
+        if granted.caller is None or not operation.is_repeatable:
+            return await operation.handler(call)
+        return await context.idempotency.once(request, granted.caller, lambda: operation.handler(call))
 
     return endpoint
 

@@ -283,6 +283,21 @@ class Settings(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class KeptAnswer:
+    """An answer that may be given again: the hash of its request's body, and what only signaling reads."""
+
+    fingerprint: str
+    sealed: bytes
+
+
+class KeptAnswers(Protocol):
+    """For a day, by the hash of what was asked."""
+
+    async def get(self, request: str) -> KeptAnswer | None: ...
+    async def put(self, request: str, answer: KeptAnswer) -> None: ...
+
+
 class StorageProbe(Protocol):
     async def test(self) -> dict[str, Any]:
         """Try the configured store: {"ok": bool, "steps": [{"name", "ok", "seconds", "detail"}]}."""
@@ -305,6 +320,7 @@ class Ports:
     messages: Messages
     consents: Consents
     history: History
+    kept_answers: KeptAnswers
     conversations: Conversations
     recordings: Recordings
     decisions: Decisions

@@ -5,6 +5,7 @@ from http import HTTPStatus
 import msgspec
 
 from recorder.errors import BystanderError, Fault
+from signaling.rate_limits import RateLimitedError
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_S = 2  # long enough for a worker to end, short enough for a person who waits
@@ -53,6 +54,8 @@ def headers_of(error: BystanderError) -> dict[str, str]:
     """The header fields that RFC 9110 wants beside this status."""
     if error.status == HTTPStatus.UNAUTHORIZED:
         return {"WWW-Authenticate": 'Bearer realm="bystander"'}
+    if isinstance(error, RateLimitedError):
+        return {"Retry-After": str(error.retry_after_s)}
     if error.status in (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS):
         return {"Retry-After": str(RETRY_AFTER_S)}
     return {}

@@ -12,6 +12,7 @@ from recorder.conversation_terms import Terms
 from recorder.database import Attempt, ConversationTable, Database, RecordingRow, RecordingTable
 from recorder.database.consents import ConsentTable
 from recorder.database.history import HistoryTable
+from recorder.database.kept_answers import KeptAnswerTable
 from recorder.database.messages import MessageTable
 from recorder.database.settings import SettingsTable
 from recorder.database.usage import UsageTable
@@ -25,12 +26,13 @@ from recorder.dialogue import (
 )
 from recorder.errors import BystanderError
 from recorder.ids import new_id
+from recorder.kept_answers import KeptAnswers
 from recorder.messages_log import Messages
 from recorder.scoped_settings import ScopedSettings
 from recorder.scopes import Scope
 from recorder.settings import Recording as RecordingSettings
 from recorder.values import Conversation, Participant, RecordingState, RecordingType, Role
-from signaling.ports import Caller
+from signaling.ports import Caller, KeptAnswer
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -283,3 +285,24 @@ class TestConsent:
             await archive.consents.answer(Caller(ada), of.id, bob.id, ConsentAnswer.AGREED)
         with pytest.raises(BystanderError, match="not_found"):
             await archive.consents.answer(Caller(), of.id, "part_other", ConsentAnswer.AGREED)
+
+
+class TestKeptAnswers:
+    async def test_are_given_again_for_a_day_and_bounded(self, database: Database) -> None:
+        clock = ManualClock(utc=NOON)
+        kept = KeptAnswers(KeptAnswerTable(database), clock, answers_max=2)
+        await kept.put("one", KeptAnswer("f", b"1"))
+        assert await kept.get("one") == KeptAnswer("f", b"1")
+        await kept.put("one", KeptAnswer("g", b"2"))
+        assert await kept.get("one") == KeptAnswer("g", b"2")
+        assert await kept.get("two") is None
+        clock.advance(86_400)
+        assert await kept.get("one") == KeptAnswer("g", b"2")
+        clock.advance(1)
+        assert await kept.get("one") is None
+        for number in range(5):
+            clock.advance(1)
+            await kept.put(str(number), KeptAnswer("f", b"x"))
+        await KeptAnswerTable(database).sweep(before=NOON, most=2)
+        left = [number for number in range(5) if await kept.get(str(number)) is not None]
+        assert left == [3, 4]

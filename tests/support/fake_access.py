@@ -24,7 +24,7 @@ from recorder.errors import caller_error, not_found
 from recorder.ids import new_id, new_secret
 from recorder.permissions import ApiKey, ConversationTerms, IssuedKey, KeyScope
 from recorder.values import Conversation
-from signaling.ports import Caller, EffectiveSetting, OwnSettings
+from signaling.ports import Caller, EffectiveSetting, KeptAnswer, OwnSettings
 
 if TYPE_CHECKING:
     from tests.support.fake_ports import FakeServer
@@ -216,3 +216,14 @@ class FakeSettings:
     async def effective(self, scope: str, owner: str, *, account: str) -> dict[str, EffectiveSetting]:
         values = (await self.get(scope, owner, account=account)).values
         return {key: EffectiveSetting(value, scope) for key, value in values.items()}
+
+
+@dataclass
+class FakeKeptAnswers:
+    kept: dict[str, KeptAnswer] = field(default_factory=dict)
+
+    async def get(self, request: str) -> KeptAnswer | None:
+        return self.kept.get(request)
+
+    async def put(self, request: str, answer: KeptAnswer) -> None:
+        self.kept[request] = answer

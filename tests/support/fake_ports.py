@@ -39,6 +39,7 @@ from signaling.ports import Caller, MediaBytes, Ports
 from tests.support.fake_access import (
     FakeConsents,
     FakeHistory,
+    FakeKeptAnswers,
     FakeKeys,
     FakeMessages,
     FakeSettings,
@@ -114,6 +115,7 @@ class FakeServer:
             messages=self.messages,
             consents=self.consents,
             history=FakeHistory(self),
+            kept_answers=FakeKeptAnswers(),
             settings=FakeSettings(self),
             webhooks=self.webhooks,
             conversations=FakeConversations(self),
