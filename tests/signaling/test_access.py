@@ -24,6 +24,7 @@ ROLES: dict[str, frozenset[Role]] = {
     **dict.fromkeys(
         [
             "getConversation",
+            "listDecisions",
             "listParticipants",
             "sendMessage",
             "listMessages",
