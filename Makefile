@@ -49,6 +49,14 @@ test: setup ## the test suite, on real parts, in a few minutes
 test-faults test-stores test-slow: setup ## the slower suites: faults by the dozen, more stores, minutes of media
 	$(BIN)/python -m pytest --timeout 1800 -m $(@:test-%=%) $(PYTEST_ARGS)
 
+# Microsoft's emulator of Azure comes from npm.
+test-stores: $(VENV)/azurite/.installed
+
+$(VENV)/azurite/.installed: | $(VENV)/bin/python
+	command -v npm >/dev/null || deploy/install-debian-packages nodejs npm
+	npm install --silent --no-fund --no-audit --prefix $(VENV)/azurite azurite@3.35.0
+	touch $@
+
 check: setup-runtime $(VENV)/.dev ## style, types, and the walls between packages
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .

@@ -15,12 +15,12 @@ HEADER = """\
 
 # The storage package defines its own keys; here operators are told what they are.
 STORAGE_WORDS = {
-    "url": "s3://bucket/prefix, or a directory; a relative one lies in server.data_dir",
+    "url": "a directory (in server.data_dir), s3://, gs:// or azure://bucket/prefix, sftp://user@server/dir",
     "endpoint": "URL of an S3-compatible service; unset: AWS",
     "region": "of the bucket; unset: from the standard chain",
-    "access_key_id": "unset: environment, profile, instance or container role",
-    "secret_access_key": "with access_key_id",
-    "session_token": "with temporary credentials",
+    "access_key_id": "or Azure's account; unset: environment, profile, instance or container role",
+    "secret_access_key": "with access_key_id; HMAC keys for Google",
+    "session_token": "with temporary credentials; a SAS for Azure",
     "role_arn": "a role to assume with these credentials",
     "sts_endpoint": "where the role is assumed; unset: AWS",
     "external_id": "what the role's trust policy may ask for",
@@ -34,6 +34,9 @@ STORAGE_WORDS = {
     "object_lock_days": "how long a recording is locked",
     "legal_hold": "put every recording under legal hold",
     "tags": "of every object",
+    "private_key_file": "for SFTP; unset: the agent's and the user's own",
+    "known_hosts_file": "for SFTP; unset: the user's own",
+    "password": "for SFTP, where there is no key",
     "connect_timeout_s": "to the store",
     "read_timeout_s": "for one answer of the store",
     "retry_delay_initial_s": "after the first failure; doubles",

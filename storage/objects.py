@@ -4,7 +4,7 @@ Every method may raise the errors of storage.store_errors, and no others. tests/
 is the contract, executable, and runs against every store.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -164,11 +164,40 @@ def open_store(settings: StorageSettings, *, data_dir: Path = Path("data")) -> O
         from storage.local import LocalStore
 
         return LocalStore(data_dir / (rest if separator else settings.url))
-    if scheme == "s3" and rest.partition("/")[0]:
-        from storage.s3_store import S3Store  # aiobotocore takes half a second to import
+    if scheme == "sftp":
+        from storage.sftp_store import SftpStore
 
-        bucket, _, prefix = rest.partition("/")
-        return S3Store(settings, bucket=bucket, prefix=prefix.strip("/"))
+        return SftpStore(settings)
+    bucket, _, prefix = rest.partition("/")
+    if bucket and scheme in _IN_BUCKETS:
+        return _IN_BUCKETS[scheme](settings, bucket, prefix.strip("/"))
     raise caller_error(
-        "storage_url_invalid", "storage.url is neither s3://bucket/prefix nor a directory.", status=400
+        "storage_url_invalid",
+        "storage.url is no directory, and begins with none of s3://, gs://, azure://, sftp://.",
+        status=400,
     )
+
+
+def _s3(settings: StorageSettings, bucket: str, prefix: str) -> ObjectStore:
+    from storage.s3_store import S3Store  # aiobotocore takes half a second to import
+
+    return S3Store(settings, bucket=bucket, prefix=prefix)
+
+
+def _gcs(settings: StorageSettings, bucket: str, prefix: str) -> ObjectStore:
+    from storage.gcs import gcs_settings
+
+    return _s3(gcs_settings(settings), bucket, prefix)
+
+
+def _azure(settings: StorageSettings, container: str, prefix: str) -> ObjectStore:
+    from storage.azure_store import AzureStore
+
+    return AzureStore(settings, container=container, prefix=prefix)
+
+
+_IN_BUCKETS: dict[str, Callable[[StorageSettings, str, str], ObjectStore]] = {
+    "s3": _s3,
+    "gs": _gcs,
+    "azure": _azure,
+}

@@ -13,7 +13,8 @@ _Seconds = Annotated[float, msgspec.Meta(gt=0)]
 
 
 class StorageSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How a store is reached. `url` is `s3://bucket/prefix`, `memory:`, or a directory.
+    """How a store is reached. `url` is a directory, `s3://bucket/prefix`, `gs://bucket/prefix`,
+    `azure://container/prefix`, `sftp://user@server/directory`, or `memory:`.
 
     A relative directory lies in the data directory. Credentials that are not set come from the standard chain
     (environment, profile, instance or container role).
@@ -21,7 +22,7 @@ class StorageSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
 
     url: str = "recordings"
 
-    # --- S3 and what speaks like it ---
+    # --- S3 and what speaks like it; for Azure the account's name and key, or a SAS as session_token ---
     endpoint: str | None = None
     region: str | None = None
     access_key_id: str | None = None
@@ -40,6 +41,11 @@ class StorageSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     object_lock_days: Annotated[int, msgspec.Meta(ge=1)] | None = None
     legal_hold: bool = False
     tags: dict[str, str] = {}
+
+    # --- SFTP; user, server and directory stand in the URL ---
+    private_key_file: str | None = None  # None: the agent's and the user's own
+    known_hosts_file: str | None = None  # None: the user's own; a server that is not in it is refused
+    password: str | None = None
 
     # --- waiting ---
     connect_timeout_s: _Seconds = 10.0
@@ -61,6 +67,6 @@ class StorageSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
 
     def __repr__(self) -> str:
         """Everything but the credentials."""
-        secret = ("secret_access_key", "session_token")
+        secret = ("secret_access_key", "session_token", "password")
         shown = ((name, getattr(self, name)) for name in self.__struct_fields__ if name not in secret)
         return f"StorageSettings({', '.join(f'{name}={value!r}' for name, value in shown)})"

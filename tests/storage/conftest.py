@@ -9,6 +9,7 @@ import pytest
 from storage.objects import ObjectStore
 from storage.spool import SpoolFacts, SpoolWriter
 from tests.storage.stores import STORES, make_bucket, open_named
+from tests.support.azurite import azurite
 from tests.support.s3_servers import ServerProcess, moto, rclone
 
 RECORDING = "rec_00000000000000000000000001"
@@ -56,11 +57,21 @@ def moto_server() -> Iterator[ServerProcess]:
         yield server
 
 
-@pytest.fixture(params=STORES)
+@pytest.fixture(scope="session")
+def azure_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    with azurite(tmp_path_factory.mktemp("azurite")) as server:
+        yield server
+
+
+SERVERS = {"rclone": "rclone_server", "moto": "moto_server", "gs": "moto_server", "azure": "azure_server"}
+SLOWER = [pytest.param("azure", marks=pytest.mark.stores)]  # its server wants node and npm
+
+
+@pytest.fixture(params=[*STORES, *SLOWER])
 async def any_store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[ObjectStore]:
     """Every store, one after the other."""
     endpoints = {}
-    if request.param in ("rclone", "moto"):
-        endpoints[request.param] = request.getfixturevalue(f"{request.param}_server").endpoint
+    if request.param in SERVERS:
+        endpoints[request.param] = request.getfixturevalue(SERVERS[request.param]).endpoint
     async with open_named(request.param, tmp_path, endpoints) as store:
         yield store

@@ -14,9 +14,11 @@ from storage.local import LocalStore
 from storage.memory import Faults, MemoryStore
 from storage.objects import ObjectStore, open_store
 from storage.settings import StorageSettings
+from tests.support.azurite import azure_settings
 from tests.support.s3_servers import ACCESS_KEY_ID, BUCKET, SECRET_ACCESS_KEY
+from tests.support.sftp_server import sftp_server
 
-STORES = ("memory", "memory-once", "local", "local-elsewhere", "rclone", "moto")
+STORES = ("memory", "memory-once", "local", "local-elsewhere", "rclone", "moto", "gs", "sftp")
 
 
 def s3_settings(endpoint: str, *, prefix: str = "", **others: object) -> StorageSettings:
@@ -49,6 +51,19 @@ async def open_named(name: str, directory: Path, endpoints: dict[str, str]) -> A
     elif name == "local-elsewhere":  # on another file system than the spools: nothing can be adopted
         elsewhere = Path(tempfile.mkdtemp(dir="/dev/shm"))
         store = LocalStore(elsewhere / "objects")
+    elif name == "sftp":
+        async with sftp_server(directory) as settings:
+            store = open_store(settings)
+            try:
+                yield store
+            finally:
+                await store.close()
+        return
+    elif name == "azure":
+        store = open_store(azure_settings(endpoints[name], prefix=f"tests/{uuid.uuid4().hex}"))
+    elif name == "gs":  # Google's dialect, as far as a server that speaks Amazon's can tell
+        url = f"gs://{BUCKET}/tests/{uuid.uuid4().hex}"
+        store = open_store(s3_settings(endpoints[name], url=url, region=None))
     else:
         store = open_store(s3_settings(endpoints[name], prefix=f"tests/{uuid.uuid4().hex}"))
     try:
