@@ -24,7 +24,7 @@ async def measure() -> None:
             outcome = await hold(call, server, progress=lambda _: pss.append(_worker_pss(server)))
         duration_s = outcome.recording.duration_s or 1.0
         size = outcome.recording.bytes or 0
-        offset = lamp_offsets(outcome, watched_until_s=CALL_S)
+        offset = lamp_offsets(outcome)
     print(f"  worker CPU      {outcome.worker_cpu_s / duration_s:.3f} core")
     print(f"  server CPU      {outcome.server_cpu_s / duration_s:.3f} core")
     print(f"  worker memory   {max(pss) / 1e6:.0f} MB PSS at most")

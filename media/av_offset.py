@@ -58,16 +58,26 @@ class AvOffset:
         return float(np.percentile(np.abs(self.offsets_s), percent))
 
 
-def measure(source: Path | BinaryIO, *, region: Region | None = None, hertz: float = 1000.0) -> AvOffset:
+def measure(
+    source: Path | BinaryIO,
+    *,
+    region: Region | None = None,
+    hertz: float = 1000.0,
+    between_s: tuple[float, float] = (0.0, MEASURED_S_MAX),
+) -> AvOffset:
     """Find the flashes in a region of a file's pictures (all of them by default) and the tones in its sound.
 
-    Reads the first MEASURED_S_MAX seconds. Raises OSError, or av.FFmpegError for a file that is no media.
+    Only pictures of `between_s` count: where others stand in the region before and after, they are neither
+    its dark nor its light. Reads the first MEASURED_S_MAX seconds. Raises OSError, or av.FFmpegError for a
+    file that is no media.
     """
     if isinstance(source, Path):
         with source.open("rb") as file:
-            return measure(file, region=region, hertz=hertz)
-    times_s, brightness, sound = _decoded(source, region)
-    flashes = flash_times(np.array(times_s), np.array(brightness))
+            return measure(file, region=region, hertz=hertz, between_s=between_s)
+    shown_s, brightness, sound = _decoded(source, region)
+    times_s = np.array(shown_s)
+    counts = (times_s >= between_s[0]) & (times_s < between_s[1])
+    flashes = flash_times(times_s[counts], np.array(brightness)[counts])
     beeps = [sound.start_s + at_s for at_s in beep_times(sound.joined(), sound.rate, hertz=hertz)]
     return AvOffset(flashes, beeps, paired_offsets(flashes, beeps))
 

@@ -26,7 +26,7 @@ def run(arguments: Sequence[str]) -> int:
     except (RuntimeError, TimeoutError, BystanderError) as error:
         print(f"bystander demo: {error or 'something took too long'}", file=sys.stderr)
         return 1
-    print(render(outcome, watched_until_s=given.seconds * _SHARE_AFTER))
+    print(render(outcome))
     print(outcome.path)
     return 0
 

@@ -1,21 +1,24 @@
 """What the demo says in the end: measured on the file it made."""
 
+from pathlib import Path
+
+import msgspec
 from yarl import URL
 
 from media.av_offset import AvOffset, Region, measure
 from media.layout import Tile, arrange, fit
-from media.onsets import paired_offsets
 from recorder.demo.call import Outcome
 from recorder.demo.cast import AGENT, VISITOR
 from recorder.settings import Server
-from recorder.values import Canvas, SourceKind
+from recorder.values import Canvas, MediaEvent, SourceKind
 
 _LAMP = 0.2  # of a talking head's height: the side of the lamp in its upper left corner
 _INSIDE = 0.8  # of the lamp: away from its blurred edges
+_MOVING_S = 0.2  # around a joining, while tiles change their places
 
 
-def render(outcome: Outcome, *, watched_until_s: float) -> str:
-    """A few lines for people; the flashes are looked for in the first `watched_until_s` seconds."""
+def render(outcome: Outcome) -> str:
+    """A few lines for people."""
     recording = outcome.recording
     duration_s, size_mb = recording.duration_s or 0.0, (recording.bytes or 0) / 1e6
     call_s = max(duration_s, 1e-9)
@@ -31,17 +34,25 @@ def render(outcome: Outcome, *, watched_until_s: float) -> str:
             f"size       {size_mb:.2f} MB, {size_mb * 60 / call_s:.2f} MB a minute",
             f"start      {outcome.start_latency_s * 1000:.0f} ms from asking to the entry point",
             f"cpu        {outcome.worker_cpu_s + outcome.server_cpu_s:.1f} s ({cores})",
-            f"sync       {_sync(lamp_offsets(outcome, watched_until_s=watched_until_s))}",
+            f"sync       {_sync(lamp_offsets(outcome))}",
             f"watch      {watch} (while `make serve` runs)",
         )
     )
 
 
-def lamp_offsets(outcome: Outcome, *, watched_until_s: float) -> AvOffset:
+def lamp_offsets(outcome: Outcome) -> AvOffset:
     """Sound against picture of the agent, for as long as the two people fill the canvas."""
-    found = measure(outcome.path, region=_lamp_region())
-    flashes = [flash_s for flash_s in found.flashes_s if flash_s < watched_until_s - 1]
-    return AvOffset(flashes, found.beeps_s, paired_offsets(flashes, found.beeps_s))
+    return measure(outcome.path, region=_lamp_region(), between_s=_two_alone(outcome.path))
+
+
+def _two_alone(recording: Path) -> tuple[float, float]:
+    """From when to when two cameras and no screen are shown, by the recording's own account beside it."""
+    lines = recording.with_suffix(".events.jsonl").read_bytes().splitlines()
+    told = [msgspec.json.decode(line, type=MediaEvent) for line in lines]
+    joined = [event for event in told if event.kind == "joined"]
+    cameras = [event.at_s for event in joined if event.source is SourceKind.CAMERA]
+    screens = [event.at_s for event in joined if event.source is SourceKind.SCREEN_SHARE]
+    return max(cameras) + _MOVING_S, min(screens, default=told[-1].at_s) - _MOVING_S
 
 
 def _lamp_region() -> Region:
