@@ -19,8 +19,8 @@ def serving(data_dir: Path, settings: Mapping[str, str] | None = None) -> Iterat
     assert "Traceback" not in server.log.read_text(), server.log.read_text()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
-    """One server for the tests of a module that need no settings of their own."""
+    """One server for all the tests that need no settings of their own and leave it as they found it."""
     with serving(tmp_path_factory.mktemp("data"), SHORT_FRAGMENTS) as running:
         yield running
