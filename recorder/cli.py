@@ -28,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return int(given.run(given, rest))
     except BystanderError as error:
         print(f"bystander: {error.code}: {error.detail}", file=sys.stderr)
-        return EXIT_MISUSED if error.code == "invalid_settings" else EXIT_FAILED
+        return EXIT_MISUSED if error.code in ("invalid_settings", "invalid_properties") else EXIT_FAILED
 
 
 def _serve(given: argparse.Namespace, _: list[str]) -> int:
@@ -73,6 +73,12 @@ def _storage_test(given: argparse.Namespace, _: list[str]) -> int:
         else "The storage cannot be used; servers on this data directory record nothing until a test passes."
     )
     return 0 if result["ok"] else EXIT_FAILED
+
+
+def _settings_import(given: argparse.Namespace, _: list[str]) -> int:
+    from recorder.settings_importing import main as import_file
+
+    return import_file(given.file)
 
 
 def _recover(given: argparse.Namespace, _: list[str]) -> int:
@@ -124,6 +130,12 @@ def _parser() -> argparse.ArgumentParser:
     about = storage.add_subparsers(dest="about", required=True)
     test = about.add_parser("test", parents=[common], help="try the configured store")
     test.set_defaults(run=_storage_test)
+
+    settings = commands.add_parser("settings", help="about settings")
+    of_settings = settings.add_subparsers(dest="about", required=True)
+    importing = of_settings.add_parser("import", help="print another product's properties as our settings")
+    importing.add_argument("file", metavar="FILE", type=Path, help="Java-style properties")
+    importing.set_defaults(run=_settings_import)
 
     recover = commands.add_parser("recover", parents=[common], help="complete what is not stored yet")
     recover.set_defaults(run=_recover)

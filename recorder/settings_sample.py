@@ -64,13 +64,14 @@ def _section(name: str) -> str:
 
 
 def _line(key: Definition, description: str) -> str:
-    assignment = f"# {key.name} =" if key.default is None else f"{key.name} = {_toml(key.default)}"
+    assignment = f"# {key.name} =" if key.default is None else f"{key.name} = {toml_value(key.default)}"
     return f"{assignment:<44} # {description}" if description else assignment
 
 
-def _toml(value: Any) -> str:
+def toml_value(value: Any) -> str:
+    """A value as TOML spells it: of the types that settings have, all but one character as JSON does."""
     plain = value.value if isinstance(value, Enum) else value
-    return json.dumps(plain)  # of the types that settings have, JSON's spelling is TOML's
+    return json.dumps(plain, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 if __name__ == "__main__":

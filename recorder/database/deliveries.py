@@ -1,8 +1,8 @@
 """What has to reach which webhook, in order, and what has: the outbox as those who deliver see it.
 
 Of each webhook and conversation only the oldest undelivered event is ever due; what comes after it waits. A
-delivery is claimed for some seconds by moving its next attempt: several servers on one database do not send the
-same event, and one that was killed with an event in its hands lets go of it.
+delivery is claimed for some seconds by moving its next attempt: several servers on one database do not send
+the same event, and one that was killed with an event in its hands lets go of it.
 """
 
 from collections.abc import Collection
