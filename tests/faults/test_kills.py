@@ -11,19 +11,13 @@ import pytest
 from tests.faults.conftest import Figure
 from tests.faults.footage import FRAGMENT_US
 from tests.faults.scene import kept, quick_settings, recording, shipping
+from tests.faults.seeds import seeds
 from tests.support.s3_servers import ServerProcess
 
 FRAGMENTS, PACE_S = 18, 0.1  # 19 MB in four parts, in two seconds
 LONGEST_S = FRAGMENTS * PACE_S
 FRAGMENT_S = FRAGMENT_US / 1e6
 DECODED = 5  # every so many-th object is also decoded: that takes longer than all the rest
-
-
-def seeds(quick: int, all_of_them: int) -> list[object]:
-    """The first few run in every test run, all of them in `make test-faults`."""
-    return [
-        seed if seed < quick else pytest.param(seed, marks=pytest.mark.faults) for seed in range(all_of_them)
-    ]
 
 
 @pytest.mark.parametrize("seed", seeds(1, 50))
