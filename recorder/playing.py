@@ -1,7 +1,6 @@
 """Playlists of recordings: storage says where the bytes are, media how a playlist is written."""
 
 from collections import OrderedDict
-from dataclasses import dataclass
 
 from media.isobmff import FragmentPlace
 from media.places import Placed, read_places
@@ -9,6 +8,7 @@ from media.playlist import event_playlist, vod_playlist
 from recorder.errors import BystanderError, Fault, caller_error
 from recorder.limits import KIB, MIB
 from recorder.values import FragmentKind
+from signaling.ports import Playlist
 from storage.reading import OpenMedia, SpooledMedia
 from storage.spool import IndexEntry
 
@@ -17,34 +17,25 @@ HEAD_BYTES_MAX = 4 * MIB  # the index of more than a day
 INDEXES_CACHED_MAX = 32  # a player asks once; 8 hours are 14,400 places, about 2 MiB
 
 
-@dataclass(frozen=True, slots=True)
-class WrittenPlaylist:
-    """A playlist of what is there now; `complete` when nothing will be added. `etag` names its contents."""
-
-    text: str
-    complete: bool
-    etag: str
-
-
 class Playlists:
     """Writes them, and remembers the indexes of finished recordings that were read last."""
 
     def __init__(self) -> None:
         self._indexes: OrderedDict[tuple[str, str], Placed] = OrderedDict()
 
-    async def of(self, recording: str, opened: OpenMedia, uri: str) -> WrittenPlaylist:
+    async def of(self, recording: str, opened: OpenMedia, uri: str) -> Playlist:
         """The playlist of an opened recording whose bytes are found at `uri`; no_media, no_index (409)."""
         if isinstance(opened, SpooledMedia):
             return self._growing(await opened.entries(), opened, uri)
         placed = await self._placed(recording, opened)
-        return WrittenPlaylist(vod_playlist(uri, placed.init_bytes, placed.fragments), True, opened.etag)
+        return Playlist(vod_playlist(uri, placed.init_bytes, placed.fragments), complete=True)
 
-    def _growing(self, entries: list[IndexEntry], opened: SpooledMedia, uri: str) -> WrittenPlaylist:
+    def _growing(self, entries: list[IndexEntry], opened: SpooledMedia, uri: str) -> Playlist:
         fragments = [_place(entry) for entry in entries if entry.kind is FragmentKind.MEDIA]
         if not fragments:
             raise caller_error("no_media", "The recording has no media (yet).", status=409)
         text = event_playlist(uri, fragments[0].offset, fragments, ended=opened.complete)
-        return WrittenPlaylist(text, opened.complete, opened.etag)
+        return Playlist(text, opened.complete)
 
     async def _placed(self, recording: str, opened: OpenMedia) -> Placed:
         name = recording, opened.etag

@@ -5,7 +5,7 @@ import builtins
 import logging
 from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import msgspec
 
@@ -17,12 +17,12 @@ from recorder.lifecycle import begin
 from recorder.live import LiveRecording, Means
 from recorder.metrics import RecordingMetrics
 from recorder.planning import new_row, terms
-from recorder.playing import Playlists, WrittenPlaylist
+from recorder.playing import Playlists
 from recorder.settings import Settings
 from recorder.turn import ice_servers
 from recorder.values import Conversation, EndReason, EntryPoint, IceServer, Recording
 from recorder.watching import Watchers
-from signaling.ports import Caller, MediaBytes
+from signaling.ports import Caller, MediaBytes, Playlist
 from storage.presigning import LinkTerms, no_store_link, presigned
 from storage.reading import OpenMedia, StoredMedia, open_media
 
@@ -117,7 +117,7 @@ class Recordings:
             reader=opened,
         )
 
-    async def playlist(self, recording: str, uri: str) -> WrittenPlaylist:
+    async def playlist(self, recording: str, uri: str) -> Playlist:
         """An HLS playlist of what there is now, for media that is found at `uri`; no_media, no_index."""
         _, opened = await self._opened(recording)
         try:
@@ -125,12 +125,15 @@ class Recordings:
         finally:
             await opened.close()
 
-    async def store_link(self, recording: str, terms: LinkTerms) -> str:
+    async def store_link(
+        self, recording: str, *, lifetime_s: int, method: Literal["GET", "HEAD"], content_disposition: str
+    ) -> str:
         """The store's own link to the stored object; no_store_link while, or where, there is none."""
         row, opened = await self._opened(recording)
         await opened.close()
         if not isinstance(opened, StoredMedia):
             raise no_store_link("The recording is not in the store yet.")
+        terms = LinkTerms(lifetime_s, method, content_disposition)
         return await presigned(self._means.shipping.store, row.object_key, terms)
 
     def watch(self, conversation: str) -> AsyncIterator[Recording]:

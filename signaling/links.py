@@ -59,6 +59,7 @@ def recording_links(signer: LinkSigner, recording: str, *, until: datetime, base
     return {
         "self": base + path,
         "media": base + signer.sign(f"{path}/media", until),
+        "hls": base + signer.sign(f"{path}/hls/index.m3u8", until),
         "events": base + signer.sign(f"{path}/events", until),
         "watch": base + signer.sign(f"/watch/{recording}", until),
     }

@@ -4,7 +4,7 @@ import builtins
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import msgspec
 
@@ -74,6 +74,14 @@ class MediaBytes:
     filename: str
 
     reader: "MediaReader"
+
+
+@dataclass(frozen=True, slots=True)
+class Playlist:
+    """The text of an HLS playlist; `complete` when no line will be added."""
+
+    text: str
+    complete: bool
 
 
 class MediaReader(Protocol):
@@ -211,6 +219,16 @@ class Recordings(Protocol):
     async def pause(self, recording: str) -> Recording: ...
     async def resume(self, recording: str) -> Recording: ...
     async def media(self, recording: str) -> MediaBytes: ...
+    async def playlist(self, recording: str, uri: str) -> Playlist:
+        """An HLS playlist of what there is now, for media found at `uri`; no_media, no_index (409)."""
+        ...
+
+    async def store_link(
+        self, recording: str, *, lifetime_s: int, method: Literal["GET", "HEAD"], content_disposition: str
+    ) -> str:
+        """The store's own link to the stored object; no_store_link (409) while, or where, there is none."""
+        ...
+
     def watch(self, conversation: str) -> AsyncIterator[Recording]:
         """Every recording of the conversation whenever it changes, beginning with how each is now.
 

@@ -53,6 +53,9 @@ SHOWING = {  # recordings: to whom `recording.visible_to` names
     "getRecordingDetails",
     "getRecordingMedia",
     "headRecordingMedia",
+    "getRecordingFile",
+    "headRecordingFile",
+    "getRecordingPlaylist",
     "watchRecording",
     "watchPage",
 }

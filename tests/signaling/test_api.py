@@ -181,7 +181,7 @@ class TestRecordings:
         assert set(made["entry_point"]) == {"url", "token", "ice_servers", "expires_at"}
         base = str(served.client.make_url("/")).rstrip("/")
         assert made["links"]["self"] == f"{base}/v1/recordings/{made['id']}"
-        assert set(made["links"]) == {"self", "media", "events", "watch"}
+        assert set(made["links"]) == {"self", "media", "hls", "events", "watch"}
 
     async def test_links_begin_with_the_public_url(self) -> None:
         async with serve(public_url="https://rec.example.net/") as served:

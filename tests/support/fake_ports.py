@@ -9,7 +9,8 @@ import builtins
 from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Literal
+from urllib.parse import urlencode
 
 import msgspec
 
@@ -35,7 +36,7 @@ from recorder.values import (
     RecordingType,
     Role,
 )
-from signaling.ports import Caller, MediaBytes, Ports
+from signaling.ports import Caller, MediaBytes, Playlist, Ports
 from tests.support.fake_access import (
     FakeConsents,
     FakeHistory,
@@ -414,6 +415,21 @@ class FakeRecordings:
             filename=self._server.recording(recording).filename or "recording.mp4",
             reader=FakeReader(media),
         )
+
+    async def playlist(self, recording: str, uri: str) -> Playlist:
+        self._server.called("recordings.playlist")
+        if recording not in self._server.media:
+            raise not_found("recording")
+        return Playlist(f"#EXTM3U\n{uri}\n", self._server.media[recording].complete)
+
+    async def store_link(
+        self, recording: str, *, lifetime_s: int, method: Literal["GET", "HEAD"], content_disposition: str
+    ) -> str:
+        self._server.called("recordings.store_link")
+        if recording not in self._server.media:
+            raise not_found("recording")
+        told = urlencode({"for": lifetime_s, "as": content_disposition, "method": method})
+        return f"https://store.example.net/{recording}?{told}"
 
     def watch(self, conversation: str) -> AsyncIterator[Recording]:
         return self._server.watch(conversation)
