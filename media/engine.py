@@ -1,6 +1,6 @@
 """One recording's media, from publishers to fragments: what a worker sees of this package.
 
-The event loop receives and hands over a batch every few milliseconds to the render thread
+The event loop receives and hands over a batch a few times a second to the render thread
 (media.render_thread), which decodes, mixes, composes, encodes and writes. Nothing on the loop waits for a
 codec or a disk.
 """
@@ -31,8 +31,11 @@ from recorder.values import (
     Statistics,
 )
 
-BATCH_S = 0.04  # how often received frames go to the render thread: one picture at 25 fps
-BATCH_S_AUDIO = 0.1  # sound alone needs no haste, and wakes the machine less
+# How often received frames go to the render thread. Nobody watches live: five pictures in a row find the
+# caches warm and wake the machine once, which saves a sixth of the CPU (docs/cost.md). Only the beginning is
+# in a hurry: "recording" is said when media is there.
+BATCH_S = 0.2
+BATCH_S_BEGINNING = 0.04
 CLOSE_S_MAX = 2.0  # a TURN server that does not answer must not keep a recording from ending
 CATCH_UP = 2  # so much faster than it passes, time is told after a hold-up
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
@@ -159,8 +162,7 @@ class Engine:
     def statistics(self) -> Statistics:
         """What was done so far."""
         renderer = self._thread.renderer
-        begun = renderer is not None and renderer.begun
-        state = RecordingState.RECORDING if begun else RecordingState.READY
+        state = RecordingState.RECORDING if self._begun else RecordingState.READY
         if self._stopping:
             state = RecordingState.FINALIZING
         if renderer is None:
@@ -194,6 +196,10 @@ class Engine:
             reorder_wait_s=plan.reorder_wait_s,
             on_state=session.state_changed,
         )
+
+    @property
+    def _begun(self) -> bool:
+        return self._thread.renderer is not None and self._thread.renderer.begun
 
     def _must_run(self) -> None:
         if self._stopping or self._ended.done():
@@ -231,10 +237,10 @@ class Engine:
             logger.error("a peer did not close cleanly", exc_info=error)
 
     async def _tick(self) -> None:
-        interval = BATCH_S_AUDIO if self._audio_only else BATCH_S
         due = self._loop.time()
         told_ns = self._clock.monotonic_ns()
         while True:
+            interval = BATCH_S if self._begun else BATCH_S_BEGINNING
             due = max(due + interval, self._loop.time())
             await asyncio.sleep(due - self._loop.time())
             now_ns = self._clock.monotonic_ns()
@@ -253,8 +259,7 @@ class Engine:
             self._end(Ending(EndReason.ABORT_UNEXPECTED, "receiving_failed"))
 
     def _watch_for_media(self, now_ns: int) -> None:
-        begun = self._thread.renderer is not None and self._thread.renderer.begun
-        if not begun and now_ns - self._ready_at_ns > self._plan.no_media_timeout_s * 1e9:
+        if not self._begun and now_ns - self._ready_at_ns > self._plan.no_media_timeout_s * 1e9:
             self._end(Ending(EndReason.ABORT_TIMEOUT, "no_media"))
 
     def _end(self, ending: Ending) -> None:

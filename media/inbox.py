@@ -48,8 +48,11 @@ class StreamEnded:
 
 @dataclass(frozen=True, slots=True)
 class Arrived:
+    """A frame, and when it was whole (None: as the batch was sent): later than its first packet's arrival."""
+
     key: str
     frame: EncodedFrame
+    at_ns: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +105,7 @@ class Inbox:
         self._closed = True
         self._items = []
 
-    def put_frame(self, key: str, frame: EncodedFrame) -> bool:
+    def put_frame(self, key: str, frame: EncodedFrame, at_ns: int | None = None) -> bool:
         """Take a frame, or drop it for want of room; return whether it was taken."""
         if self._closed:
             self.dropped["after_the_end"] += 1
@@ -114,7 +117,7 @@ class Inbox:
         self._weights[key] += weight
         self._waiting[key] += weight
         self._waiting_bytes += weight
-        self._items.append(Arrived(key, frame))
+        self._items.append(Arrived(key, frame, at_ns))
         return True
 
     def send(self, now_ns: int, blocked: Mapping[str, int], *, final: bool = False) -> None:

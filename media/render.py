@@ -117,8 +117,8 @@ class Renderer:
     def accept(self, item: Item, now_ns: int) -> None:
         """Take one thing that happened on the receiving side; in order."""
         match item:
-            case Arrived(key, frame):
-                self._arrived(key, frame, now_ns)
+            case Arrived(key, frame, at_ns):
+                self._arrived(key, frame, now_ns if at_ns is None else at_ns)
             case Reported(key, report):
                 if (session := self._session_of.get(key)) is not None:
                     session.clock.report(key, report)
@@ -152,7 +152,7 @@ class Renderer:
         media = "video" if item.video else "audio"
         self._chronicle.say("stream_started", item.at_ns, session.publisher, stream=item.key, media=media)
 
-    def _arrived(self, key: str, frame: EncodedFrame, now_ns: int) -> None:
+    def _arrived(self, key: str, frame: EncodedFrame, at_ns: int) -> None:
         session = self._session_of.get(key)
         source = None if session is None else session.streams.get(key)
         if session is None or source is None or frame.codec.is_video != isinstance(source, PictureSource):
@@ -162,7 +162,7 @@ class Renderer:
         clock.observe(frame.rtp_timestamp, frame.arrival_ns)
         source.accept(frame, clock)
         session.presence.observe(key, frame.arrival_ns)
-        self._watermark.observe(now_ns - clock.capture_ns(frame.rtp_timestamp))
+        self._watermark.observe(at_ns - clock.capture_ns(frame.rtp_timestamp))
 
     # --- time passes ----------------------------------------------------------------------------------
     def advance(self, now_ns: int, blocked: Mapping[str, int], *, lag_ns: int = 0) -> None:

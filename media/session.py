@@ -73,7 +73,7 @@ class Session:
         """A frame on its way; one that needs what was lost needs a key frame."""
         if stream.key not in self.streams:
             return  # pictures of a recording that has none
-        taken = self._inbox.put_frame(stream.key, frame)
+        taken = self._inbox.put_frame(stream.key, frame, self._clock.monotonic_ns())
         if frame.codec.is_video and not frame.keyframe and (frame.after_loss or not taken):
             stream.request_keyframe()
 
