@@ -187,6 +187,7 @@ class LiveRecording:
 
     async def _check_store(self) -> None:
         try:
+            await self._means.shipping.allowed()
             if self._settings.recording.check_store:
                 await self._means.shipping.check()
         except BystanderError as error:

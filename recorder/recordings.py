@@ -78,6 +78,7 @@ class Recordings:
     # --- the port --------------------------------------------------------------------------------------
     async def start(self, conversation: str, *, started_by: Caller) -> Recording:
         """A manual start: READY when this returns, or a BystanderError with what went wrong as its code."""
+        await self._means.shipping.allowed()
         asked = self._now()
         known = await self._conversations.get(conversation)
         live = await self._supervisor.start_by_hand(known, started_by)
