@@ -7,7 +7,8 @@ seat is invited once to each recording that takes publishers, and told when it e
 has no seat.
 
 The CALL interaction begins when two have a seat, because only then is there a conversation, and ends when
-fewer than two are left.
+fewer than two are left. It is held until the control plane has decided: until then no signal is passed on, so
+that nobody can connect, and an aborted call empties the room.
 """
 
 from collections import deque
@@ -79,7 +80,8 @@ class Room:
         self._recordings = KnownRecordings()
         self._chat: deque[ChatLine] = deque(maxlen=CHAT_MESSAGES_KEPT_MAX)
         self._starting = False
-        self._in_call = False
+        self._call = InteractionState.ENDED
+        self._calls = 0  # how many have ended
 
     @property
     def is_empty(self) -> bool:
@@ -119,11 +121,14 @@ class Room:
         seat.connection, seat.away_until_ns = connection, None
         seat.invited.clear()  # what was told to a connection that dropped may not have arrived
         self._by_connection[connection] = seat
+        effects += self._call_changes(but=seat)  # whoever is told holds back what they hear of this seat
         arrival = Returned(member=seat.member()) if resumed else Joined(member=seat.member())
         effects.append(Send(connection, self._welcome(seat, resumed, ice_servers, now)))
         effects += self._to_others(seat, arrival)
         effects += self._invite(seat)
-        return effects + self._call_changes()
+        if seat.screen is not None:
+            effects += self._send(seat, _share_changed(seat))
+        return effects
 
     def lost(self, connection: int, now: Now) -> list[Effect]:
         """The socket dropped without a goodbye: the seat is kept for a while."""
@@ -180,6 +185,32 @@ class Room:
             case _:
                 assert_never(message)
 
+    # --- what is decided ---------------------------------------------------------------------------
+    def interaction_decided(
+        self, began: CallBegan | ShareBegan, state: InteractionState, reason: str | None = None
+    ) -> list[Effect]:
+        """What began is HELD, STARTED or ABORTED; nothing happens when it has ended since."""
+        if isinstance(began, CallBegan):
+            return self._call_decided(state, reason) if self._is_current(began) else []
+        seat = self._seats.get(began.participant)
+        if seat is None or seat.screen is None or seat.shares - 1 != began.share or seat.share is state:
+            return []
+        seat.share = state
+        told = _share_changed(seat, reason)
+        if state is InteractionState.HELD:
+            return self._send(seat, told)
+        return [*self._send(seat, told), *self._to_others(seat, told)]
+
+    def _is_current(self, began: CallBegan) -> bool:
+        return self._call is not InteractionState.ENDED and began.call == self._calls
+
+    def _call_decided(self, state: InteractionState, reason: str | None) -> list[Effect]:
+        if state is self._call:
+            return []
+        self._call = state
+        told = [e for seat in self._seats.values() for e in self._send(seat, _call_changed(state, reason))]
+        return [*told, *self.end(CloseCode.ABORTED)] if state is InteractionState.ABORTED else told
+
     # --- what recordings do ------------------------------------------------------------------------
     def recording_changed(self, recording: Recording, now: Now) -> list[Effect]:
         """A recording of this conversation is as it is said here, now."""
@@ -229,6 +260,7 @@ class Room:
             resume_timeout_s=RESUME_TIMEOUT_S,
             recordings=notices,
             chat=list(self._chat),
+            call=self._call,
         )
 
     def _notice(self, recording: Recording, seat: Seat, now: Now) -> RecordingNotice:
@@ -247,6 +279,8 @@ class Room:
         return [e for other in self._seats.values() if other is not seat for e in self._send(other, message)]
 
     def _relay(self, seat: Seat, signal: Signal) -> list[Effect]:
+        if self._call is not InteractionState.STARTED:
+            return []  # a page that does not hold back is held back here
         addressee = self._seats.get(signal.to)
         if addressee is None or addressee.instance != signal.instance:
             return []  # said to a page that is gone: the sender is being told so
@@ -261,22 +295,18 @@ class Room:
     def _set_screen(self, seat: Seat, stream: str | None) -> list[Effect]:
         before, seat.screen = seat.screen, stream
         effects = self._to_others(seat, Changed(member=seat.member()))
-        if (before is None) != (stream is None):
-            effects += self._share_changed(
-                seat, InteractionState.ENDED if before else InteractionState.STARTED
-            )
+        if before is None and stream is not None:
+            seat.share, seat.shares = InteractionState.HELD, seat.shares + 1
+            effects.append(ShareBegan(seat.participant.id, seat.shares - 1))
+        elif before is not None and stream is None:
+            effects += self._share_ended(seat)
         return effects
 
-    def _share_changed(self, seat: Seat, state: InteractionState) -> list[Effect]:
-        sharer = seat.participant.id
-        told = InteractionChanged(
-            kind=InteractionKind.COLLABORATION_LAYER,
-            layer=LayerKind.SCREEN_SHARE,
-            participant=sharer,
-            state=state,
-        )
-        change = ShareBegan(sharer) if state is InteractionState.STARTED else ShareEnded(sharer)
-        return [*self._to_others(seat, told), change]
+    def _share_ended(self, seat: Seat) -> list[Effect]:
+        was_told = seat.share is InteractionState.STARTED
+        seat.share = InteractionState.ENDED
+        told = self._to_others(seat, _share_changed(seat)) if was_told else []
+        return [*told, ShareEnded(seat.participant.id)]
 
     def _say(self, seat: Seat, text: str, now: Now) -> list[Effect]:
         line = ChatLine(sender=seat.participant.id, name=seat.participant.name, text=text, at=now.utc)
@@ -319,12 +349,33 @@ class Room:
 
     def _vacate(self, seat: Seat) -> list[Effect]:
         del self._seats[seat.participant.id]
-        effects = self._share_changed(seat, InteractionState.ENDED) if seat.screen is not None else []
+        effects = self._share_ended(seat) if seat.screen is not None else []
         return effects + self._to_others(seat, Left(participant=seat.participant.id))
 
-    def _call_changes(self) -> list[Effect]:
+    def _call_changes(self, but: Seat | None = None) -> list[Effect]:
+        """`but` is not told: their welcome says it."""
         in_call = len(self._seats) >= 2
-        if in_call == self._in_call:
+        if in_call == (self._call is not InteractionState.ENDED):
             return []
-        self._in_call = in_call
-        return [CallBegan() if in_call else CallEnded()]
+        began = CallBegan(self._calls)
+        self._call = InteractionState.HELD if in_call else InteractionState.ENDED
+        self._calls += 0 if in_call else 1
+        others = [seat for seat in self._seats.values() if seat is not but]
+        told = [e for seat in others for e in self._send(seat, _call_changed(self._call))]
+        return [*told, began if in_call else CallEnded()]
+
+
+def _call_changed(state: InteractionState, reason: str | None = None) -> InteractionChanged:
+    return InteractionChanged(
+        kind=InteractionKind.CALL, layer=None, participant=None, state=state, reason=reason
+    )
+
+
+def _share_changed(seat: Seat, reason: str | None = None) -> InteractionChanged:
+    return InteractionChanged(
+        kind=InteractionKind.COLLABORATION_LAYER,
+        layer=LayerKind.SCREEN_SHARE,
+        participant=seat.participant.id,
+        state=seat.share,
+        reason=reason,
+    )

@@ -33,7 +33,9 @@ class Close:
 
 @dataclass(frozen=True, slots=True)
 class CallBegan:
-    """Two have a seat: the CALL interaction starts."""
+    """Two have a seat: may the CALL start? `call` counts the calls of this room."""
+
+    call: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +45,10 @@ class CallEnded:
 
 @dataclass(frozen=True, slots=True)
 class ShareBegan:
-    """A screen_share layer of this participant starts."""
+    """A screen_share layer of this participant wants to start; `share` counts theirs."""
 
     participant: str
+    share: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,7 @@ RECORDINGS_SHOWN_MAX = 50  # the newest of a conversation
 SEND_QUEUE_MESSAGES_MAX = 512  # one full exchange of descriptions and candidates with every peer
 SEND_QUEUE_BYTES_MAX = 2 * MIB
 SEND_TIMEOUT_S = 10.0  # one message that the network does not take for this long: the client is gone
+START_DECISION_S_MAX = 15.0  # whether a call may start; what it then waits for has a deadline of its own
 INTERACTIONS_PENDING_MAX = 128  # starts and ends that the control plane has not taken yet
 
 # One description always fits an empty queue, and a room's worth of them fits as well.

@@ -40,6 +40,7 @@ class CloseCode(IntEnum):
     REPLACED = 4409  # the same participant came in by another page
     ENDED = 4410  # the conversation has ended
     TOO_MANY_MESSAGES = 4429
+    ABORTED = 4451  # the call could not be recorded, and so may not go on
     UNAVAILABLE = 4503
     ROOM_FULL = 4507
 
@@ -173,6 +174,15 @@ class ChatLine(msgspec.Struct, frozen=True, kw_only=True):
     at: datetime
 
 
+class InteractionState(StrEnum):
+    """Where an interaction is in its life."""
+
+    HELD = "HELD"  # not before it can be recorded
+    STARTED = "STARTED"
+    ENDED = "ENDED"
+    ABORTED = "ABORTED"
+
+
 class Welcome(_Tagged, frozen=True, tag=_snake):
     """The room as it is now. `resumed`: the seat was kept, and the peers did not see it empty."""
 
@@ -185,6 +195,7 @@ class Welcome(_Tagged, frozen=True, tag=_snake):
     resume_timeout_s: float
     recordings: list[RecordingNotice]
     chat: list[ChatLine]
+    call: InteractionState = InteractionState.ENDED
 
 
 class Joined(_Tagged, frozen=True, tag=_snake):
@@ -224,20 +235,18 @@ class Changed(_Tagged, frozen=True, tag=_snake):
     member: Member
 
 
-class InteractionState(StrEnum):
-    """Where an interaction is in its life; a policy that holds it back or aborts it will say so here."""
-
-    STARTED = "STARTED"
-    ENDED = "ENDED"
-
-
 class InteractionChanged(_Tagged, frozen=True, tag=_snake):
-    """What people do together started or ended: a layer, and by whom it was brought."""
+    """What people do together may start, has to wait, or ended: a layer, and by whom it was brought.
+
+    While the CALL is HELD no page connects to another: signals are not passed on. Whoever shares a screen
+    sends it once their own layer is STARTED. `reason` is a stable code where something had to be aborted.
+    """
 
     kind: InteractionKind
     layer: LayerKind | None
     participant: str | None
     state: InteractionState
+    reason: str | None = None
 
 
 class Said(_Tagged, frozen=True, tag=_snake):

@@ -26,7 +26,7 @@ from signaling.room.effects import (
     ShareEnded,
 )
 from signaling.room.interactions import Interactions
-from signaling.room.messages import ClientMessage, CloseCode
+from signaling.room.messages import ClientMessage, CloseCode, InteractionState
 
 _log = logging.getLogger(__name__)
 _WATCH_RETRY_S_FIRST = 0.5
@@ -61,7 +61,9 @@ class OpenRoom:
         self._core = Room(terms.policy, terms.links)
         self._connections: dict[int, Connection] = {}
         self._numbers = itertools.count(1)
-        self._interactions = Interactions(conversation, terms.ports.conversations)
+        self._interactions = Interactions(
+            conversation, terms.ports.conversations, terms.ports.decisions, self._decided
+        )
         self._stopping: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._expiry: asyncio.TimerHandle | None = None
@@ -87,6 +89,9 @@ class OpenRoom:
     def end(self, code: CloseCode) -> None:
         """Everybody out."""
         self._apply(self._core.end(code))
+
+    def _decided(self, began: CallBegan | ShareBegan, state: InteractionState, reason: str | None) -> None:
+        self._apply(self._core.interaction_decided(began, state, reason))
 
     async def closed(self) -> None:
         """Wait until the control plane has been told of every interaction's end."""

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from recorder.values import Participant
-from signaling.room.messages import Member
+from signaling.room.messages import InteractionState, Member
 
 
 @dataclass(slots=True)
@@ -17,6 +17,8 @@ class Seat:
     microphone: bool = False
     camera: bool = False
     screen: str | None = None
+    share: InteractionState = InteractionState.ENDED
+    shares: int = 0  # how many have begun
     invited: set[str] = field(default_factory=set)  # recordings this page was told to publish to
 
     def member(self) -> Member:

@@ -36,6 +36,7 @@ export class LocalMedia extends EventTarget {
   stream = new MediaStream();
   /** What is shared, or null. */
   screen = null;
+  #letScreen = null; // the share that may be sent
   #wanted = { audio: true, video: true };
 
   get audio() {
@@ -78,6 +79,18 @@ export class LocalMedia extends EventTarget {
     this.#changed();
   }
 
+  /** The shared screen, once it may be sent. */
+  get screenToSend() {
+    return this.screen === this.#letScreen ? this.screen : null;
+  }
+
+  /** What is shared now may be sent: whether that is new. */
+  letScreen() {
+    const before = this.screenToSend;
+    this.#letScreen = this.screen;
+    return before !== this.screenToSend;
+  }
+
   async startShare() {
     if (this.screen) return;
     try {
@@ -95,6 +108,7 @@ export class LocalMedia extends EventTarget {
 
   stopShare() {
     if (!this.screen) return;
+    this.#letScreen = null;
     this.screen.getTracks().forEach((track) => track.stop());
     this.screen = null;
     this.dispatchEvent(new Event("screen"));

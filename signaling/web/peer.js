@@ -82,7 +82,7 @@ export class Peer extends EventTarget {
   updateScreen() {
     if (!this.#camera) return; // with the first negotiation
     this.#screen.forEach((transceiver) => transceiver.stop());
-    const screen = this.#media.screen;
+    const screen = this.#media.screenToSend;
     this.#screen = (screen?.getTracks() ?? []).map((track) =>
       this.#connection.addTransceiver(track, { direction: "sendonly", streams: [screen] }),
     );

@@ -133,7 +133,7 @@ export class RecorderLink extends EventTarget {
   updateScreen() {
     this.#screen?.close();
     this.#screen = null;
-    const stream = this.#media.screen;
+    const stream = this.#media.screenToSend;
     const tracks = Object.fromEntries((stream?.getTracks() ?? []).map((track) => [track.kind, track]));
     if (!this.#invitation.video) delete tracks.video;
     if (Object.keys(tracks).length > 0) this.#screen = this.#feed("screen_share", tracks, stream);

@@ -11,6 +11,8 @@ import { Tiles, roleName } from "./tiles.js";
 import { byId, farewell, onActions, phase, pressed, problem, toast } from "./ui.js";
 
 const LEVELS_INTERVAL_MS = 250;
+const HELD_TEXT = "The call begins as soon as it can be recorded.";
+const ALONE_TEXT = byId("alone").textContent;
 
 const token = new URLSearchParams(location.hash.slice(1)).get("token");
 const socket = new RoomSocket(`${location.href.split(/[?#]/)[0].replace(/^http/, "ws")}/socket`, token);
@@ -23,6 +25,8 @@ const members = new Map(); // id -> Member
 const mesh = new Mesh(media, (message) => socket.send(message));
 const recorders = new Map(); // recording -> RecorderLink
 let welcome = null;
+let held = false; // the call may not start before it can be recorded
+let waiting = []; // what happens to the mesh once it may
 
 // --- the room ------------------------------------------------------------------------------------
 const handlers = {
@@ -34,30 +38,34 @@ const handlers = {
     message.roster.forEach((member) => members.set(member.id, member));
     announcement.reset(message.recordings, message.may_record);
     chat.reset(message.chat, message.you.id);
-    mesh.entered(message);
+    waiting = [];
+    hold(message.call === "HELD");
+    whenLet(() => mesh.entered(message));
     forgetEndedRecorders(message.recordings);
     tellMedia();
     tellScreen();
   },
   joined({ member }) {
     members.set(member.id, member);
-    mesh.joined(member);
+    whenLet(() => mesh.joined(member));
   },
   left({ participant }) {
     members.delete(participant);
-    mesh.left(participant);
+    whenLet(() => mesh.left(participant));
   },
   away({ participant }) {
     members.set(participant, { ...members.get(participant), away: true });
   },
   returned({ member }) {
     members.set(member.id, member);
-    mesh.returned(member);
+    whenLet(() => mesh.returned(member));
   },
   changed({ member }) {
     members.set(member.id, member);
   },
-  interaction_changed({ layer, participant, state }) {
+  interaction_changed({ kind, layer, participant, state }) {
+    if (kind === "CALL") hold(state === "HELD");
+    else if (participant === welcome?.you.id) shareDecided(state);
     const name = members.get(participant)?.name;
     if (name && layer === "screen_share" && state === "STARTED") toast(`${name} shares their screen.`);
   },
@@ -99,6 +107,32 @@ socket.addEventListener("end", ({ detail }) => {
   farewell("The call is over for you", detail);
 });
 
+/** Do it when the call may start, in the order in which it came. */
+function whenLet(action) {
+  if (held) waiting.push(action);
+  else action();
+}
+
+function hold(now) {
+  held = now;
+  document.body.dataset.held = held;
+  byId("alone").textContent = held ? HELD_TEXT : ALONE_TEXT;
+  if (!held) waiting.splice(0).forEach((action) => action());
+}
+
+/** Our own share is sent once it may, and never where it cannot be recorded but has to be. */
+function shareDecided(state) {
+  if (state === "STARTED" && media.letScreen()) sendScreen();
+  if (state !== "ABORTED") return;
+  media.stopShare();
+  toast("Your screen cannot be shared: it would have to be recorded, and that is not possible now.", { kind: "warning" });
+}
+
+function sendScreen() {
+  mesh.all().forEach(([, peer]) => peer.updateScreen());
+  recorders.forEach((link) => link.updateScreen());
+}
+
 // --- recorders -----------------------------------------------------------------------------------
 function stopPublishing(recording) {
   recorders.get(recording)?.close();
@@ -128,8 +162,7 @@ media.addEventListener("change", () => {
 });
 media.addEventListener("screen", () => {
   tellScreen(); // before the tracks, so that nobody takes the screen for a face
-  mesh.all().forEach(([, peer]) => peer.updateScreen());
-  recorders.forEach((link) => link.updateScreen());
+  sendScreen(); // nothing, until it is let
   show();
 });
 mesh.addEventListener("change", () => show());
@@ -150,7 +183,7 @@ function show() {
   pressed("share", media.screen !== null, { on: "Stop sharing your screen", off: "Share your screen" });
   showPreview();
   if (welcome) tiles.show([...others(), ...own()].sort((a, b) => (b.kind === "screen") - (a.kind === "screen")));
-  byId("alone").hidden = !welcome || members.size > 0;
+  byId("alone").hidden = !welcome || (members.size > 0 && !held);
 }
 
 function showPreview() {

@@ -13,6 +13,7 @@ const FINAL = new Map([
   [4404, "There is no such call."],
   [4409, "You have opened this call in another window."],
   [4410, "This conversation has ended."],
+  [4451, "This call has to be recorded, and that is not possible now. Please try again later."],
   [4507, "The call is full."],
 ]);
 

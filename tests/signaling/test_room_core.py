@@ -10,6 +10,7 @@ from recorder.values import (
     EntryPoint,
     IceServer,
     IceTransportPolicy,
+    InteractionKind,
     Participant,
     Recording,
     RecordingState,
@@ -43,6 +44,7 @@ from signaling.room.messages import (
     CloseCode,
     Error,
     InteractionChanged,
+    InteractionState,
     Joined,
     Leave,
     Left,
@@ -123,11 +125,18 @@ def others(effects: list[Effect]) -> list[Effect]:
 
 @pytest.fixture
 def pair() -> Scene:
-    """Ada, an agent, on connection 1, and Blaise, a visitor, on connection 2."""
+    """Ada, an agent, on connection 1, and Blaise, a visitor, on connection 2, in a call that may go on."""
     scene = Scene()
     scene.enter(1, ADA)
     scene.enter(2, BLAISE)
+    scene.room.interaction_decided(CallBegan(), InteractionState.STARTED)
     return scene
+
+
+def call_is(state: InteractionState, reason: str | None = None) -> InteractionChanged:
+    return InteractionChanged(
+        kind=InteractionKind.CALL, layer=None, participant=None, state=state, reason=reason
+    )
 
 
 class TestComingAndGoing:
@@ -148,7 +157,9 @@ class TestComingAndGoing:
         scene.enter(1, ADA)
         effects = scene.enter(2, BLAISE)
         (welcome,) = told(effects, 2)
-        (joined,) = told(effects, 1)
+        held, joined = told(effects, 1)
+        assert held == call_is(InteractionState.HELD)
+        assert welcome.call is InteractionState.HELD
         assert [member.id for member in welcome.roster] == ["ada"]
         assert not welcome.may_record
         assert isinstance(joined, Joined) and joined.member.id == "blaise"
@@ -156,7 +167,7 @@ class TestComingAndGoing:
 
     def test_leaving_frees_the_seat_at_once_and_ends_the_call(self, pair: Scene) -> None:
         effects = pair.room.received(2, Leave(), NOW)
-        assert told(effects, 1) == [Left(participant="blaise")]
+        assert told(effects, 1) == [Left(participant="blaise"), call_is(InteractionState.ENDED)]
         assert others(effects) == [Close(2, CloseCode.LEFT), CallEnded()]
 
     def test_a_dropped_socket_keeps_its_seat_until_the_time_is_up(self, pair: Scene) -> None:
@@ -165,6 +176,7 @@ class TestComingAndGoing:
         assert pair.room.expire(at(4.99 + RESUME_TIMEOUT_S)) == []
         assert pair.room.expire(at(5 + RESUME_TIMEOUT_S)) == [
             Send(1, Left(participant="blaise")),
+            Send(1, call_is(InteractionState.ENDED)),
             CallEnded(),
         ]
         assert pair.room.deadline_ns() is None
@@ -210,6 +222,60 @@ class TestComingAndGoing:
         assert pair.room.is_empty
 
 
+class TestDecisions:
+    @pytest.fixture
+    def held(self) -> Scene:
+        scene = Scene()
+        scene.enter(1, ADA)
+        scene.enter(2, BLAISE)
+        return scene
+
+    def test_nobody_can_connect_before_the_call_may_start(self, held: Scene) -> None:
+        signal = Signal(to="blaise", instance="page", session="s")
+        assert held.room.received(1, signal, NOW) == []
+        assert held.room.interaction_decided(CallBegan(), InteractionState.HELD) == []
+        assert held.room.received(1, signal, NOW) == []
+        effects = held.room.interaction_decided(CallBegan(), InteractionState.STARTED)
+        assert effects == [
+            Send(1, call_is(InteractionState.STARTED)),
+            Send(2, call_is(InteractionState.STARTED)),
+        ]
+        assert len(held.room.received(1, signal, NOW)) == 1
+        assert told(held.enter(3, CARL), 3)[0].call is InteractionState.STARTED
+
+    @pytest.mark.parametrize("started", [False, True])
+    def test_an_aborted_call_empties_the_room_and_says_why(self, held: Scene, started: bool) -> None:
+        if started:
+            held.room.interaction_decided(CallBegan(), InteractionState.STARTED)
+        effects = held.room.interaction_decided(CallBegan(), InteractionState.ABORTED, "store_unreachable")
+        for connection in (1, 2):
+            assert told(effects, connection) == [call_is(InteractionState.ABORTED, "store_unreachable")]
+            assert Close(connection, CloseCode.ABORTED) in effects
+        assert others(effects)[-1] == CallEnded()
+        assert held.room.is_empty
+
+    def test_what_was_decided_about_an_earlier_call_does_not_count(self, held: Scene) -> None:
+        held.room.received(2, Leave(), NOW)
+        effects = held.enter(3, BLAISE)
+        assert others(effects) == [CallBegan(1)]
+        assert held.room.interaction_decided(CallBegan(0), InteractionState.STARTED) == []
+        assert held.room.received(1, Signal(to="blaise", instance="page", session="s"), NOW) == []
+
+    def test_a_held_share_is_known_to_its_sharer_alone(self, pair: Scene) -> None:
+        pair.room.received(2, SetScreen(stream="stream-id"), NOW)
+        let = pair.room.interaction_decided(ShareBegan("blaise"), InteractionState.STARTED)
+        assert len(told(let, 1)) == 1
+        assert pair.room.interaction_decided(ShareBegan("blaise", 1), InteractionState.ABORTED) == []
+        aborted = pair.room.interaction_decided(ShareBegan("blaise"), InteractionState.ABORTED)
+        assert told(aborted, 2)[0].state is InteractionState.ABORTED
+
+    def test_a_sharer_who_returns_hears_again_whether_they_may(self, pair: Scene) -> None:
+        pair.room.received(2, SetScreen(stream="stream-id"), NOW)
+        pair.room.lost(2, NOW)
+        pair.room.interaction_decided(ShareBegan("blaise"), InteractionState.STARTED)
+        assert told(pair.enter(3, BLAISE), 3)[-1].state is InteractionState.STARTED
+
+
 class TestRelaying:
     def test_a_signal_goes_to_its_addressee_alone_with_its_sender(self, pair: Scene) -> None:
         pair.enter(3, CARL)
@@ -240,9 +306,14 @@ class TestRelaying:
 
     def test_a_screen_share_is_a_layer_with_a_beginning_and_an_end(self, pair: Scene) -> None:
         began = pair.room.received(2, SetScreen(stream="stream-id"), NOW)
-        ended = pair.room.received(2, SetScreen(stream=None), NOW)
-        assert [type(message) for message in told(began, 1)] == [Changed, InteractionChanged]
+        assert [type(message) for message in told(began, 1)] == [Changed]
         assert others(began) == [ShareBegan("blaise")]
+        let = pair.room.interaction_decided(ShareBegan("blaise"), InteractionState.STARTED)
+        for connection in (1, 2):
+            (started,) = told(let, connection)
+            assert (started.participant, started.state) == ("blaise", InteractionState.STARTED)
+        ended = pair.room.received(2, SetScreen(stream=None), NOW)
+        assert [type(message) for message in told(ended, 1)] == [Changed, InteractionChanged]
         assert others(ended) == [ShareEnded("blaise")]
         assert others(pair.room.received(2, SetScreen(stream=None), NOW)) == []  # said again after a return
 

@@ -12,7 +12,14 @@ from playwright.async_api import Browser
 from prometheus_client import CollectorRegistry
 
 from recorder.clock import SystemClock
-from recorder.values import InteractionKind, Participant, RecordingState, Role
+from recorder.values import (
+    DecisionKind,
+    InteractionKind,
+    InteractionState,
+    Participant,
+    RecordingState,
+    Role,
+)
 from signaling.app import build_app
 from signaling.ports import Caller
 from tests.support.browser import WAIT_MS, Visitor, chromium
@@ -109,6 +116,34 @@ async def receives(entry_points: ReceivingEntryPoints, who: Participant, source:
         return received is not None and all(received.frames[kind] > 10 for kind in kinds)
 
     await until(flowing)
+
+
+async def test_a_held_call_connects_nobody_until_it_is_released(stage: Stage, browser: Browser) -> None:
+    ada, blaise = await stage.people()
+    stage.fake.interactions_begin = InteractionState.HELD
+    async with Visitor(browser) as agent, Visitor(browser) as visitor:
+        await stage.join(agent, ada)
+        await stage.join(visitor, blaise)
+        for one in (agent, visitor):
+            await one.page.get_by_text("The call begins as soon as it can be recorded").wait_for()
+        (call,) = stage.fake.interactions.values()
+        assert await agent.page.query_selector(CONNECTED) is None
+        await stage.fake.decide(call.id, DecisionKind.RELEASE)
+        for one in (agent, visitor):
+            await sees(one, CONNECTED)
+            assert not await one.page.is_visible("#alone")
+
+
+async def test_an_aborted_call_ends_with_a_message(stage: Stage, browser: Browser) -> None:
+    ada, blaise = await stage.people()
+    async with Visitor(browser) as agent, Visitor(browser) as visitor:
+        await stage.join(agent, ada)
+        await stage.join(visitor, blaise)
+        await sees(agent, CONNECTED)
+        (call,) = stage.fake.interactions.values()
+        await stage.fake.decide(call.id, DecisionKind.ABORT, "recording_interrupted")
+        for one in (agent, visitor):
+            await one.page.get_by_text("This call has to be recorded").wait_for()
 
 
 async def test_two_people_talk_are_recorded_and_watch_it(

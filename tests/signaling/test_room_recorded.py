@@ -20,8 +20,7 @@ async def test_a_call_in_the_room_becomes_a_recording(tmp_path: Path) -> None:
             async with Visitor(browser) as agent, Visitor(browser) as visitor:
                 await _join(api, conversation, agent, "AGENT", "Ada Lovelace")
                 await _join(api, conversation, visitor, "VISITOR", "Blaise Pascal")
-                await agent.page.click("#record")
-                for one in (agent, visitor):
+                for one in (agent, visitor):  # by itself, and before they are connected
                     await one.page.wait_for_selector(
                         "body[data-recording=recording][data-publishing=connected]"
                     )

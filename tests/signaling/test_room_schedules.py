@@ -15,6 +15,7 @@ from signaling.room.limits import RESUME_TIMEOUT_S
 from signaling.room.messages import (
     Away,
     Changed,
+    InteractionState,
     Joined,
     Leave,
     Left,
@@ -84,6 +85,8 @@ class Rooms(RuleBasedStateMachine):
         self.away: dict[str, float] = {}  # participant -> seconds when they dropped
         self.connections = 0
         self.in_call = False
+        self.may_signal = False
+        self.call = CallBegan()
         self.shares: set[str] = set()
         self.recordings: dict[str, Any] = {}
 
@@ -95,9 +98,12 @@ class Rooms(RuleBasedStateMachine):
                     self.clients[effect.connection].take(effect.message)  # KeyError: told after its end
                 case Close():
                     del self.clients[effect.connection]
-                case CallBegan() | CallEnded():
-                    assert self.in_call is isinstance(effect, CallEnded)
-                    self.in_call = not self.in_call
+                case CallBegan():
+                    assert not self.in_call
+                    self.in_call, self.may_signal, self.call = True, False, effect
+                case CallEnded():
+                    assert self.in_call
+                    self.in_call = self.may_signal = False
                 case ShareBegan():
                     assert effect.participant not in self.shares
                     self.shares.add(effect.participant)
@@ -163,8 +169,22 @@ class Rooms(RuleBasedStateMachine):
         signal = Signal(to=to.id, instance=instance, session="s")
         self.happen(self.room.received(sender.connection, signal, self.now))
         for number, client in self.clients.items():
-            reached = client.who == to and client.instance == instance
+            reached = self.may_signal and client.who == to and client.instance == instance
             assert client.signals[before[number] :] == ([sender.who.id] if reached else [])
+
+    @precondition(lambda self: self.in_call)
+    @rule(state=st.sampled_from([InteractionState.STARTED, InteractionState.HELD]))
+    def the_call_is_decided(self, state: InteractionState) -> None:
+        self.may_signal = state is InteractionState.STARTED
+        self.happen(self.room.interaction_decided(self.call, state))
+
+    @precondition(lambda self: self.in_call)
+    @rule()
+    def the_call_is_aborted(self) -> None:
+        self.seats.clear()
+        self.away.clear()
+        self.happen(self.room.interaction_decided(self.call, InteractionState.ABORTED))
+        assert not self.clients
 
     @rule(number=st.integers(1, 3), state=st.sampled_from(STATES))
     def recording_changes(self, number: int, state: RecordingState) -> None:
