@@ -125,7 +125,12 @@ async def _decide(connection: AsyncConnection, conversation: Conversation, decis
     query = select(interactions).where(interactions.c.id == decision.interaction)
     interaction = msgspec.convert(fields((await connection.execute(query)).one()), Interaction)
     event = interaction_event(
-        _EVENT[decision.kind], conversation, interaction, reason=decision.reason, occurred_at=now
+        _EVENT[decision.kind],
+        conversation,
+        interaction,
+        reason=decision.reason,
+        occurred_at=now,
+        recording=decision.recording,
     )
     await enqueue(connection, event)
     return msgspec.structs.replace(decision, sequence=sequence)

@@ -46,9 +46,8 @@ def recording_event(
     occurred_at: datetime,
 ) -> WebhookEvent:
     """`recording` has the fields of a recording's row; how often a worker was launched for it is beside."""
-    path = f"/v1/recordings/{recording['id']}"
     shown = {name: recording[name] for name in _OF_RECORDING}
-    shown |= {"mime_type": MIME_TYPE, "attempts": attempts, "links": {"self": path, "media": f"{path}/media"}}
+    shown |= {"mime_type": MIME_TYPE, "attempts": attempts, "links": _links_of(recording["id"])}
     return _event(type_, conversation, {"recording": shown}, occurred_at)
 
 
@@ -59,9 +58,20 @@ def interaction_event(
     *,
     reason: str | None,
     occurred_at: datetime,
+    recording: str | None = None,
 ) -> WebhookEvent:
-    """interaction.hold, .release or .abort; `reason` is a stable code where something went wrong."""
-    return _event(type_, conversation, {"interaction": interaction, "reason": reason}, occurred_at)
+    """interaction.hold, .release or .abort; `reason` is a stable code where something went wrong.
+
+    `recording` is the id of the one that is waited for, or was.
+    """
+    waited_for = None if recording is None else {"id": recording, "links": _links_of(recording)}
+    about = {"interaction": interaction, "reason": reason, "recording": waited_for}
+    return _event(type_, conversation, about, occurred_at)
+
+
+def _links_of(recording: str) -> dict[str, str]:
+    path = f"/v1/recordings/{recording}"
+    return {"self": path, "media": f"{path}/media"}
 
 
 _OF_RECORDING = (

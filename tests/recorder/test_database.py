@@ -88,6 +88,14 @@ class TestReaching:
         assert error.value.code == "invalid_settings"
         assert "secret" not in error.value.detail
 
+    async def test_a_database_that_was_restarted_is_met_by_no_request(self, postgres: Cluster) -> None:
+        name = await asyncio.to_thread(postgres.new_database)
+        database = Database(name)
+        await database.open()
+        await asyncio.to_thread(postgres.break_connections)
+        assert await ConversationTable(database).list(after=None, limit=1) == []
+        await database.close()
+
     @pytest.mark.parametrize("lost", ["port", "database"])
     async def test_a_database_that_is_not_there_is_a_refusal(self, postgres: Cluster, lost: str) -> None:
         url = {"port": "postgresql://u@127.0.0.1:1/d", "database": postgres.url("none")}[lost]

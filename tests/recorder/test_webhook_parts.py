@@ -104,13 +104,19 @@ class TestEvents:
         conversation = Conversation(id="conv_1", external_id="case-1", created_at=NOW)
         call = Interaction(id="int_1", conversation="conv_1", kind=InteractionKind.CALL, started_at=NOW)
         event = interaction_event(
-            EventType.INTERACTION_ABORT, conversation, call, reason="worker_not_ready", occurred_at=NOW
+            EventType.INTERACTION_ABORT,
+            conversation,
+            call,
+            reason="worker_not_ready",
+            occurred_at=NOW,
+            recording="rec_1",
         )
         told: dict[str, Any] = json.loads(body(event.type, NOW, event.data, base_url="https://b"))
         assert told["type"] == "interaction.abort"
         assert told["timestamp"] == "2026-11-20T12:00:00Z"
         assert told["data"]["interaction"]["id"] == "int_1"
         assert told["data"]["reason"] == "worker_not_ready"
+        assert told["data"]["recording"]["links"]["self"] == "https://b/v1/recordings/rec_1"
         assert told["data"]["conversation"]["external_id"] == "case-1"
         assert told["data"]["conversation"]["links"]["self"] == "https://b/v1/conversations/conv_1"
 

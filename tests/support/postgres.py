@@ -42,6 +42,16 @@ class Cluster:
         asyncio.run(self._create(name))
         return self.url(name)
 
+    def break_connections(self) -> None:
+        """As a restart of the server does to everybody who is connected."""
+        asyncio.run(self._break())
+
+    async def _break(self) -> None:
+        connection = await asyncpg.connect(self.url("postgres"))
+        others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'bystander'"
+        await connection.execute(others + " AND pid <> pg_backend_pid()")
+        await connection.close()
+
     async def _create(self, name: str) -> None:
         connection = await asyncpg.connect(self.url("postgres"))
         await connection.execute(f'CREATE DATABASE "{name}"')
