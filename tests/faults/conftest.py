@@ -7,7 +7,7 @@ from statistics import median
 
 import pytest
 
-from tests.faults import footage as footage_of
+from tests.support import footage as footage_of
 from tests.support.s3_servers import ServerProcess, rclone
 
 Figure = Callable[[str, str, float], None]

@@ -13,7 +13,7 @@ from pathlib import Path
 from recorder.errors import BystanderError
 from recorder.values import EndReason
 from storage.spool import SpoolFacts, SpoolWriter
-from tests.faults.footage import load
+from tests.support.footage import load
 
 RECORDING = "rec_00000000000000000000000001"
 KEY = f"conv_1/{RECORDING}.mp4"

@@ -16,9 +16,9 @@ from recorder.limits import MIB
 from storage.objects import ObjectStore, open_store
 from storage.settings import StorageSettings
 from storage.uploader import StoredObject
-from tests.faults.footage import Footage, load
 from tests.faults.recording_process import KEY
 from tests.storage.stores import s3_settings
+from tests.support.footage import Footage, load
 
 DONE_S_MAX = 60.0
 

@@ -20,10 +20,10 @@ from storage.settings import StorageSettings
 from storage.spool import SpoolReader, SpoolWriter
 from storage.uploader import Uploader
 from tests.faults.conftest import Figure
-from tests.faults.footage import FRAGMENT_US, Footage, load
 from tests.faults.recording_process import KEY, RECORDING, facts
 from tests.faults.scene import kept, quick_settings, recording, shipping
 from tests.faults.seeds import seeds
+from tests.support.footage import FRAGMENT_US, Footage, load
 from tests.support.s3_servers import ServerProcess
 
 FRAGMENTS = 12

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from tests.faults.conftest import Figure
-from tests.faults.footage import FRAGMENT_US
 from tests.faults.scene import kept, quick_settings, recording, shipping
 from tests.faults.seeds import seeds
+from tests.support.footage import FRAGMENT_US
 from tests.support.s3_servers import ServerProcess
 
 FRAGMENTS, PACE_S = 18, 0.1  # 19 MB in four parts, in two seconds

@@ -9,6 +9,8 @@ import numpy as np
 
 from media.isobmff import Sample, Track, TrackRun, init_segment, media_fragment
 from recorder.values import Fragment, FragmentKind
+from storage import spool_format as form
+from storage.spool_format import IndexEntry, SpoolFacts
 from tests.support.muxing import encode_audio, encode_video
 
 FPS, PICTURES = 25, 48
@@ -75,3 +77,26 @@ def load(path: Path) -> Footage:
     shape = tuple[VideoTrack, AudioTrack, tuple[tuple[int, int, tuple[Sample, ...]], ...]]
     video, audio, runs = msgspec.msgpack.decode(path.read_bytes(), type=shape)
     return Footage(Coded((video, audio), runs))
+
+
+def spool_of(footage: Footage, root: Path, facts: SpoolFacts, fragments: int) -> None:
+    """A spool of so many media fragments that has not ended, as if its worker had just died."""
+    directory = root / facts.recording
+    directory.mkdir(parents=True)
+    offset, records = 0, []
+    with (directory / form.MEDIA).open("wb") as media:
+        for number in range(fragments + 1):
+            fragment = footage.fragment(number)
+            media.write(fragment.data)
+            entry = IndexEntry(
+                fragment.kind,
+                offset,
+                len(fragment.data),
+                fragment.start_us,
+                fragment.duration_us,
+                form.crc32c(fragment.data),
+            )
+            records.append(form.pack_record(entry))
+            offset = entry.stop
+    (directory / form.INDEX).write_bytes(b"".join(records))
+    (directory / form.FACTS).write_bytes(msgspec.json.encode(facts))
