@@ -261,9 +261,11 @@ def _within(spans: Spans, at_s: float) -> bool:
     return any(start - 1e-6 <= at_s < end - 1e-6 for start, end in spans)
 
 
-async def perform(scripts: list[Script], seconds: float, *, seed: int = 1) -> Recorded:
+async def perform(
+    scripts: list[Script], seconds: float, *, seed: int = 1, plan: RecordingPlan | None = None
+) -> Recorded:
     """Hold a call of these participants and give what was recorded."""
-    async with LiveCall(seed=seed) as call:
+    async with LiveCall(seed=seed, plan=plan) as call:
         joined = [await call.join(script) for script in scripts]
         zero_s = asyncio.get_running_loop().time() + LEAD_IN_S
         performances = [Performance(script, seconds, zero_s) for script in scripts]
