@@ -9,6 +9,7 @@ import pytest
 from tests.support.server import RunningServer, running_server
 
 SHORT_FRAGMENTS = {"BYSTANDER_RECORDING__FRAGMENT_DURATION_S": "0.5"}  # tests need not wait so long
+BY_HAND = {"BYSTANDER_RECORDING__TRIGGERING_MODE": "MANUAL"}  # rooms record when somebody says so
 
 
 @contextmanager
@@ -22,5 +23,5 @@ def serving(data_dir: Path, settings: Mapping[str, str] | None = None) -> Iterat
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
     """One server for all the tests that need no settings of their own and leave it as they found it."""
-    with serving(tmp_path_factory.mktemp("data"), SHORT_FRAGMENTS) as running:
+    with serving(tmp_path_factory.mktemp("data"), SHORT_FRAGMENTS | BY_HAND) as running:
         yield running

@@ -94,7 +94,7 @@ def s3_server(name: str, directory: Path) -> Iterator[str]:
             yield server.endpoint
 
 
-@pytest.mark.parametrize("name", ["rclone", "moto"])
+@pytest.mark.parametrize("name", ["rclone", pytest.param("moto", marks=pytest.mark.stores)])
 async def test_a_recording_is_shipped_while_it_runs(name: str, tmp_path: Path) -> None:
     with (
         s3_server(name, tmp_path) as endpoint,
