@@ -4,6 +4,7 @@ import io
 
 import msgspec
 
+from media.isobmff.boxes import BOX_HEADER_BYTES
 from media.isobmff.index import FragmentPlace, read_sidx
 from media.isobmff.movie_reading import read_movie
 from media.isobmff.reader import Box, load, top_level
@@ -16,9 +17,9 @@ class NoIndexError(ValueError):
 
 
 class Placed(msgspec.Struct, frozen=True):
-    """The init segment is the first `init_bytes` bytes; the fragments follow, in order."""
+    """Players need the first `header_bytes` bytes, and then any of the fragments, which are in order."""
 
-    init_bytes: int
+    header_bytes: int
     fragments: list[FragmentPlace]
 
 
@@ -32,7 +33,7 @@ def read_places(head: bytes) -> Placed | None:
     index: Box | None = None
     for place in top_level(file):
         if place.kind == b"moof":
-            return _placed(moov, index, init_bytes=place.offset)
+            return _placed(moov, index)
         if not place.whole:
             return None
         if place.kind == b"mdat":  # an ordinary file, which has its samples in one piece
@@ -46,7 +47,17 @@ def read_places(head: bytes) -> Placed | None:
     raise NoIndexError("the file is not made of fragments")
 
 
-def _placed(moov: Box | None, index: Box | None, *, init_bytes: int) -> Placed:
+def header_bytes(head: bytes) -> int | None:
+    """Return where `moov` ends; None when these first bytes of a file do not hold all of it.
+
+    What stands between it and the first fragment is for players of the whole file: one that follows a
+    playlist and meets a seek index in the middle of it (FFmpeg does) takes it for the end of the story.
+    """
+    places = top_level(io.BytesIO(head))
+    return next((place.end for place in places if place.kind == b"moov" and place.whole), None)
+
+
+def _placed(moov: Box | None, index: Box | None) -> Placed:
     if moov is None or index is None:
         raise NoIndexError("nothing before the first fragment says where the others are")
     track_id, references = read_sidx(index)
@@ -62,4 +73,4 @@ def _placed(moov: Box | None, index: Box | None, *, init_bytes: int) -> Placed:
         )
         for reference in references
     ]
-    return Placed(init_bytes, fragments)
+    return Placed(moov.offset + BOX_HEADER_BYTES + len(moov.body), fragments)

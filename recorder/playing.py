@@ -3,7 +3,7 @@
 from collections import OrderedDict
 
 from media.isobmff import FragmentPlace
-from media.places import Placed, read_places
+from media.places import Placed, header_bytes, read_places
 from media.playlist import event_playlist, vod_playlist
 from recorder.errors import BystanderError, Fault, caller_error
 from recorder.limits import KIB, MIB
@@ -13,6 +13,7 @@ from storage.reading import OpenMedia, SpooledMedia
 from storage.spool import IndexEntry
 
 HEAD_BYTES_FIRST = 128 * KIB  # the init segment with its reserved room, in one read
+HEADER_BYTES_MAX = 16 * KIB  # ftyp and moov, which ours have in 2
 HEAD_BYTES_MAX = 4 * MIB  # the index of more than a day
 INDEXES_CACHED_MAX = 32  # a player asks once; 8 hours are 14,400 places, about 2 MiB
 
@@ -26,16 +27,9 @@ class Playlists:
     async def of(self, recording: str, opened: OpenMedia, uri: str) -> Playlist:
         """The playlist of an opened recording whose bytes are found at `uri`; no_media, no_index (409)."""
         if isinstance(opened, SpooledMedia):
-            return self._growing(await opened.entries(), opened, uri)
+            return await _growing(opened, uri)
         placed = await self._placed(recording, opened)
-        return Playlist(vod_playlist(uri, placed.init_bytes, placed.fragments), complete=True)
-
-    def _growing(self, entries: list[IndexEntry], opened: SpooledMedia, uri: str) -> Playlist:
-        fragments = [_place(entry) for entry in entries if entry.kind is FragmentKind.MEDIA]
-        if not fragments:
-            raise caller_error("no_media", "The recording has no media (yet).", status=409)
-        text = event_playlist(uri, fragments[0].offset, fragments, ended=opened.complete)
-        return Playlist(text, opened.complete)
+        return Playlist(vod_playlist(uri, placed.header_bytes, placed.fragments), complete=True)
 
     async def _placed(self, recording: str, opened: OpenMedia) -> Placed:
         name = recording, opened.etag
@@ -46,12 +40,26 @@ class Playlists:
         return placed
 
 
+async def _growing(opened: SpooledMedia, uri: str) -> Playlist:
+    fragments = [_place(entry) for entry in await opened.entries() if entry.kind is FragmentKind.MEDIA]
+    if not fragments:
+        raise caller_error("no_media", "The recording has no media (yet).", status=409)
+    init_bytes = fragments[0].offset
+    head = await _bytes_of(opened, 0, min(HEADER_BYTES_MAX, init_bytes))
+    text = event_playlist(uri, header_bytes(head) or init_bytes, fragments, ended=opened.complete)
+    return Playlist(text, opened.complete)
+
+
+async def _bytes_of(opened: OpenMedia, start: int, stop: int) -> bytes:
+    return b"".join([chunk async for chunk in opened.read(start, stop)])
+
+
 async def _read_index(opened: OpenMedia) -> Placed:
     head = b""
     for wanted in (HEAD_BYTES_FIRST, HEAD_BYTES_MAX):
         stop = min(wanted, opened.size)
         if stop > len(head):
-            head += b"".join([chunk async for chunk in opened.read(len(head), stop)])
+            head += await _bytes_of(opened, len(head), stop)
         try:
             placed = read_places(head)
         except ValueError as error:

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from media.isobmff.reader import MalformedError
-from media.places import NoIndexError, read_places
+from media.places import NoIndexError, header_bytes, read_places
 from tests.support import muxing
 
 FILE = muxing.sample_file(6.0)
@@ -14,7 +14,10 @@ FILE = muxing.sample_file(6.0)
 def test_a_finalised_file_says_where_its_fragments_are() -> None:
     placed = read_places(FILE.finalised)
     assert placed is not None
-    assert placed.init_bytes == len(FILE.init)
+    assert placed.header_bytes == header_bytes(FILE.init) == header_bytes(FILE.data)
+    box = FILE.init[placed.header_bytes :]
+    assert box[4:8] == b"free"  # so the header ends where the reserved room begins
+    assert header_bytes(FILE.init[: placed.header_bytes - 1]) is None
     assert [(place.offset, place.size) for place in placed.fragments] == [
         (place.offset, place.size) for place in FILE.places
     ]
