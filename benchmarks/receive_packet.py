@@ -194,11 +194,8 @@ async def compare(pipes: dict[str, Connection], *, seconds: float, peers: int) -
     return cost
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=20.0)
-    parser.add_argument("--peers", type=int, default=8)
-    arguments = parser.parse_args()
+async def measure(*, seconds: float = 20.0, peers: int = 8) -> dict[str, float]:
+    """Let both receivers receive at the same time, print their cost, return the ratio."""
     context = multiprocessing.get_context("spawn")
     pipes, children = {}, []
     for name in ("ours", "stock"):
@@ -206,13 +203,21 @@ def main() -> None:
         child = context.Process(target=receive, args=(other, name), daemon=True)
         child.start()
         children.append(child)
-    cost = uvloop.run(compare(pipes, seconds=arguments.seconds, peers=arguments.peers))
+    cost = await compare(pipes, seconds=seconds, peers=peers)
     for pipe, child in zip(pipes.values(), children, strict=True):
         pipe.send_bytes(b"null")
         child.join(10)
     ratio = cost["ours"] / cost["stock"]
-    print(f"ratio  {ratio:.2f} (at most {RATIO_MAX})")
-    raise SystemExit(ratio > RATIO_MAX)
+    print(f"  ratio  {ratio:.2f} (at most {RATIO_MAX})")
+    return {"receiving one packet: CPU to stock aiortc": ratio}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=20.0)
+    parser.add_argument("--peers", type=int, default=8)
+    arguments = parser.parse_args()
+    uvloop.run(measure(seconds=arguments.seconds, peers=arguments.peers))
 
 
 if __name__ == "__main__":

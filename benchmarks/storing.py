@@ -1,0 +1,138 @@
+"""What storing costs: the time to finalise by length, requests and bytes for a recorded minute, memory."""
+
+import asyncio
+import resource
+import tempfile
+import time
+from collections import Counter
+from datetime import UTC, datetime
+from pathlib import Path
+
+from recorder.clock import ManualClock, SystemClock
+from recorder.finalising import finalise_init, finalise_init_grown
+from recorder.limits import MIB
+from recorder.values import EndReason, Fragment, FragmentKind
+from storage.lease import NodeLease
+from storage.local import LocalStore
+from storage.memory import MemoryStore
+from storage.objects import ObjectStore, open_store
+from storage.settings import StorageSettings
+from storage.spool import SpoolFacts, SpoolWriter, seal
+from storage.uploader import Uploader
+from tests.storage.stores import s3_settings
+from tests.support import footage
+from tests.support.s3_servers import rclone
+
+RECORDING = "rec_00000000000000000000000001"
+LENGTHS_S = {"1 min": 60, "1 h": 3600, "8 h": 28_800}
+FRAGMENT_S, MINUTE_BYTES = 2.0, 4_200_000  # two people with video
+MINUTES = 20
+QUIET_S = 0.5  # without a request: all parts that can leave have left
+
+
+def _facts() -> SpoolFacts:
+    return SpoolFacts(
+        recording=RECORDING,
+        conversation="conv_1",
+        key=f"conv_1/{RECORDING}.mp4",
+        content_type="video/mp4",
+        created_at=datetime(2026, 1, 1, tzinfo=UTC),
+    )
+
+
+def _uploader(store: ObjectStore, root: Path, settings: StorageSettings) -> Uploader:
+    return Uploader(
+        store,
+        root,
+        SystemClock(),
+        settings,
+        finalise_init=finalise_init,
+        grow_init=finalise_init_grown,
+    )
+
+
+async def measure() -> None:
+    """Print one table after the other."""
+    print(f"{'length':<8}{'store':<12}{'MB':>8}{'from end to verified object, s':>34}{'peak RSS, MB':>15}")
+    source = footage.make(width=160, height=90, noise=16)
+    with tempfile.TemporaryDirectory() as directory, rclone(Path(directory) / "s3" / "data") as server:
+        for name, length_s in LENGTHS_S.items():
+            for kind in ("s3", "directory"):
+                here = Path(directory) / name / kind
+                store: ObjectStore = (
+                    open_store(s3_settings(server.endpoint, prefix=f"{name[:1]}{kind}"))
+                    if kind == "s3"
+                    else LocalStore(here / "objects")
+                )
+                await _finalise(name, kind, store, here / "spool", source, length_s)
+    await _requests()
+
+
+async def _finalise(
+    name: str, kind: str, store: ObjectStore, root: Path, source: footage.Footage, length_s: int
+) -> None:
+    footage.spool_of(source, root, _facts(), length_s * 1_000_000 // footage.FRAGMENT_US)
+    writer = SpoolWriter.resume(root, RECORDING)
+    uploader = _uploader(store, root, StorageSettings())
+    uploader.begin(RECORDING)
+    await _until_quiet(store)
+    size = writer.size
+    writer.end(EndReason.NORMAL, None, writer.duration_us)
+    writer.close()
+    began_s = time.monotonic()
+    await uploader.finish(RECORDING)
+    took_s = time.monotonic() - began_s
+    await uploader.close()
+    await store.close()
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(f"{name:<8}{kind:<12}{size / 1e6:>8.1f}{took_s:>34.2f}{peak:>15.0f}")
+
+
+async def _until_quiet(store: ObjectStore) -> None:
+    """Wait until as many parts are there as there will be before the end."""
+    before, since_s = -1, time.monotonic()
+    while time.monotonic() - since_s < QUIET_S:
+        listed = [await store.uploads.list_parts(u) async for u in store.uploads.list_uploads()]
+        count = sum(map(len, listed))
+        if count != before:
+            before, since_s = count, time.monotonic()
+        await asyncio.sleep(0.05)
+
+
+async def _requests() -> None:
+    """Twenty minutes at 4.2 MB each in fast motion, with tails every ten seconds and without."""
+    print(f"\n{'for a recorded minute':<26}{'requests':>10}{'bytes sent / recorded':>24}   by kind")
+    for tail_s in (10.0, 0.0):
+        with tempfile.TemporaryDirectory() as directory:
+            store, recorded = await _in_fast_motion(Path(directory), tail_s)
+        counts = Counter(store.requests)
+        kinds = ", ".join(f"{kind} {count / MINUTES:.2f}" for kind, count in counts.most_common())
+        ratio = store.bytes_received / recorded
+        label = f"tail every {tail_s:.0f} s" if tail_s else "no tails"
+        print(f"{label:<26}{len(store.requests) / MINUTES:>10.1f}{ratio:>24.2f}   {kinds}")
+
+
+async def _in_fast_motion(root: Path, tail_s: float) -> tuple[MemoryStore, int]:
+    store, clock = MemoryStore(), ManualClock()
+    settings = StorageSettings(tail_interval_s=tail_s, part_size_bytes=5 * MIB)
+    lease = NodeLease(store, clock, installation="ours", node="first", takeover_after_s=900.0)
+    uploader = Uploader(store, root, clock, settings, lease=lease, finalise_init=lambda init, _: init)
+    writer = SpoolWriter.create(root, _facts())
+    writer.append(Fragment(kind=FragmentKind.INIT, data=bytes(65_536)))
+    uploader.begin(RECORDING)
+    size, us = round(MINUTE_BYTES * FRAGMENT_S / 60), round(FRAGMENT_S * 1e6)
+    for number in range(round(MINUTES * 60 / FRAGMENT_S)):
+        data = number.to_bytes(4, "big") + bytes(size - 4)
+        writer.append(Fragment(kind=FragmentKind.MEDIA, data=data, start_us=number * us, duration_us=us))
+        clock.advance(FRAGMENT_S)
+        before = -1
+        while before != len(store.requests):
+            before = len(store.requests)
+            uploader.grew(RECORDING)
+            await asyncio.sleep(0.02)
+    recorded = writer.size
+    writer.close()
+    seal(root, RECORDING, EndReason.NORMAL, "worker_died")
+    await uploader.finish(RECORDING)
+    await uploader.close()
+    return store, recorded
