@@ -24,7 +24,7 @@ webhooks = Table(
     Column("disabled_reason", String(CODE_CHARS)),
 )
 
-# Its order is the order of events within one conversation; across conversations it says nothing.
+# Its order is that of events within one conversation, as far as their transactions followed each other.
 _SEQUENCE = BigInteger().with_variant(Integer, "sqlite")
 
 webhook_events = Table(

@@ -99,18 +99,25 @@ class Dispatcher:
             return
 
     async def _start_due(self, now: datetime) -> None:
-        room = self._in_flight_max - len(self._delivering)
-        busy = Counter(self._delivering.values())
-        full = {webhook for webhook, count in busy.items() if count >= IN_FLIGHT_PER_WEBHOOK_MAX}
-        if room <= 0:
-            return
-        for due in await self._table.due(now, limit=room, without=full):
-            if busy[due.webhook] >= IN_FLIGHT_PER_WEBHOOK_MAX or self._stopping:
-                continue
-            webhook = await self._table.claim(due, now + self._claim)
-            if webhook is not None:
-                busy[due.webhook] += 1
-                self._start(due, webhook)
+        """Look again for as long as something was started: a webhook that has its share hides the others."""
+        while not self._stopping and (room := self._in_flight_max - len(self._delivering)) > 0:
+            busy = Counter(self._delivering.values())
+            full = {webhook for webhook, count in busy.items() if count >= IN_FLIGHT_PER_WEBHOOK_MAX}
+            found = await self._table.due(now, limit=room, without=full)
+            started = [due for due in found if await self._start_one(due, now)]
+            if not started:
+                return
+
+    async def _start_one(self, due: Due, now: datetime) -> bool:
+        """Whether there was room for it, and nobody else had it."""
+        mine = sum(webhook == due.webhook for webhook in self._delivering.values())
+        if mine >= IN_FLIGHT_PER_WEBHOOK_MAX:
+            return False
+        webhook = await self._table.claim(due, now + self._claim)
+        if webhook is None:
+            return False
+        self._start(due, webhook)
+        return True
 
     def _start(self, due: Due, webhook: WebhookRow) -> None:
         task = asyncio.create_task(self._deliver(due, webhook), name=f"webhook delivery {due.id}")

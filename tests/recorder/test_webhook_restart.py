@@ -16,14 +16,14 @@ ALLOWED = {"BYSTANDER_WEBHOOKS__ALLOW_PRIVATE_NETWORKS": "true"}
 
 
 async def test_kill_9_loses_no_event_on_sqlite(tmp_path: Path) -> None:
-    await _killed_and_restarted(tmp_path, ALLOWED, longest_s=5.0)
+    await _killed_and_restarted(tmp_path, ALLOWED, longest_s=10.0)
 
 
 @pytest.mark.faults  # where nobody knows whether another server lives, what it held is waited for
 async def test_kill_9_loses_no_event_on_postgresql(tmp_path: Path, postgres: Cluster) -> None:
     url = await asyncio.to_thread(postgres.new_database)
     settings = {"BYSTANDER_SERVER__DATABASE_URL": url, "BYSTANDER_WEBHOOKS__TIMEOUT_S": "1"}
-    await _killed_and_restarted(tmp_path, {**ALLOWED, **settings}, longest_s=15.0)
+    await _killed_and_restarted(tmp_path, {**ALLOWED, **settings}, longest_s=20.0)
 
 
 async def _killed_and_restarted(data_dir: Path, settings: dict[str, str], *, longest_s: float) -> None:
