@@ -11,13 +11,13 @@ from playwright.async_api import Page, async_playwright
 
 CHROMIUM = "/usr/bin/chromium"
 _PAGE = "<!doctype html><video muted playsinline preload=metadata></video>"
-_OPEN = """url => new Promise((done, failed) => {
+OPEN_VIDEO = """url => new Promise((done, failed) => {
     const video = document.querySelector("video");
     video.onerror = () => failed(new Error(video.error.message || `code ${video.error.code}`));
     video.onloadedmetadata = () => done({duration: video.duration, width: video.videoWidth});
     video.src = url;
 })"""
-_SEEK = """time => new Promise((done, failed) => {
+SEEK_VIDEO = """time => new Promise((done, failed) => {
     const video = document.querySelector("video");
     video.onerror = () => failed(new Error(video.error.message));
     video.requestVideoFrameCallback((_, frame) => done(frame.mediaTime));
@@ -36,12 +36,12 @@ class Player:
     async def open(self, name: str) -> dict[str, Any]:
         """Load a file of the served directory; return its duration and width."""
         self.requests.clear()
-        found: dict[str, Any] = await self.page.evaluate(_OPEN, f"{self.origin}/files/{name}")
+        found: dict[str, Any] = await self.page.evaluate(OPEN_VIDEO, f"{self.origin}/files/{name}")
         return found
 
     async def seek(self, time_s: float) -> float:
         """Seek and return the time of the picture that is then shown."""
-        shown: float = await self.page.evaluate(_SEEK, time_s)
+        shown: float = await self.page.evaluate(SEEK_VIDEO, time_s)
         return shown
 
 
