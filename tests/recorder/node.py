@@ -105,7 +105,7 @@ async def open_node(
     settings = settings or settings_for(tmp_path)
     clock, spool, run = SystemClock(), tmp_path / "spool", tmp_path / "run"
     await asyncio.to_thread(run.mkdir, exist_ok=True)
-    database = Database(sqlite_url(tmp_path / "bystander.db"))
+    database = Database(settings.server.database_url or sqlite_url(tmp_path / "bystander.db"))
     stack.push_async_callback(database.close)
     await database.open()
     shipping = Shipping(store, Uploader(store, spool, clock, settings.storage), spool)
