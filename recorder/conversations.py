@@ -75,6 +75,7 @@ class Conversations:
 
     async def delete(self, conversation: str) -> None:
         """Removes its recordings, with their media, first: a row without media could be tried again."""
+        await self._recordings.check_deletable(conversation)
         await self._triggering.close(await self._table.end(conversation, self._clock.utc_now()))
         await self._recordings.delete_all_of(conversation)
         await self._table.delete(conversation)

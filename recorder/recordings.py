@@ -10,6 +10,7 @@ from typing import Any, Literal, Protocol
 import msgspec
 
 from recorder.database import ConversationTable, RecordingRow
+from recorder.deletion import check_recordings_deletable, delete_recording
 from recorder.entry_point_secrets import EntryPointSecrets
 from recorder.errors import BystanderError, Fault, caller_error, not_found
 from recorder.life import Phase
@@ -243,10 +244,17 @@ class Recordings:
         waiting = [task for name, task in self._lives.items() if self._is_of(name, conversation)]
         if waiting:
             await asyncio.wait(waiting, timeout=self._means.terms.drain_timeout_s)
-        for row in await self._means.table.of(conversation):
-            if row.id in self._live:
-                raise _refusal("recording_running", "A recording of the conversation is still being stored.")
-            await self._means.shipping.delete(row.id, row.object_key)
+        rows = await self._means.table.of(conversation)
+        if any(row.id in self._live for row in rows):
+            raise _refusal("recording_running", "A recording of the conversation is still being stored.")
+        await self.check_deletable(conversation)
+        for row in rows:
+            await delete_recording(self._means.shipping, row)
+
+    async def check_deletable(self, conversation: str) -> None:
+        """object_locked (409), naming the date, if anything that was stored of it may not be deleted yet."""
+        rows = await self._means.table.of(conversation)
+        await check_recordings_deletable(self._means.shipping.store, rows, self._means.clock.utc_now())
 
     async def drain(self, timeout_s: float) -> int:
         """Accept no more, end all, wait until they are stored; returns how many are not yet."""

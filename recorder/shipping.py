@@ -10,7 +10,6 @@ from recorder.data_directory import DataDirectory
 from recorder.errors import BystanderError
 from recorder.storage_verdict import StorageVerdict
 from recorder.values import EndReason
-from storage.keys import events_key
 from storage.lease import NodeLease
 from storage.objects import ObjectStore
 from storage.settings import StorageSettings
@@ -133,12 +132,9 @@ class Shipping:
                 _log.warning("an upload of unknown origin is left alone", extra={"key": upload.key})
         return survey
 
-    async def delete(self, recording: str, key: str) -> None:
-        """Remove the recording's object, its sidecar, and its spool."""
-        await self.store.delete(key)
-        await self.store.delete(events_key(key))
-        await self.forget(recording)
-        await self.discard(recording)
+    async def drop(self, recording: str) -> None:
+        """Stop shipping a recording that is to be deleted."""
+        await self._uploader.drop(recording)
 
     def waiting_for_store(self) -> int:
         """How many uploads the store keeps waiting."""

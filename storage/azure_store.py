@@ -10,6 +10,7 @@ from azure.storage.blob import BlobSasPermissions, ContentSettings, generate_blo
 from recorder.errors import BystanderError
 from storage.azure import AzureConnection, azure_errors
 from storage.azure_uploads import UPLOAD_MARK, AzureUploads, metadata_for
+from storage.holding import Hold
 from storage.keys import RESERVED_SEGMENT, check_key
 from storage.objects import ObjectInfo, ObjectProperties
 from storage.presigning import LINK_S_MAX, LinkTerms, no_store_link
@@ -90,6 +91,17 @@ class AzureStore:
         except BystanderError as error:
             if error.code != OBJECT_MISSING:
                 raise
+
+    async def hold_of(self, key: str) -> Hold:
+        try:
+            with azure_errors():
+                found = await self._azure.blob(check_key(key)).get_blob_properties()
+        except BystanderError as error:
+            if error.code != OBJECT_MISSING:
+                raise
+            return Hold()
+        policy = found.immutability_policy
+        return Hold(until=policy.expiry_time if policy else None, legal_hold=bool(found.has_legal_hold))
 
     async def list_objects(self, prefix: str = "") -> AsyncIterator[ObjectInfo]:
         pages = aiter(self._azure.container.list_blobs(name_starts_with=self._azure.full_key(prefix)))

@@ -7,13 +7,15 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
+from recorder.errors import BystanderError
+from storage.holding import Hold
 from storage.keys import check_key
 from storage.objects import ObjectInfo, ObjectProperties
 from storage.presigning import LINK_S_MAX, LinkTerms
 from storage.s3 import S3Connection, unquoted
 from storage.s3_uploads import S3Uploads
 from storage.settings import StorageSettings
-from storage.store_errors import range_error
+from storage.store_errors import OBJECT_MISSING, range_error
 
 
 class S3Store:
@@ -68,7 +70,27 @@ class S3Store:
             yield chunk
 
     async def delete(self, key: str) -> None:
-        await self._s3.call("delete_object", Key=self._s3.full_key(check_key(key)))
+        full_key = self._s3.full_key(check_key(key))
+        answer = await self._s3.call("delete_object", Key=full_key)
+        if "VersionId" not in answer:
+            return
+        # The bucket keeps versions: only a mark was set, and the bytes are all still there.
+        async for page in self._s3.pages("list_object_versions", Prefix=full_key):
+            for version in (*page.get("Versions", ()), *page.get("DeleteMarkers", ())):
+                if version["Key"] == full_key:
+                    await self._s3.call("delete_object", Key=full_key, VersionId=version["VersionId"])
+
+    async def hold_of(self, key: str) -> Hold:
+        try:
+            answer = await self._s3.call("head_object", Key=self._s3.full_key(check_key(key)))
+        except BystanderError as error:
+            if error.code != OBJECT_MISSING:
+                raise
+            return Hold()
+        return Hold(
+            until=answer.get("ObjectLockRetainUntilDate"),
+            legal_hold=answer.get("ObjectLockLegalHoldStatus") == "ON",
+        )
 
     async def list_objects(self, prefix: str = "") -> AsyncIterator[ObjectInfo]:
         async for page in self._s3.pages("list_objects_v2", Prefix=self._s3.full_key(prefix)):

@@ -168,6 +168,14 @@ class Uploader:
         self._shipments.pop(recording, None)
         await asyncio.to_thread(self._remove, recording)
 
+    async def drop(self, recording: str) -> None:
+        """Stop shipping a recording that is to be deleted; its spool and the store stay as they are."""
+        self._shipments.pop(recording, None)
+        task = self._tasks.pop(recording, None)
+        if task is not None and not task.done():
+            task.cancel()
+            await asyncio.wait([task])
+
     async def _forget_oldest(self) -> None:
         done = [recording for recording, task in self._tasks.items() if task.done()]
         for recording in done[: max(0, len(done) - RECEIPTS_MAX)]:

@@ -1,0 +1,33 @@
+"""Deleting recordings with everything that was stored of them, and nothing else."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from recorder.database import RecordingRow
+from recorder.shipping import Shipping
+from storage.holding import check_deletable
+from storage.keys import keys_of
+from storage.objects import ObjectStore
+from storage.tail_format import side_prefix
+
+
+async def check_recordings_deletable(store: ObjectStore, rows: Sequence[RecordingRow], now: datetime) -> None:
+    """object_locked (409), naming the date, if anything of any of them is locked or held: all or none."""
+    await check_deletable(store, [key for row in rows for key in keys_of(row.object_key)], now)
+
+
+async def delete_recording(shipping: Shipping, row: RecordingRow) -> None:
+    """Remove the media, its events, what stands beside its upload, the upload, and the spool.
+
+    Doing it again after a failure in the middle removes the rest. Objects are named one by one; the only
+    prefix that is listed is the recording's own, which ends in a slash.
+    """
+    store = shipping.store
+    await shipping.drop(row.id)  # first, or an upload that still waits would bring the object back
+    async for upload in store.uploads.list_uploads(row.object_key):
+        if upload.key == row.object_key:
+            await store.uploads.abort(upload)
+    beside = [info.key async for info in store.list_objects(side_prefix(row.id))]
+    for key in (*beside, *keys_of(row.object_key)):
+        await store.delete(key)
+    await shipping.discard(row.id)
