@@ -102,6 +102,8 @@ class LiveRecording:
     async def run(self, changed: Callable[["LiveRecording"], None]) -> None:
         """Live the recording to its end, and say so whenever it changes."""
         self._changed = changed
+        if self.row.state is not self.phase.state:
+            await self._say_where_it_is()
         self._act(self._first_effects)
         while not self.phase.is_last:
             await self._apply(await self._next())
@@ -125,6 +127,16 @@ class LiveRecording:
         return self.worker is not None
 
     # --- applying --------------------------------------------------------------------------------------
+    async def _say_where_it_is(self) -> None:
+        """Taken up from an earlier server, which did not come to write down what had become of it."""
+        row = _described(self.row, self.life, self._means.clock.utc_now(), self.written)
+        try:
+            await self._means.table.save(row)
+        except BystanderError as error:
+            _log.error("the recording's state is not in the database", extra=self._fields(code=error.code))
+        self.row = row
+        self._tell()
+
     async def _next(self) -> word.Event:
         deadline = self.life.deadline
         try:

@@ -501,8 +501,8 @@ def _why(row: RecordingRow, stage: Stage) -> Why | None:
             return Why.STOPPED
         case EndReason.ABORT_SYSTEM:
             return Why.SHUT_DOWN
-        case EndReason.ABORT_BLOBSTORE_FAILURE:
-            return Why.NO_STORE
+        case EndReason.ABORT_BLOBSTORE_FAILURE:  # later than at its start it says nothing of the next one
+            return Why.NO_STORE if stage is Stage.STARTING else Why.INTERRUPTED
         case EndReason.ABORT_TIMEOUT:
             return Why.STOPPED if row.failure is None else Why.SILENT
         case EndReason.ABORT_UNEXPECTED:

@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from sqlalchemy import insert, select
 
@@ -373,6 +374,19 @@ class TestRestart:
         scene.node = await open_node(tmp_path, stack, store, settings_for(tmp_path))
         assert (await scene.told(2))[0] == (HOLD, None)
         assert scene.heard[1].kind is RELEASE
+
+    async def test_a_worker_that_became_ready_meanwhile_is_found(
+        self, scene: Scene, tmp_path: Path, stack: AsyncExitStack, store: MemoryStore
+    ) -> None:
+        await scene.begin()
+        await scene.recorded()
+        row = await scene.node.means.table.get((await scene.recordings())[0].id)
+        await scene.node.killed()
+        stale = msgspec.structs.replace(row, state=RecordingState.LAUNCHING)  # as far as it was written down
+        await scene.node.means.table.save(stale)
+        scene.node = await open_node(tmp_path, stack, store)
+        assert (await scene.recorded(1, "READY")).id == row.id
+        assert (await scene.node.means.table.get(row.id)).state is RecordingState.READY
 
     async def test_a_room_that_comes_back_finds_its_call(
         self, scene: Scene, tmp_path: Path, stack: AsyncExitStack, store: MemoryStore
