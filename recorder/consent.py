@@ -1,15 +1,23 @@
 """Consent: what participants answered, and whether anything of somebody may be taken. docs/access.md."""
 
+from collections.abc import Awaitable, Callable
+
 from recorder.clock import Clock
 from recorder.conversation_terms import Terms
 from recorder.database import ConversationTable
 from recorder.database.consents import ConsentTable
-from recorder.database.messages import PREFIX
+from recorder.database.messages import new_message_id
 from recorder.dialogue import ConsentAnswer, ConsentGiven, Message
 from recorder.errors import caller_error, not_found
-from recorder.ids import new_id
 from recorder.values import Consent, Participant
 from signaling.ports import Caller
+
+StopTaking = Callable[[str, str], Awaitable[None]]
+"""End whatever is being taken of a participant: called with the conversation and who refused."""
+
+
+async def _nothing_taken(conversation: str, participant: str) -> None:
+    """For a server without entry points."""
 
 
 class Consents:
@@ -22,6 +30,7 @@ class Consents:
         self._conversations = conversations
         self._terms = terms
         self._clock = clock
+        self.stop_taking: StopTaking = _nothing_taken
 
     async def answer(
         self, caller: Caller, conversation: str, participant: str, answer: ConsentAnswer
@@ -32,7 +41,7 @@ class Consents:
         who = await self._participant(conversation, participant)
         given = ConsentGiven(participant=who.id, answer=answer, at=self._clock.utc_now())
         said = Message(
-            id=new_id(PREFIX),
+            id=new_message_id(),
             conversation=conversation,
             kind=answer.message,
             at=given.at,
@@ -40,6 +49,8 @@ class Consents:
             name=who.name,
         )
         await self._table.put(conversation, given, said)
+        if answer is ConsentAnswer.REFUSED and await self._is_asked(conversation):
+            await self.stop_taking(conversation, who.id)
         return given
 
     async def list(self, conversation: str) -> list[ConsentGiven]:
@@ -48,12 +59,15 @@ class Consents:
 
     async def require(self, conversation: str, participant: str) -> None:
         """403 consent_required where people are asked and this one has not agreed."""
-        if (await self._terms.of(conversation)).consent is not Consent.ASK:
+        if not await self._is_asked(conversation):
             return
         answers = {given.participant: given.answer for given in await self._table.of(conversation)}
         if answers.get(participant) is not ConsentAnswer.AGREED:
             detail = "This participant has not agreed to being recorded."
             raise caller_error("consent_required", detail, status=403)
+
+    async def _is_asked(self, conversation: str) -> bool:
+        return (await self._terms.of(conversation)).consent is Consent.ASK
 
     async def _participant(self, conversation: str, participant: str) -> Participant:
         await self._conversations.get(conversation)

@@ -1,4 +1,4 @@
-"""What stands in a conversation, in its order: chat, recordings' starts and ends, answers. Kernel: values only."""
+"""What stands in a conversation: chat, recordings' starts and ends, answers; and how it is found. Values."""
 
 from datetime import datetime
 from enum import StrEnum

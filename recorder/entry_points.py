@@ -1,5 +1,7 @@
 """WHIP resources of the recordings that take publishers: which recording, which worker, may they."""
 
+import logging
+from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable
 
 from recorder.consent import Consents
@@ -13,6 +15,10 @@ from recorder.values import IceServer, PublishedSession, Publisher, SourceKind
 from recorder.workers import Worker
 
 SESSION_PREFIX = "ses"
+SESSIONS_KNOWN_MAX = 16  # of one participant, the newest: camera, screen, and what reconnected
+PARTICIPANTS_KNOWN_MAX = 8_192  # more than a node's recordings have publishers
+
+_log = logging.getLogger(__name__)
 
 Takes = Callable[[RecordingRow, SourceKind], Awaitable[bool]]
 """Whether a recording takes a stream of this source now."""
@@ -32,6 +38,9 @@ class EntryPoints:
         self._recordings = recordings
         self._takes = takes
         self._consents = consents
+        self._taken: OrderedDict[tuple[str, str], deque[tuple[Worker, str]]] = OrderedDict()
+        if consents is not None:
+            consents.stop_taking = self.stop_taking
         self._secrets = secrets
 
     async def check(self, entry_point: str, token: str | None) -> list[IceServer]:
@@ -51,6 +60,13 @@ class EntryPoints:
             raise caller_error("not_recorded", detail, status=403)
         session = new_id(SESSION_PREFIX)
         answer, etag = await worker.publish(session, publisher, offer)
+        if self._consents is not None:
+            self._took(worker, session, row.conversation, publisher.participant)
+            try:
+                await self._consents.require(row.conversation, publisher.participant)
+            except BystanderError:  # they refused meanwhile
+                await self.stop_taking(row.conversation, publisher.participant)
+                raise
         return PublishedSession(id=session, sdp=answer, etag=etag)
 
     async def trickle(
@@ -60,6 +76,22 @@ class EntryPoints:
 
     async def unpublish(self, entry_point: str, session: str) -> None:
         await self._worker(entry_point).unpublish(_session(session))
+
+    async def stop_taking(self, conversation: str, participant: str) -> None:
+        """End every session of a participant who does not agree any longer."""
+        for worker, session in self._taken.pop((conversation, participant), ()):
+            try:
+                await worker.unpublish(session)
+            except BystanderError as error:  # it has ended by itself, or its worker has
+                _log.info("a session had ended already", extra={"session": session, "code": error.code})
+
+    def _took(self, worker: Worker, session: str, conversation: str, participant: str) -> None:
+        """Remember whose session this is."""
+        whose = (conversation, participant)
+        self._taken.setdefault(whose, deque(maxlen=SESSIONS_KNOWN_MAX)).append((worker, session))
+        self._taken.move_to_end(whose)
+        if len(self._taken) > PARTICIPANTS_KNOWN_MAX:
+            self._taken.popitem(last=False)
 
     def _worker(self, entry_point: str) -> Worker:
         live: LiveRecording = self._recordings.published_at(entry_point)

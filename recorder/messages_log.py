@@ -5,10 +5,9 @@ import builtins
 from recorder.clock import Clock
 from recorder.conversation_terms import Terms
 from recorder.database import ConversationTable
-from recorder.database.messages import PREFIX, MessageTable
+from recorder.database.messages import MessageTable, new_message_id
 from recorder.dialogue import Message, MessageKind, is_shown
 from recorder.errors import caller_error, not_found
-from recorder.ids import new_id
 from recorder.values import Participant
 from signaling.ports import Caller
 
@@ -30,7 +29,7 @@ class Messages:
             raise caller_error("conversation_ended", "The conversation has ended.", status=409)
         writer = await self._writer(caller, conversation, participant)
         message = Message(
-            id=new_id(PREFIX),
+            id=new_message_id(),
             conversation=conversation,
             kind=MessageKind.CHAT,
             at=self._clock.utc_now(),

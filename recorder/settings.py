@@ -233,7 +233,7 @@ class Webhooks(Section, frozen=True):
 
 
 class Limits(Section, frozen=True):
-    """What callers may ask of the server. A burst is let through at once, then so many requests per second."""
+    """What callers may ask: a burst is let through at once, then so many requests per second."""
 
     participant_token_ttl_s: Annotated[
         float, Meta(ge=60, le=7 * 86_400, description="how long a participant's token is good")

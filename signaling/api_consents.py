@@ -5,6 +5,7 @@ from aiohttp import web
 
 from recorder.dialogue import ConsentAnswer, ConsentGiven
 from signaling.operations import Call, Operation, Reply, json_response
+from signaling.room import ROOMS
 
 _TAG = "conversations"
 _CONVERSATION = "/v1/conversations/{conversation}"
@@ -24,9 +25,9 @@ class ConsentList(msgspec.Struct, frozen=True):
 
 async def answer(call: Call) -> web.Response:
     body = await call.body(AnswerConsent)
-    given = await call.context.ports.consents.answer(
-        call.caller, call.path("conversation"), call.path("participant"), body.answer
-    )
+    conversation, participant = call.path("conversation"), call.path("participant")
+    given = await call.context.ports.consents.answer(call.caller, conversation, participant, body.answer)
+    call.request.app[ROOMS].consent_kept(conversation, participant, given.answer)
     return json_response(given)
 
 

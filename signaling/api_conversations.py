@@ -1,7 +1,6 @@
 """/v1/conversations: what participants, interactions and recordings hang on."""
 
 from http import HTTPStatus
-
 from typing import Annotated
 
 import msgspec

@@ -1,4 +1,4 @@
-"""/v1/recordings, looked back at: found in all conversations, with what stands around them; and never deleted."""
+"""/v1/recordings, looked back at: found in all conversations, with all around them; and never deleted."""
 
 import msgspec
 from aiohttp import web

@@ -11,6 +11,7 @@ from recorder.limits import CHAT_CHARS_MAX
 from signaling.operations import LOCATION, Call, Operation, Reply, created, json_response
 from signaling.paging import PageQuery, first_page
 from signaling.presenting import recording_links_for
+from signaling.room import ROOMS
 
 _TAG = "conversations"
 _MESSAGES = "/v1/conversations/{conversation}/messages"
@@ -35,6 +36,7 @@ async def send(call: Call) -> web.Response:
     said = await call.context.ports.messages.say(
         call.caller, conversation, text=body.text, participant=body.participant
     )
+    call.request.app[ROOMS].heard(said)
     return created(said, f"/v1/conversations/{conversation}/messages")
 
 

@@ -76,8 +76,9 @@ def build_app(
     """Compose everything that callers reach.
 
     `link_secret` (16 bytes or more, the same after a restart) signs links. `public_url` is what callers know
-    this server by; None: as each request came. `rate_limits` None: the defaults. `room_*` are add_room_routes's. Run it with `access_log=None`:
-    it writes its own log ("signaling.access"), without secrets.
+    this server by; None: as each request came. `rate_limits` None: the defaults. `room_*` are
+    add_room_routes's. Run it with `access_log=None`: it writes its own log ("signaling.access"), without
+    secrets.
     """
     clock = clock or SystemClock()
     context = Context(

@@ -1,8 +1,8 @@
 """Idempotency-Key on POST (draft-ietf-httpapi-idempotency-key-header): one request, however often it is sent.
 
-The answer of a request that succeeded is kept for a day, and given again to the same caller for the same key on
-the same path. What failed is not kept: trying it again is what the key is for. An answer may hold secrets that
-are told once, so it is sealed with the server's own secret before it is kept.
+The answer of a request that succeeded is kept for a day, and given again to the same caller for the same key
+on the same path. What failed is not kept: trying it again is what the key is for. An answer may hold secrets
+that are told once, so it is sealed with the server's own secret before it is kept.
 """
 
 import hashlib

@@ -17,9 +17,14 @@ from recorder.database.opening import Database
 from recorder.database.rows import fields
 from recorder.database.schema import messages
 from recorder.dialogue import Message, MessageKind
-from recorder.ids import new_id
+from recorder.ids import IdSequence
 
-PREFIX = "msg"
+_ids = IdSequence("msg")
+
+
+def new_message_id() -> str:
+    """An id after that of every message that this process has made."""
+    return _ids.next()
 
 
 class MessageTable:
@@ -59,7 +64,7 @@ async def note_recording(
     for kind, at in told.items():
         if kind not in known:
             message = Message(
-                id=new_id(PREFIX),
+                id=new_message_id(),
                 conversation=conversation,
                 kind=kind,
                 at=at or datetime.now(UTC),

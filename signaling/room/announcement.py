@@ -6,7 +6,17 @@ from urllib.parse import urlencode, urlsplit
 
 import msgspec
 
-from recorder.values import IceTransportPolicy, Participant, Recording, RecordingState, RecordingType, Role
+from recorder.dialogue import ConsentAnswer
+from recorder.permissions import ConversationTerms
+from recorder.values import (
+    Consent,
+    IceTransportPolicy,
+    Participant,
+    Recording,
+    RecordingState,
+    RecordingType,
+    Role,
+)
 from signaling.room.messages import Publish, RecordingNotice
 
 _AGENTS = frozenset({Role.AGENT, Role.SECONDARY_AGENT})
@@ -32,7 +42,23 @@ class RoomPolicy(msgspec.Struct, frozen=True, kw_only=True):
     may_play: frozenset[Role] = _AGENTS
     banner: str | None = "This call is being recorded"
     banner_paused: str | None = "The recording is paused"
+    consent: Consent = Consent.ANNOUNCE
     ice_transport_policy: IceTransportPolicy = IceTransportPolicy.ALL
+
+    def within(self, terms: ConversationTerms) -> "RoomPolicy":
+        """As it is in a conversation whose settings say this."""
+        return msgspec.structs.replace(
+            self,
+            may_record=terms.allow_manual,
+            may_play=terms.visible_to,
+            banner=terms.banner,
+            banner_paused=self.banner_paused if terms.banner is not None else None,
+            consent=terms.consent,
+        )
+
+    def may_take(self, answer: ConsentAnswer | None) -> bool:
+        """Whether anything may be taken of somebody who answered so, or not yet."""
+        return self.consent is not Consent.ASK or answer is ConsentAnswer.AGREED
 
 
 def is_active(recording: Recording) -> bool:

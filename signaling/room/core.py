@@ -14,6 +14,7 @@ that nobody can connect, and an aborted call empties the room.
 from collections import deque
 from typing import assert_never
 
+from recorder.dialogue import ConsentAnswer
 from recorder.values import IceServer, InteractionKind, LayerKind, Participant, Recording, RecordingState
 from signaling.room import announcement
 from signaling.room.announcement import RecordingLinks, RoomPolicy
@@ -21,6 +22,7 @@ from signaling.room.effects import (
     CallBegan,
     CallEnded,
     Close,
+    ConsentAnswered,
     Effect,
     Now,
     RecordingUnwanted,
@@ -28,6 +30,7 @@ from signaling.room.effects import (
     Send,
     ShareBegan,
     ShareEnded,
+    Spoken,
 )
 from signaling.room.known import KnownRecordings
 from signaling.room.limits import (
@@ -36,11 +39,13 @@ from signaling.room.limits import (
     RESUME_TIMEOUT_S,
 )
 from signaling.room.messages import (
+    AnswerConsent,
     Away,
     Changed,
     ChatLine,
     ClientMessage,
     CloseCode,
+    ConsentChanged,
     Error,
     InteractionChanged,
     InteractionState,
@@ -102,9 +107,13 @@ class Room:
         instance: str,
         *,
         ice_servers: list[IceServer],
+        answer: ConsentAnswer | None = None,
         now: Now,
     ) -> list[Effect]:
-        """A page has proved who it is: it takes its seat again, replaces another page, or gets a new seat."""
+        """A page has proved who it is: it takes its seat again, replaces another page, or gets a new seat.
+
+        `answer` is what this participant has said to being recorded, as it is kept.
+        """
         seat = self._seats.get(participant.id)
         if seat is None and len(self._seats) >= PARTICIPANTS_PER_ROOM_MAX:
             full = Error(code="room_full", detail="The room is full.")
@@ -118,7 +127,7 @@ class Room:
                 seat = None
         if seat is None:
             seat = self._seats[participant.id] = Seat(participant, instance, connection)
-        seat.connection, seat.away_until_ns = connection, None
+        seat.connection, seat.away_until_ns, seat.answer = connection, None, answer
         seat.invited.clear()  # what was told to a connection that dropped may not have arrived
         self._by_connection[connection] = seat
         effects += self._call_changes(but=seat)  # whoever is told holds back what they hear of this seat
@@ -178,12 +187,19 @@ class Room:
                 return self._start_recording(seat, now)
             case StopRecording():
                 return self._stop_recording(seat)
+            case AnswerConsent():
+                return self._answer_consent(seat, message.answer)
             case Leave():
                 return self._disconnect(seat, CloseCode.LEFT) + self._vacate(seat) + self._call_changes()
             case Ping():
                 return [Send(connection, Pong())]
             case _:
                 assert_never(message)
+
+    def heard(self, line: ChatLine) -> list[Effect]:
+        """Somebody said this by the API."""
+        self._chat.append(line)
+        return [effect for seat in self._seats.values() for effect in self._send(seat, Said(line=line))]
 
     # --- what is decided ---------------------------------------------------------------------------
     def interaction_decided(
@@ -210,6 +226,15 @@ class Room:
         self._call = state
         told = [e for seat in self._seats.values() for e in self._send(seat, _call_changed(state, reason))]
         return [*told, *self.end(CloseCode.ABORTED)] if state is InteractionState.ABORTED else told
+
+    def consent_kept(self, participant: str, answer: ConsentAnswer) -> list[Effect]:
+        """This answer counts from now on: who agreed is invited to recordings, who refused leaves them."""
+        seat = self._seats.get(participant)
+        if seat is None:
+            return []
+        seat.answer = answer
+        told = self._send(seat, ConsentChanged(answer=answer))
+        return told + (self._invite(seat) if self._policy.may_take(answer) else self._uninvite(seat))
 
     # --- what recordings do ------------------------------------------------------------------------
     def recording_changed(self, recording: Recording, now: Now) -> list[Effect]:
@@ -261,6 +286,8 @@ class Room:
             recordings=notices,
             chat=list(self._chat),
             call=self._call,
+            consent=self._policy.consent,
+            answer=seat.answer,
         )
 
     def _notice(self, recording: Recording, seat: Seat, now: Now) -> RecordingNotice:
@@ -311,7 +338,20 @@ class Room:
     def _say(self, seat: Seat, text: str, now: Now) -> list[Effect]:
         line = ChatLine(sender=seat.participant.id, name=seat.participant.name, text=text, at=now.utc)
         self._chat.append(line)
-        return [effect for other in self._seats.values() for effect in self._send(other, Said(line=line))]
+        told = [effect for other in self._seats.values() for effect in self._send(other, Said(line=line))]
+        return [*told, Spoken(seat.participant, text)]
+
+    def _answer_consent(self, seat: Seat, answer: ConsentAnswer) -> list[Effect]:
+        """A refusal counts at once, an agreement when it is kept."""
+        effects: list[Effect] = []
+        if answer is ConsentAnswer.REFUSED:
+            seat.answer = answer
+            effects = [] if self._policy.may_take(answer) else self._uninvite(seat)
+        return [*effects, ConsentAnswered(seat.participant, answer)]
+
+    def _uninvite(self, seat: Seat) -> list[Effect]:
+        invited, seat.invited = sorted(seat.invited), set()
+        return [effect for one in invited for effect in self._send(seat, Unpublish(recording=one))]
 
     def _start_recording(self, seat: Seat, now: Now) -> list[Effect]:
         if seat.participant.role not in self._policy.may_record:
@@ -332,6 +372,8 @@ class Room:
         return [RecordingUnwanted(one, seat.participant) for one in active]
 
     def _invite(self, seat: Seat) -> list[Effect]:
+        if not self._policy.may_take(seat.answer):
+            return []
         effects: list[Effect] = []
         for recording in self._recordings:
             told = announcement.invitation(recording, seat.participant, self._policy)

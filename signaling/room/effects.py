@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
+from recorder.dialogue import ConsentAnswer
 from recorder.values import Participant
 from signaling.room.messages import CloseCode, ServerMessage
 
@@ -73,4 +74,31 @@ class RecordingUnwanted:
     participant: Participant
 
 
-Effect = Send | Close | CallBegan | CallEnded | ShareBegan | ShareEnded | RecordingWanted | RecordingUnwanted
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """Keep this chat message of `participant`."""
+
+    participant: Participant
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ConsentAnswered:
+    """Keep what `participant` answered to being recorded; then `consent_kept`."""
+
+    participant: Participant
+    answer: ConsentAnswer
+
+
+Effect = (
+    Send
+    | Close
+    | CallBegan
+    | CallEnded
+    | ShareBegan
+    | ShareEnded
+    | RecordingWanted
+    | RecordingUnwanted
+    | Spoken
+    | ConsentAnswered
+)

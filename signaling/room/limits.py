@@ -19,7 +19,7 @@ RESUME_TIMEOUT_S = 20.0  # a dropped socket keeps its seat this long: a change o
 MESSAGES_PER_S_MAX = 50  # sustained; candidates of seven peers come in one burst, talk does not
 MESSAGES_BURST_MAX = 500  # joining a full room: 7 peers x (2 descriptions + some 20 candidates), doubled
 CANDIDATE_CHARS_MAX = 1 * KIB  # a candidate line with all its extensions is below 300
-CHAT_CHARS_MAX = 2_000
+CHAT_PENDING_MAX = 1_000  # messages that the history has not taken yet: seconds of eight people's most
 CHAT_MESSAGES_KEPT_MAX = 100  # what a late joiner is shown
 RECORDINGS_SHOWN_MAX = 50  # the newest of a conversation
 

@@ -12,8 +12,10 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from recorder.limits import SDP_BYTES_MAX, TEXT_CHARS_MAX
+from recorder.dialogue import ConsentAnswer
+from recorder.limits import CHAT_CHARS_MAX, SDP_BYTES_MAX, TEXT_CHARS_MAX
 from recorder.values import (
+    Consent,
     IceServer,
     IceTransportPolicy,
     InteractionKind,
@@ -22,7 +24,7 @@ from recorder.values import (
     RecordingType,
     Role,
 )
-from signaling.room.limits import CANDIDATE_CHARS_MAX, CHAT_CHARS_MAX, INSTANCE_CHARS_MAX
+from signaling.room.limits import CANDIDATE_CHARS_MAX, INSTANCE_CHARS_MAX
 
 Id = Annotated[str, Meta(min_length=1, max_length=TEXT_CHARS_MAX)]
 Instance = Annotated[str, Meta(min_length=1, max_length=INSTANCE_CHARS_MAX)]
@@ -113,7 +115,7 @@ class SetScreen(_Tagged, frozen=True, tag=_snake):
 class Say(_Tagged, frozen=True, tag=_snake):
     """A chat message for everybody."""
 
-    text: Annotated[str, Meta(min_length=1, max_length=CHAT_CHARS_MAX)]
+    text: Annotated[str, Meta(min_length=1, max_length=CHAT_CHARS_MAX, pattern=r"^[^\u0000]*$")]
 
 
 class StartRecording(_Tagged, frozen=True, tag=_snake):
@@ -124,6 +126,12 @@ class StopRecording(_Tagged, frozen=True, tag=_snake):
     """Stop the recording that runs."""
 
 
+class AnswerConsent(_Tagged, frozen=True, tag=_snake):
+    """Whether this participant agrees to being recorded; the last answer counts."""
+
+    answer: ConsentAnswer
+
+
 class Leave(_Tagged, frozen=True, tag=_snake):
     """Give up the seat at once, without waiting for a return."""
 
@@ -132,7 +140,9 @@ class Ping(_Tagged, frozen=True, tag=_snake):
     """A page cannot see WebSocket pings; it asks this way whether the server is still there."""
 
 
-ClientMessage = Signal | SetMedia | SetScreen | Say | StartRecording | StopRecording | Leave | Ping
+ClientMessage = (
+    Signal | SetMedia | SetScreen | Say | StartRecording | StopRecording | AnswerConsent | Leave | Ping
+)
 
 
 # --- from the server -------------------------------------------------------------------------------
@@ -196,6 +206,8 @@ class Welcome(_Tagged, frozen=True, tag=_snake):
     recordings: list[RecordingNotice]
     chat: list[ChatLine]
     call: InteractionState = InteractionState.ENDED
+    consent: Consent = Consent.ANNOUNCE
+    answer: ConsentAnswer | None = None  # of this participant, to being recorded
 
 
 class Joined(_Tagged, frozen=True, tag=_snake):
@@ -257,6 +269,12 @@ class RecordingChanged(_Tagged, frozen=True, tag=_snake):
     recording: RecordingNotice
 
 
+class ConsentChanged(_Tagged, frozen=True, tag=_snake):
+    """The answer of the participant who is told this, as it is kept."""
+
+    answer: ConsentAnswer
+
+
 class Publish(_Tagged, frozen=True, tag=_snake):
     """Send what you send to your peers to this WHIP endpoint too: one session for each `source`.
 
@@ -299,6 +317,7 @@ ServerMessage = (
     | InteractionChanged
     | Said
     | RecordingChanged
+    | ConsentChanged
     | Publish
     | Unpublish
     | Error

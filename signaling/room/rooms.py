@@ -7,16 +7,20 @@ from collections.abc import Callable, Coroutine
 from typing import Any, NamedTuple, assert_never
 
 from recorder.clock import Clock
+from recorder.dialogue import ConsentAnswer, Message
 from recorder.errors import BystanderError
+from recorder.permissions import ConversationTerms
 from recorder.values import IceServer, Participant
 from signaling.ports import Caller, Ports
 from signaling.room.announcement import RecordingLinks, RoomPolicy, own_links
+from signaling.room.chat_log import ChatLog
 from signaling.room.connection import Connection
 from signaling.room.core import Room
 from signaling.room.effects import (
     CallBegan,
     CallEnded,
     Close,
+    ConsentAnswered,
     Effect,
     Now,
     RecordingUnwanted,
@@ -24,9 +28,10 @@ from signaling.room.effects import (
     Send,
     ShareBegan,
     ShareEnded,
+    Spoken,
 )
 from signaling.room.interactions import Interactions
-from signaling.room.messages import ClientMessage, CloseCode, InteractionState
+from signaling.room.messages import ChatLine, ClientMessage, CloseCode, InteractionState
 
 _log = logging.getLogger(__name__)
 _WATCH_RETRY_S_FIRST = 0.5
@@ -50,32 +55,56 @@ class RoomTerms(NamedTuple):
     ice_servers: IceServers = no_ice_servers
 
 
+class Guest(NamedTuple):
+    """Who comes in, by which page; what counts in the conversation, and their answer to being recorded."""
+
+    participant: Participant
+    instance: str
+    counts: ConversationTerms = ConversationTerms()
+    answer: ConsentAnswer | None = None
+
+
 class OpenRoom:
     """One conversation's room while somebody has a seat in it; `finished` is called once it is empty."""
 
-    def __init__(self, conversation: str, terms: RoomTerms, finished: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        conversation: str,
+        terms: RoomTerms,
+        counts: ConversationTerms,
+        finished: Callable[[], None],
+    ) -> None:
+        """`counts`: what the conversation's settings say; it holds for as long as this room is open."""
         self._conversation = conversation
         self._ports = terms.ports
         self._clock = terms.clock
         self._finished = finished
-        self._core = Room(terms.policy, terms.links)
+        self._core = Room(terms.policy.within(counts), terms.links)
+        self._chat_log = ChatLog(conversation, terms.ports.messages)
         self._connections: dict[int, Connection] = {}
         self._numbers = itertools.count(1)
         self._interactions = Interactions(
             conversation, terms.ports.conversations, terms.ports.decisions, self._decided
         )
         self._stopping: set[str] = set()
+        self._answering = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
         self._expiry: asyncio.TimerHandle | None = None
         self._watching = self._task(self._watch())
 
-    def enter(
-        self, connection: Connection, participant: Participant, instance: str, ice_servers: list[IceServer]
-    ) -> int:
+    def enter(self, connection: Connection, guest: Guest, ice_servers: list[IceServer]) -> int:
         """Seat this participant; returns the number that stands for the connection from now on."""
         number = next(self._numbers)
         self._connections[number] = connection
-        self._apply(self._core.enter(number, participant, instance, ice_servers=ice_servers, now=self._now()))
+        entered = self._core.enter(
+            number,
+            guest.participant,
+            guest.instance,
+            ice_servers=ice_servers,
+            answer=guest.answer,
+            now=self._now(),
+        )
+        self._apply(entered)
         return number
 
     def received(self, number: int, message: ClientMessage) -> None:
@@ -86,6 +115,14 @@ class OpenRoom:
         self._connections.pop(number, None)
         self._apply(self._core.lost(number, self._now()))
 
+    def heard(self, line: ChatLine) -> None:
+        """Somebody said this by the API."""
+        self._apply(self._core.heard(line))
+
+    def consent_kept(self, participant: str, answer: ConsentAnswer) -> None:
+        """This answer counts from now on."""
+        self._apply(self._core.consent_kept(participant, answer))
+
     def end(self, code: CloseCode) -> None:
         """Everybody out."""
         self._apply(self._core.end(code))
@@ -95,7 +132,7 @@ class OpenRoom:
 
     async def closed(self) -> None:
         """Wait until the control plane has been told of every interaction's end."""
-        await self._interactions.closed()
+        await asyncio.gather(self._interactions.closed(), self._chat_log.closed())
 
     # --- effects -----------------------------------------------------------------------------------
     def _apply(self, effects: list[Effect]) -> None:
@@ -119,6 +156,10 @@ class OpenRoom:
                 if effect.recording not in self._stopping:
                     self._stopping.add(effect.recording)
                     self._task(self._stop_recording(effect.recording, effect.participant))
+            case Spoken():
+                self._chat_log.put(effect.participant, effect.text)
+            case ConsentAnswered():
+                self._task(self._keep_consent(effect.participant, effect.answer))
             case _:
                 assert_never(effect)
 
@@ -139,6 +180,7 @@ class OpenRoom:
         if not self._watching.cancelling():  # a start that returns after everybody left comes by here again
             self._watching.cancel()
             self._interactions.close()
+            self._chat_log.close()
             self._finished()
 
     # --- recordings --------------------------------------------------------------------------------
@@ -172,6 +214,18 @@ class OpenRoom:
         finally:
             self._stopping.discard(recording)
 
+    async def _keep_consent(self, participant: Participant, answer: ConsentAnswer) -> None:
+        """In the order in which they came: the last one counts."""
+        async with self._answering:
+            try:
+                await self._ports.consents.answer(
+                    Caller(participant), self._conversation, participant.id, answer
+                )
+            except BystanderError as error:
+                self._refused(participant, error)
+            else:
+                self.consent_kept(participant.id, answer)
+
     def _refused(self, participant: Participant, error: BystanderError) -> None:
         self._apply(self._core.recording_refused(participant.id, error.code, error.detail))
 
@@ -198,11 +252,24 @@ class Rooms:
         self._open: dict[str, OpenRoom] = {}
         self._closing: set[asyncio.Task[None]] = set()
 
-    def enter(self, connection: Connection, participant: Participant, instance: str) -> tuple[OpenRoom, int]:
+    def enter(self, connection: Connection, guest: Guest) -> tuple[OpenRoom, int]:
         """Seat a participant in their conversation's room."""
-        conversation = participant.conversation
-        room = self._open.get(conversation) or self._new(conversation)
-        return room, room.enter(connection, participant, instance, self._terms.ice_servers(participant))
+        conversation = guest.participant.conversation
+        room = self._open.get(conversation) or self._new(conversation, guest.counts)
+        return room, room.enter(connection, guest, self._terms.ice_servers(guest.participant))
+
+    def heard(self, message: Message) -> None:
+        """Somebody said this by the API: whoever is in the room hears it."""
+        room = self._open.get(message.conversation)
+        if room is not None:
+            sender, name = message.participant or "", message.name or ""
+            room.heard(ChatLine(sender=sender, name=name, text=message.text or "", at=message.at))
+
+    def consent_kept(self, conversation: str, participant: str, answer: ConsentAnswer) -> None:
+        """Somebody's answer came by the API."""
+        room = self._open.get(conversation)
+        if room is not None:
+            room.consent_kept(participant, answer)
 
     def end(self, conversation: str) -> None:
         """The conversation has ended: its room, where there is one, is closed."""
@@ -216,8 +283,8 @@ class Rooms:
             room.end(CloseCode.UNAVAILABLE)
         await asyncio.gather(*self._closing)
 
-    def _new(self, conversation: str) -> OpenRoom:
-        room = OpenRoom(conversation, self._terms, lambda: self._forget(conversation))
+    def _new(self, conversation: str, counts: ConversationTerms) -> OpenRoom:
+        room = OpenRoom(conversation, self._terms, counts, lambda: self._forget(conversation))
         self._open[conversation] = room
         return room
 

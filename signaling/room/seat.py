@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from recorder.dialogue import ConsentAnswer
 from recorder.values import Participant
 from signaling.room.messages import InteractionState, Member
 
@@ -19,6 +20,7 @@ class Seat:
     screen: str | None = None
     share: InteractionState = InteractionState.ENDED
     shares: int = 0  # how many have begun
+    answer: ConsentAnswer | None = None  # to being recorded
     invited: set[str] = field(default_factory=set)  # recordings this page was told to publish to
 
     def member(self) -> Member:

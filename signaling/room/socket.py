@@ -2,12 +2,12 @@
 
 import asyncio
 import logging
-from typing import NamedTuple
 
 import msgspec
 from aiohttp import WSMsgType, web
 
 from recorder.clock import Clock
+from recorder.dialogue import ConsentAnswer
 from recorder.errors import BystanderError
 from recorder.limits import WEBSOCKET_MESSAGE_BYTES_MAX
 from recorder.values import Participant
@@ -15,14 +15,9 @@ from signaling.ports import Ports
 from signaling.room.connection import Allowance, Connection
 from signaling.room.limits import HEARTBEAT_S, HELLO_TIMEOUT_S, UNKNOWN_SOCKETS_MAX
 from signaling.room.messages import CloseCode, Error, decode_client, decode_hello, encode
-from signaling.room.rooms import OpenRoom, Rooms
+from signaling.room.rooms import Guest, OpenRoom, Rooms
 
 _log = logging.getLogger(__name__)
-
-
-class _Guest(NamedTuple):
-    participant: Participant
-    instance: str
 
 
 class _RefusedError(Exception):
@@ -65,7 +60,7 @@ class RoomSocket:
         return socket
 
     # --- before the door ---------------------------------------------------------------------------
-    async def _introduce(self, socket: web.WebSocketResponse, conversation: str) -> _Guest:
+    async def _introduce(self, socket: web.WebSocketResponse, conversation: str) -> Guest:
         self._unknown += 1
         try:
             async with asyncio.timeout(HELLO_TIMEOUT_S):
@@ -76,7 +71,7 @@ class RoomSocket:
         finally:
             self._unknown -= 1
 
-    async def _authenticate(self, text: str, conversation: str) -> _Guest:
+    async def _authenticate(self, text: str, conversation: str) -> Guest:
         try:
             hello = decode_hello(text)
             caller = await self._ports.authority.authenticate(hello.token)
@@ -85,18 +80,27 @@ class RoomSocket:
                 raise _RefusedError(CloseCode.FORBIDDEN, "forbidden", "This token does not open this room.")
             if (await self._ports.conversations.get(conversation)).ended_at is not None:
                 raise _RefusedError(CloseCode.ENDED, "conversation_ended", "The conversation has ended.")
+            return Guest(
+                participant,
+                hello.instance,
+                await self._ports.terms.of(conversation),
+                await self._answer_of(participant),
+            )
         except msgspec.DecodeError as error:
             raise _bad_message(error) from error
         except BystanderError as error:
             raise _RefusedError(_close_code(error), error.code, error.detail) from error
-        return _Guest(participant, hello.instance)
+
+    async def _answer_of(self, participant: Participant) -> ConsentAnswer | None:
+        given = await self._ports.consents.list(participant.conversation)
+        return next((one.answer for one in given if one.participant == participant.id), None)
 
     # --- inside ------------------------------------------------------------------------------------
     async def _converse(
-        self, socket: web.WebSocketResponse, guest: _Guest, transport: asyncio.Transport | None
+        self, socket: web.WebSocketResponse, guest: Guest, transport: asyncio.Transport | None
     ) -> None:
         connection = Connection(socket, transport)
-        room, number = self._rooms.enter(connection, guest.participant, guest.instance)
+        room, number = self._rooms.enter(connection, guest)
         writer = asyncio.get_running_loop().create_task(connection.write())
         try:
             await self._listen(socket, room, number)

@@ -2,6 +2,7 @@
 
 import { Announcement } from "./announce.js";
 import { Chat } from "./chat.js";
+import { Consent } from "./consent.js";
 import { LocalMedia } from "./devices.js";
 import { Mesh, configurationOf } from "./mesh.js";
 import { playButton } from "./player.js";
@@ -20,6 +21,7 @@ const media = new LocalMedia();
 const tiles = new Tiles(byId("grid"));
 const announcement = new Announcement();
 const chat = new Chat();
+const consent = new Consent();
 
 const members = new Map(); // id -> Member
 const mesh = new Mesh(media, (message) => socket.send(message));
@@ -38,6 +40,7 @@ const handlers = {
     message.roster.forEach((member) => members.set(member.id, member));
     announcement.reset(message.recordings, message.may_record);
     chat.reset(message.chat, message.you.id);
+    consent.reset(message.consent, message.answer);
     waiting = [];
     hold(message.call === "HELD");
     whenLet(() => mesh.entered(message));
@@ -77,6 +80,9 @@ const handlers = {
   },
   recording_changed({ recording }) {
     announcement.changed(recording);
+  },
+  consent_changed({ answer }) {
+    consent.changed(answer);
   },
   publish(invitation) {
     if (recorders.has(invitation.recording)) return; // it survived our socket
@@ -224,6 +230,9 @@ announcement.addEventListener("start", () => socket.send({ type: "start_recordin
 announcement.addEventListener("stop", () => socket.send({ type: "stop_recording" }));
 announcement.addEventListener("available", ({ detail }) => {
   toast("The recording has been saved.", { extra: detail.links.media ? playButton(detail) : null });
+});
+consent.addEventListener("answer", ({ detail }) => {
+  if (!socket.send({ type: "answer_consent", answer: detail })) toast("Your answer was not sent: the connection is down.", { kind: "warning" });
 });
 chat.addEventListener("say", ({ detail }) => {
   if (!socket.send({ type: "say", text: detail })) toast("Your message was not sent: the connection is down.", { kind: "warning" });

@@ -1,4 +1,4 @@
-"""Keys with scopes, tokens that expire, messages, search, consent, kept answers, and indices for long lists."""
+"""Keys with scopes, tokens that expire, messages, search, consent, kept answers, indices for long lists."""
 
 import hashlib
 import json
