@@ -1,7 +1,7 @@
 """How fast the read paths answer with 100,000 conversations: requests per second through a real server.
 
-`HISTORY_DATABASE_URL` names an empty PostgreSQL database; without it SQLite in a temporary directory. Rows are
-written past the API, as it would write them; every request after that is HTTP with a scoped key.
+`HISTORY_DATABASE_URL` names an empty PostgreSQL database; without it SQLite in a temporary directory. Rows
+are written past the API, as it would write them; every request after that is HTTP with a scoped key.
 """
 
 import asyncio
@@ -44,9 +44,8 @@ async def measure() -> None:
         url = os.environ.get("HISTORY_DATABASE_URL") or sqlite_url(data / "bystander.db")
         begun = time.perf_counter()
         sample, secret = await _fill(url)
-        print(
-            f"  {url.partition(':')[0]}, {CONVERSATIONS} conversations, {time.perf_counter() - begun:.0f} s to fill"
-        )
+        filled_s = time.perf_counter() - begun
+        print(f"  {url.partition(':')[0]}, {CONVERSATIONS} conversations, {filled_s:.0f} s to fill")
         settings = {
             "BYSTANDER_SERVER__DATABASE_URL": url,
             "BYSTANDER_SERVER__LOG_LEVEL": "warning",
