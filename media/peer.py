@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from media.encoded import EncodedSink
 from media.negotiation import IceParameters, Offer, read_fragment, read_offer, write_answer, write_fragment
+from media.rtp.hold_up import HoldUp
 from media.rtp.packet import PacketBuffer, RtpPacket, parse_rtp
 from media.rtp.routing import Route, Router
 from media.rtp.rtcp import Bye, SenderInfo, parse_rtcp, receiver_report, source_description
@@ -61,6 +62,7 @@ class Peer:
         self._remote_ice: IceParameters | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
+        self._hold_up = HoldUp()
         self._report_at = 0.0
         self._bye_at: float | None = None
         self._restarting = asyncio.Lock()
@@ -248,15 +250,16 @@ class Peer:
     def _tick(self) -> None:
         self._timer = None
         loop_now = asyncio.get_running_loop().time()
+        late_ns = round((loop_now - self._timer_at) * 1e9)
         now_ns = self._clock.monotonic_ns()
         if self._bye_at is not None and loop_now >= self._bye_at and self._end_silent_streams():
             return
-        self._send_feedback(loop_now, now_ns)
+        self._send_feedback(loop_now, now_ns, self._hold_up.read_up_to(now_ns, late_ns))
         for stream in self._streams:
             self._feedback_due(stream)
         self._arm(max(0.0, self._report_at - loop_now))
 
-    def _send_feedback(self, loop_now: float, now_ns: int) -> None:
+    def _send_feedback(self, loop_now: float, now_ns: int, read_up_to_ns: int) -> None:
         transport = self._transport
         if transport is None:
             return
@@ -267,7 +270,7 @@ class Peer:
             blocks = [block for stream in self._streams for block in stream.reports(now_ns)]
         feedback = b""
         for stream in self._streams:
-            feedback += stream.feedback(now_ns, transport.round_trip_ns, self._ssrc)
+            feedback += stream.feedback(read_up_to_ns, transport.round_trip_ns, self._ssrc)
         lead = receiver_report(self._ssrc, blocks) + source_description(self._ssrc, self._cname)
         if due or feedback:
             transport.send_rtcp(lead + feedback)

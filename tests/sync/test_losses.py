@@ -3,6 +3,7 @@
 import asyncio
 import io
 import logging
+import time
 from functools import cache
 from itertools import pairwise
 
@@ -36,6 +37,7 @@ MISSING_MAX = 0.005  # of the pictures, where lost packets can be asked for agai
 SMEAR_LEVELS_MAX = 6.0  # mean error of a picture; coding noise is under 3, a bar that was left behind over 8
 STALL_S_MAX = 0.9  # without retransmissions: the usual margin, and the wait for packets that were overtaken
 PLI_UNDER_WAY_S = 0.1
+HELD_UP_S = 1.2  # longer than retransmissions are waited for
 BEGINNING_PICTURES_MAX = FPS // 2  # the recording's zero is the first picture that came whole
 HELD_PICTURES_MAX = 3 * FPS  # a key frame is asked for every half second, and may get lost too
 PLAN = RecordingPlan(
@@ -161,3 +163,15 @@ def bars(number: int) -> npt.NDArray[np.int_]:
     at_s = number / FPS
     lit = any(flash - 1e-6 <= at_s < flash + FLASH_S - 1e-6 for flash in event_times(60.0))
     return plain(SIZE, 235 if lit else 16, bar=number * 4).to_ndarray()[:1].astype(int)
+
+
+@pytest.mark.slow
+async def test_what_waits_in_the_sockets_of_a_held_up_process_is_not_lost() -> None:
+    async def hold_up() -> None:
+        for _ in range(2):
+            await asyncio.sleep(2.0)
+            time.sleep(HELD_UP_S)  # noqa: ASYNC251 - nothing else may run
+
+    (recorded, _), _ = await asyncio.gather(hold(answering(Codec.VP8), 2 * QUICK_S), hold_up())
+    assert recorded.statistics.participants[0].lost == 0
+    assert_nothing_is_missing(recorded)
