@@ -37,10 +37,24 @@ class Cluster:
         return f"postgresql://bystander@127.0.0.1:{self.port}/{database}"
 
     def new_database(self) -> str:
-        """The URL of an empty database."""
+        """The URL of an empty database. Each costs 7 MB of disk, so tests share one where they can."""
         name = new_id("db")
         asyncio.run(self._create(name))
         return self.url(name)
+
+    def empty(self, url: str) -> str:
+        """Take every row out of a migrated database; its URL."""
+        asyncio.run(self._empty(url))
+        return url
+
+    async def _empty(self, url: str) -> None:
+        connection = await asyncpg.connect(url)
+        tables = await connection.fetch(
+            "SELECT quote_ident(tablename) AS name FROM pg_tables"
+            " WHERE schemaname = 'public' AND tablename <> 'alembic_version'"
+        )
+        await connection.execute(f"TRUNCATE {', '.join(table['name'] for table in tables)} RESTART IDENTITY")
+        await connection.close()
 
     def break_connections(self) -> None:
         """As a restart of the server does to everybody who is connected."""
