@@ -8,7 +8,7 @@ from media.encoding import VIDEO_TIMESCALE, EncodedPicture, VideoEncoder
 from media.fragmenting import VIDEO_TRACK
 from media.isobmff import VideoTrack
 from media.layout import Tile
-from media.pacing import Pacer
+from media.pacing import Effort, Pacer
 from media.scaling import Picture
 from media.sources import PictureSource
 from recorder.values import Publisher, RecordingPlan, SourceKind
@@ -92,6 +92,13 @@ class Composition:
             sources.remove(source)
         self._shown.pop(source.key, None)
         self._rearrange(at_ns)
+
+    def spend(self, effort: Effort) -> None:
+        """Make fewer pictures, or code them with less effort, from now on."""
+        self.pacer.slow_down(effort.frame_rate_divisor)
+        if self._encoder.thorough != effort.thorough:
+            self._encoder.thorough = effort.thorough
+            self.pacer.cut_next()  # it counts from a key frame on
 
     def relieve(self) -> None:
         """Let the stream rest that costs more to decode than all others together, when there is one."""

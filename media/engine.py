@@ -180,6 +180,8 @@ class Engine:
             rss_bytes=_resident_bytes(),
             frames_composed=renderer.frames_composed,
             frames_skipped=renderer.frames_skipped,
+            frame_rate_divisor=renderer.effort.frame_rate_divisor,
+            thorough=renderer.effort.thorough,
             spool_lag_s=max(0.0, renderer.on_recording_clock(self._clock.monotonic_ns()) - written_s),
             dropped=dropped,
             participants=[session.statistics() for session in self._sessions.values()],

@@ -7,10 +7,12 @@ times; a credit limits the rate to the canvas's. Without news there is a picture
 a fragment must begin. Pure; times are nanoseconds on the recording's clock.
 """
 
+from dataclasses import dataclass
+
 LAG_NS_MAX = 500_000_000  # rendering is this late: the machine cannot do more
 LAG_NS_RELAXED = 100_000_000  # it keeps up again
-RELAXED_FOR_NS = 5_000_000_000  # ... for so long: try the next higher rate
-SLOWNESS_MAX = 8  # 3 pictures a second at 25
+RELAXED_FOR_NS = 5_000_000_000  # ... for so long: try the next higher effort
+STRAINED_LEVEL = 3  # of EFFORTS; from here on a decoder may have to rest
 IDLE_NS = 1_000_000_000  # players and editors expect a picture a second
 BURST_PICTURES = 1.5  # how far a jittering source may run ahead of the even rate
 CUT_SLACK_PICTURES = (
@@ -48,6 +50,11 @@ class Pacer:
         """Make only every `factor`-th picture from now on; 1 is the full rate."""
         self._slowness = factor
 
+    def cut_next(self) -> None:
+        """Let a fragment begin with the next picture."""
+        if self._last is not None:
+            self._cut_at = min(self._cut_at, self._last + self._even_ns)
+
     def deadline(self) -> int:
         """When a picture is due though nothing is new."""
         return 0 if self._last is None else min(self._last + IDLE_NS, self._cut_at)
@@ -71,30 +78,55 @@ class Pacer:
         return time_ns, cut
 
 
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """What the pictures may cost: every how-manyeth is made, and how hard the coder looks for savings."""
+
+    frame_rate_divisor: int
+    thorough: bool
+
+
+# First pictures become fewer, then poorer for their size; sound is never touched. Painting at half the
+# resolution is no step: the picture in the file keeps its size, and coding it costs as much (docs/cost.md).
+EFFORTS = (Effort(1, True), Effort(2, True), Effort(4, True), Effort(4, False), Effort(8, False))
+
+
 class Load:
-    """Which part of the pictures the machine can do: every one, or every second, fourth, eighth."""
+    """Which of EFFORTS the machine can do: one down where rendering lags, one up after a while of rest."""
 
     def __init__(self) -> None:
-        self.slowness = 1
+        self._level = 0
         self._relaxed_since: int | None = None
         self._changed_at: int | None = None
+        self._lag_ns = 0  # when it changed
+
+    @property
+    def effort(self) -> Effort:
+        return EFFORTS[self._level]
+
+    @property
+    def strained(self) -> bool:
+        """Few and cheap pictures, and still it lagged: decoding costs too much."""
+        return self._level >= STRAINED_LEVEL
 
     def observe(self, now_ns: int, lag_ns: int) -> bool:
-        """Rendering is `lag_ns` late; return whether the slowness changed."""
-        before = self.slowness
+        """Rendering is `lag_ns` late; return whether the effort changed."""
+        before = self._level
         if lag_ns > LAG_NS_RELAXED:
             self._relaxed_since = None
         elif self._relaxed_since is None:
             self._relaxed_since = now_ns
-        if lag_ns > LAG_NS_MAX and not self._just_changed(now_ns):
-            self.slowness = min(SLOWNESS_MAX, self.slowness * 2)
+        if lag_ns > LAG_NS_MAX and not self._catching_up(now_ns, lag_ns):
+            self._level = min(len(EFFORTS) - 1, self._level + 1)
         elif self._relaxed_since is not None and now_ns - self._relaxed_since >= RELAXED_FOR_NS:
-            self.slowness = max(1, self.slowness // 2)
+            self._level = max(0, self._level - 1)
             self._relaxed_since = now_ns
-        if self.slowness != before:
-            self._changed_at = now_ns
-        return self.slowness != before
+        if self._level != before:
+            self._changed_at, self._lag_ns = now_ns, lag_ns
+        return self._level != before
 
-    def _just_changed(self, now_ns: int) -> bool:
-        """A change needs time to be felt before the next."""
-        return self._changed_at is not None and now_ns - self._changed_at < LAG_NS_MAX
+    def _catching_up(self, now_ns: int, lag_ns: int) -> bool:
+        """A change needs time to be felt before the next, and none is needed while the lag falls."""
+        if self._changed_at is None:
+            return False
+        return now_ns - self._changed_at < LAG_NS_MAX or lag_ns < self._lag_ns

@@ -24,7 +24,7 @@ from media.inbox import (
     StreamStarted,
     TimelineChanged,
 )
-from media.pacing import Load
+from media.pacing import Effort, Load
 from media.presence import Presence
 from media.soundtrack import Soundtrack
 from media.sources import PictureSource, SoundSource
@@ -33,7 +33,6 @@ from media.watermark import MARGIN_NS_MIN, Progress, Watermark
 from recorder.limits import FRAGMENT_DURATION_S_MAX
 from recorder.values import Fragment, MediaEvent, Publisher, RecordingPlan, RecordingType, SourceKind
 
-RELIEF_SLOWNESS = 4  # with a quarter of the pictures it still lags: it is decoding that costs too much
 REPORTS_AWAITED_NS_MAX = (
     1_000_000_000  # most senders report within their first second; Chromium's voice does not
 )
@@ -101,6 +100,16 @@ class Renderer:
     @property
     def frames_skipped(self) -> int:
         return 0 if self._picture is None else self._picture.skipped
+
+    @property
+    def pending_bytes(self) -> int:
+        """What waits for its time, of all streams together."""
+        return sum(source.pending_bytes for source in self._sources())
+
+    @property
+    def effort(self) -> Effort:
+        """What pictures may cost now; see media.pacing.Load."""
+        return self._load.effort
 
     def dropped(self) -> dict[str, int]:
         """Frames and samples that are not in the recording, by reason, of all streams so far."""
@@ -171,10 +180,16 @@ class Renderer:
         `lag_ns`: how late this call comes; when it is too late too often, fewer pictures are made.
         """
         if self._picture is not None and self._load.observe(now_ns, lag_ns):
-            self._picture.pacer.slow_down(self._load.slowness)
-            if self._load.slowness >= RELIEF_SLOWNESS:
+            effort = self._load.effort
+            self._picture.spend(effort)
+            if self._load.strained:
                 self._picture.relieve()
-            self._chronicle.say("degraded", now_ns, frame_rate_divisor=self._load.slowness)
+            self._chronicle.say(
+                "degraded",
+                now_ns,
+                frame_rate_divisor=effort.frame_rate_divisor,
+                thorough=effort.thorough,
+            )
         if self._zero_ns is None and not self._begin(now_ns):
             return
         waiting = chain(self._progress(blocked), self._awaited(now_ns))

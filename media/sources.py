@@ -37,7 +37,7 @@ class _Source:
         self.session = session
         self.last_arrival_ns: int | None = None
         self._pending: deque[_Pending] = deque()
-        self._pending_bytes = 0
+        self.pending_bytes = 0
         self._newest: _Pending | None = None
         self.changes: list[tuple[str, int, dict[str, object]]] = []  # kind, capture time, detail
 
@@ -49,18 +49,18 @@ class _Source:
     @property
     def full(self) -> bool:
         """Whether the stream has used up its share of memory."""
-        return self._pending_bytes >= PENDING_BYTES_MAX or len(self._pending) >= PENDING_FRAMES_MAX
+        return self.pending_bytes >= PENDING_BYTES_MAX or len(self._pending) >= PENDING_FRAMES_MAX
 
     def accept(self, frame: EncodedFrame, clock: StreamClock) -> None:
         """Take a frame in decoding order."""
         self.last_arrival_ns = frame.arrival_ns
         self._newest = _Pending(frame, clock)
         self._pending.append(self._newest)
-        self._pending_bytes += len(frame.data)
+        self.pending_bytes += len(frame.data)
 
     def _pop(self) -> _Pending:
         pending = self._pending.popleft()
-        self._pending_bytes -= len(pending.frame.data)
+        self.pending_bytes -= len(pending.frame.data)
         return pending
 
 

@@ -79,6 +79,11 @@ def _of_workers(workers: list[Statistics]) -> Iterator[Metric]:
         ("worker_cpu_seconds", "CPU time of running workers", sum(w.cpu_s for w in workers)),
         ("worker_resident_bytes", "Memory of running workers", sum(w.rss_bytes for w in workers)),
         ("worker_spool_bytes", "Bytes written by running workers", sum(w.bytes_written for w in workers)),
+        (
+            "recordings_degraded",
+            "Recordings with fewer or poorer pictures than set: the machine cannot do more",
+            sum(w.frame_rate_divisor > 1 or not w.thorough for w in workers),
+        ),
         ("spool_lag_seconds", "Age of the oldest media not yet in a spool", lag_s),
         ("packets_received", "RTP packets of present publishers", sum(s.packets for s in sources)),
         ("packets_lost", "Never received, of present publishers", sum(s.lost for s in sources)),

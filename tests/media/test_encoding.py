@@ -10,12 +10,14 @@ import pytest
 
 from media.encoding import (
     AAC_FRAME_SAMPLES,
+    HASTY_PARAMETERS,
     VBV_BUFFER_S,
     VIDEO_TIMESCALE,
     AudioEncoder,
     EncodedPicture,
     EncodedSound,
     VideoEncoder,
+    video_context,
 )
 from media.isobmff import AudioTrack, Sample, TrackRun, VideoTrack, init_segment, media_fragment
 from media.scaling import Picture, new_picture, planes
@@ -236,3 +238,25 @@ def test_pictures_and_their_durations_survive_the_container() -> None:
 
     assert [frame.pts for frame in frames] == [0, 3600, 90_000]
     assert all(ssim(planes(frame).y, planes(scene(n)).y) > 0.95 for n, frame in enumerate(frames))
+
+
+class TestHaste:
+    def test_another_x264_takes_over_at_a_key_frame_under_the_same_parameter_sets(self) -> None:
+        coder = encoder()
+        avcc, pictures = coder.avcc, []
+        for n in range(30):
+            coder.thorough = not 8 <= n < 19
+            pictures += coder.encode(scene(n), n * FRAME, force_keyframe=n % 10 == 0)
+        pictures += coder.flush()
+        assert [picture.pts for picture in pictures] == [n * FRAME for n in range(30)]
+        assert [n for n, picture in enumerate(pictures) if picture.keyframe] == [0, 10, 20]
+        assert coder.avcc == avcc
+        shown = decode(coder, pictures)
+        assert len(shown) == 30
+        assert min(ssim(planes(scene(n)).y, planes(picture).y) for n, picture in enumerate(shown)) > 0.9
+
+    @pytest.mark.parametrize("size", [(64, 64), (640, 480), (1280, 720), (1920, 1080), (3840, 2160)])
+    def test_no_size_of_canvas_changes_them(self, size: tuple[int, int]) -> None:
+        canvas = Canvas(width=size[0], height=size[1])
+        hasty = video_context(canvas, crf=33, bitrate_max=2_500_000, parameters=HASTY_PARAMETERS)
+        assert hasty.extradata == video_context(canvas, crf=33, bitrate_max=2_500_000).extradata

@@ -3,7 +3,7 @@ from itertools import pairwise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from media.pacing import IDLE_NS, LAG_NS_MAX, RELAXED_FOR_NS, SLOWNESS_MAX, Load, Pacer
+from media.pacing import EFFORTS, IDLE_NS, LAG_NS_MAX, RELAXED_FOR_NS, Load, Pacer
 
 MS = 1_000_000
 S = 1_000_000_000
@@ -80,19 +80,23 @@ def test_times_grow_and_no_fragment_is_too_long(captures: list[int], fps: int, s
 
 
 class TestLoad:
-    def test_lag_halves_the_rate_step_by_step_and_rest_restores_it(self) -> None:
+    def test_lag_takes_rate_first_and_effort_second_and_rest_gives_them_back(self) -> None:
         load = Load()
         now, seen = 0, []
         for _ in range(40):
             now += LAG_NS_MAX // 2
             if load.observe(now, 2 * LAG_NS_MAX):
-                seen.append(load.slowness)
-        assert seen == [2, 4, SLOWNESS_MAX]
+                seen.append(load.effort)
+        assert seen == list(EFFORTS[1:])
+        divisors = [effort.frame_rate_divisor for effort in EFFORTS]
+        assert divisors == sorted(divisors)
+        assert [effort.thorough for effort in EFFORTS] == [True, True, True, False, False]
+        seen.clear()
         for _ in range(40):
             now += RELAXED_FOR_NS // 4
             if load.observe(now, 0):
-                seen.append(load.slowness)
-        assert seen == [2, 4, 8, 4, 2, 1]
+                seen.append(load.effort)
+        assert seen == list(EFFORTS[-2::-1])
 
     def test_short_lag_changes_nothing(self) -> None:
         load = Load()

@@ -1,0 +1,133 @@
+"""A machine that cannot do it all, and a publisher that sends more than anybody can: who pays, and with what.
+
+The machine is simulated: each picture costs a set time, so the schedule is the same on every machine.
+"""
+
+from dataclasses import dataclass, field
+
+import pytest
+
+from media.encoded import Codec
+from media.inbox import Arrived, Batch, Inbox
+from media.pacing import EFFORTS, Effort
+from media.render import Renderer
+from media.sources import PENDING_BYTES_MAX
+from recorder.limits import MIB
+from recorder.values import Canvas, Fragment, MediaEvent, Publisher, RecordingPlan
+from tests.support.encoded_source import NS, Reports, Sender, opus_packets, video_frames
+from tests.support.flashes import examine
+
+PLAN = RecordingPlan(recording="rec", conversation="conv", canvas=Canvas(width=320, height=180), video_crf=35)
+ADA = Publisher(participant="ada", name="Ada")
+BOB = Publisher(participant="bob", name="Bob")
+BATCH_NS = NS // 5
+HASTE = 0.5  # of the time that a thorough picture takes: what docs/cost.md measured
+SECONDS = 12.0
+FLASHES = tuple(float(second) for second in range(1, 12))
+
+
+@dataclass
+class SlowMachine:
+    """Renders batches one after the other; each composed picture takes `picture_ns` of simulated time."""
+
+    picture_ns: int
+    busy_until_ns: int = 0
+    written: list[Fragment] = field(default_factory=list)
+    events: list[MediaEvent] = field(default_factory=list)
+    efforts: list[Effort] = field(default_factory=list)
+    lag_ns_max: int = 0
+
+    def run(self, sender: Sender, *, slow_until_s: float) -> bytes:
+        renderer = Renderer(
+            PLAN, write=self.written.append, emit=self.events.append, want_keyframe=lambda key: None
+        )
+        items = sorted(sender.items, key=lambda pair: pair[0])
+        end_ns = round((101 + SECONDS) * NS)
+        for now_ns in range(100 * NS, end_ns, BATCH_NS):
+            while items and items[0][0] <= now_ns:
+                renderer.accept(items.pop(0)[1], now_ns)
+            lag_ns = max(0, self.busy_until_ns - now_ns)
+            composed = renderer.frames_composed
+            renderer.advance(now_ns, {}, lag_ns=lag_ns)
+            price = self.picture_ns if now_ns < (100 + slow_until_s) * NS else NS // 1000
+            price = price if renderer.effort.thorough else round(price * HASTE)
+            self.busy_until_ns = now_ns + lag_ns + (renderer.frames_composed - composed) * price
+            self.lag_ns_max = max(self.lag_ns_max, lag_ns)
+            self.efforts.append(renderer.effort)
+        renderer.finish(end_ns)
+        return b"".join(fragment.data for fragment in self.written)
+
+
+def caller() -> Sender:
+    sender = Sender("s1", ADA)
+    sender.sound(opus_packets(SECONDS, FLASHES), reports=Reports())
+    frames = video_frames(Codec.H264, (320, 180), 25, SECONDS, FLASHES, moving=True)
+    sender.video(frames, codec=Codec.H264, fps=25, reports=Reports())
+    return sender
+
+
+class TestSlowMachine:
+    @pytest.mark.parametrize(
+        ("picture_ms", "deepest"),
+        [(30, EFFORTS[0]), (60, EFFORTS[1]), (100, EFFORTS[2]), (250, EFFORTS[3])],
+    )
+    def test_only_as_much_is_given_up_as_is_needed(self, picture_ms: int, deepest: Effort) -> None:
+        machine = SlowMachine(picture_ms * NS // 1000)
+        found = examine(machine.run(caller(), slow_until_s=SECONDS))
+        assert max(machine.efforts, key=EFFORTS.index) == deepest
+        assert (
+            machine.lag_ns_max < 6 * NS
+        )  # six times too slow, and yet seconds behind, which the inbox holds
+        assert found.beeps == pytest.approx(list(FLASHES), abs=0.03)  # sound never
+
+    def test_it_is_told_and_ends_when_the_machine_recovers(self) -> None:
+        machine = SlowMachine(60 * NS // 1000)
+        machine.run(caller(), slow_until_s=4.0)
+        told = [event.detail for event in machine.events if event.kind == "degraded"]
+        assert [detail["frame_rate_divisor"] for detail in told] == [2, 1]
+        assert machine.efforts[-1] == EFFORTS[0]
+
+
+class TestFlood:
+    """60 pictures a second of 4K, ten times the bit rate that anybody needs: 40 Mbit/s."""
+
+    PICTURE = bytes(83_000)
+
+    def flood(self, seconds: float) -> Sender:
+        sender = Sender("s2", BOB)
+        pictures = [(self.PICTURE, number == 0) for number in range(round(60 * seconds))]
+        sender.video(pictures, codec=Codec.VP8, fps=60)
+        return sender
+
+    def test_the_way_to_the_renderer_holds_no_more_than_its_share(self) -> None:
+        inbox = Inbox()
+        taken = sum(
+            inbox.put_frame(item.key, item.frame)
+            for _, item in self.flood(10.0).items
+            if isinstance(item, Arrived)
+        )
+        assert taken * len(self.PICTURE) <= 8 * MIB
+        assert inbox.dropped["video_backlog"] == 600 - taken
+        frame = next(item.frame for _, item in caller().items if isinstance(item, Arrived))
+        assert inbox.put_frame("s1/other", frame)
+        inbox.send(0, {})
+        assert isinstance(inbox.take(), Batch)
+
+    def test_it_costs_frames_of_its_own_and_nobody_elses_sync(self) -> None:
+        written: list[Fragment] = []
+        renderer = Renderer(
+            PLAN, write=written.append, emit=lambda event: None, want_keyframe=lambda key: None
+        )
+        items = sorted(caller().items + self.flood(SECONDS).items, key=lambda pair: pair[0])
+        held = 0
+        for now_ns in range(100 * NS, round((101 + SECONDS) * NS), BATCH_NS):
+            while items and items[0][0] <= now_ns:
+                renderer.accept(items.pop(0)[1], now_ns)
+            renderer.advance(now_ns, {})
+            held = max(held, renderer.pending_bytes)
+        renderer.finish(round((101 + SECONDS) * NS))
+        found = examine(b"".join(fragment.data for fragment in written), at=(0.25, 0.5))
+        assert held <= PENDING_BYTES_MAX + 2 * MIB
+        assert found.beeps == pytest.approx(list(FLASHES), abs=0.03)
+        assert found.flashes == pytest.approx(list(FLASHES), abs=0.045)
+        assert set(renderer.dropped()) <= {"video_corrupt", "video_without_keyframe", "video_overflow"}
