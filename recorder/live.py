@@ -26,8 +26,11 @@ from recorder.settings import Settings
 from recorder.shipping import Shipping
 from recorder.values import EndReason, RecordingState
 from recorder.workers import Worker, WorkerGone, Workers
+from storage.spool import SpoolEnding
 
 EVENTS_UNAPPLIED_MAX = 64  # a recording's life has some ten events; more waiting is a defect
+SPOOL_RELEASE_S_MAX = 10.0  # a killed process writes its last pages back first
+SPOOL_RELEASE_POLL_S = 0.05
 
 _BEFORE_MEDIA = (Phase.CHECKING, Phase.LAUNCHING, Phase.BACKING_OFF)
 
@@ -245,7 +248,7 @@ class LiveRecording:
             await self.worker.gone()  # while it lives it may still write
         try:
             reason, failure = self.life.end_reason, self.life.failure
-            ending = await self._means.shipping.seal(self.row.id, reason, failure or "worker_died")
+            ending = await self._sealed(reason, failure or "worker_died")
             if ending is not None:
                 self._duration_s, self._bytes = ending.duration_us / 1e6, ending.bytes
             stored = await self._means.shipping.finish(self.row.id)
@@ -259,6 +262,17 @@ class LiveRecording:
             return
         self._bytes = stored.size
         self._post(word.Uploaded())
+
+    async def _sealed(self, reason: EndReason | None, failure: str) -> SpoolEnding | None:
+        """What the spool ends with. A worker that was killed holds it until the last of it is gone."""
+        until = self._now() + SPOOL_RELEASE_S_MAX
+        while True:
+            try:
+                return await self._means.shipping.seal(self.row.id, reason, failure)
+            except BystanderError as error:
+                if error.code != "spool_in_use" or self._now() > until:
+                    raise
+            await asyncio.sleep(SPOOL_RELEASE_POLL_S)
 
     def _start(self, action: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(action, name=f"acting for {self.row.id}")
