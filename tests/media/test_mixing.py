@@ -3,7 +3,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from media.mixing import AHEAD_SAMPLES_MAX, FADE_SAMPLES, LIMIT_KNEE, RESYNC_SAMPLES, Mix, Voice
+from media.mixing import (
+    AHEAD_SAMPLES_MAX,
+    DRIFT_TOLERATED_SAMPLES,
+    FADE_SAMPLES,
+    LIMIT_KNEE,
+    RESYNC_SAMPLES,
+    Mix,
+    Voice,
+)
 from media.resampling import stretched
 
 
@@ -105,6 +113,26 @@ class TestVoice:
         assert abs(filled[-1] - (wanted[-1] + 960)) < 200
         assert np.allclose(out[1000 + FADE_SAMPLES : filled[-1]], 0.25, atol=1e-3)
         assert voice.stretched_samples > 50
+
+    @given(st.floats(-100, 100), st.integers(0, 48), st.integers(0, 10**6))
+    @settings(max_examples=20, deadline=None)
+    def test_whatever_the_drift_and_its_tremble_nothing_is_missing_twice_or_late(
+        self, skew_ppm: float, tremble: int, seed: int
+    ) -> None:
+        mix, chance = Mix(1), np.random.default_rng(seed)
+        voice = Voice(mix)
+        heard = []
+        for number in range(1500):  # half a minute
+            at = number * 960
+            wanted = round(at * (1 + skew_ppm * 1e-6)) + int(chance.integers(-tremble, tremble + 1))
+            voice.put(at, max(0, wanted), ones(960))
+            heard.append(mix.read(max(mix.position, at - 4_800)))
+        heard.append(mix.read(mix.position + 9_600))
+        sound = np.concatenate(heard, axis=1)[0, FADE_SAMPLES + tremble :]
+        end = int(np.flatnonzero(sound)[-1]) + 1 + FADE_SAMPLES + tremble
+        assert np.allclose(sound[: end - FADE_SAMPLES - tremble], 0.25, atol=1e-5)
+        assert abs(end - 1500 * 960 * (1 + skew_ppm * 1e-6)) <= DRIFT_TOLERATED_SAMPLES + tremble
+        assert not voice.dropped
 
     def test_a_voice_behind_its_timeline_says_where_it_will_begin(self) -> None:
         voice = Voice(Mix(1))

@@ -206,6 +206,33 @@ class TestFromSenderReports:
         play(clock, streams, seconds=0.3, start_s=0.6, report_every_s=0.2)
         assert clock.awaited_since_ns("video") is clock.awaited_since_ns("audio") is None
 
+    @given(
+        st.sampled_from([Codec.OPUS, Codec.VP8]),
+        st.lists(
+            st.tuples(st.integers(0, 200), st.integers(-400, 400) | st.none()), min_size=60, max_size=150
+        ),
+    )
+    @settings(max_examples=40, deadline=None)
+    def test_whatever_comes_after_the_first_second_time_goes_on(
+        self, codec: Codec, steps: list[tuple[int, int | None]]
+    ) -> None:
+        clock, other = SenderClock(), Codec.OPUS if codec.is_video else Codec.VP8
+        period, before = 40 * MS, 0
+        for index in range(25 + len(steps)):
+            jitter_ms, error_ms = steps[index - 25] if index >= 25 else (0, 0 if index == 20 else None)
+            at = index * period
+            for key, kind, late in (("tried", codec, jitter_ms), ("other", other, 0)):
+                stream = clock.stream(key, kind)
+                stream.observe(at * kind.clock_rate // S, at + late * MS)
+                if error_ms is not None:
+                    wrong = error_ms if key == "tried" else 0
+                    rtp = at * kind.clock_rate // S
+                    clock.report(key, SenderReport(rtp, EPOCH + at + wrong * MS, at + late * MS))
+            mapped = clock.stream("tried", codec).capture_ns(at * codec.clock_rate // S)
+            if index > 30:
+                assert mapped > before
+            before = mapped
+
     def test_another_ssrc_awaits_nothing_that_is_known(self) -> None:
         clock, streams = SenderClock(), call()
         play(clock, streams, seconds=3)
