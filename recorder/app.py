@@ -43,6 +43,7 @@ from recorder.metrics import LiveCollector, RecordingMetrics
 from recorder.owned_settings import OwnedSettings
 from recorder.recordings import Recordings
 from recorder.recovery import recover
+from recorder.retention import Retention
 from recorder.room_terms import room_ice_servers, room_policy
 from recorder.sampling import sample_forever
 from recorder.scoped_settings import ScopedSettings
@@ -201,6 +202,7 @@ class Server:
         await self._triggering.restore()
         sampling = asyncio.create_task(sample_forever(self._means.workers), name="sampling")
         stack.callback(sampling.cancel)
+        self._start_retention(stack)
         host, port = self._settings.server.host, self._settings.server.port
         self._site = web.TCPSite(runner, host, port)
         try:
@@ -218,6 +220,13 @@ class Server:
         self._webhooks.start(stack)
         key_file = None if self._settings.server.api_key else self._data.api_key_file
         return Listening(url=url, api_key_file=key_file)
+
+    def _start_retention(self, stack: AsyncExitStack) -> None:
+        days, means = self._settings.retention.days, self._means
+        if days is not None:
+            shipping = means.shipping
+            retention = Retention(means.table, shipping.store, shipping.spool, means.clock, days)
+            stack.callback(asyncio.create_task(retention.apply_forever(), name="retention").cancel)
 
     async def drain(self) -> None:
         """Accept nothing new, and wait, for so long as is set, until every recording is stored."""

@@ -90,6 +90,18 @@ def _recover(given: argparse.Namespace, _: list[str]) -> int:
     return 0 if asyncio.run(recover_all(_settings(given), told)) else EXIT_FAILED
 
 
+def _retention(given: argparse.Namespace, _: list[str]) -> int:
+    from recorder.retention import apply_configured
+
+    done = "would be deleted" if given.dry_run else "deleted"
+    outcomes = asyncio.run(apply_configured(_settings(given), dry_run=given.dry_run))
+    for outcome in outcomes:
+        told = f"kept ({outcome.kept})" if outcome.kept else done
+        print(f"{outcome.row.id}  {outcome.row.ended_at:%Y-%m-%d}  {outcome.row.filename}  {told}")
+    print(f"{sum(outcome.kept is None for outcome in outcomes)} {done}.")
+    return 0
+
+
 def _demo(_: argparse.Namespace, rest: list[str]) -> int:
     from recorder.demo.main import run
 
@@ -139,6 +151,12 @@ def _parser() -> argparse.ArgumentParser:
 
     recover = commands.add_parser("recover", parents=[common], help="complete what is not stored yet")
     recover.set_defaults(run=_recover)
+
+    retention = commands.add_parser(
+        "retention", parents=[common], help="delete recordings that are older than retention.days"
+    )
+    retention.add_argument("--dry-run", action="store_true", help="only say what would be deleted")
+    retention.set_defaults(run=_retention)
 
     demo = commands.add_parser("demo", add_help=False, help="record a call of two synthetic participants")
     demo.set_defaults(run=_demo)

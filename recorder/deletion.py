@@ -17,17 +17,20 @@ async def check_recordings_deletable(store: ObjectStore, rows: Sequence[Recordin
 
 
 async def delete_recording(shipping: Shipping, row: RecordingRow) -> None:
-    """Remove the media, its events, what stands beside its upload, the upload, and the spool.
-
-    Doing it again after a failure in the middle removes the rest. Objects are named one by one; the only
-    prefix that is listed is the recording's own, which ends in a slash.
-    """
-    store = shipping.store
+    """Remove what is stored of it and its spool; again after a failure in the middle removes the rest."""
     await shipping.drop(row.id)  # first, or an upload that still waits would bring the object back
+    await delete_stored(shipping.store, row)
+    await shipping.discard(row.id)
+
+
+async def delete_stored(store: ObjectStore, row: RecordingRow) -> None:
+    """Remove the media, its events, what stands beside its upload, and the upload.
+
+    Objects are named one by one; the only prefix that is listed is the recording's own, which ends in a slash.
+    """
     async for upload in store.uploads.list_uploads(row.object_key):
         if upload.key == row.object_key:
             await store.uploads.abort(upload)
     beside = [info.key async for info in store.list_objects(side_prefix(row.id))]
     for key in (*beside, *keys_of(row.object_key)):
         await store.delete(key)
-    await shipping.discard(row.id)

@@ -218,6 +218,15 @@ class Turn(Section, frozen=True):
     credential_ttl_s: Annotated[int, Meta(ge=60, description="how long a publisher's stay good")] = 3600
 
 
+class Retention(Section, frozen=True):
+    """When recordings are deleted by themselves."""
+
+    days: Annotated[
+        Annotated[int, Meta(ge=1)] | None,
+        Meta(description="after its end a recording is kept this long; unset: for good"),
+    ] = None
+
+
 class Webhooks(Section, frozen=True):
     """Events that are posted to registered addresses."""
 
@@ -259,6 +268,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     entry_point: EntryPoint = EntryPoint()
     call: Call = Call()
     turn: Turn = Turn()
+    retention: Retention = Retention()
     webhooks: Webhooks = Webhooks()
     limits: Limits = Limits()
 

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.engine import Row
 
 from recorder.database.messages import note_recording
@@ -89,6 +89,20 @@ class RecordingTable:
         query = select(recordings).where(recordings.c.state.not_in(LAST_STATES)).order_by(recordings.c.id)
         async with self._database.reading() as connection:
             return [_row(row) for row in (await connection.execute(query)).all()]
+
+    async def over_before(self, moment: datetime, *, after: str | None, limit: int) -> list[RecordingRow]:
+        """Those in their last state that ended before `moment`, by id; those after the one named."""
+        due = recordings.c.state.in_(LAST_STATES) & (recordings.c.ended_at < moment)
+        query = select(recordings).where(due).order_by(recordings.c.id).limit(limit)
+        if after is not None:
+            query = query.where(recordings.c.id > after)
+        async with self._database.reading() as connection:
+            return [_row(row) for row in (await connection.execute(query)).all()]
+
+    async def delete(self, recording: str) -> None:
+        """Remove it with all that hangs on it. Removing what is not there is the same as once."""
+        async with self._database.writing() as connection:
+            await connection.execute(delete(recordings).where(recordings.c.id == recording))
 
     async def count_of(self, conversation: str) -> int:
         """How many recordings the conversation has had."""
