@@ -26,7 +26,7 @@ async def delete_recording(shipping: Shipping, row: RecordingRow) -> None:
 async def delete_stored(store: ObjectStore, row: RecordingRow) -> None:
     """Remove the media, its events, what stands beside its upload, and the upload.
 
-    Objects are named one by one; the only prefix that is listed is the recording's own, which ends in a slash.
+    Objects are named one by one; the only prefix that is listed is its own, which ends in a slash.
     """
     async for upload in store.uploads.list_uploads(row.object_key):
         if upload.key == row.object_key:
