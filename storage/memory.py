@@ -175,6 +175,11 @@ class MemoryStore:
         return self._world.faults
 
     @property
+    def keys(self) -> list[str]:
+        """What is visible in the store."""
+        return sorted(self._world.objects)
+
+    @property
     def requests(self) -> list[str]:
         """The name of every request so far, failed ones too."""
         return self._world.requests

@@ -78,7 +78,7 @@ class Shipment:
 
     async def run(self) -> StoredObject:
         """Ship to the end. recording_empty when there is no media, spool_damaged, upload_elsewhere."""
-        self._files = await asyncio.to_thread(UploadFiles, self._route.root / self.recording)
+        self._files = await _opened(self._route.root / self.recording)
         try:
             state = await asyncio.to_thread(self._files.load)
             if state is None or not state.is_over:
@@ -207,3 +207,18 @@ class Shipment:
                 if action is Simple.BEGIN:
                     self._state = plan.suspected(self._state)
         await self._route.sleep(wait_s)
+
+
+async def _opened(directory: Path) -> UploadFiles:
+    """The upload's files and their lock; when cancelled meanwhile, the lock is given up all the same."""
+    opening = asyncio.ensure_future(asyncio.to_thread(UploadFiles, directory))
+    try:
+        return await asyncio.shield(opening)
+    except asyncio.CancelledError:
+        opening.add_done_callback(_give_up)
+        raise
+
+
+def _give_up(opening: asyncio.Future[UploadFiles]) -> None:
+    if not opening.cancelled() and opening.exception() is None:
+        opening.result().close()

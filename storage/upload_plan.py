@@ -96,8 +96,8 @@ def _next_part(state: UploadState, entries: Sequence[IndexEntry], *, ended: bool
             return _recut(part, entries, fill_head=part.number == 1 and state.head_filled)
     held = state.head is HeadPolicy.HOLD and not (state.parts and state.parts[0].number == 1)
     head = _cut(1, 0, entries, state, ended=ended) if held else None
-    if held and head is None:
-        return None
+    if held and (head is None or ended):
+        return head  # at the end at once: a store that joins parts as they come holds the others in memory
     first, number = 0, 1
     if state.parts:
         first, number = _entry_at(entries, _stop(state.parts[-1])), state.parts[-1].number + 1
@@ -106,8 +106,6 @@ def _next_part(state: UploadState, entries: Sequence[IndexEntry], *, ended: bool
     following = _cut(number, first, entries, state, ended=ended)
     if following is not None or not ended:
         return following
-    if held:
-        return head
     if state.head is HeadPolicy.REPLACE and not state.head_filled:
         return _recut(state.parts[0], entries, fill_head=True)
     return None
