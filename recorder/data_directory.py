@@ -68,7 +68,7 @@ def open_data_directory(path: Path) -> DataDirectory:
     """Make what is missing and take the lock; data_dir_unusable, data_dir_in_use."""
     root = path.absolute()
     try:
-        root.mkdir(parents=True, exist_ok=True)
+        root.mkdir(mode=0o700, parents=True, exist_ok=True)  # conversations are nobody else's business
         for name in ("spool", "run"):
             (root / name).mkdir(mode=0o700, exist_ok=True)
         lock = os.open(root / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
