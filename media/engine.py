@@ -9,6 +9,7 @@ import asyncio
 import logging
 import os
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,6 +73,7 @@ class Engine:
         self._make_peer = make_peer or self._peer
         self._audio_only = plan.type is RecordingType.AUDIO
         self._sessions: dict[str, Session] = {}
+        self._dropped_before: Counter[str] = Counter()  # of sessions that are gone
         self._inbox = Inbox()
         self._thread = RenderThread(
             plan, inbox=self._inbox, write=write, deliver=self._deliver, failed=self._end
@@ -168,9 +170,7 @@ class Engine:
         if renderer is None:
             return Statistics(state=state)
         rendered_s, written_s = renderer.duration_ns / 1e9, renderer.fragmenter.written_us / 1e6
-        dropped = renderer.dropped()
-        for reason, count in self._inbox.dropped.items():
-            dropped[reason] = dropped.get(reason, 0) + count
+        dropped = Counter(renderer.dropped()) + self._inbox.dropped + self._dropped_before
         return Statistics(
             state=state,
             duration_s=rendered_s,
@@ -183,7 +183,7 @@ class Engine:
             frame_rate_divisor=renderer.effort.frame_rate_divisor,
             thorough=renderer.effort.thorough,
             spool_lag_s=max(0.0, renderer.on_recording_clock(self._clock.monotonic_ns()) - written_s),
-            dropped=dropped,
+            dropped=dict(dropped),
             participants=[session.statistics() for session in self._sessions.values()],
         )
 
@@ -228,6 +228,7 @@ class Engine:
             session.leave()
 
     def _begin_closing(self, session: Session) -> asyncio.Task[None]:
+        self._dropped_before.update(session.statistics().dropped)
         task = self._loop.create_task(session.peer.close())
         self._closing.add(task)
         task.add_done_callback(self._closed)

@@ -264,6 +264,16 @@ async def test_a_refused_offer_leaves_nothing_behind(bench) -> None:
         await made.engine.publish("s1", ADA, "offer")
 
 
+async def test_what_was_dropped_of_somebody_stays_counted_when_they_leave(bench) -> None:
+    made = await bench()
+    await made.engine.publish("s1", ADA, "offer")
+    made.peers[0].statistics.dropped["malformed_rtp"] = 3
+    assert made.engine.statistics().participants[0].dropped == {"malformed_rtp": 3}
+    await made.engine.unpublish("s1")
+    assert made.engine.statistics().participants == []
+    assert made.engine.statistics().dropped == {"malformed_rtp": 3}
+
+
 async def test_what_a_leaving_peer_still_held_is_recorded(bench) -> None:
     plan = RecordingPlan(recording="r", conversation="c", type=RecordingType.AUDIO)
     made = await bench(plan)
