@@ -15,7 +15,7 @@ from typing import Any
 
 import aiohttp
 import numpy as np
-from sqlalchemy import insert
+from sqlalchemy import insert, text
 
 from recorder.clock import SystemClock
 from recorder.database import Database, KeyTable
@@ -118,6 +118,8 @@ async def _fill(url: str) -> tuple[list[str], str]:
             for table, values in rows:
                 await connection.execute(insert(table), values)
         sample += [row["id"] for row in rows[0][1][:: BATCH // 10]]
+    async with database.writing() as connection:
+        await connection.execute(text("ANALYZE"))  # as a running database has done by itself
     keys = Keys(KeyTable(database), SystemClock())
     key = await keys.create(Caller(), name="bench", account=None, scopes=[KeyScope.ADMIN], expires_at=None)
     await database.close()
