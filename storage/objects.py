@@ -16,6 +16,7 @@ from recorder.errors import caller_error
 from storage.settings import StorageSettings
 
 READ_CHUNK_BYTES = 256 * 1024  # what a reader holds in memory, per reading
+SIDE_PREFIX = "_bystander/"  # keys of what lies beside uploads, and goes when they are over
 RECORDING_MARK = "bystander-recording"  # object metadata: whose object this is
 
 

@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 from recorder.errors import BystanderError
 from storage.holding import Hold
 from storage.keys import check_key
-from storage.objects import ObjectInfo, ObjectProperties
+from storage.objects import SIDE_PREFIX, ObjectInfo, ObjectProperties
 from storage.presigning import LINK_S_MAX, LinkTerms
 from storage.s3 import S3Connection, unquoted
 from storage.s3_uploads import S3Uploads
@@ -51,7 +51,7 @@ class S3Store:
             ContentType=properties.content_type,
             Metadata=dict(properties.metadata),
             **self._s3.digest(hashlib.md5(data, usedforsecurity=False).digest()),
-            **self._fixed_properties(),
+            **(self._encryption() if key.startswith(SIDE_PREFIX) else self._fixed_properties()),
         )
         return ObjectInfo(
             key, len(data), unquoted(answer["ETag"]), properties.content_type, properties.metadata
@@ -120,12 +120,16 @@ class S3Store:
         if settings.object_lock_mode is not None and settings.object_lock_days is not None:
             lock_until = datetime.now(UTC) + timedelta(days=settings.object_lock_days)
         wanted = {
-            "ServerSideEncryption": settings.encryption,
-            "SSEKMSKeyId": settings.kms_key_id,
             "StorageClass": settings.storage_class,
             "Tagging": urlencode(settings.tags) or None,
             "ObjectLockMode": settings.object_lock_mode if lock_until else None,
             "ObjectLockRetainUntilDate": lock_until,
             "ObjectLockLegalHoldStatus": "ON" if settings.legal_hold else None,
         }
+        told = {name: value for name, value in wanted.items() if value is not None}
+        return self._encryption() | told
+
+    def _encryption(self) -> dict[str, Any]:
+        """All that short-lived objects get: they must be readable and removable at once."""
+        wanted = {"ServerSideEncryption": self._settings.encryption, "SSEKMSKeyId": self._settings.kms_key_id}
         return {name: value for name, value in wanted.items() if value is not None}

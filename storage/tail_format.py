@@ -16,11 +16,10 @@ from dataclasses import dataclass
 import msgspec
 
 from storage import spool_format as form
-from storage.objects import Part
+from storage.objects import SIDE_PREFIX, Part
 from storage.spool_format import IndexEntry, SpoolFacts
 from storage.upload_state import HeadPolicy
 
-SIDE_PREFIX = "_bystander/"
 UPLOADS_PREFIX = f"{SIDE_PREFIX}uploads/"
 NODES_PREFIX = f"{SIDE_PREFIX}nodes/"
 _TAIL, _PART, _CLAIM = "tail-", "part-", "claim-"

@@ -14,10 +14,10 @@ from recorder.values import EndReason
 from storage.dangling import Verdict
 from storage.lease import NodeLease
 from storage.memory import Faults, MemoryStore
-from storage.objects import RECORDING_MARK, ObjectProperties
+from storage.objects import RECORDING_MARK, SIDE_PREFIX, ObjectProperties
 from storage.settings import StorageSettings
 from storage.spool import SpoolReader, SpoolWriter
-from storage.tail_format import SIDE_PREFIX, pack_page, unpack_page
+from storage.tail_format import pack_page, unpack_page
 from storage.uploader import Uploader
 from tests.storage.conftest import RECORDING, facts
 from tests.storage.fragments import sequence

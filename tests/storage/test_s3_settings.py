@@ -5,7 +5,7 @@ import msgspec
 import pytest
 
 from recorder.errors import BystanderError
-from storage.objects import ObjectProperties, ObjectStore, open_store
+from storage.objects import SIDE_PREFIX, ObjectProperties, ObjectStore, open_store
 from storage.settings import StorageSettings
 from tests.storage.stores import s3_settings
 from tests.support.s3_servers import ACCESS_KEY_ID, BUCKET, SECRET_ACCESS_KEY, ServerProcess
@@ -57,6 +57,30 @@ async def test_object_lock_goes_with_an_object(moto_server: ServerProcess) -> No
     found = client.head_object(Bucket="locked", Key=key)
     assert (found["ObjectLockMode"], found["ObjectLockLegalHoldStatus"]) == ("GOVERNANCE", "ON")
     assert found["ObjectLockRetainUntilDate"] > found["LastModified"]
+
+
+async def test_what_lies_beside_uploads_is_not_locked(moto_server: ServerProcess) -> None:
+    """It could not be removed, or, of some storage classes, not be read."""
+    client = boto3.Session(ACCESS_KEY_ID, SECRET_ACCESS_KEY, region_name="us-east-1").client(
+        "s3", endpoint_url=moto_server.endpoint
+    )
+    client.create_bucket(Bucket="locked-too", ObjectLockEnabledForBucket=True)
+    settings = s3_settings(
+        moto_server.endpoint,
+        url="s3://locked-too",
+        object_lock_mode="COMPLIANCE",
+        object_lock_days=3,
+        storage_class="GLACIER",
+        encryption="AES256",
+    )
+    store = open_store(settings)
+    key = f"{SIDE_PREFIX}uploads/rec_1/tail"
+    await store.put(key, b"1", PROPERTIES)
+    found = client.head_object(Bucket="locked-too", Key=key)
+    assert "ObjectLockMode" not in found
+    assert "StorageClass" not in found
+    assert found["ServerSideEncryption"] == "AES256"
+    await store.close()
 
 
 async def test_a_role_is_assumed(moto_server: ServerProcess) -> None:
