@@ -65,7 +65,7 @@ class Server(Section, frozen=True):
     data_dir: Annotated[str, Meta(min_length=1, description="database, spool, sockets, keys")] = "./data"
     database_url: Annotated[
         str | None,
-        Meta(description="SQLAlchemy URL; unset: SQLite in the data directory", extra=SECRET),
+        Meta(description="postgresql://user@host/name; unset: SQLite in the data directory", extra=SECRET),
     ] = None
     api_key: Annotated[
         Annotated[str, Meta(min_length=16)] | None,
@@ -251,9 +251,9 @@ class Limits(Section, frozen=True):
     key_requests_per_s: Annotated[float, Meta(gt=0, description="of one API key")] = 200.0
     participant_requests_burst: Annotated[int, Meta(ge=1, description="of one participant")] = 60
     participant_requests_per_s: Annotated[float, Meta(gt=0, description="of one participant")] = 20.0
-    address_requests_burst: Annotated[
-        int, Meta(ge=1, description="of one address, without a good token")
-    ] = 200
+    address_requests_burst: Annotated[int, Meta(ge=1, description="of one address, without a good token")] = (
+        200
+    )
     address_requests_per_s: Annotated[
         float, Meta(gt=0, description="of one address, without a good token")
     ] = 50.0

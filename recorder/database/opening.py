@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -53,12 +53,16 @@ class Database:
 
     async def open(self) -> None:
         """Run the migrations that this database has not seen."""
+        await self.migrate(command.upgrade, "head")
+
+    async def migrate(self, step: Callable[[Config, str], None], revision: str) -> None:
+        """Take alembic's `step` (`command.upgrade` or `downgrade`) to this revision, whole or not at all."""
         with _translated():
             async with self._engine.connect() as connection:
-                if self.is_shared:
-                    await connection.execute(select(func.pg_advisory_xact_lock(_MIGRATION_LOCK)))
-                await connection.run_sync(_migrate)
-                await connection.commit()
+                guard = _one_at_a_time if self.is_shared else _without_foreign_keys
+                async with guard(connection):
+                    await connection.run_sync(_migrate, step, revision)
+                    await connection.commit()
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
@@ -142,11 +146,36 @@ def _unusable(reason: str) -> BystanderError:
     return caller_error("invalid_settings", f"server.database_url: {reason}")
 
 
-def _migrate(connection: Connection) -> None:
+@asynccontextmanager
+async def _one_at_a_time(connection: AsyncConnection) -> AsyncIterator[None]:
+    """Others wait until this transaction is over."""
+    await connection.execute(select(func.pg_advisory_xact_lock(_MIGRATION_LOCK)))
+    yield
+
+
+@asynccontextmanager
+async def _without_foreign_keys(connection: AsyncConnection) -> AsyncIterator[None]:
+    """SQLite alters a table by copying it and dropping the old one: all that refers to it would be deleted.
+
+    Said to the driver itself, since it has no effect within a transaction.
+    """
+    driver: Any = (await connection.get_raw_connection()).driver_connection
+    await driver.execute("PRAGMA foreign_keys=OFF")
+    try:
+        await connection.begin()  # alembic, left to itself, commits after each migration on SQLite
+        yield
+    finally:
+        await (
+            connection.rollback()
+        )  # of a migration that failed; after a commit there is nothing to take back
+        await driver.execute("PRAGMA foreign_keys=ON")
+
+
+def _migrate(connection: Connection, step: Callable[[Config, str], None], revision: str) -> None:
     config = Config()
     config.set_main_option("script_location", MIGRATIONS)
     config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    step(config, revision)
 
 
 class _translated:  # noqa: N801 - reads as a verb at its uses

@@ -53,6 +53,7 @@ def downgrade() -> None:
     with op.batch_alter_table("api_keys") as keys:
         for column in ("account", "scopes", "previous_hash", "previous_until", "expires_at", "rotated_at"):
             keys.drop_column(column)
+        keys.create_unique_constraint("uq_api_keys_name", ["name"])
 
 
 def _change_keys() -> None:

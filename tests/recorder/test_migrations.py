@@ -1,0 +1,96 @@
+"""Migrations on databases that have rows: what an earlier release kept is there afterwards, on both kinds."""
+
+from datetime import UTC, datetime
+
+import pytest
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from sqlalchemy import text
+
+import recorder.database.supervision_tables  # noqa: F401 - so that `metadata` knows all tables
+from recorder.database import ConversationTable, Database, RecordingTable
+from recorder.database.schema import metadata
+from recorder.ids import new_id
+from recorder.values import DEFAULT_ACCOUNT, RecordingState
+
+NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+def conversation() -> str:
+    return new_id("conv")
+
+
+async def first_release(database: Database, conversation: str) -> str:
+    """A database of the first release with a conversation and its recording."""
+    await database.migrate(command.upgrade, "0001")
+    recording = new_id("rec")
+    async with database.writing() as connection:
+        await connection.execute(
+            text("INSERT INTO conversations (id, metadata, created_at) VALUES (:id, '{}', :now)").bindparams(
+                id=conversation, now=NOW
+            )
+        )
+        await connection.execute(
+            text(
+                "INSERT INTO recordings"
+                " (id, conversation, number, type, state, object_key, filename, requested_at)"
+                " VALUES (:id, :of, 1, 'AUDIO', 'AVAILABLE', 'k', 'f.mp4', :now)"
+            ).bindparams(id=recording, of=conversation, now=NOW)
+        )
+    return recording
+
+
+async def test_rows_of_the_first_release_are_there_after_all_migrations(
+    database_url: str, conversation: str
+) -> None:
+    database = Database(database_url)
+    recording = await first_release(database, conversation)
+    await database.open()
+    kept = await ConversationTable(database).get(conversation)
+    assert (kept.account, kept.created_at) == (DEFAULT_ACCOUNT, NOW)
+    assert (await RecordingTable(database).get(recording)).state is RecordingState.AVAILABLE
+    async with database.reading() as connection:
+        differences = await connection.run_sync(
+            lambda sync: compare_metadata(MigrationContext.configure(sync), metadata)
+        )
+    assert differences == []
+    await database.close()
+
+
+async def test_every_migration_can_be_taken_back(database_url: str, conversation: str) -> None:
+    """And takes no row with it that the first release knew, although SQLite drops tables on the way."""
+    database = Database(database_url)
+    recording = await first_release(database, conversation)
+    await database.open()
+    await database.migrate(command.downgrade, "0001")
+    await database.open()
+    assert (await RecordingTable(database).get(recording)).conversation == conversation
+    await database.migrate(command.downgrade, "base")
+    await database.open()
+    assert await ConversationTable(database).list(after=None, limit=1) == []
+    await database.close()
+
+
+async def test_a_migration_that_fails_leaves_everything_as_it_was(
+    database_url: str, conversation: str
+) -> None:
+    """Also the pragmas of the connection that it was tried on."""
+    database = Database(database_url)
+    recording = await first_release(database, conversation)
+
+    def fails(config: Config, revision: str) -> None:
+        command.upgrade(config, revision)
+        raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        await database.migrate(fails, "head")
+    async with database.reading() as connection:
+        kept = (await connection.execute(text("SELECT id FROM recordings"))).scalars().all()
+        assert kept == [recording]
+        assert (await connection.execute(text("SELECT version_num FROM alembic_version"))).scalar() == "0001"
+        if not database.is_shared:
+            assert (await connection.execute(text("PRAGMA foreign_keys"))).scalar() == 1
+    await database.close()
