@@ -20,7 +20,10 @@ OPEN_VIDEO = """url => new Promise((done, failed) => {
 SEEK_VIDEO = """time => new Promise((done, failed) => {
     const video = document.querySelector("video");
     video.onerror = () => failed(new Error(video.error.message));
-    video.requestVideoFrameCallback((_, frame) => done(frame.mediaTime));
+    // on a busy machine the picture from before is shown late, so only one from about there is believed
+    const look = (_, frame) => Math.abs(frame.mediaTime - time) < 1
+        ? done(frame.mediaTime) : video.requestVideoFrameCallback(look);
+    video.requestVideoFrameCallback(look);
     video.currentTime = time;
 })"""
 
