@@ -48,7 +48,7 @@ OPERATIONS = (
         handler=start_interaction,
         body=StartInteraction,
         replies=(Reply(201, "The interaction.", Interaction, headers=(LOCATION,)),),
-        problems={409: ("conversation_ended",), 422: ("invalid_layer",)},
+        problems={409: ("conversation_ended",), 422: ("invalid_layer",), 503: ("shutting_down",)},
         tag=_TAG,
     ),
     Operation(

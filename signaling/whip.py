@@ -165,7 +165,7 @@ OPERATIONS = (
         ),
         problems={
             400: ("malformed_sdp",),
-            403: ("consent_required",),
+            403: ("consent_required", "not_recorded"),
             406: ("not_acceptable",),
             409: ("recording_ended",),
             422: ("no_media_sent", "unsupported_codecs", "unsupported_transport"),
