@@ -8,6 +8,7 @@ import asyncio
 import shutil
 import tempfile
 from collections.abc import Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,8 @@ class Uploads(RuleBasedStateMachine):
         self.directory = tempfile.TemporaryDirectory()
         self.root = Path(self.directory.name)
         self.loop = asyncio.new_event_loop()
+        self.threads = ThreadPoolExecutor()
+        self.loop.set_default_executor(self.threads)
         self.clock = ManualClock()
         self.store = MemoryStore(seed, Faults(part_size_bytes_min=PART_SIZE_BYTES, replaces_parts=replaces))
         self.replaces = replaces
@@ -138,11 +141,18 @@ class Uploads(RuleBasedStateMachine):
         self.run(self._restart())
 
     async def _restart(self) -> None:
-        if self.first is not None:
-            await self.first.close()
+        await self._die()
         self.first = self.node("first")
         await self.first.recover()
         await self.pass_time()
+
+    async def _die(self) -> None:
+        """The first node's process is gone, and so are its threads."""
+        if self.first is not None:
+            await self.first.close()
+        self.threads.shutdown()
+        self.threads = ThreadPoolExecutor()
+        self.loop.set_default_executor(self.threads)
 
     @precondition(lambda self: self.writer is not None)
     @rule()
@@ -203,8 +213,7 @@ class Uploads(RuleBasedStateMachine):
         if settled:
             self.heal()
             safe = await self._settle()
-        assert self.first is not None
-        await self.first.close()
+        await self._die()
         if self.writer is not None:
             self.writer.close()
             self.writer = None
