@@ -16,6 +16,8 @@ CONFINED = {  # library: the files, or folders, that may import it
     "pylibsrtp": {"media/transport.py"},
     "aioboto3": {"storage/s3.py"},
     "botocore": {"storage/s3.py", "storage/s3_errors.py"},
+    "azure": {"storage/azure.py", "storage/azure_store.py", "storage/azure_uploads.py"},
+    "asyncssh": {"storage/sftp.py", "storage/sftp_store.py", "storage/sftp_uploads.py"},
     "sqlalchemy": {"recorder/database", "recorder/migrations"},
     "asyncpg": {"recorder/database/opening.py"},
     "alembic": {"recorder/database", "recorder/migrations"},
