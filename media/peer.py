@@ -270,7 +270,9 @@ class Peer:
             blocks = [block for stream in self._streams for block in stream.reports(now_ns)]
         feedback = b""
         for stream in self._streams:
-            feedback += stream.feedback(read_up_to_ns, transport.round_trip_ns, self._ssrc)
+            feedback += stream.feedback(
+                now_ns, transport.round_trip_ns, self._ssrc, read_up_to_ns=read_up_to_ns
+            )
         lead = receiver_report(self._ssrc, blocks) + source_description(self._ssrc, self._cname)
         if due or feedback:
             transport.send_rtcp(lead + feedback)

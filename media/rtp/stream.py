@@ -138,12 +138,18 @@ class IncomingStream:
         sources = self._sources.values() if self._layers is not None else (self._active,)
         return [source.report(now_ns) for source in sources if source is not None]
 
-    def feedback(self, now_ns: int, round_trip_ns: int, own_ssrc: int) -> bytes:
-        """NACK, PLI and FIR that are due; gaps that were waited for too long are given up first."""
+    def feedback(
+        self, now_ns: int, round_trip_ns: int, own_ssrc: int, *, read_up_to_ns: int | None = None
+    ) -> bytes:
+        """NACK, PLI and FIR that are due; gaps that were waited for too long are given up first.
+
+        `read_up_to_ns`: what came later may still lie in a socket; see media.rtp.hold_up.
+        """
+        read_up_to_ns = now_ns if read_up_to_ns is None else read_up_to_ns
         out = b""
         wanted = self._layers.wanted if self._layers is not None else None
         for source in list(self._sources.values()):
-            missing = source.missing(now_ns, round_trip_ns)
+            missing = source.missing(read_up_to_ns, round_trip_ns)
             if missing and source in (self._active, wanted):
                 out += nack(own_ssrc, source.ssrc, missing)
         if self._layers is not None and self._layers.decide(now_ns, self._sources.values(), self._active):
