@@ -100,9 +100,13 @@ async def scene(tmp_path: Path, stack: AsyncExitStack, store: MemoryStore) -> Sc
     return await scene_of(tmp_path, stack, store)
 
 
-def kill_worker(node: Node) -> None:
+async def worker_pid(node: Node) -> int:
+    """The only worker's, once it was launched."""
+    async with asyncio.timeout(STATE_S_MAX):
+        while not len(node.workers):  # noqa: ASYNC110 - a launch announces itself to nobody but its recording
+            await asyncio.sleep(0.01)
     (worker,) = node.workers
-    os.kill(worker.pid, signal.SIGKILL)
+    return worker.pid
 
 
 class TestStarting:
@@ -233,7 +237,7 @@ class TestFailover:
         await scene.begin()
         first = await scene.recorded()
         await scene.node.publish(first)
-        kill_worker(scene.node)
+        os.kill(await worker_pid(scene.node), signal.SIGKILL)
         second = await scene.recorded(2)
         first = await scene.recorded(1, "FAILED")
         assert first.failure == "worker_died"
@@ -248,7 +252,7 @@ class TestFailover:
         await scene.begin()
         recording = await scene.recorded()
         await scene.node.publish(recording)
-        kill_worker(scene.node)
+        os.kill(await worker_pid(scene.node), signal.SIGKILL)
         assert (await scene.told(3))[-1] == (ABORT, "recording_interrupted")
         assert len(await scene.recordings()) == 1
 
@@ -340,10 +344,10 @@ class TestRestart:
         await scene.told(2)
         recording = await scene.recorded()
         await scene.node.publish(recording)
-        (pid,) = [worker.pid for worker in scene.node.workers]
+        pid = await worker_pid(scene.node)
         await scene.node.killed()
         scene.node = await open_node(tmp_path, stack, store)
-        assert [worker.pid for worker in scene.node.workers] == [pid]
+        assert await worker_pid(scene.node) == pid
         assert (await scene.recorded(1, "RECORDING")).id == recording.id
         await scene.end(call)
         await scene.recorded(1, "AVAILABLE")
@@ -355,7 +359,7 @@ class TestRestart:
         await scene.begin()
         recording = await scene.recorded()
         await scene.node.publish(recording)
-        (pid,) = [worker.pid for worker in scene.node.workers]
+        pid = await worker_pid(scene.node)
         await scene.node.killed()
         os.kill(pid, signal.SIGKILL)
         scene.node = await open_node(tmp_path, stack, store)
@@ -368,7 +372,7 @@ class TestRestart:
         scene = await scene_of(tmp_path, stack, store, trouble="hangs", initialization_timeout_s=60.0)
         assert (await scene.begin()).state is InteractionState.HELD
         await scene.recorded(1, "LAUNCHING")
-        (pid,) = [worker.pid for worker in scene.node.workers]
+        pid = await worker_pid(scene.node)
         await scene.node.killed()
         os.kill(pid, signal.SIGKILL)
         scene.node = await open_node(tmp_path, stack, store, settings_for(tmp_path))
