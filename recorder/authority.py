@@ -1,11 +1,14 @@
 """Who a bearer token belongs to: an API key, or a participant of one conversation."""
 
 import secrets
+from datetime import datetime
 
 from recorder.clock import Clock
 from recorder.database import ConversationTable, KeyTable
 from recorder.database.keys import token_hash
 from recorder.errors import caller_error
+from recorder.keys import SECRET_PREFIX
+from recorder.values import Participant
 from signaling.ports import Caller
 
 TOKEN_CHARS_MAX = 512  # ours have some 50; whatever is longer needs no database to be refused
@@ -28,16 +31,20 @@ class Authority:
         hashed, now = token_hash(token), self._clock.utc_now()
         if secrets.compare_digest(hashed, self._api_key_hash):
             return Caller()
-        found = await self._conversations.participant_with(hashed)
-        if found is not None:
-            participant, expires_at = found
-            if expires_at <= now:
-                raise caller_error("unauthorized", "The token has expired; ask for a new one.", status=401)
-            return Caller(participant)
+        if not token.startswith(SECRET_PREFIX):  # a key's secret needs no look among the participants
+            found = await self._conversations.participant_with(hashed)
+            if found is not None:
+                return _unexpired(*found, now)
         key = await self._keys.with_secret(hashed, now)
-        if key is not None:
-            return Caller(key=key)
-        raise _unauthorized()
+        if key is None:
+            raise _unauthorized()
+        return Caller(key=key)
+
+
+def _unexpired(participant: Participant, expires_at: datetime, now: datetime) -> Caller:
+    if expires_at <= now:
+        raise caller_error("unauthorized", "The token has expired; ask for a new one.", status=401)
+    return Caller(participant)
 
 
 def _unauthorized() -> Exception:

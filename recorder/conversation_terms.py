@@ -3,6 +3,7 @@
 from recorder.database import ConversationTable
 from recorder.permissions import ConversationTerms
 from recorder.scoped_settings import ScopedSettings
+from recorder.values import Consent
 
 
 class Terms:
@@ -15,9 +16,10 @@ class Terms:
     async def of(self, conversation: str) -> ConversationTerms:
         """404 not_found where there is no such conversation."""
         counts = await self._settings.effective(await self._conversations.get(conversation))
+        announced = counts.banner and counts.consent is not Consent.NONE
         return ConversationTerms(
             visible_to=frozenset(counts.visible_to),
             allow_manual=frozenset(counts.allow_manual),
-            banner=counts.banner_text if counts.banner else None,
+            banner=counts.banner_text if announced else None,
             consent=counts.consent,
         )

@@ -139,6 +139,18 @@ class TestMessages:
         for role, caller in callers.items():
             assert await archive.kinds(caller, of) == (whole if role is Role.VISITOR else []), role
 
+    async def test_nobody_but_who_may_see_it_is_told_where_nothing_is_announced(
+        self, archive: Archive
+    ) -> None:
+        of = await archive.conversation()
+        row = await archive.recording(of)
+        await archive.recordings.save(row_with(row, started_at=NOON, state=RecordingState.RECORDING))
+        await archive.settings.say(Scope.ACCOUNT, "default", {"recording.consent": "none"})
+        visitor = Caller(await archive.participant(of, Role.VISITOR))
+        agent = Caller(await archive.participant(of, Role.AGENT))
+        assert await archive.kinds(visitor, of) == []
+        assert await archive.kinds(agent, of) == [MessageKind.RECORDING_STARTED]
+
     async def test_are_said_in_ones_own_name_while_the_conversation_runs(self, archive: Archive) -> None:
         of = await archive.conversation()
         ada, bob = await archive.participant(of), await archive.participant(of, name="Bob")
