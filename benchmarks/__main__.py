@@ -12,7 +12,7 @@ import sys
 
 from benchmarks import baseline
 
-NAMES = ("start_latency", "control_plane", "history", "two_party", "receive_packet", "cost")
+NAMES = ("start_latency", "control_plane", "history", "two_party", "receive_packet", "storing", "cost")
 
 
 def main() -> int:
