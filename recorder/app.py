@@ -156,7 +156,7 @@ class Server:
             token_ttl_s=settings.limits.participant_token_ttl_s,
         )
         server._webhooks = await RunningWebhooks.open(
-            database, settings.webhooks, clock, stack, base_url=lambda: recordings.base_url
+            database, settings.webhooks, clock, stack, registry, base_url=lambda: recordings.base_url
         )
         api_key = settings.server.api_key
         if api_key is None:

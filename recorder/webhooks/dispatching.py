@@ -17,6 +17,7 @@ from recorder.database.opening import Database
 from recorder.database.webhooks import WebhookRow
 from recorder.errors import BystanderError
 from recorder.webhooks.events import body
+from recorder.webhooks.metrics import WebhookMetrics
 from recorder.webhooks.schedule import is_lost, next_attempt
 from recorder.webhooks.sending import Outcome, Sender
 from recorder.webhooks.signing import signed_headers
@@ -38,6 +39,7 @@ class Dispatcher:
         database: Database,
         sender: Sender,
         clock: Clock,
+        metrics: WebhookMetrics,
         *,
         timeout_s: float,
         in_flight_max: int,
@@ -48,6 +50,7 @@ class Dispatcher:
         self._is_shared = database.is_shared
         self._sender = sender
         self._clock = clock
+        self._metrics = metrics
         self._claim = timedelta(seconds=timeout_s + CLAIM_MARGIN_S)
         self._in_flight_max = in_flight_max
         self._base_url = base_url
@@ -139,6 +142,7 @@ class Dispatcher:
         if outcome is None:
             return
         what = judge(outcome, due, webhook, now=self._clock.utc_now(), chance=random.random())
+        self._metrics.attempted(what.failure, since_event_s=(what.at - due.occurred_at).total_seconds())
         extra = {"webhook": due.webhook, "event": due.event, "type": due.type, "failure": what.failure}
         _log.log(logging.INFO if what.failure is None else logging.WARNING, "webhook attempt", extra=extra)
         try:

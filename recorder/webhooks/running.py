@@ -5,12 +5,15 @@ import logging
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 
+from prometheus_client import CollectorRegistry
+
 from recorder.clock import Clock
 from recorder.database import Database
 from recorder.database.deliveries import DeliveryTable
 from recorder.database.webhooks import WebhookTable
 from recorder.settings import Webhooks as WebhookSettings
 from recorder.webhooks.dispatching import Dispatcher
+from recorder.webhooks.metrics import WebhookMetrics
 from recorder.webhooks.registrations import Webhooks
 from recorder.webhooks.sending import Sender
 
@@ -31,6 +34,7 @@ class RunningWebhooks:
         settings: WebhookSettings,
         clock: Clock,
         stack: AsyncExitStack,
+        registry: CollectorRegistry,
         *,
         base_url: Callable[[], str],
     ) -> "RunningWebhooks":
@@ -52,6 +56,7 @@ class RunningWebhooks:
             database,
             sender,
             clock,
+            WebhookMetrics(registry),
             timeout_s=settings.timeout_s,
             in_flight_max=settings.deliveries_in_flight_max,
             base_url=base_url,

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from prometheus_client import CollectorRegistry
 from standardwebhooks import Webhook as Oracle
 
 from recorder.clock import SystemClock
@@ -21,6 +22,7 @@ from recorder.ids import new_id
 from recorder.values import Conversation, DeliveryState, EventType, RecordingState, RecordingType
 from recorder.webhooks.dispatching import IN_FLIGHT_PER_WEBHOOK_MAX, Dispatcher, judge
 from recorder.webhooks.events import WebhookEvent
+from recorder.webhooks.metrics import WebhookMetrics
 from recorder.webhooks.registrations import Webhooks
 from recorder.webhooks.schedule import RETRY_PERIOD_S
 from recorder.webhooks.sending import Outcome, Sender
@@ -142,6 +144,7 @@ async def opened(database: Database, *, allow_private: bool = True) -> AsyncIter
             database,
             sender,
             clock,
+            WebhookMetrics(CollectorRegistry()),
             timeout_s=TIMEOUT_S,
             in_flight_max=16,
             base_url=lambda: "https://bystander.example",
