@@ -80,13 +80,11 @@ class Recordings:
     async def start(self, conversation: str, *, started_by: Caller) -> Recording:
         """A manual start: READY when this returns, or a BystanderError with what went wrong as its code."""
         await self._means.shipping.allowed()
-        asked = self._now()
         known = await self._conversations.get(conversation)
         live = await self._supervisor.start_by_hand(known, started_by)
         phase = await live.until(lambda phase: phase.takes_publishers)
         if not phase.takes_publishers:
             raise _not_started(live)
-        self._metrics.start_seconds.observe(self._now() - asked)
         return self._shown(live)
 
     async def get(self, recording: str) -> Recording:
@@ -222,9 +220,14 @@ class Recordings:
     def changed(self, live: LiveRecording) -> None:
         """Tell those who watch."""
         self._watchers.tell(self._shown(live))
-        if self._phases.get(live.row.id) is not live.phase:
-            self._phases[live.row.id] = live.phase
-            self._supervisor.moved(live)
+        before = self._phases.get(live.row.id)
+        if before is live.phase:
+            return
+        self._phases[live.row.id] = live.phase
+        if before is Phase.LAUNCHING and live.phase is Phase.READY:
+            took = self._means.clock.utc_now() - live.row.requested_at
+            self._metrics.start_seconds.observe(max(0.0, took.total_seconds()))
+        self._supervisor.moved(live)
 
     def publisher_ice_servers(self, live: LiveRecording) -> builtins.list[IceServer]:
         """What a publisher of this recording is told, with credentials from now on."""

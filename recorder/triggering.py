@@ -104,7 +104,8 @@ class Triggering:
     async def close(self, conversation: Conversation) -> None:
         """The conversation has ended."""
         async with self.at(conversation) as at:
-            await at.apply(word.Closed())
+            if not at.is_over:
+                await at.apply(word.Closed())
 
     async def start_by_hand(self, conversation: Conversation, caller: Caller) -> LiveRecording:
         """403 forbidden, 409 recording_disabled, recording_in_progress, 503 without room for it."""
