@@ -50,25 +50,24 @@ def bad() -> Impairment:
 
 
 async def hold(script: Script, seconds: float) -> tuple[Recorded, float]:
-    """Record one participant; return also how far the recording fell behind at worst."""
+    """Record one participant; return also how far the recording was behind 95 % of the time."""
     async with LiveCall(seed=5, plan=PLAN) as call:
         publisher, _ = await call.join(script)
         zero_s = asyncio.get_running_loop().time() + LEAD_IN_S
         acting = Performance(script, seconds, zero_s)
-        worst_s = 0.0
+        behind_s: list[float] = []
 
         async def watch() -> None:
-            nonlocal worst_s
             while (at_s := asyncio.get_running_loop().time() - zero_s) < seconds - 0.2:
                 if at_s > 2.5:
-                    worst_s = max(worst_s, at_s - call.engine.statistics().duration_s)
+                    behind_s.append(at_s - call.engine.statistics().duration_s)
                 await asyncio.sleep(0.02)
 
         await asyncio.gather(acting.run(publisher), watch())
         await asyncio.sleep(0.3)
         recorded = await call.recorded()
     recorded.sent_pictures = [acting.sent_pictures]
-    return recorded, worst_s
+    return recorded, float(np.percentile(behind_s, 95))
 
 
 async def test_losses_are_made_up_for_or_hidden() -> None:
@@ -95,7 +94,7 @@ async def test_a_minute_of_losses(codec: Codec) -> None:
     )
     assert_nothing_is_missing(with_it)
     assert_nothing_is_smeared(without_it)
-    logger.info("%s without retransmission: at most %.2f s behind", codec, behind_s)
+    logger.info("%s without retransmission: 95 %% of the time at most %.2f s behind", codec, behind_s)
     assert behind_s <= STALL_S_MAX
 
 
