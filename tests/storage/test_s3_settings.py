@@ -119,7 +119,7 @@ def test_credentials_are_not_shown() -> None:
     assert BUCKET in shown
 
 
-@pytest.mark.parametrize("url", ["s3://", "gs://bucket", "http://host/bucket"])
+@pytest.mark.parametrize("url", ["s3://", "gs://", "http://host/bucket"])
 def test_urls_of_no_store_are_refused(url: str) -> None:
     with pytest.raises(BystanderError) as caught:
         open_store(StorageSettings(url=url))
