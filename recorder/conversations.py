@@ -1,7 +1,7 @@
 """Conversations as callers know them; ending or deleting one ends or deletes its recordings with it."""
 
 import builtins
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import msgspec
 
@@ -84,15 +84,16 @@ class Conversations:
         await self._running(conversation)
         token, now = new_secret(), self._clock.utc_now()
         participant = Participant(id=new_id("part"), conversation=conversation, role=role, name=name)
-        await self._table.add_participant(participant, token_hash(token), now, now + self._token_ttl)
-        return self._with_token(participant, token)
+        expires_at = now + self._token_ttl
+        await self._table.add_participant(participant, token_hash(token), now, expires_at)
+        return self._with_token(participant, token, expires_at)
 
     async def renew_token(self, conversation: str, participant: str) -> Participant:
         """A new token; the one before is good no longer."""
         await self._running(conversation)
         token, expires_at = new_secret(), self._clock.utc_now() + self._token_ttl
         renewed = await self._table.renew_token(conversation, participant, token_hash(token), expires_at)
-        return self._with_token(renewed, token)
+        return self._with_token(renewed, token, expires_at)
 
     async def participants(self, conversation: str) -> builtins.list[Participant]:
         await self._table.get(conversation)
@@ -117,9 +118,11 @@ class Conversations:
     async def end_interaction(self, conversation: str, interaction: str) -> Interaction:
         return await self._triggering.end(await self._table.get(conversation), interaction)
 
-    def _with_token(self, participant: Participant, token: str) -> Participant:
+    def _with_token(self, participant: Participant, token: str, expires_at: datetime) -> Participant:
         room_url = f"{self.base_url}/room/{participant.conversation}#token={token}"  # a fragment is in no log
-        return msgspec.structs.replace(participant, token=token, room_url=room_url)
+        return msgspec.structs.replace(
+            participant, token=token, token_expires_at=expires_at, room_url=room_url
+        )
 
     async def _running(self, conversation: str) -> None:
         if (await self._table.get(conversation)).ended_at is not None:

@@ -273,6 +273,7 @@ class Participant(msgspec.Struct, frozen=True, kw_only=True):
     role: Role
     name: str
     token: str | None = None
+    token_expires_at: datetime | None = None  # told with the token
     room_url: str | None = None
 
 

@@ -152,3 +152,31 @@ async def sees(base_url: str, token: str, path: str, *, announced: bool, availab
         link = next(one["links"]["media"] for one in listed if one["kind"] == "RECORDING_AVAILABLE")
         async with aiohttp.ClientSession() as nobody, nobody.get(link) as answer:
             assert answer.status == 200
+
+
+async def test_keys_and_tokens_over_http(server: RunningServer) -> None:
+    async with ApiClient(server) as api:
+        wanted = {"name": "desk", "account": "north", "scopes": ["conversations:write"]}
+        made = await api.call("POST", "/v1/keys", wanted, status=201)
+        rotated = await api.call("POST", f"/v1/keys/{made['id']}/rotate", {})
+        assert await status(server, made["secret"], "/v1/conversations") == 401
+        assert await status(server, rotated["secret"], "/v1/conversations") == 200
+        assert await status(server, rotated["secret"], "/v1/recordings") == 403
+        conversation = await api.conversation()  # of another account
+        path = f"/v1/conversations/{conversation}"
+        assert await status(server, rotated["secret"], path) == 404
+        await api.call("DELETE", f"/v1/keys/{made['id']}")
+        assert await status(server, rotated["secret"], "/v1/conversations") == 401
+        ada = await add(api, conversation, "AGENT", "Ada")
+        assert ada["token_expires_at"] > (await api.call("GET", path))["created_at"]
+        renewed = await api.call("POST", f"{path}/participants/{ada['id']}/token")
+        assert await status(server, ada["token"], path) == 401
+        assert await status(server, renewed["token"], path) == 200
+        assert renewed["room_url"].endswith(renewed["token"])
+
+
+async def status(server: RunningServer, token: str, path: str) -> int:
+    """What a GET with this token is answered."""
+    headers = {"Authorization": f"Bearer {token}"}
+    async with aiohttp.ClientSession(server.base_url, headers=headers) as http, http.get(path) as answer:
+        return answer.status
