@@ -56,10 +56,9 @@ async def enqueue_move(
     connection: AsyncConnection, recording: str, before: RecordingState | None, now: datetime
 ) -> None:
     """Tell of a recording's move from `before` to the state that this transaction has given it."""
-    after = await recording_state(connection, recording)
-    if before is None or after is None or (type_ := announced(before, after)) is None:
+    row = (await connection.execute(select(recordings).where(recordings.c.id == recording))).one_or_none()
+    if before is None or row is None or (type_ := announced(before, RecordingState(row.state))) is None:
         return
-    row = (await connection.execute(select(recordings).where(recordings.c.id == recording))).one()
     query = select(conversations).where(conversations.c.id == row.conversation)
     conversation = msgspec.convert(fields((await connection.execute(query)).one()), Conversation)
     launched = select(func.count()).select_from(attempts).where(attempts.c.recording == recording)

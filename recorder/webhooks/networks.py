@@ -1,6 +1,8 @@
 """Which addresses webhooks may reach: who registers one must not reach what only the server can. Pure."""
 
+from contextlib import suppress
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from socket import inet_aton, inet_ntoa  # arithmetic; nothing is opened
 from urllib.parse import urlsplit
 
 from recorder.errors import BystanderError, caller_error
@@ -44,11 +46,18 @@ def _is_local(host: str) -> bool:
     name = host.rstrip(".").lower()
     if name == "localhost" or name.endswith(_LOCAL_SUFFIXES):
         return True
+    literal = _literal(name)
+    return literal is not None and not is_public(literal)
+
+
+def _literal(host: str) -> str | None:
+    """The address that a host is, in whichever of its spellings (127.1, 0x7f000001); None for a name."""
+    with suppress(ValueError):  # it may still be one of the older spellings
+        return str(ip_address(host))
     try:
-        ip_address(name)
-    except ValueError:
-        return False
-    return not is_public(name)
+        return inet_ntoa(inet_aton(host))
+    except OSError:
+        return None
 
 
 def _inner(address: IPv6Address) -> IPv4Address | None:

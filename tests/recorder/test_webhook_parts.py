@@ -159,6 +159,9 @@ class TestNetworks:
             ("http://metadata.google.internal/", "private_network"),
             ("http://169.254.169.254/latest", "private_network"),
             ("http://[::ffff:127.0.0.1]/", "private_network"),
+            ("http://127.1/", "private_network"),
+            ("http://0x7f000001/", "private_network"),
+            ("http://2130706433/", "private_network"),
         ],
     )
     def test_a_target_is_refused(self, url: str, code: str) -> None:
