@@ -207,9 +207,20 @@ class TestDamage:
     def test_one_changed_sample_in_any_plane_is(self, plane: int) -> None:
         compositor = self.compositor()
         changed = noise(640, 360, 1)
-        planes(changed)[plane][-1, -1] ^= 1
+        planes(changed)[plane][-1, -1] ^= 4
         compositor.show("a", changed)
         assert compositor.damaged
+
+    def test_coding_noise_is_none_but_it_does_not_add_up(self) -> None:
+        compositor = self.compositor()
+        compositor.show("a", plain(640, 360, (100, 128, 128)))
+        compositor.compose()
+        seen = []
+        for luma in range(101, 107):
+            compositor.show("a", plain(640, 360, (luma, 128, 128)))
+            seen.append(compositor.damaged)
+            compositor.compose()
+        assert seen == [False, False, True, False, False, True]
 
     def test_only_the_changed_tile_is_painted(self) -> None:
         compositor = self.compositor()
