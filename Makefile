@@ -67,7 +67,7 @@ format: $(VENV)/.dev ## put the code into its one shape
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: setup ## measure what the README publishes
+bench: setup ## measure what docs/cost.md publishes; fails where it got worse by more than 15 %
 	$(BIN)/python -m benchmarks
 
 lock: $(VENV)/.dev ## pin every dependency again, with hashes and without addresses
