@@ -1,0 +1,77 @@
+"""The server's way to storage: what begins without a store, and what is still known of what is stored."""
+
+from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from recorder.clock import ManualClock
+from recorder.errors import BystanderError
+from recorder.shipping import Shipping
+from recorder.values import EndReason, Fragment, FragmentKind
+from storage.memory import MemoryStore
+from storage.settings import StorageSettings
+from storage.spool import SpoolFacts, SpoolWriter
+from storage.uploader import Uploader
+
+RECORDING = "rec_1"
+Open = Callable[..., Shipping]
+
+
+@pytest.fixture
+async def opened(tmp_path: Path) -> AsyncIterator[Open]:
+    made: list[Shipping] = []
+
+    def open_shipping(store: MemoryStore, *, spool_when_unreachable: bool = False) -> Shipping:
+        uploader = Uploader(store, tmp_path, ManualClock(), StorageSettings())
+        made.append(Shipping(store, uploader, tmp_path, spool_when_unreachable=spool_when_unreachable))
+        return made[-1]
+
+    yield open_shipping
+    for shipping in made:
+        await shipping.close()
+
+
+@pytest.mark.parametrize("code", ["store_unreachable", "store_throttled", "store_failed"])
+async def test_a_store_that_does_not_answer_is_spooled_over_when_that_is_wanted(
+    opened: Open, code: str
+) -> None:
+    store = MemoryStore()
+    store.faults.outage = code
+    await opened(store, spool_when_unreachable=True).check()
+    with pytest.raises(BystanderError) as caught:
+        await opened(store).check()
+    assert caught.value.code == code
+
+
+@pytest.mark.parametrize("code", ["store_denied", "bucket_missing"])
+async def test_a_store_that_will_never_take_it_is_not_spooled_over(opened: Open, code: str) -> None:
+    store = MemoryStore()
+    store.faults.outage = code
+    with pytest.raises(BystanderError) as caught:
+        await opened(store, spool_when_unreachable=True).check()
+    assert caught.value.code == code
+
+
+async def test_how_a_stored_recording_ended_is_known_from_its_receipt(opened: Open, tmp_path: Path) -> None:
+    facts = SpoolFacts(
+        recording=RECORDING,
+        conversation="conv_1",
+        key="conv_1/a.mp4",
+        content_type="video/mp4",
+        created_at=datetime(2026, 1, 1, tzinfo=UTC),
+    )
+    writer = SpoolWriter.create(tmp_path, facts)
+    writer.append(Fragment(kind=FragmentKind.INIT, data=b"init"))
+    writer.append(Fragment(kind=FragmentKind.MEDIA, data=b"media", duration_us=1))
+    writer.end(EndReason.ABORT_TIMEOUT, "no_media", 1)
+    writer.close()
+    shipping = opened(MemoryStore())
+    assert await shipping.finish(RECORDING) is not None
+    assert not (tmp_path / RECORDING / "media").exists()
+    ending = await shipping.ending(RECORDING)
+    assert ending is not None
+    assert (ending.reason, ending.failure) == (EndReason.ABORT_TIMEOUT, "no_media")
+    await shipping.forget(RECORDING)
+    assert await shipping.ending(RECORDING) is None
