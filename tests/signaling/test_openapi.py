@@ -7,8 +7,8 @@ import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from prometheus_client import CollectorRegistry
 
-from signaling.app import API, build_app
 from signaling.access import Scheme
+from signaling.app import API, build_app
 from signaling.documentation import operations
 from tests.support.fake_ports import FakeServer
 from tests.support.http import LINK_SECRET, Served
