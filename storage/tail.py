@@ -1,6 +1,7 @@
 """Keeps beside an upload what no part holds yet, so that the loss of a node's disk costs seconds."""
 
 import asyncio
+import math
 from collections.abc import Sequence
 
 from recorder.clock import Clock
@@ -12,8 +13,6 @@ from storage.spool_reader import SpoolReader
 from storage.tail_format import Page, PageHeader, is_page, pack_page, side_prefix
 from storage.tail_plan import Drop, PutPart, PutTail, TailStep
 from storage.upload_state import UploadState
-
-TAIL_LOOK_S_MIN = 0.5  # a tail that is due while nothing new is in the spool is looked for this often
 
 _PROPERTIES = ObjectProperties("application/octet-stream")
 
@@ -40,8 +39,8 @@ class Tail:
 
     @property
     def wait_s(self) -> float:
-        """How long there is nothing to do beside an upload that waits: at least a moment."""
-        return max(TAIL_LOOK_S_MIN, self.due_in_s)
+        """How long there is nothing to do beside an upload that waits; a tail that is due waits for media."""
+        return self.due_in_s or math.inf
 
     async def look(self) -> None:
         """Learn what an earlier process left; asked of the store once."""

@@ -297,5 +297,5 @@ class Uploads(RuleBasedStateMachine):
         self.directory.cleanup()
 
 
-Uploads.TestCase.settings = settings(max_examples=25, stateful_step_count=16, deadline=None)
+Uploads.TestCase.settings = settings(max_examples=15, stateful_step_count=16, deadline=None)
 TestUploads = Uploads.TestCase
