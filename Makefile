@@ -49,6 +49,12 @@ test: setup ## the test suite, on real parts, in a few minutes
 test-faults test-stores test-slow: setup ## the slower suites: faults by the dozen, more stores, minutes of media
 	$(BIN)/python -m pytest --timeout 1800 -m $(@:test-%=%) $(PYTEST_ARGS)
 
+# A second browser.
+test-slow: setup-firefox
+.PHONY: setup-firefox
+setup-firefox:
+	@deploy/install-debian-packages firefox-esr
+
 # Microsoft's emulator of Azure comes from npm.
 test-stores: $(VENV)/azurite/.installed
 

@@ -1,0 +1,72 @@
+"""Firefox, as Chromium in test_playback: it opens a finished recording and seeks with few requests."""
+
+import asyncio
+import shutil
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+
+from tests.e2e.test_playback import PAGE, PLAYER_S_MAX, RANGE_REQUESTS_MAX, WHO, counted
+from tests.media.test_isobmff_finalising import FILLER_BYTES, long_recording
+from tests.support.api_client import ApiClient
+from tests.support.firefox import PROGRAM, firefox
+from tests.support.participants import Card, camera, joined
+from tests.support.player import OPEN_VIDEO, SEEK_VIDEO
+from tests.support.server import RunningServer
+
+LONG_S = 600
+
+pytestmark = [
+    pytest.mark.skipif(shutil.which(PROGRAM) is None, reason="Debian's firefox-esr is not installed"),
+    pytest.mark.slow,
+    pytest.mark.timeout(PLAYER_S_MAX * 3),
+]
+
+
+async def test_firefox_seeks_with_few_requests(server: RunningServer) -> None:
+    async with ApiClient(server) as api:
+        recording = await api.start()
+        async with joined(recording["entry_point"], *camera(Card((40, 160, 40)), 600), **WHO):
+            await api.until_it(recording["id"], lambda now: (now["duration_s"] or 0) > 10)
+        await api.stop(recording["id"])
+        over = await api.until(recording["id"], "AVAILABLE", "FAILED")
+    middle = over["duration_s"] / 2
+    async with counted(server) as proxy, firefox() as browser:
+        await browser.call("WebDriver:Navigate", url=f"{proxy.origin}/page")
+        proxy.requests.clear()
+        opened = await browser.evaluate(OPEN_VIDEO, proxy.through(over["links"]["media"]))
+        assert opened["duration"] == pytest.approx(over["duration_s"], abs=0.1)
+        assert 0 <= middle - await browser.evaluate(SEEK_VIDEO, middle) < 0.2
+        assert 0 < len(proxy.of_media) <= RANGE_REQUESTS_MAX, proxy.requests
+
+
+async def test_firefox_seeks_in_a_long_file_by_its_index(tmp_path: Path) -> None:
+    """Ten minutes, 90 MB: far more than a browser reads ahead."""
+    muxed = long_recording(LONG_S, reserved_bytes=8192, filler_bytes=FILLER_BYTES)
+    await asyncio.to_thread((tmp_path / "final.mp4").write_bytes, muxed.finalised)
+    requests: list[str] = []
+
+    async def page(_: web.Request) -> web.Response:
+        return web.Response(text=PAGE, content_type="text/html")
+
+    async def file(request: web.Request) -> web.StreamResponse:
+        requests.append(request.headers.get("Range", ""))
+        return web.FileResponse(tmp_path / request.match_info["name"])
+
+    app = web.Application()
+    app.add_routes([web.get("/page", page), web.get("/{name}", file)])
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    origin = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    try:
+        async with firefox() as browser:
+            await browser.call("WebDriver:Navigate", url=f"{origin}/page")
+            opened = await browser.evaluate(OPEN_VIDEO, f"{origin}/final.mp4")
+            assert opened["duration"] == pytest.approx(LONG_S, abs=0.1)
+            for wanted_s in (300.02, 123.46, 590.1):
+                assert 0 <= wanted_s - await browser.evaluate(SEEK_VIDEO, wanted_s) < 0.2
+            assert 0 < len(requests) <= RANGE_REQUESTS_MAX, requests
+    finally:
+        await runner.cleanup()
