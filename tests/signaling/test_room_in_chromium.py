@@ -306,6 +306,7 @@ async def test_an_operator_creates_a_call_and_finds_its_recordings(stage: Stage,
         async with operator.context.expect_page() as opened:
             await operator.page.click("[data-role=AGENT] a")
         room = await opened.value
+        await room.wait_for_load_state()  # before it a click meets a button without its script
         await room.click("#join")
         await room.get_by_text("Agent (you)").wait_for()
         assert "#token=" in room.url
