@@ -49,7 +49,7 @@ class TestOfTheServer:
     async def test_a_defect_is_logged_and_not_told(
         self, served: Served, caplog: pytest.LogCaptureFixture
     ) -> None:
-        served.fake.fail("conversations.list", ZeroDivisionError("the inside"))
+        served.fake.fail("history.conversations", ZeroDivisionError("the inside"))
         answer = await served.client.get("/v1/conversations", headers=served.key)
         said = await problem(answer, 500, "internal_error")
         assert said["fault"] == "server"
@@ -66,7 +66,7 @@ class TestOfTheServer:
         assert (said["fault"], said["detail"]) == ("destination", "The disk is full.")
 
     async def test_a_redirection_is_no_problem(self, served: Served) -> None:
-        served.fake.fail("conversations.list", web.HTTPTemporaryRedirect("/elsewhere"))
+        served.fake.fail("history.conversations", web.HTTPTemporaryRedirect("/elsewhere"))
         answer = await served.client.get("/v1/conversations", headers=served.key, allow_redirects=False)
         assert (answer.status, answer.headers["Location"]) == (307, "/elsewhere")
 
