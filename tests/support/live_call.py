@@ -105,6 +105,7 @@ class Recorded:
     statistics: Statistics
     publishers: list[RtpPublisher]
     sent_pictures: list[int] = field(default_factory=list)  # of each script
+    late_s: float = 0.0  # how much later than scripts want something was sent, at worst
 
     def of(self, scripts: list[Script], index: int) -> AvOffset:
         """Flashes and beeps of one participant."""
@@ -180,6 +181,7 @@ class Performance:
     def __init__(self, script: Script, seconds: float, zero_s: float) -> None:
         self.script = script
         self.sent_pictures = 0
+        self.late_s = 0.0  # how much later than the script wants something was sent, at worst
         self._zero_s = zero_s
         self._seconds = seconds
         self._events_s = event_times(seconds)
@@ -233,7 +235,9 @@ class Performance:
 
     async def _until(self, at_s: float, *, late_s: float = 0.0) -> None:
         true_s = self._zero_s + at_s / (1 + self.script.skew_ppm * 1e-6) + late_s
-        await asyncio.sleep(max(0.0, true_s - asyncio.get_running_loop().time()))
+        loop = asyncio.get_running_loop()
+        await asyncio.sleep(max(0.0, true_s - loop.time()))
+        self.late_s = max(self.late_s, loop.time() - true_s)
 
 
 class _Reporting:
@@ -286,4 +290,5 @@ async def perform(
         await asyncio.sleep(max((one.link.delay_s + one.link.jitter_s if one.link else 0) for one in scripts))
         recorded = await call.recorded()
     recorded.sent_pictures = [one.sent_pictures for one in performances]
+    recorded.late_s = max(one.late_s for one in performances)
     return recorded

@@ -13,6 +13,8 @@ from tests.support.live_call import Recorded, Script, perform
 logger = logging.getLogger(__name__)
 
 CALLS_AT_ONCE = 5  # a third of a core: what more would disturb is the senders' own timing
+SENDERS_LATE_S_MAX = 0.15  # a machine that keeps senders from sending in time says nothing about receiving
+TRIES_MAX = 3
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,12 @@ async def record_all(scenarios: Mapping[str, list[Script]], seconds: float) -> d
 
     async def hold(number: int, scripts: list[Script]) -> Recorded:
         async with seats:
-            return await perform(scripts, seconds, seed=number)
+            for _ in range(TRIES_MAX):
+                recorded = await perform(scripts, seconds, seed=number)
+                if recorded.late_s <= SENDERS_LATE_S_MAX:
+                    break
+                logger.warning("the senders were up to %.2f s late", recorded.late_s)
+            return recorded
 
     async with asyncio.TaskGroup() as calls:
         tasks = {

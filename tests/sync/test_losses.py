@@ -27,6 +27,7 @@ from tests.support.live_call import (
     event_times,
 )
 from tests.support.lossy_link import Impairment
+from tests.sync.judging import SENDERS_LATE_S_MAX, TRIES_MAX
 
 logger = logging.getLogger(__name__)
 
@@ -50,6 +51,15 @@ def bad() -> Impairment:
 
 
 async def hold(script: Script, seconds: float) -> tuple[Recorded, float]:
+    """As `hold_once`, and again where the machine kept the sender from sending in time."""
+    for _ in range(TRIES_MAX):
+        recorded, behind_s = await hold_once(script, seconds)
+        if recorded.late_s <= SENDERS_LATE_S_MAX:
+            break
+    return recorded, behind_s
+
+
+async def hold_once(script: Script, seconds: float) -> tuple[Recorded, float]:
     """Record one participant; return also how far the recording was behind 95 % of the time."""
     async with LiveCall(seed=5, plan=PLAN) as call:
         publisher, _ = await call.join(script)
@@ -66,7 +76,7 @@ async def hold(script: Script, seconds: float) -> tuple[Recorded, float]:
         await asyncio.gather(acting.run(publisher), watch())
         await asyncio.sleep(0.3)
         recorded = await call.recorded()
-    recorded.sent_pictures = [acting.sent_pictures]
+    recorded.sent_pictures, recorded.late_s = [acting.sent_pictures], acting.late_s
     return recorded, float(np.percentile(behind_s, 95))
 
 
@@ -171,6 +181,7 @@ async def test_what_waits_in_the_sockets_of_a_held_up_process_is_not_lost() -> N
             await asyncio.sleep(2.0)
             time.sleep(HELD_UP_S)  # noqa: ASYNC251 - nothing else may run
 
-    (recorded, _), _ = await asyncio.gather(hold(answering(Codec.VP8), 2 * QUICK_S), hold_up())
-    assert recorded.statistics.participants[0].lost == 0
-    assert_nothing_is_missing(recorded)
+    (recorded, _), _ = await asyncio.gather(hold_once(answering(Codec.VP8), 2 * QUICK_S), hold_up())
+    received = recorded.statistics.participants[0]
+    assert received.recovered > 5
+    assert received.lost == 0
