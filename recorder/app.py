@@ -51,7 +51,8 @@ from recorder.settings import Limits, Settings
 from recorder.shipping import Shipping, node_lease
 from recorder.storage_probe import StorageProbe
 from recorder.storage_verdict import StorageVerdict
-from recorder.triggering import EffectiveSettings, Triggering
+from recorder.supervising import EffectiveSettings
+from recorder.triggering import Triggering
 from recorder.values import Conversation
 from recorder.version import bystander_version
 from recorder.watching import Watchers

@@ -7,52 +7,27 @@ changes, and only then told and done. Conversations in which nothing runs cost n
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from datetime import datetime
-from typing import Protocol
-
-import msgspec
 
 from recorder import supervision as word
 from recorder.clock import Clock
 from recorder.database import ConversationTable, RecordingRow
-from recorder.database.supervisions import Change, SupervisionTable
+from recorder.database.supervisions import SupervisionTable
 from recorder.decisions import Decisions
-from recorder.errors import BystanderError, caller_error
-from recorder.ids import new_id
-from recorder.lifecycle import start_limit_s
+from recorder.errors import caller_error
 from recorder.live import LiveRecording
-from recorder.planning import terms
-from recorder.policy import Activity, covers, may_start_by_hand, takes_stream, triggers
+from recorder.policy import Activity, may_start_by_hand, takes_stream
 from recorder.recordings import Recordings
-from recorder.settings import Settings
-from recorder.supervision import Event, Rules, Stage, Supervised, Supervision, Why, restored, step
+from recorder.supervising import Deciding, EffectiveSettings, SupervisedConversation
 from recorder.values import (
     Conversation,
-    Decision,
-    DecisionKind,
-    EndReason,
     Interaction,
     InteractionKind,
-    InteractionState,
     LayerKind,
-    RecordingState,
     SourceKind,
 )
 from signaling.ports import Caller
 
-START_MARGIN_S = 5.0  # the recording's own deadlines come first: this one is for a defect
-AGAIN_S = 1.0  # after a database that refused
-RETURN_S = 60.0  # how long a restarted server waits for a room to say that its call still runs
-
-_OPEN = (RecordingState.READY, RecordingState.RECORDING, RecordingState.PAUSED)
-
 _log = logging.getLogger(__name__)
-
-
-class EffectiveSettings(Protocol):
-    """The server's settings with what counts for one conversation."""
-
-    def __call__(self, conversation: Conversation) -> Awaitable[Settings]: ...
 
 
 class Triggering:
@@ -67,13 +42,9 @@ class Triggering:
         effective: EffectiveSettings,
         clock: Clock,
     ) -> None:
-        self.table = table
-        self.conversations = conversations
-        self.recordings = recordings
-        self.decisions = decisions
-        self.effective = effective
-        self.clock = clock
-        self._open: dict[str, _Conversation] = {}
+        self._means = Deciding(table, recordings, decisions, effective, clock)
+        self._conversations = conversations
+        self._open: dict[str, SupervisedConversation] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         recordings.supervised_by(self)
 
@@ -88,8 +59,8 @@ class Triggering:
         owner: str | None = None,
     ) -> Interaction:
         """Something begins: HELD where it has to wait. With an `owner` that has one running: that one."""
-        self.recordings.check_accepting()
-        settings = await self.effective(conversation)
+        self._means.recordings.check_accepting()
+        settings = await self._means.effective(conversation)
         activity = Activity(kind=kind, layer=layer, by_pin=by_pin)
         async with self.at(conversation) as at:
             await self._check_running(conversation.id)
@@ -109,7 +80,7 @@ class Triggering:
 
     async def start_by_hand(self, conversation: Conversation, caller: Caller) -> LiveRecording:
         """403 forbidden, 409 recording_disabled, recording_in_progress, 503 without room for it."""
-        settings = await self.effective(conversation)
+        settings = await self._means.effective(conversation)
         role = None if caller.participant is None else caller.participant.role
         if not settings.recording.enabled:
             raise caller_error("recording_disabled", "Recording is switched off.", status=409)
@@ -123,8 +94,8 @@ class Triggering:
         """Whether the recording takes a stream of this source now."""
         if source.interaction is InteractionKind.CALL:
             return True
-        conversation = await self.conversations.get(recording.conversation)
-        settings = await self.effective(conversation)
+        conversation = await self._conversations.get(recording.conversation)
+        settings = await self._means.effective(conversation)
         async with self.at(conversation) as at:
             return takes_stream(source, settings.recording, at.running())
 
@@ -136,9 +107,9 @@ class Triggering:
 
     async def restore(self) -> int:
         """Go on from where an earlier server was; its recordings have been taken up. Returns how many."""
-        kept = await self.table.kept()
+        kept = await self._means.table.kept()
         for conversation in kept:
-            async with self.at(await self.conversations.get(conversation)) as at:
+            async with self.at(await self._conversations.get(conversation)) as at:
                 await at.restore()
         return len(kept)
 
@@ -156,15 +127,21 @@ class Triggering:
         """The conversation's supervision, for the length of a block alone."""
         at = self._open.get(conversation.id)
         if at is None:
-            at = self._open[conversation.id] = _Conversation(conversation, self, self._later)
+            at = self._open[conversation.id] = SupervisedConversation(
+                conversation, self._means, lambda work: self._later(self._alone(conversation, work))
+            )
         return _Held(at, self._open)
+
+    async def _alone(self, conversation: Conversation, work: Callable[[], Awaitable[None]]) -> None:
+        async with self.at(conversation):
+            await work()
 
     async def _moved(self, conversation: Conversation, row: RecordingRow) -> None:
         async with self.at(conversation) as at:
             await at.heard(row)
 
     async def _check_running(self, conversation: str) -> None:
-        if (await self.conversations.get(conversation)).ended_at is not None:
+        if (await self._conversations.get(conversation)).ended_at is not None:
             raise caller_error("conversation_ended", "The conversation has ended.", status=409)
 
     def _later(self, work: Awaitable[None]) -> None:
@@ -181,11 +158,11 @@ class Triggering:
 class _Held:
     """A conversation under its lock; forgotten afterwards when nothing runs in it and nobody waits."""
 
-    def __init__(self, at: "_Conversation", opened: dict[str, "_Conversation"]) -> None:
+    def __init__(self, at: SupervisedConversation, opened: dict[str, SupervisedConversation]) -> None:
         self._at = at
         self._opened = opened
 
-    async def __aenter__(self) -> "_Conversation":
+    async def __aenter__(self) -> SupervisedConversation:
         self._at.users += 1
         try:
             await self._at.lock.acquire()
@@ -208,303 +185,3 @@ class _Held:
         self._at.users -= 1
         if self._at.users == 0 and self._at.is_over:
             self._opened.pop(self._at.conversation.id, None)
-
-
-class _Conversation:
-    """One conversation's supervision, its running interactions and its timer. Use under `lock`."""
-
-    def __init__(
-        self, conversation: Conversation, means: Triggering, later: Callable[[Awaitable[None]], None]
-    ) -> None:
-        self.conversation = conversation
-        self.lock = asyncio.Lock()
-        self.users = 0
-        self._means = means
-        self._later = later
-        self._supervision = Supervision()
-        self._running: dict[str, Interaction] = {}
-        self._owners: dict[str, str] = {}  # owner -> interaction
-        self._unclaimed: set[str] = set()  # interactions of a room that has not come back
-        self._loaded = False
-        self._timers: dict[str, asyncio.TimerHandle] = {}
-
-    @property
-    def is_over(self) -> bool:
-        return self._supervision.is_over and not self._running
-
-    def running(self) -> list[tuple[Activity, bool]]:
-        """What runs, and whether recordings take it."""
-        return [
-            (Activity(kind=one.kind, layer=one.layer, by_pin=one.by_pin), one.recorded)
-            for one in self._running.values()
-        ]
-
-    # --- what happens ----------------------------------------------------------------------------------
-    def take_back(self, owner: str | None) -> Interaction | None:
-        interaction = self._owners.get(owner or "")
-        if interaction is None:
-            return None
-        self._unclaimed.discard(interaction)
-        return self._running[interaction]
-
-    async def begin(self, activity: Activity, owner: str | None, settings: Settings) -> Interaction:
-        recording, before = settings.recording, self._supervision.stage is not Stage.IDLE
-        interaction = Interaction(
-            id=new_id("int"),
-            conversation=self.conversation.id,
-            kind=activity.kind,
-            layer=activity.layer,
-            by_pin=activity.by_pin,
-            recorded=covers(recording, activity, recording_before=before),
-            started_at=self._utc_now(),
-        )
-        supervised = Supervised(
-            id=interaction.id, triggers=triggers(recording, activity), covered=interaction.recorded
-        )
-        began = word.Began(interaction=supervised, rules=_rules(settings))
-        await self.apply(began, began=interaction, owner=owner, settings=settings)
-        return self._running.get(interaction.id) or await self._ended(interaction.id)
-
-    async def end(self, interaction: str) -> Interaction:
-        known = await self._ended(interaction)
-        if known.ended_at is None:
-            await self.apply(word.Ended(interaction=interaction), ended=interaction)
-        return await self._ended(interaction)
-
-    async def start_by_hand(self, settings: Settings) -> LiveRecording:
-        await self.apply(word.AskedByHand(rules=_rules(settings)), settings=settings)
-        return self._means.recordings.live(self._supervision.recording or "")
-
-    async def heard(self, row: RecordingRow) -> None:
-        """How one of the conversation's recordings is now."""
-        if row.state in _OPEN:
-            await self._try(word.Ready(recording=row.id))
-        elif (why := _why(row, self._supervision.stage)) is not None and self._means.recordings.accepting:
-            await self._try(word.Over(recording=row.id, why=why))
-
-    async def restore(self) -> None:
-        """What an earlier server left, and what became of its recording since."""
-        self._supervision = restored(self._supervision, self._now())
-        self._unclaimed = set(self._owners.values())
-        if self._unclaimed:
-            self._in("return", RETURN_S, self._give_up_unclaimed)
-        recording, starting = self._supervision.recording, self._supervision.stage is Stage.STARTING
-        if recording is not None:
-            row = await self._means.recordings.row(recording)
-            if row is None or (starting and row.end_reason is EndReason.ABORT_UNEXPECTED):
-                # It was our end that took the worker along: no attempt has failed.
-                await self._try(word.Over(recording=recording, why=Why.SHUT_DOWN))
-            else:
-                await self.heard(row)
-        self._wait()
-
-    async def load(self) -> None:
-        """Once: what is kept of it."""
-        if self._loaded:
-            return
-        self._supervision = await self._means.table.get(self.conversation.id)
-        for interaction, owner in await self._means.table.running(self.conversation.id):
-            self._running[interaction.id] = interaction
-            if owner is not None:
-                self._owners[owner] = interaction.id
-        self._loaded = True
-
-    def leave(self) -> None:
-        for timer in self._timers.values():
-            timer.cancel()
-
-    # --- applying --------------------------------------------------------------------------------------
-    async def _try(self, event: Event) -> None:
-        """For what nobody can be told to ask again: what cannot be decided now is decided later."""
-        try:
-            await self.apply(event)
-        except BystanderError as error:
-            _log.error("nothing can be decided now", extra=self._fields(code=error.code))
-            self._in("again", AGAIN_S, self._reconsider)
-
-    async def _reconsider(self) -> None:
-        recording = self._supervision.recording
-        row = None if recording is None else await self._means.recordings.row(recording)
-        if row is not None:
-            await self.heard(row)
-        self._wait()
-
-    async def apply(
-        self,
-        event: Event,
-        *,
-        began: Interaction | None = None,
-        owner: str | None = None,
-        ended: str | None = None,
-        settings: Settings | None = None,
-    ) -> None:
-        """Decide, write down, tell, do."""
-        before, now = self._supervision, self._utc_now()
-        after, effects = step(before, event, self._now(), new_id("rec"))
-        row = None
-        starting = [one for one in effects if isinstance(one, word.StartRecording)]
-        if starting:
-            settings = settings or await self._means.effective(self.conversation)
-            try:
-                row = await self._means.recordings.plan(self.conversation, settings, starting[0].recording)
-            except BystanderError as error:
-                if isinstance(event, word.AskedByHand):
-                    raise
-                _log.error("a recording cannot be begun", extra=self._fields(code=error.code))
-                over = word.Over(recording=starting[0].recording, why=Why.NOT_STARTED)
-                after, more = step(after, over, self._now(), "")
-                effects = (*(one for one in effects if one not in starting), *more)
-        decisions = tuple(self._decision(one, before, after, now) for one in effects if _is_told(one))
-        change = Change(
-            supervision=after, began=began, owner=owner, ended=ended, decisions=decisions, recording=row
-        )
-        kept = await self._means.table.write(self.conversation, change, now)
-        self._supervision = after
-        self._take(began, owner, ended, kept)
-        if isinstance(event, word.Closed):
-            for interaction in list(self._running):
-                self._forget(interaction)
-        if kept:
-            self._means.decisions.tell(self.conversation.id)
-        if row is not None and settings is not None:
-            self._means.recordings.begin(row, settings)
-        for effect in effects:
-            if isinstance(effect, word.StopRecording):
-                self._means.recordings.end(effect.recording, EndReason.NORMAL)
-        self._wait()
-
-    def _decision(
-        self, effect: word.Effect, before: Supervision, after: Supervision, now: datetime
-    ) -> Decision:
-        match effect:
-            case word.HoldInteraction():
-                kind, reason = DecisionKind.HOLD, None
-            case word.ReleaseInteraction():
-                kind, reason = DecisionKind.RELEASE, None if effect.recorded else "not_recorded"
-            case word.AbortInteraction():
-                kind, reason = DecisionKind.ABORT, _REASONS[effect.why]
-            case _:
-                raise NotImplementedError(type(effect).__name__)
-        return Decision(
-            sequence=0,
-            conversation=self.conversation.id,
-            interaction=effect.interaction,
-            kind=kind,
-            may_start=kind is DecisionKind.RELEASE,
-            must_end=kind is DecisionKind.ABORT,
-            reason=reason,
-            recording=before.recording or after.recording,
-            decided_at=now,
-        )
-
-    def _take(
-        self,
-        began: Interaction | None,
-        owner: str | None,
-        ended: str | None,
-        decisions: list[Decision],
-    ) -> None:
-        if began is not None:
-            self._running[began.id] = began
-            if owner is not None:
-                self._owners[owner] = began.id
-        if ended is not None:
-            self._forget(ended)
-        for decision in decisions:
-            if decision.kind is DecisionKind.ABORT:
-                self._forget(decision.interaction)
-            elif decision.interaction in self._running:
-                held = decision.kind is DecisionKind.HOLD
-                state = InteractionState.HELD if held else InteractionState.RUNNING
-                one = self._running[decision.interaction]
-                self._running[one.id] = msgspec.structs.replace(one, state=state)
-
-    def _forget(self, interaction: str) -> None:
-        self._running.pop(interaction, None)
-        self._unclaimed.discard(interaction)
-        self._owners = {owner: one for owner, one in self._owners.items() if one != interaction}
-
-    # --- waiting ---------------------------------------------------------------------------------------
-    def _wait(self) -> None:
-        deadline = self._supervision.deadline
-        self._cancel("deadline")
-        if deadline is not None:
-            self._in("deadline", max(0.0, deadline - self._now()), self._overdue)
-
-    async def _overdue(self) -> None:
-        deadline = self._supervision.deadline
-        if deadline is None or not self._means.recordings.accepting:
-            return
-        if self._now() < deadline:  # it was moved while this waited for its turn
-            self._wait()
-        else:
-            await self._try(word.Overdue())
-
-    async def _give_up_unclaimed(self) -> None:
-        for interaction in list(self._unclaimed):
-            _log.info("a call was not taken up again", extra=self._fields(interaction=interaction))
-            await self.end(interaction)
-
-    def _in(self, name: str, delay_s: float, work: Callable[[], Awaitable[None]]) -> None:
-        async def under_lock() -> None:
-            async with self._means.at(self.conversation):
-                await work()
-
-        self._cancel(name)
-        loop = asyncio.get_running_loop()
-        self._timers[name] = loop.call_later(delay_s, lambda: self._later(under_lock()))
-
-    def _cancel(self, name: str) -> None:
-        timer = self._timers.pop(name, None)
-        if timer is not None:
-            timer.cancel()
-
-    async def _ended(self, interaction: str) -> Interaction:
-        return await self._means.table.interaction(self.conversation.id, interaction)
-
-    def _now(self) -> float:
-        return self._means.clock.monotonic_ns() / 1e9
-
-    def _utc_now(self) -> datetime:
-        return self._means.clock.utc_now()
-
-    def _fields(self, **more: object) -> dict[str, object]:
-        return {"conversation": self.conversation.id, "stage": self._supervision.stage, **more}
-
-
-_REASONS = {
-    Why.NOT_STARTED: "recording_not_started",
-    Why.NO_STORE: "store_unreachable",
-    Why.INTERRUPTED: "recording_interrupted",
-}
-
-
-def _is_told(effect: word.Effect) -> bool:
-    return isinstance(effect, word.HoldInteraction | word.ReleaseInteraction | word.AbortInteraction)
-
-
-def _rules(settings: Settings) -> Rules:
-    recording = settings.recording
-    return Rules(
-        start_mode=recording.start_mode,
-        failover_mode=recording.failover_mode,
-        retry_delay_s_max=recording.max_retry_delay_s,
-        start_limit_s=start_limit_s(terms(settings)) + START_MARGIN_S,
-    )
-
-
-def _why(row: RecordingRow, stage: Stage) -> Why | None:
-    """Why the recording takes nobody any more; None while it may still become READY."""
-    match row.end_reason:
-        case None:
-            return None
-        case EndReason.NORMAL:
-            return Why.STOPPED
-        case EndReason.ABORT_SYSTEM:
-            return Why.SHUT_DOWN
-        case EndReason.ABORT_BLOBSTORE_FAILURE:  # later than at its start it says nothing of the next one
-            return Why.NO_STORE if stage is Stage.STARTING else Why.INTERRUPTED
-        case EndReason.ABORT_TIMEOUT:
-            return Why.STOPPED if row.failure is None else Why.SILENT
-        case EndReason.ABORT_UNEXPECTED:
-            return Why.INTERRUPTED if stage is Stage.RECORDING else Why.NOT_STARTED
