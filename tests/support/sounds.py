@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from tests.support.participants import TONE_LEVEL
 
 _AROUND_S = 0.5
+_COHERENT_S = 0.025  # sound that is being stretched by 0.5 % loses its phase over longer times, not its tone
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,9 @@ class Soundtrack:
         begin = max(0, round((at_s - _AROUND_S / 2) * self.rate))
         around = self.samples[begin : begin + round(_AROUND_S * self.rate)]
         carrier = np.exp(-2j * np.pi * hertz / self.rate * np.arange(len(around)))
-        return bool(2 * abs(np.mean(around * carrier)) > TONE_LEVEL / 4)
+        window = round(_COHERENT_S * self.rate)
+        pieces = (around * carrier)[: len(around) // window * window].reshape(-1, window)
+        return bool(2 * np.mean(np.abs(pieces.mean(axis=1))) > TONE_LEVEL / 2)
 
 
 def soundtrack(path: Path) -> Soundtrack:
