@@ -1,4 +1,4 @@
-"""coturn on loopback, with short-lived credentials by a shared secret, and a log that tells what it relayed."""
+"""coturn on loopback, with short-lived credentials by a shared secret; its log tells what it relayed."""
 
 import re
 import shutil
@@ -38,11 +38,13 @@ class TurnServer:
 
     def allocations(self) -> list[str]:
         """The user of every allocation that was ever made."""
-        return re.findall(r"user <([^>]*)>: incoming packet ALLOCATE processed, success", self.log.read_text())
+        allocated = r"user <([^>]*)>: incoming packet ALLOCATE processed, success"
+        return re.findall(allocated, self.log.read_text())
 
     def relayed_packets(self) -> dict[str, int]:
         """How many packets every user had relayed to and from them; told when their allocation ends."""
-        found = re.findall(r"usage: realm=<[^>]*>, username=<([^>]+)>, rp=(\d+), rb=\d+, sp=(\d+)", self.log.read_text())
+        usage = r"usage: realm=<[^>]*>, username=<([^>]+)>, rp=(\d+), rb=\d+, sp=(\d+)"
+        found = re.findall(usage, self.log.read_text())
         relayed: dict[str, int] = {}
         for user, received, sent in found:
             relayed[user] = relayed.get(user, 0) + int(received) + int(sent)
@@ -56,9 +58,10 @@ def turn_server(directory: Path, *, secret: str = "a secret for tests only") -> 
     if program is None:
         raise RuntimeError("coturn is one of the real parts these tests need")
     port, log = free_port(), directory / "turnserver.log"
-    command = [program, "-n", "--verbose", "--simple-log", f"--log-file={log}", "--no-cli", "--no-tls", "--no-dtls"]
+    command = [program, "-n", "--verbose", "--simple-log", f"--log-file={log}"]
+    command += ["--no-cli", "--no-tls", "--no-dtls", "--realm=test", "--allow-loopback-peers"]
     command += ["--listening-ip=127.0.0.1", "--relay-ip=127.0.0.1", f"--listening-port={port}"]
-    command += ["--use-auth-secret", f"--static-auth-secret={secret}", "--realm=test", "--allow-loopback-peers"]
+    command += ["--use-auth-secret", f"--static-auth-secret={secret}"]
     command += [f"--pidfile={directory / 'pid'}", f"--userdb={directory / 'db'}"]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
