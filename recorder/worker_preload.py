@@ -2,9 +2,9 @@
 
 import gc
 
-import media.engine
 import uvloop
 
+import media.engine
 import recorder.worker
 import storage.spool
 
