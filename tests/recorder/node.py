@@ -23,7 +23,7 @@ from recorder.metrics import RecordingMetrics
 from recorder.recordings import Recordings
 from recorder.recovery import recover
 from recorder.scoped_settings import ScopedSettings
-from recorder.settings import Call, Settings
+from recorder.settings import Call, Server, Settings
 from recorder.settings import Recording as RecordingSettings
 from recorder.shipping import Shipping
 from recorder.triggering import Triggering
@@ -92,10 +92,16 @@ class Node:
         return data
 
 
-def settings_for(tmp_path: Path, *, trouble: str | None = None, **recording: object) -> Settings:
-    """Settings of a node; `trouble` is what the fake engine meets at its start."""
+def settings_for(
+    tmp_path: Path, *, trouble: str | None = None, database_url: str | None = None, **recording: object
+) -> Settings:
+    """Settings of a node; `trouble` is what the fake engine meets at its start, no `database_url` a file."""
     fast = {"max_retry_delay_s": 0.05, "initialization_timeout_s": 10.0, **recording}
-    return Settings(recording=msgspec.convert(fast, RecordingSettings), call=Call(bind_host=trouble))
+    return Settings(
+        recording=msgspec.convert(fast, RecordingSettings),
+        call=Call(bind_host=trouble),
+        server=Server(database_url=database_url),
+    )
 
 
 async def open_node(

@@ -1,4 +1,4 @@
-"""What begins in a conversation and what becomes of it: on real processes and a real database."""
+"""What begins in a conversation and what becomes of it: on real processes and both kinds of database."""
 
 import asyncio
 import os
@@ -44,11 +44,6 @@ ABORTING = {"failover_mode": FailoverMode.ABORT}
 
 
 @pytest.fixture
-def store() -> MemoryStore:
-    return MemoryStore()
-
-
-@pytest.fixture
 async def stack() -> AsyncIterator[AsyncExitStack]:
     async with AsyncExitStack() as opened:
         yield opened
@@ -90,14 +85,33 @@ class Scene:
         raise AssertionError("a watch does not end")
 
 
-async def scene_of(tmp_path: Path, stack: AsyncExitStack, store: MemoryStore, **settings: Any) -> Scene:
-    node = await open_node(tmp_path, stack, store, settings_for(tmp_path, **settings))
-    return Scene(node, await node.conversation())
+class Stage:
+    """Where nodes are opened one after the other, on the same database, spool and store."""
+
+    def __init__(self, tmp_path: Path, stack: AsyncExitStack, database_url: str) -> None:
+        self.store = MemoryStore()
+        self._tmp_path = tmp_path
+        self._stack = stack
+        self._database_url = database_url
+
+    async def node(self, **settings: Any) -> Node:
+        settled = settings_for(self._tmp_path, database_url=self._database_url, **settings)
+        return await open_node(self._tmp_path, self._stack, self.store, settled)
+
+    async def scene(self, **settings: Any) -> Scene:
+        """A conversation on a node with such settings."""
+        node = await self.node(**settings)
+        return Scene(node, await node.conversation())
 
 
 @pytest.fixture
-async def scene(tmp_path: Path, stack: AsyncExitStack, store: MemoryStore) -> Scene:
-    return await scene_of(tmp_path, stack, store)
+def stage(tmp_path: Path, stack: AsyncExitStack, migrated_url: str) -> Stage:
+    return Stage(tmp_path, stack, migrated_url)
+
+
+@pytest.fixture
+async def scene(stage: Stage) -> Scene:
+    return await stage.scene()
 
 
 async def worker_pid(node: Node) -> int:
@@ -121,10 +135,8 @@ class TestStarting:
         assert ended.state is InteractionState.ENDED
         assert (await scene.recorded(1, "AVAILABLE")).end_reason == "NORMAL"
 
-    async def test_asynchronous_lets_it_start(
-        self, tmp_path: Path, stack: AsyncExitStack, store: MemoryStore
-    ) -> None:
-        scene = await scene_of(tmp_path, stack, store, **ASYNCHRONOUS)
+    async def test_asynchronous_lets_it_start(self, stage: Stage) -> None:
+        scene = await stage.scene(**ASYNCHRONOUS)
         assert (await scene.begin()).state is InteractionState.RUNNING
         await scene.recorded()
         assert await scene.node.decisions.list(scene.conversation, after=0, wait_s=0) == []
@@ -133,10 +145,8 @@ class TestStarting:
         await scene.end(await scene.begin())
         assert (await scene.recorded(1, "FAILED", "FINALIZING")).end_reason == "NORMAL"
 
-    async def test_nothing_begins_where_nothing_may(
-        self, tmp_path: Path, stack: AsyncExitStack, store: MemoryStore
-    ) -> None:
-        scene = await scene_of(tmp_path, stack, store, enabled=False)
+    async def test_nothing_begins_where_nothing_may(self, stage: Stage) -> None:
+        scene = await stage.scene(enabled=False)
         call = await scene.begin()
         assert (call.state, call.recorded) == (InteractionState.RUNNING, False)
         assert await scene.recordings() == []
@@ -162,10 +172,8 @@ class TestStarting:
 
 
 class TestByHand:
-    async def test_holds_nothing_and_ends_with_the_last_interaction(
-        self, tmp_path: Path, stack: AsyncExitStack, store: MemoryStore
-    ) -> None:
-        scene = await scene_of(tmp_path, stack, store, triggering_mode=TriggeringMode.MANUAL)
+    async def test_holds_nothing_and_ends_with_the_last_interaction(self, stage: Stage) -> None:
+        scene = await stage.scene(triggering_mode=TriggeringMode.MANUAL)
         call = await scene.begin()
         assert (call.state, await scene.recordings()) == (InteractionState.RUNNING, [])
         started = await scene.node.recordings.start(scene.conversation, started_by=Caller())
@@ -174,10 +182,8 @@ class TestByHand:
         await scene.recorded(1, "AVAILABLE")
         assert await scene.node.decisions.list(scene.conversation, after=0, wait_s=0) == []
 
-    async def test_only_for_roles_that_may(
-        self, tmp_path: Path, stack: AsyncExitStack, store: MemoryStore
-    ) -> None:
-        scene = await scene_of(tmp_path, stack, store, allow_manual=[Role.SUPERVISOR])
+    async def test_only_for_roles_that_may(self, stage: Stage) -> None:
+        scene = await stage.scene(allow_manual=[Role.SUPERVISOR])
         for role in (Role.AGENT, Role.VISITOR):
             person = Participant(id="part_1", conversation=scene.conversation, role=role, name="Ada")
             with pytest.raises(BystanderError, match="forbidden"):
@@ -194,20 +200,16 @@ class TestByHand:
 
 class TestFailover:
     @pytest.mark.parametrize("start", StartMode)
-    async def test_abort_ends_what_cannot_be_recorded(
-        self, tmp_path: Path, stack: AsyncExitStack, store: MemoryStore, start: StartMode
-    ) -> None:
-        scene = await scene_of(tmp_path, stack, store, trouble="refuses", start_mode=start, **ABORTING)
+    async def test_abort_ends_what_cannot_be_recorded(self, stage: Stage, start: StartMode) -> None:
+        scene = await stage.scene(trouble="refuses", start_mode=start, **ABORTING)
         call = await scene.begin()
         held = [(HOLD, None)] if start is StartMode.SYNCHRONOUS else []
         expected = [*held, (ABORT, "recording_not_started")]
         assert await scene.told(len(expected)) == expected
         assert (await scene.end(call)).state is InteractionState.ABORTED
 
-    async def test_retry_lets_it_start_and_goes_on_trying(
-        self, tmp_path: Path, stack: AsyncExitStack, store: MemoryStore
-    ) -> None:
-        scene = await scene_of(tmp_path, stack, store, trouble="refuses", max_retries=1)
+    async def test_retry_lets_it_start_and_goes_on_trying(self, stage: Stage) -> None:
+        scene = await stage.scene(trouble="refuses", max_retries=1)
         await scene.begin()
         assert await scene.told(2) == [(HOLD, None), (RELEASE, "not_recorded")]
         await scene.recorded(3, "LAUNCHING", "FAILED", "REQUESTED")
@@ -218,14 +220,12 @@ class TestFailover:
     )
     async def test_without_a_store_there_is_one_attempt(
         self,
-        tmp_path: Path,
-        stack: AsyncExitStack,
-        store: MemoryStore,
+        stage: Stage,
         failover: FailoverMode,
         last: tuple[DecisionKind, str],
     ) -> None:
-        scene = await scene_of(tmp_path, stack, store, failover_mode=failover)
-        store.faults.outage = UNREACHABLE
+        scene = await stage.scene(failover_mode=failover)
+        stage.store.faults.outage = UNREACHABLE
         await scene.begin()
         assert await scene.told(2) == [(HOLD, None), last]
         (recording,) = await scene.recordings()
@@ -245,10 +245,8 @@ class TestFailover:
         assert first.ended_at <= second.requested_at  # the gap, as the history shows it
         assert await scene.told(2) == [(HOLD, None), (RELEASE, None)]  # the call heard nothing of it
 
-    async def test_interrupted_and_aborted(
-        self, tmp_path: Path, stack: AsyncExitStack, store: MemoryStore
-    ) -> None:
-        scene = await scene_of(tmp_path, stack, store, **ABORTING)
+    async def test_interrupted_and_aborted(self, stage: Stage) -> None:
+        scene = await stage.scene(**ABORTING)
         await scene.begin()
         recording = await scene.recorded()
         await scene.node.publish(recording)
@@ -264,10 +262,8 @@ class TestCobrowsing:
         who = Publisher(participant="p1", name="Ada", source=source)
         await scene.node.entry_points.publish(address, who, "offer")
 
-    async def test_what_began_before_its_recording_is_not_taken(
-        self, tmp_path: Path, stack: AsyncExitStack, store: MemoryStore
-    ) -> None:
-        scene = await scene_of(tmp_path, stack, store, triggering_sources=[CALL])
+    async def test_what_began_before_its_recording_is_not_taken(self, stage: Stage) -> None:
+        scene = await stage.scene(triggering_sources=[CALL])
         before = await scene.begin(LAYER, layer=LayerKind.EMBEDDED)
         assert (before.state, before.recorded) == (InteractionState.RUNNING, False)
         await scene.begin()
@@ -279,10 +275,8 @@ class TestCobrowsing:
         await self.publish(scene, recording, SourceKind.DOCUMENT)
         await self.publish(scene, recording, SourceKind.CAMERA)
 
-    async def test_by_pin_starts_by_itself(
-        self, tmp_path: Path, stack: AsyncExitStack, store: MemoryStore
-    ) -> None:
-        scene = await scene_of(tmp_path, stack, store, triggering_sources=[CALL])
+    async def test_by_pin_starts_by_itself(self, stage: Stage) -> None:
+        scene = await stage.scene(triggering_sources=[CALL])
         session = await scene.begin(LAYER, layer=LayerKind.UNIVERSAL, by_pin=True)
         assert session.state is InteractionState.HELD
         await scene.told(2)
@@ -337,66 +331,56 @@ class TestTelling:
 class TestRestart:
     """The node is left as kill -9 leaves it: its workers go on, its database says what was written last."""
 
-    async def test_a_running_recording_goes_on_without_a_gap(
-        self, scene: Scene, tmp_path: Path, stack: AsyncExitStack, store: MemoryStore
-    ) -> None:
+    async def test_a_running_recording_goes_on_without_a_gap(self, scene: Scene, stage: Stage) -> None:
         call = await scene.begin()
         await scene.told(2)
         recording = await scene.recorded()
         await scene.node.publish(recording)
         pid = await worker_pid(scene.node)
         await scene.node.killed()
-        scene.node = await open_node(tmp_path, stack, store)
+        scene.node = await stage.node()
         assert await worker_pid(scene.node) == pid
         assert (await scene.recorded(1, "RECORDING")).id == recording.id
         await scene.end(call)
         await scene.recorded(1, "AVAILABLE")
         assert len(await scene.recordings()) == 1
 
-    async def test_a_worker_that_died_meanwhile_is_replaced(
-        self, scene: Scene, tmp_path: Path, stack: AsyncExitStack, store: MemoryStore
-    ) -> None:
+    async def test_a_worker_that_died_meanwhile_is_replaced(self, scene: Scene, stage: Stage) -> None:
         await scene.begin()
         recording = await scene.recorded()
         await scene.node.publish(recording)
         pid = await worker_pid(scene.node)
         await scene.node.killed()
         os.kill(pid, signal.SIGKILL)
-        scene.node = await open_node(tmp_path, stack, store)
+        scene.node = await stage.node()
         assert (await scene.recorded(2)).id != recording.id
         assert (await scene.recorded(1, "FAILED")).failure == "worker_died"
 
-    async def test_a_held_call_is_released_by_the_next_server(
-        self, tmp_path: Path, stack: AsyncExitStack, store: MemoryStore
-    ) -> None:
-        scene = await scene_of(tmp_path, stack, store, trouble="hangs", initialization_timeout_s=60.0)
+    async def test_a_held_call_is_released_by_the_next_server(self, stage: Stage) -> None:
+        scene = await stage.scene(trouble="hangs", initialization_timeout_s=60.0)
         assert (await scene.begin()).state is InteractionState.HELD
         await scene.recorded(1, "LAUNCHING")
         pid = await worker_pid(scene.node)
         await scene.node.killed()
         os.kill(pid, signal.SIGKILL)
-        scene.node = await open_node(tmp_path, stack, store, settings_for(tmp_path))
+        scene.node = await stage.node()
         assert (await scene.told(2))[0] == (HOLD, None)
         assert scene.heard[1].kind is RELEASE
 
-    async def test_a_worker_that_became_ready_meanwhile_is_found(
-        self, scene: Scene, tmp_path: Path, stack: AsyncExitStack, store: MemoryStore
-    ) -> None:
+    async def test_a_worker_that_became_ready_meanwhile_is_found(self, scene: Scene, stage: Stage) -> None:
         await scene.begin()
         await scene.recorded()
         row = await scene.node.means.table.get((await scene.recordings())[0].id)
         await scene.node.killed()
         stale = msgspec.structs.replace(row, state=RecordingState.LAUNCHING)  # as far as it was written down
         await scene.node.means.table.save(stale)
-        scene.node = await open_node(tmp_path, stack, store)
+        scene.node = await stage.node()
         assert (await scene.recorded(1, "READY")).id == row.id
         assert (await scene.node.means.table.get(row.id)).state is RecordingState.READY
 
-    async def test_a_room_that_comes_back_finds_its_call(
-        self, scene: Scene, tmp_path: Path, stack: AsyncExitStack, store: MemoryStore
-    ) -> None:
+    async def test_a_room_that_comes_back_finds_its_call(self, scene: Scene, stage: Stage) -> None:
         call = await scene.begin(owner="call")
         await scene.recorded()
         await scene.node.killed()
-        scene.node = await open_node(tmp_path, stack, store)
+        scene.node = await stage.node()
         assert (await scene.begin(owner="call")).id == call.id
