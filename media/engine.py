@@ -187,6 +187,11 @@ class Engine:
             participants=[session.statistics() for session in self._sessions.values()],
         )
 
+    def clock_s(self) -> float:
+        """Now, on the recording's clock; zero before it began."""
+        renderer = self._thread.renderer
+        return 0.0 if renderer is None else renderer.on_recording_clock(self._clock.monotonic_ns())
+
     def _peer(self, session: Session) -> PeerConnection:
         plan = self._plan
         return Peer(

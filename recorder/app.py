@@ -15,6 +15,7 @@ from prometheus_client import CollectorRegistry, PlatformCollector, ProcessColle
 from recorder.authority import Authority
 from recorder.clock import Clock, SystemClock
 from recorder.consent import Consents
+from recorder.consent_notes import ConsentNotes
 from recorder.conversation_terms import Terms
 from recorder.conversations import Conversations
 from recorder.data_directory import DataDirectory, open_data_directory
@@ -163,7 +164,9 @@ class Server:
         if api_key is None:
             api_key = await asyncio.to_thread(data.api_key)
         keys, conversation_terms = KeyTable(database), Terms(scoped, table)
-        consents = Consents(ConsentTable(database), table, conversation_terms, clock)
+        answers = ConsentTable(database)
+        consents = Consents(answers, table, conversation_terms, clock)
+        stack.push_async_callback(ConsentNotes(recordings, consents, answers, table, clock).leave)
         ports = Ports(
             authority=Authority(keys, table, api_key, clock),
             keys=Keys(keys, clock),

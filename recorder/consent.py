@@ -15,9 +15,16 @@ from signaling.ports import Caller
 StopTaking = Callable[[str, str], Awaitable[None]]
 """End whatever is being taken of a participant: called with the conversation and who refused."""
 
+Note = Callable[[str, Participant, ConsentGiven], Awaitable[None]]
+"""Tell what is being recorded of an answer that was kept: called with the conversation and who answered."""
+
 
 async def _nothing_taken(conversation: str, participant: str) -> None:
     """For a server without entry points."""
+
+
+async def _nothing_noted(conversation: str, who: Participant, given: ConsentGiven) -> None:
+    """For a server without recordings."""
 
 
 class Consents:
@@ -31,6 +38,7 @@ class Consents:
         self._terms = terms
         self._clock = clock
         self.stop_taking: StopTaking = _nothing_taken
+        self.note: Note = _nothing_noted
 
     async def answer(
         self, caller: Caller, conversation: str, participant: str, answer: ConsentAnswer
@@ -51,6 +59,7 @@ class Consents:
         await self._table.put(conversation, given, said)
         if answer is ConsentAnswer.REFUSED and await self._is_asked(conversation):
             await self.stop_taking(conversation, who.id)
+        await self.note(conversation, who, given)
         return given
 
     async def list(self, conversation: str) -> list[ConsentGiven]:

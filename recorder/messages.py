@@ -59,7 +59,19 @@ class GetStatistics(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     request: int
 
 
-Request = Publish | Trickle | Unpublish | Stop | Pause | Resume | GetStatistics
+class Note(msgspec.Struct, frozen=True, tag=True, kw_only=True):
+    """Something that is no media belongs among the recording's events; the worker says when on its clock.
+
+    `id`: a note that is sent again is written once. `ago_s`: how long ago it happened.
+    """
+
+    request: int
+    id: str
+    event: MediaEvent
+    ago_s: float = 0.0
+
+
+Request = Publish | Trickle | Unpublish | Stop | Pause | Resume | GetStatistics | Note
 
 
 # --- replies: worker to server -----------------------------------------------------------------------

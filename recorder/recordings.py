@@ -3,7 +3,7 @@
 import asyncio
 import builtins
 import logging
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import timedelta
 from typing import Any, Literal, Protocol
 
@@ -69,6 +69,7 @@ class Recordings:
         self._entry_points: dict[str, str] = {}  # name in the URL -> recording
         self._phases: dict[str, Phase] = {}  # as the supervisor knows them
         self._supervisor: Supervisor
+        self.began: Callable[[LiveRecording], None] = _nobody_waits  # media is taken, or found to be
         self._playlists = Playlists()
         self._accepting = True
         self.base_url = ""  # known once the server listens
@@ -228,6 +229,8 @@ class Recordings:
             took = self._means.clock.utc_now() - live.row.requested_at
             self._metrics.start_seconds.observe(max(0.0, took.total_seconds()))
         self._supervisor.moved(live)
+        if live.phase is Phase.RECORDING:
+            self.began(live)
 
     def publisher_ice_servers(self, live: LiveRecording) -> builtins.list[IceServer]:
         """What a publisher of this recording is told, with credentials from now on."""
@@ -344,6 +347,10 @@ def _of_row(row: RecordingRow, **newer: Any) -> Recording:
         filename=row.filename,
         **told,
     )
+
+
+def _nobody_waits(live: LiveRecording) -> None:
+    """For a server that has nothing to say to a recording that begins."""
 
 
 def _not_started(live: LiveRecording) -> BystanderError:

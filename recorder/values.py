@@ -213,7 +213,8 @@ class MediaEvent(msgspec.Struct, frozen=True, kw_only=True):
     """Something that happened to the media, for events.jsonl and the server: `at_s` on the recording's clock.
 
     Kinds: recording_started, joined, left, stream_started, stream_ended, muted, unmuted, gap_started,
-    gap_ended, codec_changed, size_changed, degraded, ended.
+    gap_ended, codec_changed, size_changed, degraded, ended; and, noted by the server, consent_given,
+    consent_refused.
     """
 
     kind: str

@@ -21,6 +21,7 @@ from recorder.messages import (
     GetStatistics,
     Happened,
     Hello,
+    Note,
     Pause,
     Publish,
     Published,
@@ -48,6 +49,7 @@ from storage.spool import SpoolFacts, SpoolWriter
 ENGINE_STOP_TIMEOUT_S = 15.0  # draining takes the reorder wait and a few encoded frames; more is a hang
 REFUSAL_TIMEOUT_S = 5.0  # how long a worker that cannot begin waits to say why
 SPOOL_GREW_INTERVAL_S = 0.5  # fragments come every 2 s; shorter ones are told together
+NOTES_MAX = 1024  # of one recording: answers of all its people, each some times
 EVENTS_UNWRITTEN_MAX = 1024  # a disk that hangs for so long has stopped the fragments as well
 
 _log = logging.getLogger(__name__)
@@ -78,6 +80,7 @@ class EngineLike(Protocol):
     async def stop(self) -> SummaryLike: ...
     async def wait_ended(self) -> EndingLike: ...
     def statistics(self) -> Statistics: ...
+    def clock_s(self) -> float: ...
 
 
 class _End(msgspec.Struct, frozen=True, kw_only=True):
@@ -100,6 +103,7 @@ class WorkerRecording:
         self._server = WorkerServer(listener, greet=self._greet, answer=self._answer)
         self._events = ThreadPoolExecutor(1, thread_name_prefix="events")
         self._events_unwritten = 0
+        self._noted: set[str] = set()
         self._asked: asyncio.Future[EndReason] = self._loop.create_future()
         self._ended: asyncio.Future[_End] = self._loop.create_future()
         self._telling: asyncio.TimerHandle | None = None
@@ -247,12 +251,26 @@ class WorkerRecording:
                 return Done(request=number)
             case Stop():
                 return await self._stop(request)
+            case Note():
+                self._note(request)
+                return Done(request=number)
             case GetStatistics():
                 return StatisticsReply(request=number, statistics=self._statistics())
             case Pause() | Resume():
                 raise BystanderError(
                     "pause_unsupported", "This recording cannot pause.", fault=Fault.CALLER, status=501
                 )
+
+    def _note(self, note: Note) -> None:
+        if note.id in self._noted:
+            return
+        if len(self._noted) >= NOTES_MAX:
+            raise BystanderError(
+                "overloaded", "The recording has all the notes it takes.", fault=Fault.RESOURCE, status=503
+            )
+        self._noted.add(note.id)
+        at_s = max(0.0, self._engine.clock_s() - note.ago_s)
+        self._on_event(msgspec.structs.replace(note.event, at_s=at_s))
 
     async def _stop(self, request: Stop) -> Stopped:
         if not self._asked.done():

@@ -17,6 +17,7 @@ from recorder.messages import (
     Event,
     GetStatistics,
     Hello,
+    Note,
     Publish,
     Published,
     StatisticsReply,
@@ -27,7 +28,7 @@ from recorder.messages import (
     Unpublish,
 )
 from recorder.process_watch import ProcessWatch
-from recorder.values import EndReason, Publisher, Statistics
+from recorder.values import EndReason, MediaEvent, Publisher, Statistics
 from recorder.worker_link import WorkerLink
 from recorder.worker_socket import connect, listed, socket_path
 
@@ -35,6 +36,7 @@ from recorder.worker_socket import connect, listed, socket_path
 PUBLISH_TIMEOUT_S = 10.0  # gathers candidates, perhaps from a TURN server that is slow
 TRICKLE_TIMEOUT_S = 5.0
 UNPUBLISH_TIMEOUT_S = 5.0
+NOTE_TIMEOUT_S = 2.0
 STATISTICS_TIMEOUT_S = 2.0
 STOP_TIMEOUT_S = 20.0  # the engine's ENGINE_STOP_TIMEOUT_S and the end of the spool
 
@@ -108,6 +110,14 @@ class Worker:
     async def unpublish(self, session: str) -> None:
         await self._link.ask(
             lambda number: Unpublish(request=number, session=session), Done, timeout_s=UNPUBLISH_TIMEOUT_S
+        )
+
+    async def note(self, identity: str, event: MediaEvent, ago_s: float) -> None:
+        """Put it among the recording's events, once for each identity, at the time that was `ago_s` ago."""
+        await self._link.ask(
+            lambda number: Note(request=number, id=identity, event=event, ago_s=ago_s),
+            Done,
+            timeout_s=NOTE_TIMEOUT_S,
         )
 
     async def stop(self, reason: EndReason) -> Stopped:

@@ -1,5 +1,6 @@
 """A whole server: people are asked before anything of them is taken, and what was is found again."""
 
+import json
 from typing import Any
 
 import aiohttp
@@ -8,9 +9,11 @@ from tests.support.aiortc_peer import AiortcPeer
 from tests.support.api_client import ApiClient
 from tests.support.browser import Visitor, chromium
 from tests.support.server import RunningServer
+from tests.support.stored import stored_events
 
 ASKING = {"recording.consent": "ask"}
 BY_ITSELF = {"recording.triggering_mode": "AUTOMATIC"}
+REORDER_S_MAX = 1.5  # what is refused ends at its last packet, somewhat before the word of it
 PUBLISHING = "body[data-publishing=connected]"
 
 
@@ -85,7 +88,15 @@ async def test_a_publisher_is_refused_before_they_agreed_and_ended_when_they_do_
             await api.call("PUT", path, {"answer": "REFUSED"})
             assert await refusal(entry_point, ada) == (403, "consent_required")
         await api.stop(recording["id"])
-        await api.until(recording["id"], "AVAILABLE")
+        over = await api.until(recording["id"], "AVAILABLE")
+    lines = stored_events(server.data_dir / "recordings", recording["id"]).read_text().splitlines()
+    answers = [event for event in map(json.loads, lines) if event["kind"].startswith("consent_")]
+    assert [(event["kind"], event["participant"]) for event in answers] == [
+        ("consent_given", ada),
+        ("consent_refused", ada),
+    ]
+    assert answers[0]["at_s"] == 0.0  # before there was anything to record
+    assert 0.5 < answers[1]["at_s"] < over["duration_s"] + REORDER_S_MAX
 
 
 async def refusal(entry_point: dict[str, Any], participant: str) -> tuple[int, str]:

@@ -150,6 +150,7 @@ async def bench() -> AsyncIterator[Callable[..., "asyncio.Future[Bench]"]]:
 async def test_a_call_becomes_a_file(bench) -> None:
     made = await bench()
     assert made.engine.statistics().state is RecordingState.READY
+    assert made.engine.clock_s() == 0.0
     assert await made.engine.publish("s1", ADA, "offer") == ("answer to offer", "etag")
     (peer,) = made.peers
     peer.begin()
@@ -161,6 +162,7 @@ async def test_a_call_becomes_a_file(bench) -> None:
     assert during.cpu_s > 0
     assert during.rss_bytes > 10_000_000
     assert during.spool_lag_s < PATIENCE_S
+    assert during.duration_s <= made.engine.clock_s() < during.duration_s + PATIENCE_S
     summary = await made.engine.stop()
     assert peer.closed
     assert [fragment.kind for fragment in made.fragments[:2]] == [FragmentKind.INIT, FragmentKind.MEDIA]

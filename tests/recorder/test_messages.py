@@ -12,6 +12,7 @@ from recorder.limits import WORKER_MESSAGE_BYTES_MAX
 from recorder.messages import (
     Done,
     Framing,
+    Note,
     Publish,
     Refused,
     Request,
@@ -22,7 +23,7 @@ from recorder.messages import (
     decode_request,
     frame,
 )
-from recorder.values import EndReason, Publisher, Role, SourceKind
+from recorder.values import EndReason, MediaEvent, Publisher, Role, SourceKind
 
 _numbers = st.integers(0, 2**63 - 1)
 _publishers = st.builds(
@@ -35,6 +36,15 @@ _publishers = st.builds(
 _requests: st.SearchStrategy[Request] = st.one_of(
     st.builds(Publish, request=_numbers, session=st.text(), publisher=_publishers, offer=st.text()),
     st.builds(Trickle, request=_numbers, session=st.text(), fragment=st.text(), etag=st.none() | st.text()),
+    st.builds(
+        Note,
+        request=_numbers,
+        id=st.text(),
+        event=st.builds(
+            MediaEvent, kind=st.text(), at_s=st.floats(0, 1e6), participant=st.none() | st.text()
+        ),
+        ago_s=st.floats(0, 1e6),
+    ),
     st.builds(Stop, request=_numbers, reason=st.sampled_from(EndReason)),
 )
 

@@ -19,8 +19,9 @@ from recorder.errors import BystanderError
 from recorder.forkserver import Forkserver
 from recorder.limits import WORKER_REQUESTS_PENDING_MAX
 from recorder.messages import Ended, Event, Happened, Hello, SpoolGrew
-from recorder.values import EndReason, Publisher, RecordingPlan
+from recorder.values import EndReason, MediaEvent, Publisher, RecordingPlan
 from recorder.worker import WorkerOrder
+from recorder.worker_recording import NOTES_MAX
 from recorder.worker_socket import connect, listen, socket_path
 from recorder.workers import UNANSWERED_SAMPLES_MAX, Worker, WorkerGone, Workers
 from storage.spool import SpoolReader
@@ -122,6 +123,31 @@ class TestALife:
         assert reader.ending.reason is EndReason.NORMAL
         assert b"recording_started" in reader.events()
         reader.close()
+
+    async def test_writes_a_note_once_at_its_time(self, workers: Workers, tmp_path: Path) -> None:
+        worker = await workers.launch(RECORDING, order(tmp_path), Ear())
+        await publish(worker)
+        await publish(worker)  # the fake engine's clock: a second for each fragment
+        noted = MediaEvent(kind="consent_given", at_s=0.0, participant="p1")
+        for identity, ago_s in (("1", 0.5), ("1", 0.5), ("2", 60.0)):
+            await worker.note(identity, noted, ago_s)
+        await worker.stop(EndReason.NORMAL)
+        await worker.gone()
+        reader = SpoolReader.open(tmp_path / "spool", RECORDING)
+        events = [msgspec.json.decode(line, type=MediaEvent) for line in reader.events().splitlines()]
+        reader.close()
+        told = [(event.kind, event.at_s) for event in events if event.participant == "p1"]
+        assert told == [("consent_given", 1.5), ("consent_given", 0.0)]
+
+    async def test_takes_a_bounded_number_of_notes(self, workers: Workers, tmp_path: Path) -> None:
+        worker = await workers.launch(RECORDING, order(tmp_path), Ear())
+        await publish(worker)
+        event = MediaEvent(kind="consent_given", at_s=0.0)
+        for number in range(NOTES_MAX):
+            await worker.note(str(number), event, 0.0)
+        with pytest.raises(BystanderError, match="overloaded"):
+            await worker.note("one more", event, 0.0)
+        await worker.note("0", event, 0.0)  # is known
 
     async def test_its_own_session_and_deaf_to_sigint(self, workers: Workers, tmp_path: Path) -> None:
         ear = Ear()

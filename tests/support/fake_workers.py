@@ -107,6 +107,9 @@ class FakeEngine:
     def statistics(self) -> Statistics:
         return Statistics(state=RecordingState.RECORDING if self._written else RecordingState.READY)
 
+    def clock_s(self) -> float:
+        return self._duration_us / 1e6
+
     @property
     def _duration_us(self) -> int:
         return max(0, self._written - 1) * FRAGMENT_US
