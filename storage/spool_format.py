@@ -40,7 +40,8 @@ FORMAT_VERSION = 1
 
 _KINDS = {FragmentKind.INIT: 1, FragmentKind.MEDIA: 2}
 _KIND_OF = {number: kind for kind, number in _KINDS.items()}
-_BODY = struct.Struct("!BxxxIQQQI")  # kind, length, offset, start_us, duration_us, crc32c of the fragment
+_CONTINUED = 0x01  # in flags; records from before there were any have none: every fragment was a group
+_BODY = struct.Struct("!BBxxIQQQI")  # kind, flags, length, offset, start_us, duration_us, crc32c of all
 _CHECK = struct.Struct("!I")  # crc32c of the body above
 _BOX = struct.Struct("!I4s")  # ISO/IEC 14496-12, 4.2: size and type
 CHECKSUM_UNKNOWN = 0xFFFF_FFFF  # of an entry whose record is damaged; where it is a true one, boxes count too
@@ -70,7 +71,10 @@ class SpoolEnding(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True)
 class IndexEntry:
-    """Where one whole fragment lies in `media`, and when in the recording: offsets in bytes, times in us."""
+    """Where one whole fragment lies in `media`, and when in the recording: offsets in bytes, times in us.
+
+    `continued`: the next one belongs to the same group, see recorder.values.Fragment.
+    """
 
     kind: FragmentKind
     offset: int
@@ -78,6 +82,7 @@ class IndexEntry:
     start_us: int
     duration_us: int
     crc32c: int
+    continued: bool = False
 
     @property
     def stop(self) -> int:
@@ -100,9 +105,9 @@ def crc32c(data: bytes) -> int:
 
 def pack_record(entry: IndexEntry) -> bytes:
     """The fixed-size index record of a fragment, with its own checksum last."""
-    body = _BODY.pack(
-        _KINDS[entry.kind], entry.length, entry.offset, entry.start_us, entry.duration_us, entry.crc32c
-    )
+    flags = _CONTINUED if entry.continued else 0
+    span = (entry.length, entry.offset, entry.start_us, entry.duration_us)
+    body = _BODY.pack(_KINDS[entry.kind], flags, *span, entry.crc32c)
     return body + _CHECK.pack(crc32c(body))
 
 
@@ -113,10 +118,11 @@ def unpack_record(record: bytes) -> IndexEntry | None:
     body, check = record[: _BODY.size], record[_BODY.size :]
     if _CHECK.unpack(check) != (crc32c(body),):
         return None
-    kind, length, offset, start_us, duration_us, checksum = _BODY.unpack(body)
+    kind, flags, length, offset, start_us, duration_us, checksum = _BODY.unpack(body)
     if kind not in _KIND_OF or not 0 < length <= FRAGMENT_BYTES_MAX:
         return None
-    return IndexEntry(_KIND_OF[kind], offset, length, start_us, duration_us, checksum)
+    span = (offset, length, start_us, duration_us)
+    return IndexEntry(_KIND_OF[kind], *span, checksum, bool(flags & _CONTINUED))
 
 
 def scan(index: bytes, *, media_size: int, before: IndexEntry | None = None) -> "Scan":
@@ -124,8 +130,10 @@ def scan(index: bytes, *, media_size: int, before: IndexEntry | None = None) -> 
 
     `before` is the entry of the record that precedes `index`; `media_size` is the size of the media file in
     bytes. Records that a crash left torn end the run. Damaged ones with a sound one behind them do not: the
-    bytes between their neighbours become one entry, whose checksum nobody knows. Time is proportional to the
-    index: the media itself is not looked at, because a record is written only after its fragment is durable.
+    bytes between their neighbours become one entry, whose checksum nobody knows, and which may be continued:
+    a group that is too long is harmless, one that begins without a key frame is not. Time is proportional
+    to the index: the media itself is not looked at, because a record is written only after its fragment is
+    durable.
     """
     found = Scan()
     at, end_us = (before.stop, before.start_us + before.duration_us) if before else (0, 0)
@@ -140,7 +148,8 @@ def scan(index: bytes, *, media_size: int, before: IndexEntry | None = None) -> 
         if skipped:
             kind = FragmentKind.MEDIA if before or found.entries else FragmentKind.INIT
             span = (at, entry.offset - at, end_us, entry.start_us - end_us)
-            found.entries.append(IndexEntry(kind, *span, CHECKSUM_UNKNOWN))
+            lost = IndexEntry(kind, *span, CHECKSUM_UNKNOWN, continued=kind is FragmentKind.MEDIA)
+            found.entries.append(lost)
         found.entries.append(entry)
         found.records = number + 1
         at, end_us = entry.stop, entry.start_us + entry.duration_us

@@ -146,6 +146,7 @@ class SpoolWriter:
                 fragment.start_us,
                 fragment.duration_us,
                 form.crc32c(fragment.data),
+                fragment.continued,
             )
             try:
                 write_fully(self._media, fragment.data, self._size)
