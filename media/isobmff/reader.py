@@ -59,7 +59,7 @@ def top_level(file: BinaryIO) -> Iterator[Place]:
     offset = 0
     while offset < end:
         file.seek(offset)
-        place = _place(file.read(_HEADER.size + _LARGE_SIZE.size), offset, end)
+        place = place_of(file.read(_HEADER.size + _LARGE_SIZE.size), offset, end)
         yield place
         offset = place.end if place.whole else end
 
@@ -120,7 +120,7 @@ _WORD = Struct(">I")
 def _boxes(data: memoryview, offset: int) -> Iterator[Box]:
     at = 0
     while len(data) - at >= _HEADER.size:
-        place = _place(bytes(data[at : at + 16]), offset + at, offset + len(data))
+        place = place_of(bytes(data[at : at + 16]), offset + at, offset + len(data))
         if not place.whole:
             raise MalformedError(f"{_name(place.kind)} is longer than what it stands in", place.offset)
         yield Box(place.kind, data[at + place.header_bytes : at + place.size], place.offset)
@@ -129,7 +129,11 @@ def _boxes(data: memoryview, offset: int) -> Iterator[Box]:
         raise MalformedError("bytes that are no box", offset + at)
 
 
-def _place(head: bytes, offset: int, end: int) -> Place:
+def place_of(head: bytes, offset: int, end: int) -> Place:
+    """Return the place of the box at `offset` of what ends at `end`; `head` is its first 16 bytes or more.
+
+    Fewer only where there are no more. Raises MalformedError as `top_level` does.
+    """
     available = end - offset
     if available < _HEADER.size:
         return Place(b"", offset, 0, available, False)
