@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from media.canvas import Compositor
 from media.encoding import VIDEO_TIMESCALE, EncodedPicture, VideoEncoder
 from media.fragmenting import VIDEO_TRACK
+from media.grouping import Grouping
 from media.isobmff import VideoTrack
 from media.layout import Tile
 from media.pacing import Effort, Pacer
@@ -24,10 +25,14 @@ NS = 1_000_000_000
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """Pictures that left the encoder, and where (1/90000 s) a fragment ends because the next one begins."""
+    """Pictures that left the encoder, and where (1/90000 s) a fragment ends because the next one begins.
+
+    `keyframe`: the next one begins with a key frame.
+    """
 
     pictures: list[EncodedPicture]
     cut_at: int | None
+    keyframe: bool
 
 
 class _Seat:
@@ -56,6 +61,7 @@ class Composition:
         self._encoder = VideoEncoder(canvas, crf=plan.video_crf, bitrate_max=plan.video_bitrate_max)
         self.track = VideoTrack(VIDEO_TRACK, VIDEO_TIMESCALE, canvas.width, canvas.height, self._encoder.avcc)
         self.pacer = Pacer(fps=canvas.fps, fragment_ns=fragment_ns)
+        self._grouping = Grouping(fragment_ns)
         self.composed = 0
         self.skipped = 0
         self._seats: dict[str, _Seat] = {}
@@ -99,6 +105,7 @@ class Composition:
         if self._encoder.thorough != effort.thorough:
             self._encoder.thorough = effort.thorough
             self.pacer.cut_next()  # it counts from a key frame on
+            self._grouping.begin_next()
 
     def relieve(self) -> None:
         """Let the stream rest that costs more to decode than all others together, when there is one."""
@@ -151,14 +158,18 @@ class Composition:
         due = opening or closing >= self.pacer.deadline()
         times = [at - zero_ns for at in self._update(zero_ns + closing, only_first=opening)]
         self._arrange()
-        if not due and not self._compositor.damaged:
+        changed = self._compositor.damaged
+        if not due and not changed:
             return None
+        if changed and self._grouping.still:
+            self.pacer.cut_next()
         at, cut = self.pacer.make(sum(times) // len(times) if times else closing)
+        keyframe = self._grouping.add(at, cut=cut, changed=changed)
         pts = at * (VIDEO_TIMESCALE // 1000) // (NS // 1000)
         picture = self._compositor.compose()
         self.composed += 1
-        pictures = self._encoder.encode(picture, pts, force_keyframe=cut)
-        return Made(pictures, pts if cut and not opening else None)
+        pictures = self._encoder.encode(picture, pts, force_keyframe=keyframe)
+        return Made(pictures, pts if cut and not opening else None, keyframe)
 
     def _update(self, until_ns: int, *, only_first: bool) -> list[int]:
         """Let every source go on to `until_ns` (local time); return the capture times of new pictures."""

@@ -14,7 +14,7 @@ from recorder.values import Fragment, FragmentKind
 VIDEO_TRACK = 1
 AUDIO_TRACK = 2
 AUDIO_RATE = 48_000
-INDEX_RESERVED_BYTES = 64 * 1024  # two sidx boxes of 2700 entries: 90 minutes at one entry a fragment
+INDEX_RESERVED_BYTES = 64 * 1024  # two sidx boxes of 2700 entries: 90 minutes at an entry every 2 s
 
 
 class Fragmenter:
@@ -29,7 +29,7 @@ class Fragmenter:
         self._sequence = 0
         self._pictures: deque[EncodedPicture] = deque()
         self._sounds: deque[EncodedSound] = deque()
-        self._cuts: deque[int] = deque()  # 1/90000 s, where the next fragments end
+        self._cuts: deque[tuple[int, bool]] = deque()  # where fragments end (1/90000 s), and if they go on
         self._start = 0
         self.bytes_written = 0
         self.written_us = 0
@@ -54,20 +54,25 @@ class Fragmenter:
         self._sounds.extend(sounds)
         self.flush()
 
-    def cut(self, at: int) -> None:
-        """End the fragment at this time (1/90000 s), which is a key frame's where there are pictures."""
-        self._cuts.append(at)
+    def cut(self, at: int, *, continued: bool = False) -> None:
+        """End the fragment at this time (1/90000 s), a picture's where there are pictures.
+
+        It is a key frame unless the fragment is `continued` by the next one.
+        """
+        self._cuts.append((at, continued))
         self.flush()
 
     def flush(self) -> None:
         """Write every fragment whose end both tracks have reached."""
-        while self._cuts and self._covered(self._cuts[0]):
-            self._cut(self._cuts.popleft())
+        while self._cuts and self._covered(self._cuts[0][0]):
+            end, continued = self._cuts.popleft()
+            self._cut(end, continued=continued)
 
     def finish(self, end: int) -> None:
         """Write all that is left as ending at `end` (1/90000 s); the last sample of each track ends there."""
         while self._cuts:
-            self._cut(self._cuts.popleft())
+            at, continued = self._cuts.popleft()
+            self._cut(at, continued=continued)
         if end > self._start and (self._pictures or self._sounds):
             self._cut(end, last=True)
 
@@ -75,16 +80,21 @@ class Fragmenter:
         sound = self._sounds[-1] if self._sounds else None
         return sound is not None and _to_ticks(sound.pts + sound.duration) >= end
 
-    def _cut(self, end: int, *, last: bool = False) -> None:
+    def _cut(self, end: int, *, continued: bool = False, last: bool = False) -> None:
         runs = [run for run in (self._video_run(end), self._audio_run(end, last=last)) if run is not None]
         if not runs:
             return  # nothing begins in so short a time: it belongs to the next fragment
         self._sequence += 1
         start_us, end_us = _to_us(self._start), _to_us(end)
         self._start = end
-        data = media_fragment(self._sequence, runs)
-        duration_us = end_us - start_us
-        self._emit(Fragment(kind=FragmentKind.MEDIA, data=data, start_us=start_us, duration_us=duration_us))
+        fragment = Fragment(
+            kind=FragmentKind.MEDIA,
+            data=media_fragment(self._sequence, runs),
+            start_us=start_us,
+            duration_us=end_us - start_us,
+            continued=continued,
+        )
+        self._emit(fragment)
         self.written_us = end_us
 
     def _video_run(self, end: int) -> TrackRun | None:

@@ -1,4 +1,4 @@
-"""Where the fragments of a finished recording stand, read from the head of its file, for a playlist."""
+"""Where the groups of fragments of a finished recording stand, read from the head of its file."""
 
 import io
 
@@ -17,10 +17,10 @@ class NoIndexError(ValueError):
 
 
 class Placed(msgspec.Struct, frozen=True):
-    """Players need the first `header_bytes` bytes, and then any of the fragments, which are in order."""
+    """Players need the first `header_bytes` bytes, and then any of the groups, which are in order."""
 
     header_bytes: int
-    fragments: list[FragmentPlace]
+    groups: list[FragmentPlace]
 
 
 def read_places(head: bytes) -> Placed | None:
@@ -40,7 +40,7 @@ def read_places(head: bytes) -> Placed | None:
             break
         if place.kind == b"moov":
             moov = load(file, place)
-        elif place.kind == b"sidx" and index is None:  # one for each track; all name the same fragments
+        elif place.kind == b"sidx" and index is None:  # one for each track; all name the same groups
             index = load(file, place)
     else:
         return None
@@ -64,7 +64,7 @@ def _placed(moov: Box | None, index: Box | None) -> Placed:
     track = read_movie(moov).tracks.get(track_id)
     if track is None:
         raise NoIndexError(f"the index is that of track {track_id}, which is not there")
-    fragments = [
+    groups = [
         FragmentPlace(
             offset=reference.offset,
             size=reference.size,
@@ -73,4 +73,4 @@ def _placed(moov: Box | None, index: Box | None) -> Placed:
         )
         for reference in references
     ]
-    return Placed(moov.offset + BOX_HEADER_BYTES + len(moov.body), fragments)
+    return Placed(moov.offset + BOX_HEADER_BYTES + len(moov.body), groups)

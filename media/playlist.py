@@ -1,9 +1,13 @@
-"""HLS playlists (RFC 8216) over the one recorded file: every media segment is a byte range of it."""
+"""HLS playlists (RFC 8216) over the one recorded file: every media segment is a byte range of it.
+
+A segment is a whole group of fragments, because players may enter each; so a finished recording has the
+same segments as while it grew.
+"""
 
 from collections.abc import Sequence
 
-from media.isobmff.index import FragmentPlace
-from recorder.limits import FRAGMENT_DURATION_S_MAX
+from media.isobmff.index import FragmentPlace, grouped
+from recorder.limits import GROUP_DURATION_S_MAX
 
 _VERSION = 7  # fragmented MP4 with EXT-X-MAP
 _MICROSECONDS = 1_000_000
@@ -16,41 +20,40 @@ def event_playlist(
     """Return the playlist of a recording that may still grow: lines are only ever added to it.
 
     `uri` names the file, relative to the playlist or absolute; its first `init_bytes` bytes are the init
-    segment. `ended` adds the tag that tells players to stop asking. Raises ValueError for a URI with quotes
-    or line ends.
+    segment. A group that goes on is left out until it is whole. `ended` adds the tag that tells players to
+    stop asking. Raises ValueError for a URI with quotes or line ends.
     """
-    return _playlist("EVENT", uri, init_bytes, fragments, ended=ended)
+    groups = [group for group in grouped(fragments) if ended or not group.continued]
+    return _playlist("EVENT", uri, init_bytes, groups, ended=ended)
 
 
 def vod_playlist(uri: str, init_bytes: int, fragments: Sequence[FragmentPlace]) -> str:
     """Return the playlist of a finished recording; the arguments are those of `event_playlist`."""
-    return _playlist("VOD", uri, init_bytes, fragments, ended=True)
+    return _playlist("VOD", uri, init_bytes, grouped(fragments), ended=True)
 
 
-def _playlist(
-    kind: str, uri: str, init_bytes: int, fragments: Sequence[FragmentPlace], *, ended: bool
-) -> str:
+def _playlist(kind: str, uri: str, init_bytes: int, groups: Sequence[FragmentPlace], *, ended: bool) -> str:
     if not _FORBIDDEN_IN_URI.isdisjoint(uri):
         raise ValueError("a URI in a playlist has no quotes and no line ends")
     lines = [
         "#EXTM3U",
         f"#EXT-X-VERSION:{_VERSION}",
-        f"#EXT-X-TARGETDURATION:{_target_duration_s(fragments)}",
+        f"#EXT-X-TARGETDURATION:{_target_duration_s(groups)}",
         "#EXT-X-MEDIA-SEQUENCE:0",
         f"#EXT-X-PLAYLIST-TYPE:{kind}",
         "#EXT-X-INDEPENDENT-SEGMENTS",
         f'#EXT-X-MAP:URI="{uri}",BYTERANGE="{init_bytes}@0"',
     ]
-    for fragment in fragments:
-        lines.append(f"#EXTINF:{fragment.duration_us / _MICROSECONDS:.6f},")
-        lines.append(f"#EXT-X-BYTERANGE:{fragment.size}@{fragment.offset}")
+    for group in groups:
+        lines.append(f"#EXTINF:{group.duration_us / _MICROSECONDS:.6f},")
+        lines.append(f"#EXT-X-BYTERANGE:{group.size}@{group.offset}")
         lines.append(uri)
     if ended:
         lines.append("#EXT-X-ENDLIST")
     return "\n".join(lines) + "\n"
 
 
-def _target_duration_s(fragments: Sequence[FragmentPlace]) -> int:
-    """Return a bound that stays as it is while the recording grows, unless a fragment broke its own."""
-    longest_us = max((fragment.duration_us for fragment in fragments), default=0)
-    return max(round(FRAGMENT_DURATION_S_MAX), (longest_us + _MICROSECONDS // 2) // _MICROSECONDS)
+def _target_duration_s(groups: Sequence[FragmentPlace]) -> int:
+    """Return a bound that stays as it is while the recording grows, unless a group broke its own."""
+    longest_us = max((group.duration_us for group in groups), default=0)
+    return max(round(GROUP_DURATION_S_MAX), (longest_us + _MICROSECONDS // 2) // _MICROSECONDS)

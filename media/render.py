@@ -274,7 +274,7 @@ class Renderer:
         for made in self._picture.render(until_ns, self._zero_ns or 0):
             self.fragmenter.add_pictures(made.pictures)
             if made.cut_at:
-                self.fragmenter.cut(made.cut_at)
+                self.fragmenter.cut(made.cut_at, continued=not made.keyframe)
         for source in self._sources():
             if isinstance(source, PictureSource) and source.decoder.wants_keyframe:
                 self._want_keyframe(source.key)

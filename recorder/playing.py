@@ -29,7 +29,7 @@ class Playlists:
         if isinstance(opened, SpooledMedia):
             return await _growing(opened, uri)
         placed = await self._placed(recording, opened)
-        return Playlist(vod_playlist(uri, placed.header_bytes, placed.fragments), complete=True)
+        return Playlist(vod_playlist(uri, placed.header_bytes, placed.groups), complete=True)
 
     async def _placed(self, recording: str, opened: OpenMedia) -> Placed:
         name = recording, opened.etag
@@ -71,7 +71,11 @@ async def _read_index(opened: OpenMedia) -> Placed:
 
 def _place(entry: IndexEntry) -> FragmentPlace:
     return FragmentPlace(
-        offset=entry.offset, size=entry.length, start_us=entry.start_us, duration_us=entry.duration_us
+        offset=entry.offset,
+        size=entry.length,
+        start_us=entry.start_us,
+        duration_us=entry.duration_us,
+        continued=entry.continued,
     )
 
 

@@ -13,7 +13,11 @@ from media.playlist import event_playlist, vod_playlist
 from tests.support import muxing
 from tests.support.player import chromium_player
 
-PLACES = [FragmentPlace(1000, 500, 0, 2_000_000), FragmentPlace(1500, 400, 2_000_000, 1_480_000)]
+PLACES = [
+    FragmentPlace(1000, 500, 0, 2_000_000),
+    FragmentPlace(1500, 300, 2_000_000, 2_000_000, continued=True),
+    FragmentPlace(1800, 100, 4_000_000, 1_480_000),
+]
 
 places = st.lists(
     st.builds(
@@ -21,7 +25,8 @@ places = st.lists(
         offset=st.integers(0, 2**40),
         size=st.integers(1, 2**24),
         start_us=st.integers(0, 2**40),
-        duration_us=st.integers(1, 2_000_000),
+        duration_us=st.integers(1, 300_000),
+        continued=st.booleans(),
     ),
     max_size=20,
 )
@@ -31,7 +36,7 @@ def test_a_finished_recording_is_this_text() -> None:
     assert vod_playlist("../media", 1000, PLACES) == (
         "#EXTM3U\n"
         "#EXT-X-VERSION:7\n"
-        "#EXT-X-TARGETDURATION:2\n"
+        "#EXT-X-TARGETDURATION:6\n"
         "#EXT-X-MEDIA-SEQUENCE:0\n"
         "#EXT-X-PLAYLIST-TYPE:VOD\n"
         "#EXT-X-INDEPENDENT-SEGMENTS\n"
@@ -39,7 +44,7 @@ def test_a_finished_recording_is_this_text() -> None:
         "#EXTINF:2.000000,\n"
         "#EXT-X-BYTERANGE:500@1000\n"
         "../media\n"
-        "#EXTINF:1.480000,\n"
+        "#EXTINF:3.480000,\n"
         "#EXT-X-BYTERANGE:400@1500\n"
         "../media\n"
         "#EXT-X-ENDLIST\n"
@@ -50,10 +55,18 @@ def test_a_finished_recording_is_this_text() -> None:
 def test_a_growing_recording_only_adds_lines(fragments: list[FragmentPlace], seen: int) -> None:
     before, after = event_playlist("m", 10, fragments[:seen]), event_playlist("m", 10, fragments)
     assert after.startswith(before)
-    assert event_playlist("m", 10, fragments, ended=True) == after + "#EXT-X-ENDLIST\n"
+    whole = event_playlist("m", 10, fragments, ended=True)
+    assert whole.startswith(after)
+    assert whole == vod_playlist("m", 10, fragments).replace(":VOD", ":EVENT")
+    assert (whole == after + "#EXT-X-ENDLIST\n") is (not fragments or not fragments[-1].continued)
 
 
-@pytest.mark.parametrize(("duration_us", "target"), [(2_499_999, 2), (2_500_000, 3), (10_000_000, 10)])
+def test_a_group_is_listed_when_it_is_whole() -> None:
+    assert event_playlist("m", 10, PLACES[:2]) == event_playlist("m", 10, PLACES[:1])
+    assert event_playlist("m", 10, PLACES).count("#EXTINF") == 2
+
+
+@pytest.mark.parametrize(("duration_us", "target"), [(6_499_999, 6), (6_500_000, 7), (10_000_000, 10)])
 def test_the_target_covers_a_fragment_that_broke_its_bound(duration_us: int, target: int) -> None:
     text = vod_playlist("m", 10, [FragmentPlace(10, 1, 0, duration_us)])
     assert f"#EXT-X-TARGETDURATION:{target}\n" in text
