@@ -66,6 +66,7 @@ class Engine:
         on_event: Callable[[MediaEvent], None],
         clock: Clock,
         make_peer: MakePeer | None = None,
+        inbox: Inbox | None = None,
     ) -> None:
         self._plan = plan
         self._on_event = on_event
@@ -74,7 +75,7 @@ class Engine:
         self._audio_only = plan.type is RecordingType.AUDIO
         self._sessions: dict[str, Session] = {}
         self._dropped_before: Counter[str] = Counter()  # of sessions that are gone
-        self._inbox = Inbox()
+        self._inbox = inbox or Inbox()
         self._thread = RenderThread(
             plan, inbox=self._inbox, write=write, deliver=self._deliver, failed=self._end
         )

@@ -1,4 +1,8 @@
-"""Calls over the real network path, recorded in this process: scripts in, the file and its events out."""
+"""Calls over the real network path, recorded in this process: scripts in, the file and its events out.
+
+On a tests.support.simulated_time loop every packet leaves when its script says; on any other the machine may
+keep its sender from that, and `Recorded.late_s` says by how much it did.
+"""
 
 import asyncio
 import io
@@ -12,7 +16,6 @@ from media.av_offset import AvOffset, Region, measure
 from media.encoded import Codec
 from media.engine import Engine
 from media.layout import Tile, arrange, fit
-from recorder.clock import SystemClock
 from recorder.values import (
     Canvas,
     Fragment,
@@ -26,6 +29,7 @@ from recorder.values import (
 from tests.support.encoded_source import FLASH_S, PACKET_SAMPLES, Reports, opus_packets, plain
 from tests.support.lossy_link import Impairment, LossyLink, without_candidates
 from tests.support.rtp_publisher import Outgoing, RtpPublisher
+from tests.support.simulated_time import running_clock, watched_inbox
 
 FPS = 25
 SIZE = (320, 240)
@@ -64,6 +68,11 @@ class Script:
     link: Impairment | None = None
     back: Impairment | None = None
     rejoins_at_s: float | None = None
+
+
+def said(script: Script, seconds: float) -> tuple[bytes, ...]:
+    """The sound of a script, in Opus packets with FEC, one after the other."""
+    return opus_packets(seconds, event_times(seconds), True, script.hertz)
 
 
 class Camera:
@@ -128,8 +137,13 @@ class LiveCall:
         )
         self.fragments: list[Fragment] = []
         self.events: list[MediaEvent] = []
+        self._inbox = watched_inbox()
         self.engine = Engine(
-            self.plan, write=self.fragments.append, on_event=self.events.append, clock=SystemClock()
+            self.plan,
+            write=self.fragments.append,
+            on_event=self.events.append,
+            clock=running_clock(),
+            inbox=self._inbox,
         )
         self.publishers: list[RtpPublisher] = []
         self.links: list[LossyLink] = []
@@ -143,7 +157,7 @@ class LiveCall:
 
     async def __aexit__(self, *error: object) -> None:
         await self._exits.aclose()
-        await self.engine.stop()
+        await self._stop()
 
     async def join(self, script: Script, **options: object) -> tuple[RtpPublisher, str]:
         """Connect a participant through its link; return it and its session."""
@@ -170,9 +184,14 @@ class LiveCall:
     async def recorded(self) -> Recorded:
         """Stop, and give what there is."""
         statistics = self.engine.statistics()
-        await self.engine.stop()
+        await self._stop()
         data = b"".join(fragment.data for fragment in self.fragments)
         return Recorded(data, self.events, statistics, self.publishers)
+
+    async def _stop(self) -> None:
+        await self.engine.stop()
+        if self._inbox is not None:
+            self._inbox.over = True
 
 
 class Performance:
@@ -198,8 +217,7 @@ class Performance:
     async def speak(self, publisher: RtpPublisher, source: Outgoing, from_s: float, to_s: float) -> None:
         """Send sound."""
         reports = _Reporting(publisher, source, self.script.sound_reports)
-        packets = opus_packets(self._seconds, self._events_s, True, self.script.hertz)
-        for number, data in enumerate(packets):
+        for number, data in enumerate(said(self.script, self._seconds)):
             at_s = number * PACKET_S
             if from_s <= at_s < to_s and _within(self.script.sound, at_s):
                 await self._until(at_s + PACKET_S)
@@ -271,6 +289,8 @@ async def perform(
     """Hold a call of these participants and give what was recorded."""
     async with LiveCall(seed=seed, plan=plan) as call:
         joined = [await call.join(script) for script in scripts]
+        for script in scripts:
+            said(script, seconds)  # or coding it would keep the first packets from leaving in time
         zero_s = asyncio.get_running_loop().time() + LEAD_IN_S
         performances = [Performance(script, seconds, zero_s) for script in scripts]
 

@@ -17,9 +17,9 @@ _CANDIDATE_LINE = re.compile(r"^a=(candidate:.*|end-of-candidates)\r?\n", re.MUL
 
 @dataclass(slots=True)
 class Impairment:
-    """What happens to media in one direction; STUN and DTLS pass, so that set-up is quick and repeatable.
+    """What happens to media in one direction; `jitter_s` is added at random to `delay_s`: packets overtake.
 
-    `jitter_s` is added at random to `delay_s`, so packets overtake each other.
+    STUN and DTLS are late by `delay_s` too, and neither lost nor overtaken, so that set-up is repeatable.
     """
 
     loss: float = 0.0
@@ -90,7 +90,7 @@ class LossyLink:
             self.lost += 1
             return
         if not 128 <= data[0] <= 191:
-            send()
+            _after(how.delay_s, send)
             return
         lost, delay, twice = chance.random() < how.loss, chance.random(), chance.random() < how.duplicate
         if lost:
@@ -98,10 +98,14 @@ class LossyLink:
             return
         self.passed += 1
         for _ in range(1 + twice):
-            if how.delay_s or how.jitter_s:
-                asyncio.get_running_loop().call_later(how.delay_s + how.jitter_s * delay, send)
-            else:
-                send()
+            _after(how.delay_s + how.jitter_s * delay, send)
+
+
+def _after(delay_s: float, send: Callable[[], None]) -> None:
+    if delay_s:
+        asyncio.get_running_loop().call_later(delay_s, send)
+    else:
+        send()
 
 
 def _send(transport: asyncio.DatagramTransport, data: bytes, address: tuple[str, int]) -> None:

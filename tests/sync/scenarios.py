@@ -52,9 +52,12 @@ LOSSY: dict[str, list[Script]] = {
 }
 
 QUICK: dict[str, list[Script]] = {
-    "two_drifting_clocks": CLEAN["two_drifting_clocks"],
-    "pictures_begin_3_s_later": CLEAN["pictures_begin_3_s_later"],
-    "slow_camera_that_reports_late": CLEAN["slow_camera_that_reports_late"],
-    "reports_wrong_now_and_then": CLEAN["reports_wrong_now_and_then"],
-    "loss_and_jitter": LOSSY["loss_and_jitter"],
+    name: CLEAN[name]
+    for name in (
+        "two_drifting_clocks",
+        "pictures_begin_3_s_later",
+        "slow_camera_that_reports_late",
+        "reports_wrong_now_and_then",
+    )
 }
+QUICK_LOSSY: dict[str, list[Script]] = {"loss_and_jitter": LOSSY["loss_and_jitter"]}

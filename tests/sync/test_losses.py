@@ -3,7 +3,6 @@
 import asyncio
 import io
 import logging
-import time
 from functools import cache
 from itertools import pairwise
 
@@ -27,7 +26,7 @@ from tests.support.live_call import (
     event_times,
 )
 from tests.support.lossy_link import Impairment
-from tests.sync.judging import SENDERS_LATE_S_MAX, TRIES_MAX
+from tests.support.simulated_time import SimulatedTimeLoop, simulate
 
 logger = logging.getLogger(__name__)
 
@@ -51,15 +50,6 @@ def bad() -> Impairment:
 
 
 async def hold(script: Script, seconds: float) -> tuple[Recorded, float]:
-    """As `hold_once`, and again where the machine kept the sender from sending in time."""
-    for _ in range(TRIES_MAX):
-        recorded, behind_s = await hold_once(script, seconds)
-        if recorded.late_s <= SENDERS_LATE_S_MAX:
-            break
-    return recorded, behind_s
-
-
-async def hold_once(script: Script, seconds: float) -> tuple[Recorded, float]:
     """Record one participant; return also how far the recording was behind 95 % of the time."""
     async with LiveCall(seed=5, plan=PLAN) as call:
         publisher, _ = await call.join(script)
@@ -80,28 +70,32 @@ async def hold_once(script: Script, seconds: float) -> tuple[Recorded, float]:
     return recorded, float(np.percentile(behind_s, 95))
 
 
-async def test_losses_are_made_up_for_or_hidden() -> None:
+def hold_all(scripts: list[Script], seconds: float) -> list[tuple[Recorded, float]]:
+    """Several calls at once, in simulated time."""
+
+    async def calls() -> list[tuple[Recorded, float]]:
+        return await asyncio.gather(*(hold(script, seconds) for script in scripts))
+
+    return simulate(calls())
+
+
+def test_losses_are_made_up_for_or_hidden() -> None:
     codecs = (Codec.VP8, Codec.H264)
     quiet = Script(name="quiet", link=Impairment(loss=LOSS), retransmission=False, pictures=())
-    with_it, without_it, (unseen, _) = await asyncio.gather(
-        asyncio.gather(*(hold(answering(codec), QUICK_S) for codec in codecs)),
-        asyncio.gather(*(hold(deaf(codec), QUICK_S) for codec in codecs)),
-        hold(quiet, QUICK_S),
-    )
+    scripts = [*map(answering, codecs), *map(deaf, codecs), quiet]
+    *with_it, (vp8, vp8_behind_s), (h264, h264_behind_s), (unseen, _) = hold_all(scripts, QUICK_S)
     for recorded, _ in with_it:
         assert_nothing_is_missing(recorded)
-    for recorded, behind_s in without_it:
+    for recorded in (vp8, h264):
         assert_nothing_is_smeared(recorded)
-        assert behind_s <= STALL_S_MAX
+    assert max(vp8_behind_s, h264_behind_s) <= STALL_S_MAX
     assert_sound_is_concealed(unseen, quiet)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("codec", [Codec.VP8, Codec.H264])
-async def test_a_minute_of_losses(codec: Codec) -> None:
-    (with_it, _), (without_it, behind_s) = await asyncio.gather(
-        hold(answering(codec), MINUTE_S), hold(deaf(codec), MINUTE_S)
-    )
+def test_a_minute_of_losses(codec: Codec) -> None:
+    (with_it, _), (without_it, behind_s) = hold_all([answering(codec), deaf(codec)], MINUTE_S)
     assert_nothing_is_missing(with_it)
     assert_nothing_is_smeared(without_it)
     logger.info("%s without retransmission: 95 %% of the time at most %.2f s behind", codec, behind_s)
@@ -174,14 +168,18 @@ def bars(number: int) -> npt.NDArray[np.int_]:
     return plain(SIZE, 235 if lit else 16, bar=number * 4).to_ndarray()[:1].astype(int)
 
 
-@pytest.mark.slow
-async def test_what_waits_in_the_sockets_of_a_held_up_process_is_not_lost() -> None:
+def test_what_waits_in_the_sockets_of_a_held_up_process_is_not_lost() -> None:
     async def hold_up() -> None:
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, SimulatedTimeLoop)
         for _ in range(2):
             await asyncio.sleep(2.0)
-            time.sleep(HELD_UP_S)  # noqa: ASYNC251 - nothing else may run
+            loop.stand_still(HELD_UP_S)
 
-    (recorded, _), _ = await asyncio.gather(hold_once(answering(Codec.VP8), 2 * QUICK_S), hold_up())
-    received = recorded.statistics.participants[0]
+    async def call() -> Recorded:
+        (recorded, _), _ = await asyncio.gather(hold(answering(Codec.VP8), 2 * QUICK_S), hold_up())
+        return recorded
+
+    received = simulate(call()).statistics.participants[0]
     assert received.recovered > 5
     assert received.lost == 0
