@@ -1,6 +1,7 @@
 """What a spool holds, shared by its writer and its readers; pure.
 
     facts.json      what the recording is; written once, before anything else
+    init            the init segment again, without the zeros at its end; written before its index record
     media           the fragments, one after the other; append-only
     index           one 40-byte record for each fragment; append-only, after its fragment is durable
     events.jsonl    what happened, a JSON document a line; append-only, not needed for the media
@@ -26,6 +27,7 @@ from recorder.limits import FRAGMENT_BYTES_MAX
 from recorder.values import EndReason, FragmentKind
 
 FACTS, MEDIA, INDEX, EVENTS, HEAD, WHOLE = "facts.json", "media", "index", "events.jsonl", "head", "whole"
+INIT = "init"
 UPLOAD, END, END_RESERVE, RESERVE, UPLOAD_LOCK = (
     "upload.json",
     "end.json",
@@ -163,5 +165,15 @@ def is_box_sequence(data: bytes) -> bool:
         size, kind = _BOX.unpack_from(data, at)
         if size < _BOX.size or not kind.isalnum():
             return False
+def without_zeros(init: bytes) -> bytes:
+    """An init segment as its second copy is kept: the room at its end, which is all zeros, is left out."""
+    return init.rstrip(b"\0")
+
+
+def with_zeros(copy: bytes, length: int) -> bytes:
+    """The init segment of `length` bytes that `without_zeros` made the copy of."""
+    return copy.ljust(length, b"\0")
+
+
         at += size
     return at == len(data) > 0

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from recorder.errors import BystanderError, Fault
+from recorder.values import FragmentKind
 from storage import spool_format as form
 from storage.keys import check_recording
 from storage.spool_files import disk_errors, read_json
@@ -25,6 +26,7 @@ class SpoolReader:
         self._media, self._index = media, index
         self._entries: list[IndexEntry] = []
         self._records = 0  # of the index file, that the entries took
+        self._init_copy: bytes | None = None
 
     @classmethod
     def open(cls, root: Path, recording: str) -> "SpoolReader":
@@ -64,6 +66,7 @@ class SpoolReader:
         before = self._entries[-1] if self._entries else None
         found = form.scan(new, media_size=media_size, before=before)
         self._entries += found.entries
+        self._second_init()  # now, because who reads later may find only the files that are open
         self._records += found.records
         return self._entries.copy()
 
@@ -73,22 +76,46 @@ class SpoolReader:
         The fragments' checksums are not compared here: `read_checked` does that.
         """
         stop = min(stop, self.size)
-        chunks = []
+        if stop <= start:
+            return b""
         with disk_errors():
-            while start < stop:
-                chunk = os.pread(self._media, stop - start, start)
-                if not chunk:
-                    raise _damaged("The media of a spool is shorter than its index.")
-                chunks.append(chunk)
-                start += len(chunk)
-        return b"".join(chunks)
+            init_stop, second = self._entries[0].stop, self._second_init()
+            if second is None or start >= init_stop:
+                return self._read_media(start, stop)
+            return second[start : min(stop, init_stop)] + self._read_media(max(start, init_stop), stop)
 
     def read_checked(self, entries: Sequence[IndexEntry]) -> tuple[bytes, list[IndexEntry]]:
-        """The bytes of adjoining fragments, and those of them whose checksum does not match."""
+        """The bytes of adjoining fragments, and those of them whose checksum does not match.
+
+        An init segment is mended from its second copy.
+        """
         data = self.read(entries[0].offset, entries[-1].stop)
         base = entries[0].offset
         damaged = [e for e in entries if not _is_sound(e, data[e.offset - base : e.stop - base])]
-        return data, damaged
+        init = self._second_init() if damaged and damaged[0].kind is FragmentKind.INIT else None
+        return (data, damaged) if init is None else (init + data[len(init) :], damaged[1:])
+
+    def _read_media(self, start: int, stop: int) -> bytes:
+        chunks = []
+        while start < stop:
+            chunk = os.pread(self._media, stop - start, start)
+            if not chunk:
+                raise _damaged("The media of a spool is shorter than its index.")
+            chunks.append(chunk)
+            start += len(chunk)
+        return b"".join(chunks)
+
+    def _second_init(self) -> bytes | None:
+        """The second copy of the init segment; None where it is damaged, or of before there was one."""
+        if self._init_copy is None and self._entries:
+            try:
+                copy = (self.directory / form.INIT).read_bytes()
+            except OSError:  # then there is the first
+                return None
+            init = form.with_zeros(copy, self._entries[0].length)
+            whole = len(init) == self._entries[0].length and _is_sound(self._entries[0], init)
+            self._init_copy = init if whole else None
+        return self._init_copy
 
     def events(self) -> bytes:
         """All whole lines of events.jsonl so far."""

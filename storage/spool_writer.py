@@ -5,6 +5,9 @@ written to `index` and made durable. So an index record never speaks of bytes th
 needs only the index to find the longest prefix of whole fragments. Two fdatasync for each fragment cost a few
 milliseconds every two seconds, on the render thread, and buy that an acknowledged fragment is never lost.
 
+Before the init segment a second copy of it is written: without it nothing plays, so one flipped bit must not
+cost the recording.
+
 `events.jsonl` is written through but made durable only by `end`: nothing in the media depends on it.
 """
 
@@ -149,6 +152,8 @@ class SpoolWriter:
                 fragment.continued,
             )
             try:
+                if fragment.kind is FragmentKind.INIT:
+                    write_atomic(self._directory / form.INIT, form.without_zeros(fragment.data))
                 write_fully(self._media, fragment.data, self._size)
                 os.fdatasync(self._media)
                 write_fully(self._index, form.pack_record(entry), self._count * form.RECORD_BYTES)

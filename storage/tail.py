@@ -59,9 +59,10 @@ class Tail:
         match step:
             case PutTail():
                 began_s = self._now_s()
-                data = await asyncio.to_thread(self._reader.read, step.start, step.stop)
+                covered = entries[step.first : step.last + 1]
+                data, _ = await asyncio.to_thread(self._reader.read_checked, covered)
                 name = plan.name_of(step)
-                await self._put(name, self._page(state, entries[step.first : step.last + 1], data, None))
+                await self._put(name, self._page(state, covered, data, None))
                 self._names.add(name)
                 if step.last + 1 == len(entries):
                     self._last_s = began_s

@@ -222,15 +222,33 @@ async def test_a_damaged_fragment_is_blank_in_the_object(any_store: ObjectStore,
     assert data[1024:2024] + data[4024:] == fragments[1].data + fragments[3].data
 
 
-async def test_a_damaged_init_segment_keeps_the_spool(any_store: ObjectStore, root: Path) -> None:
+def with_damaged_init(root: Path, *names: str) -> None:
+    """A finished spool, in which bytes of these copies of the init segment are others."""
     writer = SpoolWriter.create(root, facts())
     for fragment in sequence(1000):
         writer.append(fragment)
     writer.end(EndReason.NORMAL, None, 1)
     writer.close()
-    media = os.open(root / RECORDING / "media", os.O_WRONLY)
-    os.pwrite(media, b"\xff\x00\xff", 5)
-    os.close(media)
+    for name in names:
+        copy = os.open(root / RECORDING / name, os.O_WRONLY)
+        os.pwrite(copy, b"\xff\x00\xff", 5)
+        os.close(copy)
+
+
+@pytest.mark.parametrize("name", ["media", "init"])
+async def test_one_damaged_copy_of_the_init_segment_costs_nothing(
+    any_store: ObjectStore, root: Path, name: str
+) -> None:
+    with_damaged_init(root, name)
+    async with uploading(any_store, root) as uploader:
+        stored = await uploader.finish(RECORDING)
+    assert stored.damaged_fragments == 0
+    init, media = sequence(1000)
+    assert await stored_bytes(any_store) == filled(init.data, None) + media.data
+
+
+async def test_without_any_init_segment_the_spool_stays(any_store: ObjectStore, root: Path) -> None:
+    with_damaged_init(root, "media", "init")
     async with uploading(any_store, root) as uploader:
         with pytest.raises(BystanderError) as caught:
             await uploader.finish(RECORDING)
