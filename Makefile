@@ -55,8 +55,11 @@ test-slow: setup-firefox
 setup-firefox:
 	@deploy/install-debian-packages firefox-esr
 
-# Microsoft's emulator of Azure comes from npm.
-test-stores: $(VENV)/azurite/.installed
+# Microsoft's emulator of Azure comes from npm; OpenStack Swift from Debian, as a library that starts nothing by itself.
+test-stores: $(VENV)/azurite/.installed setup-swift
+.PHONY: setup-swift
+setup-swift:
+	@deploy/install-debian-packages python3-swift
 
 $(VENV)/azurite/.installed: | $(VENV)/bin/python
 	command -v npm >/dev/null || deploy/install-debian-packages nodejs npm

@@ -86,7 +86,10 @@ class MultipartUploads(Protocol):
         ...
 
     async def list_parts(self, upload: MultipartUpload) -> list[ListedPart]:
-        """By number. upload_missing when it was completed, aborted, or never was."""
+        """By number. upload_missing when it was aborted or never was.
+
+        Of one that was completed: upload_missing too, or its parts; completing these again changes nothing.
+        """
         ...
 
     async def complete(self, upload: MultipartUpload, parts: Sequence[Part]) -> ObjectInfo:

@@ -12,15 +12,23 @@ import aioboto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
+from recorder.errors import BystanderError
 from storage.objects import READ_CHUNK_BYTES
 from storage.s3_credentials import role_session
-from storage.s3_errors import s3_errors
+from storage.s3_errors import is_unreadable, s3_errors
 from storage.settings import StorageSettings
 from storage.store_errors import FAILED, range_error, store_error
 
 SLOWEST_LINK_BYTES_PER_S = 32 * 1024  # a body that travels slower than this is given up and sent again
 BODY_TIMEOUT_S_MAX = 3600  # the client's own limit, past every deadline that a call has
 CONNECTIONS_BESIDE_PARTS = 16  # readers, and small requests
+
+# Swift sends a body with its refusals of a HEAD, which RFC 9110 (9.3.2) forbids and our client cannot read:
+# who wants to know why asks again with a GET.
+_WITH_A_BODY: dict[str, tuple[str, dict[str, Any]]] = {
+    "head_object": ("get_object", {"Range": "bytes=0-0"}),
+    "head_bucket": ("list_objects_v2", {"MaxKeys": 1}),
+}
 
 
 class S3Connection:
@@ -51,10 +59,19 @@ class S3Connection:
     async def call(self, operation: str, /, *, body_bytes: int = 0, **parameters: Any) -> dict[str, Any]:
         """One request, with a deadline that allows for the length of its body."""
         deadline_s = self._settings.read_timeout_s + body_bytes / SLOWEST_LINK_BYTES_PER_S
-        with s3_errors(operation):
-            client = await self._open()
-            async with asyncio.timeout(deadline_s):
-                answer: dict[str, Any] = await getattr(client, operation)(Bucket=self._bucket, **parameters)
+        try:
+            with s3_errors(operation):
+                client = await self._open()
+                async with asyncio.timeout(deadline_s):
+                    answer: dict[str, Any] = await getattr(client, operation)(
+                        Bucket=self._bucket, **parameters
+                    )
+        except BystanderError as error:
+            if operation not in _WITH_A_BODY or not is_unreadable(error):
+                raise
+            other, limits = _WITH_A_BODY[operation]
+            await self.call(other, **parameters, **limits)  # raises what the store refused
+            raise
         return answer
 
     async def presign(self, operation: str, lifetime_s: int, /, **parameters: Any) -> str:
@@ -68,11 +85,11 @@ class S3Connection:
 
     async def server_time(self) -> datetime | None:
         """The Date of an answer (RFC 9110, 6.6.1), whatever else the answer says."""
-        with s3_errors("head_bucket"):
+        with s3_errors("list_objects_v2"):  # by a GET: see _WITH_A_BODY
             client = await self._open()
             try:
                 async with asyncio.timeout(self._settings.read_timeout_s):
-                    answer = await client.head_bucket(Bucket=self._bucket)
+                    answer = await client.list_objects_v2(Bucket=self._bucket, MaxKeys=1)
             except ClientError as error:
                 answer = error.response
         told = answer["ResponseMetadata"].get("HTTPHeaders", {}).get("date")

@@ -35,6 +35,7 @@ from storage.store_errors import (
 
 # What a body that breaks off raises: aiobotocore lets aiohttp's own error through.
 _BROKEN_BODY: type[Exception] = httpsession.aiohttp.ClientError
+_NOT_HTTP: type[Exception] = httpsession.aiohttp.ClientResponseError
 
 _BY_CODE = {
     "NoSuchBucket": BUCKET_MISSING,
@@ -60,6 +61,7 @@ _BY_CODE = {
 _BY_OPERATION = {
     ("head_bucket", "404"): BUCKET_MISSING,
     ("upload_part", "NotImplemented"): PART_REFUSED,  # rclone, of other bytes for a part that it has
+    ("abort_multipart_upload", "NoSuchKey"): UPLOAD_MISSING,  # Swift, of an upload that is completed
 }
 _BY_STATUS = {401: DENIED, 403: DENIED, 404: OBJECT_MISSING, 429: THROTTLED, 507: FULL}
 
@@ -79,6 +81,12 @@ def s3_errors(operation: str) -> Iterator[None]:
         raise store_error(UNREACHABLE, type(error).__name__) from error
     except BotoCoreError as error:
         raise store_error(FAILED, type(error).__name__) from error
+
+
+def is_unreadable(error: BystanderError) -> bool:
+    """Whether the store did answer, but with something that is not HTTP."""
+    cause = error.__cause__
+    return isinstance(cause, HTTPClientError) and isinstance(cause.kwargs.get("error"), _NOT_HTTP)
 
 
 def _answered(operation: str, response: dict[str, Any]) -> BystanderError:

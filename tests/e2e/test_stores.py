@@ -20,6 +20,7 @@ from tests.storage.stores import make_bucket
 from tests.support.api_client import ApiClient
 from tests.support.participants import camera, joined
 from tests.support.s3_servers import ACCESS_KEY_ID, BUCKET, SECRET_ACCESS_KEY, free_port, moto, rclone
+from tests.support.swift_server import SWIFT_ACCESS_KEY_ID, swift
 
 PREFIX = "calls"
 # Noise, hardly compressed: several parts in a few seconds.
@@ -43,12 +44,12 @@ class Noise:
         return Image.fromarray(self._chance.integers(0, 256, (self.height, self.width, 3), np.uint8))
 
 
-def s3_settings(endpoint: str) -> dict[str, str]:
+def s3_settings(endpoint: str, access_key_id: str = ACCESS_KEY_ID) -> dict[str, str]:
     return SHORT_FRAGMENTS | {
         "BYSTANDER_STORAGE__URL": f"s3://{BUCKET}/{PREFIX}",
         "BYSTANDER_STORAGE__ENDPOINT": endpoint,
         "BYSTANDER_STORAGE__REGION": "us-east-1",
-        "BYSTANDER_STORAGE__ACCESS_KEY_ID": ACCESS_KEY_ID,
+        "BYSTANDER_STORAGE__ACCESS_KEY_ID": access_key_id,
         "BYSTANDER_STORAGE__SECRET_ACCESS_KEY": SECRET_ACCESS_KEY,
     }
 
@@ -56,8 +57,8 @@ def s3_settings(endpoint: str) -> dict[str, str]:
 class Bucket:
     """The store as somebody else's program sees it."""
 
-    def __init__(self, endpoint: str) -> None:
-        session = boto3.Session(ACCESS_KEY_ID, SECRET_ACCESS_KEY, region_name="us-east-1")
+    def __init__(self, endpoint: str, access_key_id: str) -> None:
+        session = boto3.Session(access_key_id, SECRET_ACCESS_KEY, region_name="us-east-1")
         self._s3 = session.client("s3", endpoint_url=endpoint)
 
     def parts(self) -> int:
@@ -83,24 +84,28 @@ class Bucket:
 
 
 @contextmanager
-def s3_server(name: str, directory: Path) -> Iterator[str]:
-    """The endpoint of a store with the bucket in it."""
+def s3_server(name: str, directory: Path) -> Iterator[tuple[str, str]]:
+    """The endpoint of a store with the bucket in it, and whose it is."""
     if name == "rclone":
         with rclone(directory / "objects") as server:
-            yield server.endpoint
-    else:
-        with moto() as server:
-            make_bucket(server.endpoint)
-            yield server.endpoint
+            yield server.endpoint, ACCESS_KEY_ID
+        return
+    with moto() if name == "moto" else swift(directory / "swift") as server:
+        access_key_id = ACCESS_KEY_ID if name == "moto" else SWIFT_ACCESS_KEY_ID
+        make_bucket(server.endpoint, access_key_id)
+        yield server.endpoint, access_key_id
 
 
-@pytest.mark.parametrize("name", ["rclone", pytest.param("moto", marks=pytest.mark.stores)])
+SLOWER = [pytest.param(name, marks=pytest.mark.stores) for name in ("moto", "swift")]
+
+
+@pytest.mark.parametrize("name", ["rclone", *SLOWER])
 async def test_a_recording_is_shipped_while_it_runs(name: str, tmp_path: Path) -> None:
     with (
-        s3_server(name, tmp_path) as endpoint,
-        serving(tmp_path / "data", s3_settings(endpoint) | HEAVY) as server,
+        s3_server(name, tmp_path) as reached,
+        serving(tmp_path / "data", s3_settings(*reached) | HEAVY) as server,
     ):
-        bucket = Bucket(endpoint)
+        bucket = Bucket(*reached)
         async with ApiClient(server) as api:
             recording = await api.start()
             tracks = camera(Noise(), 700)

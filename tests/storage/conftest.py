@@ -11,6 +11,7 @@ from storage.spool import SpoolFacts, SpoolWriter
 from tests.storage.stores import STORES, make_bucket, open_named
 from tests.support.azurite import azurite
 from tests.support.s3_servers import ServerProcess, moto, rclone
+from tests.support.swift_server import SWIFT_ACCESS_KEY_ID, swift
 
 RECORDING = "rec_00000000000000000000000001"
 
@@ -63,8 +64,21 @@ def azure_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerPro
         yield server
 
 
-SERVERS = {"rclone": "rclone_server", "moto": "moto_server", "gs": "moto_server", "azure": "azure_server"}
-SLOWER = [pytest.param("azure", marks=pytest.mark.stores)]  # its server wants node and npm
+@pytest.fixture(scope="session")
+def swift_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    with swift(tmp_path_factory.mktemp("swift")) as server:
+        make_bucket(server.endpoint, SWIFT_ACCESS_KEY_ID)
+        yield server
+
+
+SERVERS = {
+    "rclone": "rclone_server",
+    "moto": "moto_server",
+    "gs": "moto_server",
+    "azure": "azure_server",
+    "swift": "swift_server",
+}
+SLOWER = [pytest.param(name, marks=pytest.mark.stores) for name in ("azure", "swift")]  # not Python's own
 
 
 @pytest.fixture(params=[*STORES, *SLOWER])

@@ -17,6 +17,7 @@ from storage.settings import StorageSettings
 from tests.support.azurite import azure_settings
 from tests.support.s3_servers import ACCESS_KEY_ID, BUCKET, SECRET_ACCESS_KEY
 from tests.support.sftp_server import sftp_server
+from tests.support.swift_server import SWIFT_ACCESS_KEY_ID
 
 STORES = ("memory", "memory-once", "local", "local-elsewhere", "rclone", "moto", "gs", "sftp")
 
@@ -33,9 +34,9 @@ def s3_settings(endpoint: str, *, prefix: str = "", **others: object) -> Storage
     return msgspec.structs.replace(usual, **others)
 
 
-def make_bucket(endpoint: str) -> None:
+def make_bucket(endpoint: str, access_key_id: str = ACCESS_KEY_ID) -> None:
     """Make the bucket on a server that begins without one."""
-    session = boto3.Session(ACCESS_KEY_ID, SECRET_ACCESS_KEY, region_name="us-east-1")
+    session = boto3.Session(access_key_id, SECRET_ACCESS_KEY, region_name="us-east-1")
     session.client("s3", endpoint_url=endpoint).create_bucket(Bucket=BUCKET)
 
 
@@ -61,6 +62,9 @@ async def open_named(name: str, directory: Path, endpoints: dict[str, str]) -> A
         return
     elif name == "azure":
         store = open_store(azure_settings(endpoints[name], prefix=f"tests/{uuid.uuid4().hex}"))
+    elif name == "swift":
+        own = {"access_key_id": SWIFT_ACCESS_KEY_ID}
+        store = open_store(s3_settings(endpoints[name], prefix=f"tests/{uuid.uuid4().hex}", **own))
     elif name == "gs":  # Google's dialect, as far as a server that speaks Amazon's can tell
         url = f"gs://{BUCKET}/tests/{uuid.uuid4().hex}"
         store = open_store(s3_settings(endpoints[name], url=url, region=None))
