@@ -78,11 +78,11 @@ class Salvage:
         )
 
     @property
-    @property
     def init(self) -> bytes | None:
         """The init segment, where a page holds it."""
         return self.data[0][: self.entries[0].length] if 0 in self.data else None
 
+    @property
     def ending(self) -> SpoolEnding:
         """The recording ended with its node, as far as anybody can know."""
         last = self.entries[-1]
@@ -104,9 +104,9 @@ def restore_spool(root: Path, salvage: Salvage) -> None:
         directory.mkdir(parents=True, mode=0o750)
         reserve(directory / form.RESERVE, form.RESERVE_BYTES)
         _write_media(directory / form.MEDIA, salvage)
-        write_atomic(directory / form.INDEX, b"".join(map(form.pack_record, salvage.entries)))
         if salvage.init is not None:
             write_atomic(directory / form.INIT, form.without_zeros(salvage.init))
+        write_atomic(directory / form.INDEX, b"".join(map(form.pack_record, salvage.entries)))
         write_atomic(directory / form.END, msgspec.json.encode(salvage.ending))
         write_atomic(directory / form.UPLOAD, msgspec.json.encode(salvage.state))
         write_atomic(directory / form.FACTS, msgspec.json.encode(salvage.facts))

@@ -158,13 +158,6 @@ def scan(index: bytes, *, media_size: int, before: IndexEntry | None = None) -> 
     return found
 
 
-def is_box_sequence(data: bytes) -> bool:
-    """Whether the bytes are whole boxes, one after the other: what can be said without a checksum."""
-    at = 0
-    while at + _BOX.size <= len(data):
-        size, kind = _BOX.unpack_from(data, at)
-        if size < _BOX.size or not kind.isalnum():
-            return False
 def without_zeros(init: bytes) -> bytes:
     """An init segment as its second copy is kept: the room at its end, which is all zeros, is left out."""
     return init.rstrip(b"\0")
@@ -175,5 +168,12 @@ def with_zeros(copy: bytes, length: int) -> bytes:
     return copy.ljust(length, b"\0")
 
 
+def is_box_sequence(data: bytes) -> bool:
+    """Whether the bytes are whole boxes, one after the other: what can be said without a checksum."""
+    at = 0
+    while at + _BOX.size <= len(data):
+        size, kind = _BOX.unpack_from(data, at)
+        if size < _BOX.size or not kind.isalnum():
+            return False
         at += size
     return at == len(data) > 0
