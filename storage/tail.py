@@ -59,7 +59,8 @@ class Tail:
         match step:
             case PutTail():
                 began_s = self._now_s()
-                data = await asyncio.to_thread(self._reader.read, step.start, step.stop)
+                covered = entries[step.first : step.last + 1]
+                data, _ = await asyncio.to_thread(self._reader.read_checked, covered)
                 name = plan.name_of(step)
                 await self._put(name, self._page(state, covered, data, None))
                 self._names.add(name)
