@@ -7,6 +7,7 @@ import msgspec
 from media.isobmff.boxes import BOX_HEADER_BYTES
 from media.isobmff.index import FragmentPlace, read_sidx
 from media.isobmff.movie_reading import read_movie
+from media.isobmff.ordinary import enclosed_at
 from media.isobmff.reader import Box, load, top_level
 
 _MICROSECONDS = 1_000_000
@@ -17,17 +18,28 @@ class NoIndexError(ValueError):
 
 
 class Placed(msgspec.Struct, frozen=True):
-    """Players need the first `header_bytes` bytes, and then any of the groups, which are in order."""
+    """Players need `header_bytes` bytes from `header_offset`, and then any of the groups, in order."""
 
     header_bytes: int
     groups: list[FragmentPlace]
+    header_offset: int = 0
 
 
 def read_places(head: bytes) -> Placed | None:
     """Return what the first bytes of a file say; None when they end before its first fragment does begin.
 
-    Raises NoIndexError where the file has no `sidx`, and MalformedError where it contradicts itself.
+    An ordinary file around fragments (media.isobmff.ordinary) has them still. Raises NoIndexError where the
+    file has no `sidx`, and MalformedError where it contradicts itself.
     """
+    start = enclosed_at(head)
+    placed = _read_places(head[start:])
+    if placed is None or start == 0:
+        return placed
+    groups = [msgspec.structs.replace(group, offset=group.offset + start) for group in placed.groups]
+    return Placed(placed.header_bytes, groups, start)
+
+
+def _read_places(head: bytes) -> Placed | None:
     file = io.BytesIO(head)
     moov: Box | None = None
     index: Box | None = None

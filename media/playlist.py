@@ -27,12 +27,25 @@ def event_playlist(
     return _playlist("EVENT", uri, init_bytes, groups, ended=ended)
 
 
-def vod_playlist(uri: str, init_bytes: int, fragments: Sequence[FragmentPlace]) -> str:
-    """Return the playlist of a finished recording; the arguments are those of `event_playlist`."""
-    return _playlist("VOD", uri, init_bytes, grouped(fragments), ended=True)
+def vod_playlist(
+    uri: str, init_bytes: int, fragments: Sequence[FragmentPlace], *, init_offset: int = 0
+) -> str:
+    """Return the playlist of a finished recording; the arguments are those of `event_playlist`.
+
+    Its init segment may stand further on in the file, at `init_offset`.
+    """
+    return _playlist("VOD", uri, init_bytes, grouped(fragments), ended=True, init_offset=init_offset)
 
 
-def _playlist(kind: str, uri: str, init_bytes: int, groups: Sequence[FragmentPlace], *, ended: bool) -> str:
+def _playlist(
+    kind: str,
+    uri: str,
+    init_bytes: int,
+    groups: Sequence[FragmentPlace],
+    *,
+    ended: bool,
+    init_offset: int = 0,
+) -> str:
     if not _FORBIDDEN_IN_URI.isdisjoint(uri):
         raise ValueError("a URI in a playlist has no quotes and no line ends")
     lines = [
@@ -42,7 +55,7 @@ def _playlist(kind: str, uri: str, init_bytes: int, groups: Sequence[FragmentPla
         "#EXT-X-MEDIA-SEQUENCE:0",
         f"#EXT-X-PLAYLIST-TYPE:{kind}",
         "#EXT-X-INDEPENDENT-SEGMENTS",
-        f'#EXT-X-MAP:URI="{uri}",BYTERANGE="{init_bytes}@0"',
+        f'#EXT-X-MAP:URI="{uri}",BYTERANGE="{init_bytes}@{init_offset}"',
     ]
     for group in groups:
         lines.append(f"#EXTINF:{group.duration_us / _MICROSECONDS:.6f},")

@@ -29,7 +29,8 @@ class Playlists:
         if isinstance(opened, SpooledMedia):
             return await _growing(opened, uri)
         placed = await self._placed(recording, opened)
-        return Playlist(vod_playlist(uri, placed.header_bytes, placed.groups), complete=True)
+        text = vod_playlist(uri, placed.header_bytes, placed.groups, init_offset=placed.header_offset)
+        return Playlist(text, complete=True)
 
     async def _placed(self, recording: str, opened: OpenMedia) -> Placed:
         name = recording, opened.etag

@@ -62,6 +62,12 @@ class OrdinaryMovie:
         return ordinary_moov(self._moov, self._movie, self._gathering.tracks, moved)
 
 
+def enclosed_at(head: bytes) -> int:
+    """Return where the fragmented file begins in a file with this head: 0 where there is none around it."""
+    begins = _FTYP + pack(">I4s", 1, b"mdat")
+    return HEAD_BYTES if head.startswith(begins) and head[HEAD_BYTES + 4 : HEAD_BYTES + 8] == b"ftyp" else 0
+
+
 def ordinary_head(inner: bytes, media_bytes: int) -> bytes:
     """Return `ftyp`, the header of an `mdat` around `inner` and `media_bytes` more, and `inner`."""
     size = _MDAT_HEADER_BYTES + len(inner) + media_bytes

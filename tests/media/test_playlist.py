@@ -9,8 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from media.isobmff import FragmentPlace
+from media.places import read_places
 from media.playlist import event_playlist, vod_playlist
+from recorder.values import Fragment, FragmentKind
 from tests.support import muxing
+from tests.support.muxing import Muxed
+from tests.support.ordinary import ordinary_file
 from tests.support.player import chromium_player
 
 PLACES = [
@@ -85,6 +89,31 @@ def ffmpeg_packets(playlist: Path) -> tuple[int, int]:
     assert played.stderr == ""
     streams = [line.split(",")[0] for line in played.stdout.splitlines() if not line.startswith("#")]
     return streams.count("0"), streams.count("1")
+
+
+async def test_players_play_the_byte_ranges_of_an_ordinary_file(tmp_path: Path) -> None:
+    muxed = muxing.sample_file(6.0)
+    data = ordinary_file([Fragment(kind=FragmentKind.INIT, data=muxed.init), *muxed_fragments(muxed)])
+    (tmp_path / "media.mp4").write_bytes(data)
+    placed = read_places(data)
+    assert placed is not None
+    assert [(place.offset, place.size) for place in placed.groups] == [
+        (place.offset, place.size) for place in muxed.places
+    ]
+    playlist = tmp_path / "index.m3u8"
+    text = vod_playlist("media.mp4", placed.header_bytes, placed.groups, init_offset=placed.header_offset)
+    playlist.write_text(text)
+    assert ffmpeg_packets(playlist) == (150, 281)
+    async with asyncio.timeout(60), chromium_player(tmp_path) as player:
+        assert (await player.open("index.m3u8"))["duration"] == pytest.approx(6.0, abs=0.05)
+        assert 0 <= 4.5 - await player.seek(4.5) < 0.04
+
+
+def muxed_fragments(muxed: Muxed) -> list[Fragment]:
+    return [
+        Fragment(kind=FragmentKind.MEDIA, data=data, start_us=place.start_us, duration_us=place.duration_us)
+        for data, place in zip(muxed.fragments, muxed.places, strict=True)
+    ]
 
 
 @pytest.mark.parametrize("finalised", [False, True])
