@@ -203,6 +203,7 @@ class Engine:
             bind_host=plan.bind_host,
             reorder_wait_s=plan.reorder_wait_s,
             on_state=session.state_changed,
+            on_round_trip=session.round_trip_measured,
         )
 
     @property

@@ -66,7 +66,16 @@ class TimelineChanged:
     key: str
 
 
-Item = Joined | Left | StreamStarted | StreamEnded | Arrived | Reported | TimelineChanged
+@dataclass(frozen=True, slots=True)
+class RoundTripMeasured:
+    """How long a check of the path to a session's publisher and its answer took together."""
+
+    session: str
+    round_trip_ns: int
+    at_ns: int
+
+
+Item = Joined | Left | StreamStarted | StreamEnded | Arrived | Reported | TimelineChanged | RoundTripMeasured
 
 
 @dataclass(frozen=True, slots=True)

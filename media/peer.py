@@ -31,6 +31,7 @@ class Peer:
 
     `on_state` says "connected", "disconnected", "failed" or "closed". After the last two every stream has
     ended and the sockets are being closed; `close` may still be called, and waits for that.
+    `on_round_trip` gets what each check of the path has measured, in nanoseconds.
     """
 
     def __init__(
@@ -43,6 +44,7 @@ class Peer:
         bind_host: str | None = None,
         reorder_wait_s: float = 1.0,
         on_state: Callable[[str], None] = lambda state: None,
+        on_round_trip: Callable[[int], None] = lambda round_trip_ns: None,
     ) -> None:
         self._sink = sink
         self._clock = clock
@@ -51,6 +53,7 @@ class Peer:
         self._bind_host = bind_host
         self._wait_ns = round(reorder_wait_s * 1e9)
         self._on_state = on_state
+        self._on_round_trip = on_round_trip
         self._offer: Offer | None = None
         self._transport: MediaTransport | None = None
         self._router = Router(())
@@ -162,6 +165,10 @@ class Peer:
         if state == "connected" and self._timer is None:
             self._arm(0.0)
         self._on_state(state)
+
+    def round_trip_measured(self, round_trip_ns: int) -> None:
+        """See TransportEvents."""
+        self._on_round_trip(round_trip_ns)
 
     def rtp_received(self, buffer: PacketBuffer, length: int, arrival_ns: int) -> None:
         """See TransportEvents."""

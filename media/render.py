@@ -20,6 +20,7 @@ from media.inbox import (
     Joined,
     Left,
     Reported,
+    RoundTripMeasured,
     StreamEnded,
     StreamStarted,
     TimelineChanged,
@@ -131,6 +132,9 @@ class Renderer:
             case Reported(key, report):
                 if (session := self._session_of.get(key)) is not None:
                     session.clock.report(key, report)
+            case RoundTripMeasured(key, round_trip_ns, at_ns):
+                if (measured := self._sessions.get(key)) is not None:
+                    measured.clock.distance.measured(round_trip_ns, at_ns)
             case TimelineChanged(key):
                 if (session := self._session_of.get(key)) is not None:
                     session.clock.forget_timeline(key)

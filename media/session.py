@@ -4,7 +4,16 @@ from collections.abc import Callable
 from typing import Protocol
 
 from media.encoded import EncodedFrame, SenderReport, StreamControl
-from media.inbox import Inbox, Joined, Left, Reported, StreamEnded, StreamStarted, TimelineChanged
+from media.inbox import (
+    Inbox,
+    Joined,
+    Left,
+    Reported,
+    RoundTripMeasured,
+    StreamEnded,
+    StreamStarted,
+    TimelineChanged,
+)
 from recorder.clock import Clock
 from recorder.values import ParticipantStatistics, Publisher
 
@@ -57,6 +66,7 @@ class Session:
         self._on_over = on_over
         self._joined = False
         self._left = False
+        self._round_trip: RoundTripMeasured | None = None  # that was measured before there was a seat
 
     # --- EncodedSink ----------------------------------------------------------------------------------
     def stream_started(self, stream: StreamControl, *, video: bool) -> None:
@@ -106,11 +116,21 @@ class Session:
             case _:
                 raise ValueError(f"unknown connection state {state!r}")
 
+    def round_trip_measured(self, round_trip_ns: int) -> None:
+        """What the peer says about its path."""
+        measured = RoundTripMeasured(self.key, round_trip_ns, self._clock.monotonic_ns())
+        if self._joined:
+            self._inbox.put(measured)
+        else:
+            self._round_trip = measured
+
     def join(self) -> None:
         """Take a seat on the canvas, once."""
         if not self._joined:
             self._joined = True
             self._inbox.put(Joined(self.key, self.publisher, self._clock.monotonic_ns()))
+            if self._round_trip is not None:
+                self._inbox.put(self._round_trip)
 
     def leave(self) -> None:
         """Clear the seat, once; what was received before is rendered."""

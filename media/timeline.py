@@ -1,6 +1,6 @@
 """When was it captured: from RTP timestamps and sender reports to one local monotonic clock.
 
-Every stream of a sender counts in its own RTP clock. Two things tell when a timestamp happened:
+Every stream of a sender counts in its own RTP clock. Three things tell when a timestamp happened:
 
 * **arrival**: a frame cannot arrive before it was captured, and the quickest one was held up least. So the
   smallest `arrival - timestamp` seen is the stream's *floor*. It follows the clocks' drift by leaking upwards
@@ -8,7 +8,8 @@ Every stream of a sender counts in its own RTP clock. Two things tell when a tim
 * **sender reports** (RFC 3550 6.4.1) say how the RTP clocks of one sender lie to each other. From the
   floors and the reports follows each stream's *lead*: how much longer its frames are under way (grabbing,
   encoding, pacing) than those of the sender's quickest stream. A capture time is `timestamp + floor -
-  lead`.
+  lead - distance`.
+* **round trips** say how far a sender is away (media.distance), which moves all of its streams alike.
 
 Before the first report all leads are zero, which is the arrival-based mapping. So who renders may wait a
 little for the first reports of a stream that begins (`SenderClock.awaited_since_ns`). **A report is
@@ -25,6 +26,7 @@ which costs one shorter picture. Times are nanoseconds.
 from collections import deque
 from statistics import median_low
 
+from media.distance import Distance
 from media.encoded import Codec, SenderReport
 
 LEAK_PPM = 200  # twice the +-100 ppm that crystals drift, so that the floor follows either sign
@@ -52,7 +54,8 @@ LEAD_NS_MAX_AUDIO = 120_000_000  # the longest Opus packet
 class StreamClock:
     """One RTP timeline of one stream: maps its timestamps to local capture times."""
 
-    def __init__(self, codec: Codec, *, lead_ns: int | None = None) -> None:
+    def __init__(self, codec: Codec, *, lead_ns: int | None = None, distance: Distance | None = None) -> None:
+        self._distance = distance or Distance()
         self._rate = codec.clock_rate
         self._is_video = codec.is_video
         self._slew_ppm = SLEW_PPM_VIDEO if codec.is_video else SLEW_PPM_AUDIO
@@ -86,10 +89,11 @@ class StreamClock:
 
     def capture_ns(self, rtp_timestamp: int) -> int:
         """Local monotonic time at which this timestamp was captured, as believed now."""
-        return self._rtp_ns(rtp_timestamp) + self._applied
+        return self._rtp_ns(rtp_timestamp) + self._applied - self._distance.one_way_ns
 
     def observe(self, rtp_timestamp: int, arrival_ns: int) -> None:
         """Learn from one frame's arrival; frames come in decoding order."""
+        self._distance.pass_time(arrival_ns)
         offset = arrival_ns - self._rtp_ns(rtp_timestamp)
         if self._floor is None:
             self._begin(offset, arrival_ns)
@@ -180,9 +184,10 @@ class StreamClock:
 
 
 class SenderClock:
-    """The streams of one sender, bound to each other by its sender reports."""
+    """The streams of one sender, bound to each other by its sender reports, and how far it is away."""
 
     def __init__(self) -> None:
+        self.distance = Distance()
         self._streams: dict[str, StreamClock] = {}
         self._leads: dict[str, int] = {}
 
@@ -190,7 +195,9 @@ class SenderClock:
         """The current RTP timeline of a stream, begun when there is none."""
         clock = self._streams.get(key)
         if clock is None:
-            clock = self._streams[key] = StreamClock(codec, lead_ns=self._leads.get(key))
+            clock = self._streams[key] = StreamClock(
+                codec, lead_ns=self._leads.get(key), distance=self.distance
+            )
         return clock
 
     def forget_timeline(self, key: str) -> None:

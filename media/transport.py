@@ -57,6 +57,7 @@ class TransportEvents(Protocol):
     def rtp_received(self, buffer: PacketBuffer, length: int, arrival_ns: int) -> None: ...
     def rtcp_received(self, data: bytes, arrival_ns: int) -> None: ...
     def state_changed(self, state: str, reason: str | None) -> None: ...
+    def round_trip_measured(self, round_trip_ns: int) -> None: ...
 
 
 class IceConnection(aioice.Connection):
@@ -451,6 +452,7 @@ class MediaTransport:
 
     def _use(self, connection: IceConnection) -> None:
         self._link.connection = connection
+        connection.probe()  # how far away the peer is, before its first media
         self._paired.set()
         self._consent_at_ns = self._clock.monotonic_ns()
 
@@ -461,6 +463,7 @@ class MediaTransport:
     def _consent(self, round_trip_s: float) -> None:
         self._consent_at_ns = self._clock.monotonic_ns()
         self.round_trip_ns = round(round_trip_s * 1e9)
+        self._events.round_trip_measured(self.round_trip_ns)
         self._heard()
 
     def _heard(self) -> None:

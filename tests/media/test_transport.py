@@ -97,6 +97,7 @@ class Events:
     def __init__(self) -> None:
         self.rtp: list[bytes] = []
         self.rtcp: list[bytes] = []
+        self.round_trips_ns: list[int] = []
         self.states: list[tuple[str, str | None]] = []
         self.changed = asyncio.Event()
 
@@ -105,6 +106,9 @@ class Events:
 
     def rtcp_received(self, data: bytes, arrival_ns: int) -> None:
         self.rtcp.append(data)
+
+    def round_trip_measured(self, round_trip_ns: int) -> None:
+        self.round_trips_ns.append(round_trip_ns)
 
     def state_changed(self, state: str, reason: str | None) -> None:
         self.states.append((state, reason))
