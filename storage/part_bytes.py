@@ -30,9 +30,17 @@ class PartBytes:
 
 
 def read_part(
-    reader: SpoolReader, entries: Sequence[IndexEntry], first: int, last: int, fill: FinaliseInit | None
+    reader: SpoolReader,
+    entries: Sequence[IndexEntry],
+    first: int,
+    last: int,
+    fill: FinaliseInit | None,
+    *,
+    room: int = 0,
 ) -> PartBytes:
     """Read the fragments `first` to `last` (inclusive); with `fill` the init segment is filled in.
+
+    The init segment gets `room` more bytes: the fragments will stand so much further on than in the spool.
 
     A fragment whose checksum fails is replaced by a box of the same length that players skip: one damaged
     sector then costs a gap of two seconds, and every offset stays. spool_damaged when it is the init segment.
@@ -46,8 +54,9 @@ def read_part(
             )
         _log.error("fragment at %d of %s is damaged; blanked", entry.offset, reader.facts.recording)
         data = _patched(data, entry.offset - wanted[0].offset, free_box(entry.length))
-    if fill is not None and wanted[0].kind is FragmentKind.INIT:
-        data = fill_init(data[: wanted[0].length], entries, fill) + data[wanted[0].length :]
+    if wanted[0].kind is FragmentKind.INIT:
+        init = data[: wanted[0].length]
+        data = finished_init(init, entries, fill, room=room) + data[wanted[0].length :]
     digest = hashlib.md5(data, usedforsecurity=False).hexdigest()
     return PartBytes(data, digest, [entry.offset for entry in damaged])
 
@@ -55,6 +64,14 @@ def read_part(
 def free_box(length: int) -> bytes:
     """A box of `length` bytes that is to be ignored (ISO/IEC 14496-12, 8.1.2)."""
     return _BOX.pack(length, b"free").ljust(length, b"\0")[:length]
+
+
+def finished_init(
+    init: bytes, entries: Sequence[IndexEntry], fill: FinaliseInit | None, *, room: int = 0
+) -> bytes:
+    """The init segment with `room` more bytes, filled in where there is a `fill`."""
+    roomy = init + free_box(room) if room else init
+    return roomy if fill is None else fill_init(roomy, [entry.moved(room) for entry in entries], fill)
 
 
 def fill_init(init: bytes, entries: Sequence[IndexEntry], fill: FinaliseInit) -> bytes:

@@ -73,6 +73,7 @@ class Salvage:
             head=self.header.head,
             part_size_bytes=self.header.part_size_bytes,
             upload_id=self.header.upload_id,
+            head_growth=self.header.head_growth,
             parts=tuple(self.parts),
             strays=True,
         )

@@ -10,7 +10,7 @@
     end.reserve     disk blocks held back that end.json is written into, so that a full disk cannot refuse it
     reserve         disk space held back for the uploader's own small files
     head            the init segment as it was filled in, where the store takes over `media` itself
-    whole           the recording with a longer init segment, where that outgrew its room
+    whole           the recording with a longer init segment, where the file system cannot make room in media
     upload.lock     flock: held by the one uploader that works on this spool
 
 All integers in the index are big-endian, like everything in ISO/IEC 14496-12 and RTP.
@@ -90,6 +90,13 @@ class IndexEntry:
     def stop(self) -> int:
         """The offset of the first byte after the fragment."""
         return self.offset + self.length
+
+    def moved(self, by: int) -> "IndexEntry":
+        """The same fragment, so many bytes further on."""
+        if by == 0:
+            return self
+        span = (self.offset + by, self.length, self.start_us, self.duration_us)
+        return IndexEntry(self.kind, *span, self.crc32c, self.continued)
 
 
 @dataclass(slots=True)

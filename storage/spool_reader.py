@@ -9,6 +9,7 @@ from recorder.errors import BystanderError, Fault
 from recorder.values import FragmentKind
 from storage import spool_format as form
 from storage.keys import check_recording
+from storage.moving import at_rest, moved_by
 from storage.spool_files import disk_errors, read_json
 from storage.spool_format import IndexEntry, SpoolEnding, SpoolFacts
 
@@ -73,16 +74,21 @@ class SpoolReader:
     def read(self, start: int, stop: int) -> bytes:
         """The bytes [start, stop) of the recording, at most as far as whole fragments go.
 
-        The fragments' checksums are not compared here: `read_checked` does that.
+        These are the offsets of the index also where the finished file has its fragments further on. The
+        fragments' checksums are not compared here: `read_checked` does that.
         """
         stop = min(stop, self.size)
         if stop <= start:
             return b""
-        with disk_errors():
+        with disk_errors(), at_rest(self._media):
+            moved = moved_by(self._media)
             init_stop, second = self._entries[0].stop, self._second_init()
-            if second is None or start >= init_stop:
+            if not moved and (second is None or start >= init_stop):
                 return self._read_media(start, stop)
-            return second[start : min(stop, init_stop)] + self._read_media(max(start, init_stop), stop)
+            init = second or self._read_media(0, init_stop)
+            return init[start : min(stop, init_stop)] + self._read_media(
+                max(start, init_stop) + moved, stop + moved
+            )
 
     def read_checked(self, entries: Sequence[IndexEntry]) -> tuple[bytes, list[IndexEntry]]:
         """The bytes of adjoining fragments, and those of them whose checksum does not match.

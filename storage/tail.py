@@ -95,6 +95,7 @@ class Tail:
             facts=self._reader.facts,
             head=state.head,
             part_size_bytes=state.part_size_bytes,
+            head_growth=state.head_growth,
             upload_id=state.upload_id,
             part=None if about is None else about.part,
         )

@@ -38,6 +38,7 @@ class PageHeader(msgspec.Struct, frozen=True, kw_only=True):
     head: HeadPolicy
     part_size_bytes: int
     upload_id: str | None
+    head_growth: int = 0
     part: Part | None = None
 
 

@@ -6,6 +6,9 @@ alone and a restarted server finds the same ones. Part sizes double every 980 pa
 
 The head is part 1. Its init segment gets the duration and the seek index when the recording has ended, so
 part 1 is either held back until then (HOLD: every store takes that) or sent twice (REPLACE: not every store).
+
+Where parts lie at offsets the head cannot become longer at the end, so it has room for the longest index
+there is from the beginning: every other part lies INDEX_ROOM_BYTES further on than in the spool.
 """
 
 from bisect import bisect_left
@@ -16,12 +19,13 @@ from enum import StrEnum
 import msgspec
 
 from recorder.errors import BystanderError, Fault
-from recorder.limits import PARTS_PER_UPLOAD_MAX
+from recorder.limits import KIB, PARTS_PER_UPLOAD_MAX
 from storage.objects import ListedPart, ObjectInfo, Part
 from storage.spool_format import IndexEntry
 from storage.upload_state import HeadPolicy, Phase, StoredObject, UploadState
 
 PARTS_PER_SIZE = 980  # then the size doubles
+INDEX_ROOM_BYTES = 24 * 64 * KIB  # with the recorder's 64 KiB: two sidx of the 65,535 references one can have
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,9 +149,9 @@ def _stop(part: Part) -> int:
 
 
 # --- what the actions' outcomes make of the state ----------------------------------------------------
-def begun(state: UploadState, upload_id: str) -> UploadState:
-    """The store opened a multipart upload."""
-    return msgspec.structs.replace(state, upload_id=upload_id, parts=())
+def begun(state: UploadState, upload_id: str, *, room: int = 0) -> UploadState:
+    """The store opened a multipart upload, whose head is `room` bytes longer than the spool's."""
+    return msgspec.structs.replace(state, upload_id=upload_id, parts=(), head_growth=room)
 
 
 def sent(
@@ -167,6 +171,17 @@ def sent(
 def part_of(action: SendPart, *, etag: str, md5: str) -> Part:
     """The part that `action` sends, as the store acknowledged it."""
     return Part(number=action.number, offset=action.offset, size=action.size, etag=etag, md5=md5)
+
+
+def placed(state: UploadState) -> list[Part]:
+    """The parts as they stand in the object: the spool's, moved by what its head is longer."""
+    growth = state.head_growth
+    return [
+        msgspec.structs.replace(part, size=part.size + growth)
+        if part.number == 1
+        else msgspec.structs.replace(part, offset=part.offset + growth)
+        for part in state.parts
+    ]
 
 
 def put_whole(state: UploadState, etag: str, damaged: Sequence[int], *, growth: int) -> UploadState:
@@ -242,7 +257,8 @@ def unrecorded(state: UploadState, action: Action, listed: Sequence[ListedPart])
     """
     if not isinstance(action, SendPart) or any(p.number == action.number for p in state.parts):
         return None
-    return next((p for p in listed if (p.number, p.size) == (action.number, action.size)), None)
+    size = action.size + (state.head_growth if action.number == 1 else 0)
+    return next((p for p in listed if (p.number, p.size) == (action.number, size)), None)
 
 
 def same_rule(expected: str, found: str) -> bool:

@@ -32,13 +32,14 @@ class UploadSteps:
         grow_init: FinaliseInit | None = None,
     ) -> None:
         """`slots` bounds the parts that all recordings together have in memory."""
-        if grow_init is not None and store.uploads.joins_parts:
-            finalise_init = grow_init
+        joins = store.uploads.joins_parts
+        self._room = 0 if joins or finalise_init is None or grow_init is None else plan.INDEX_ROOM_BYTES
         self._store = store
         self._reader = reader
         self._slots = slots
         self._finalise_init = finalise_init
-        self._grow_init = grow_init
+        self._grow_init = grow_init or finalise_init
+        self._fill_head = self._grow_init if joins else finalise_init
         mark = ((RECORDING_MARK, reader.facts.recording),)
         self._properties = ObjectProperties(reader.facts.content_type, mark)
 
@@ -52,11 +53,11 @@ class UploadSteps:
             return await self._adopt(state, entries)
         if action is Simple.BEGIN:
             upload = await self._store.uploads.begin(state.key, self._properties)
-            return plan.begun(state, upload.id)
+            return plan.begun(state, upload.id, room=self._room)
         if action is Simple.PUT_EVENTS:
             return await self._put_events(state)
         if action is Simple.COMPLETE:
-            await self._store.uploads.complete(_upload(state), state.parts)
+            await self._store.uploads.complete(_upload(state), plan.placed(state))
             return plan.completed(state, self._store.uploads.expected_etag(state.parts))
         if action is Simple.VERIFY:
             return await self._verify(state, entries)
@@ -77,7 +78,7 @@ class UploadSteps:
         found = plan.unrecorded(state, action, listed)
         if found is None or not isinstance(action, SendPart):
             return state
-        part = await self._read(entries, action)
+        part = await self._read(state, entries, action)
         if part.md5 != found.etag:
             return state
         acknowledged = plan.part_of(action, etag=found.etag, md5=part.md5)
@@ -93,8 +94,9 @@ class UploadSteps:
         self, state: UploadState, action: SendPart, entries: Sequence[IndexEntry]
     ) -> UploadState:
         async with self._slots:
-            part = await self._read(entries, action)
-            sent = await self._store.uploads.put_part(_upload(state), action.number, action.offset, part.data)
+            part = await self._read(state, entries, action)
+            offset = action.offset + (state.head_growth if action.number > 1 else 0)
+            sent = await self._store.uploads.put_part(_upload(state), action.number, offset, part.data)
         acknowledged = plan.part_of(action, etag=sent.etag, md5=sent.md5)
         growth = len(part.data) - action.size
         return plan.sent(state, action, acknowledged, part.damaged, growth=growth)
@@ -102,7 +104,7 @@ class UploadSteps:
     async def _put_whole(self, state: UploadState, entries: Sequence[IndexEntry]) -> UploadState:
         async with self._slots:
             part = await asyncio.to_thread(
-                read_part, self._reader, entries, 0, len(entries) - 1, self._finalise_init
+                read_part, self._reader, entries, 0, len(entries) - 1, self._grow_init
             )
             info = await self._store.put(state.key, part.data, self._properties)
         return plan.put_whole(state, info.etag, part.damaged, growth=len(part.data) - entries[-1].stop)
@@ -142,7 +144,7 @@ class UploadSteps:
             _, damaged = await asyncio.to_thread(self._reader.read_checked, [entry])
             if damaged:  # or only the store had it: the spool was made again of what lay beside the upload
                 continue
-            part = await asyncio.to_thread(read_part, self._reader, entries, at, at, self._finalise_init)
+            part = await self._fragments(state, entries, at, at, self._fill_head)
             start = entry.offset + (state.head_growth if at else 0)
             chunks = [chunk async for chunk in self._store.read(state.key, start, start + len(part.data))]
             if b"".join(chunks) != part.data:
@@ -169,9 +171,20 @@ class UploadSteps:
             return plan.completed(state, self._store.uploads.expected_etag(state.parts))
         return plan.restarted(state)
 
-    async def _read(self, entries: Sequence[IndexEntry], action: SendPart) -> PartBytes:
-        fill = self._finalise_init if action.fill_head else None
-        return await asyncio.to_thread(read_part, self._reader, entries, action.first, action.last, fill)
+    async def _read(self, state: UploadState, entries: Sequence[IndexEntry], action: SendPart) -> PartBytes:
+        fill = self._fill_head if action.fill_head else None
+        return await self._fragments(state, entries, action.first, action.last, fill)
+
+    async def _fragments(
+        self,
+        state: UploadState,
+        entries: Sequence[IndexEntry],
+        first: int,
+        last: int,
+        fill: FinaliseInit | None,
+    ) -> PartBytes:
+        room = 0 if self._store.uploads.joins_parts else state.head_growth
+        return await asyncio.to_thread(read_part, self._reader, entries, first, last, fill, room=room)
 
 
 def _upload(state: UploadState) -> MultipartUpload:
