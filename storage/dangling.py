@@ -18,7 +18,16 @@ from storage.objects import RECORDING_MARK, MultipartUpload, ObjectStore
 from storage.restoring import Salvage, restore_spool
 from storage.spool_format import FACTS
 from storage.store_errors import OBJECT_MISSING
-from storage.tail_format import UPLOADS_PREFIX, Page, is_page, side_prefix, tail_range, unpack_page
+from storage.tail_events import joined
+from storage.tail_format import (
+    UPLOADS_PREFIX,
+    Page,
+    events_start,
+    is_page,
+    side_prefix,
+    tail_range,
+    unpack_page,
+)
 
 _log = logging.getLogger(__name__)
 
@@ -61,8 +70,7 @@ async def take_up(store: ObjectStore, root: Path, lease: NodeLease, ours: Sequen
     for recording, names in beside.items():
         if await asyncio.to_thread((root / recording / FACTS).exists):
             continue  # its own spool says more than what lies beside its upload
-        pages = sorted(name for name in names if is_page(name))
-        survey.verdicts[recording], its_uploads = await finding.examine(recording, pages)
+        survey.verdicts[recording], its_uploads = await finding.examine(recording, sorted(names))
         known |= its_uploads
     survey.unknown.extend(upload for upload in uploads if upload.id not in known)
     return survey
@@ -79,13 +87,15 @@ class _Finding:
 
     async def examine(self, recording: str, names: Sequence[str]) -> tuple[Verdict, set[str]]:
         """The verdict, and the ids of uploads that its pages speak of. Others' pages are not all read."""
-        last_part = [name for name in names if tail_range(name) is None][-1:]
-        newest = await _pages(self.store, recording, [*last_part, *names[-1:]])
+        named = [name for name in names if is_page(name)]
+        last_part = [name for name in named if tail_range(name) is None][-1:]
+        newest = await _pages(self.store, recording, [*last_part, *named[-1:]])
         verdict = await self._refused(newest)
         if verdict is not None:
             return verdict, _uploads(newest)
-        pages = await _pages(self.store, recording, names)
-        return await self._take_up(recording, pages), _uploads(pages)
+        pages = await _pages(self.store, recording, named)
+        events = [name for name in names if events_start(name) is not None]
+        return await self._take_up(recording, pages, events), _uploads(pages)
 
     async def _refused(self, pages: list[Page]) -> Verdict | None:
         if any(page.header.installation != self.lease.installation for page in pages):
@@ -95,7 +105,7 @@ class _Finding:
                 return Verdict.NODE_LIVES
         return None
 
-    async def _take_up(self, recording: str, pages: list[Page]) -> Verdict:
+    async def _take_up(self, recording: str, pages: list[Page], events: Sequence[str]) -> Verdict:
         verdict = await self._refused(pages)
         salvage = Salvage.of(pages, self.dangling)
         if verdict is not None:
@@ -107,7 +117,9 @@ class _Finding:
         if await _is_stored(self.store, recording, salvage.facts.key):
             await _clear(self.store, recording)
             return Verdict.STORED
-        await asyncio.to_thread(restore_spool, self.root, salvage)
+        read = {name: await _read(self.store, side_prefix(recording) + name) for name in events}
+        lines = joined({name: data for name, data in read.items() if data is not None})
+        await asyncio.to_thread(restore_spool, self.root, salvage, lines)
         return Verdict.RESTORED
 
 
@@ -118,12 +130,8 @@ def _uploads(pages: Sequence[Page]) -> set[str]:
 async def _pages(store: ObjectStore, recording: str, names: Sequence[str]) -> list[Page]:
     found = []
     for name in names:
-        try:
-            info = await store.head(side_prefix(recording) + name)
-            data = b"".join([chunk async for chunk in store.read(info.key, 0, info.size)])
-        except BystanderError as error:
-            if error.code != OBJECT_MISSING:
-                raise
+        data = await _read(store, side_prefix(recording) + name)
+        if data is None:
             continue  # its node lives, and has just removed it
         page = await asyncio.to_thread(unpack_page, data)
         if page is None:
@@ -131,6 +139,16 @@ async def _pages(store: ObjectStore, recording: str, names: Sequence[str]) -> li
         else:
             found.append(page)
     return found
+
+
+async def _read(store: ObjectStore, key: str) -> bytes | None:
+    try:
+        info = await store.head(key)
+        return b"".join([chunk async for chunk in store.read(info.key, 0, info.size)])
+    except BystanderError as error:
+        if error.code != OBJECT_MISSING:
+            raise
+        return None
 
 
 async def _is_stored(store: ObjectStore, recording: str, key: str) -> bool:

@@ -96,8 +96,11 @@ class Salvage:
         )
 
 
-def restore_spool(root: Path, salvage: Salvage) -> None:
-    """Make the spool, durable on return; facts.json comes last, so an interrupted one is made again."""
+def restore_spool(root: Path, salvage: Salvage, events: bytes) -> None:
+    """Make the spool, durable on return; facts.json comes last, so an interrupted one is made again.
+
+    `events` are lines of events.jsonl: what happened, as far as it is known.
+    """
     directory = root / check_recording(salvage.facts.recording)
     with disk_errors():
         if not (directory / form.FACTS).exists():
@@ -108,6 +111,7 @@ def restore_spool(root: Path, salvage: Salvage) -> None:
         if salvage.init is not None:
             write_atomic(directory / form.INIT, form.without_zeros(salvage.init))
         write_atomic(directory / form.INDEX, b"".join(map(form.pack_record, salvage.entries)))
+        write_atomic(directory / form.EVENTS, events)
         write_atomic(directory / form.END, msgspec.json.encode(salvage.ending))
         write_atomic(directory / form.UPLOAD, msgspec.json.encode(salvage.state))
         write_atomic(directory / form.FACTS, msgspec.json.encode(salvage.facts))

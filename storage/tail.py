@@ -8,13 +8,16 @@ from recorder.clock import Clock
 from storage import tail_plan as plan
 from storage.lease import NodeLease
 from storage.objects import ObjectProperties, ObjectStore
-from storage.spool_format import IndexEntry
+from storage.spool_files import disk_errors
+from storage.spool_format import EVENTS, IndexEntry
 from storage.spool_reader import SpoolReader
+from storage.tail_events import EventsKept, read_lines
 from storage.tail_format import Page, PageHeader, is_page, pack_page, side_prefix
 from storage.tail_plan import Drop, PutPart, PutTail, TailStep
 from storage.upload_state import UploadState
 
 _PROPERTIES = ObjectProperties("application/octet-stream")
+_EVENTS_PROPERTIES = ObjectProperties("application/jsonl")
 
 
 class Tail:
@@ -30,6 +33,7 @@ class Tail:
         self._interval_s = interval_s
         self._prefix = side_prefix(reader.facts.recording)
         self._names: set[str] | None = None  # None: not asked yet
+        self._events = EventsKept({})
         self._last_s = self._now_s()
 
     @property
@@ -45,8 +49,10 @@ class Tail:
     async def look(self) -> None:
         """Learn what an earlier process left; asked of the store once."""
         if self._names is None:
-            listed = [info.key async for info in self._store.list_objects(self._prefix)]
-            self._names = {name for key in listed if is_page(name := key.removeprefix(self._prefix))}
+            listed = self._store.list_objects(self._prefix)
+            sizes = {info.key.removeprefix(self._prefix): info.size async for info in listed}
+            self._events = EventsKept(sizes)
+            self._names = {name for name in sizes if is_page(name)}
 
     def next_step(self, state: UploadState, entries: Sequence[IndexEntry]) -> TailStep | None:
         """What to do now, after `look`."""
@@ -59,6 +65,7 @@ class Tail:
         match step:
             case PutTail():
                 began_s = self._now_s()
+                await self._put_events()
                 covered = entries[step.first : step.last + 1]
                 data, _ = await asyncio.to_thread(self._reader.read_checked, covered)
                 name = plan.name_of(step)
@@ -81,6 +88,20 @@ class Tail:
         for key in sorted(names, key=lambda key: is_page(key.removeprefix(self._prefix)), reverse=True):
             await self._store.delete(key)
         self._lease.forget(self._reader.facts.recording)
+
+    async def _put_events(self) -> None:
+        """Store what happened since the last tail."""
+        more = True
+        while more:
+            lines = await asyncio.to_thread(self._read_events)
+            name = self._events.name_for(lines)
+            if name is not None:
+                await self._store.put(self._prefix + name, lines, _EVENTS_PROPERTIES)
+            more = self._events.stored(lines)
+
+    def _read_events(self) -> bytes:
+        with disk_errors():
+            return read_lines(self._reader.directory / EVENTS, self._events.start)
 
     async def _put(self, name: str, page: Page) -> None:
         data = await asyncio.to_thread(pack_page, page)

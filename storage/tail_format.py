@@ -2,6 +2,7 @@
 
     _bystander/uploads/<recording>/tail-<start>-<stop>     fragments, of these bytes, that no part holds yet
     _bystander/uploads/<recording>/part-<number>-<upload>  the index records of a part that the store holds
+    _bystander/uploads/<recording>/events-<start>          lines of events.jsonl, from this byte of it
     _bystander/uploads/<recording>/claim-<node>            another node goes on with the upload
     _bystander/nodes/<node>                                when that node was last known to live
 
@@ -22,7 +23,7 @@ from storage.upload_state import HeadPolicy
 
 UPLOADS_PREFIX = f"{SIDE_PREFIX}uploads/"
 NODES_PREFIX = f"{SIDE_PREFIX}nodes/"
-_TAIL, _PART, _CLAIM = "tail-", "part-", "claim-"
+_TAIL, _PART, _EVENTS, _CLAIM = "tail-", "part-", "events-", "claim-"
 
 _HEAD = struct.Struct("!4sIIQ")  # magic, bytes of the header and of the records, bytes of media
 _CHECK = struct.Struct("!II")  # crc32c of header and records, crc32c of the media
@@ -78,6 +79,16 @@ def part_name(number: int, upload_id: str) -> str:
 def is_page(name: str) -> bool:
     """Whether an object of this name can be decoded as a page."""
     return name.startswith((_TAIL, _PART))
+
+
+def events_name(start: int) -> str:
+    """The last segment of the key of the lines of events.jsonl from this byte on."""
+    return f"{_EVENTS}{start:016x}"
+
+
+def events_start(name: str) -> int | None:
+    """The byte of events.jsonl that an object of this name begins with; None for another name."""
+    return int(name.removeprefix(_EVENTS), 16) if name.startswith(_EVENTS) else None
 
 
 def claim_name(node: str) -> str:

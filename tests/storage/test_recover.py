@@ -12,6 +12,7 @@ from recorder.clock import ManualClock
 from recorder.errors import BystanderError
 from recorder.values import EndReason
 from storage.dangling import Verdict
+from storage.keys import events_key
 from storage.lease import NodeLease
 from storage.memory import Faults, MemoryStore
 from storage.objects import RECORDING_MARK, SIDE_PREFIX, ObjectProperties
@@ -167,6 +168,27 @@ async def test_what_came_after_the_last_tail_is_all_that_is_lost(bucket: Bucket)
     await second.uploader.finish(RECORDING)
 
     assert await bucket.object() == expected(900, 900)
+
+
+async def test_what_happened_comes_back_as_far_as_the_tails_go(bucket: Bucket) -> None:
+    writer = await bucket.record(900)
+    for number, fragment in enumerate(sequence(900, 900, 900, 900)[2:]):
+        writer.append_event(f'{{"kind":"joined","number":{number}}}')
+        writer.append(fragment)
+        await bucket.settle()
+    names = [name for name in await bucket.beside() if name.startswith("events-")]
+    assert names == ["events-0000000000000000"]
+    writer.append_event('{"kind":"left"}')  # after the last tail
+    writer.close()
+    await bucket.lose_first()
+    second = bucket.node("second")
+    await second.uploader.take_up()
+    await second.uploader.finish(RECORDING)
+    key = events_key(KEY)
+    size = (await bucket.store.head(key)).size
+    lines = b"".join([chunk async for chunk in bucket.store.read(key, 0, size)]).splitlines()
+    assert lines == [f'{{"kind":"joined","number":{number}}}'.encode() for number in range(3)]
+    assert await bucket.beside() == []
 
 
 async def test_tails_leave_the_bytes_of_a_recording_twice_at_most(bucket: Bucket) -> None:
