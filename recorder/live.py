@@ -251,7 +251,7 @@ class LiveRecording:
             ending = await self._sealed(reason, failure or "worker_died")
             if ending is not None:
                 self._duration_s, self._bytes = ending.duration_us / 1e6, ending.bytes
-            stored = await self._means.shipping.finish(self.row.id)
+            stored = await self._means.shipping.finish(self.row.id, self.row.object_key)
         except BystanderError as error:
             _log.error("the upload failed", extra=self._fields(code=error.code, detail=error.detail))
             self._post(word.UploadFailed(failure=error.code))

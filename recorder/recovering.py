@@ -1,18 +1,29 @@
-"""`bystander recover`: completes what is not in the store yet, without a server."""
+"""`bystander recover`: brings to their end what killed servers and lost nodes left, without a server."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from media.isobmff.ordinary import OrdinaryMovie
 from recorder.clock import SystemClock
-from recorder.data_directory import open_data_directory
-from recorder.errors import BystanderError
+from recorder.data_directory import DataDirectory, open_data_directory
+from recorder.database import Database, RecordingRow, RecordingTable
+from recorder.database.opening import sqlite_url
+from recorder.database.recordings import LAST_STATES
+from recorder.errors import BystanderError, Fault
 from recorder.finalising import finalise_init, finalise_init_grown
+from recorder.forkserver import Forkserver
+from recorder.live import Means
+from recorder.recovery import complete, ended
 from recorder.settings import Settings
-from recorder.shipping import node_lease
-from storage.objects import ObjectStore, open_store
-from storage.uploader import Recovered, Uploader
+from recorder.shipping import TAKE_UP_INTERVAL_S, Shipping, node_lease
+from recorder.values import EndReason
+from recorder.worker import main as worker_main
+from recorder.workers import Workers
+from storage.objects import open_store
+from storage.uploader import Uploader
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,53 +36,90 @@ class Outcome:
 
 
 async def recover_all(settings: Settings, told: Callable[[Outcome], None]) -> bool:
-    """Take up every spool, and every upload that is ours; say what came of each. True when all is well.
+    """Bring every recording to its end that has no worker any more; say what came of each. True when all did.
 
-    The next server's start finds the receipts, and makes the recordings AVAILABLE. data_dir_in_use while a
-    server runs, which does all this by itself; the store's own errors when it does not answer.
+    Each end is written down and told as a server would; doing it again finds nothing to do. server_running
+    beside a server; the store's own errors when it does not answer.
     """
-    data = await asyncio.to_thread(open_data_directory, Path(settings.server.data_dir))
-    clock = SystemClock()
-    store = open_store(settings.storage, data_dir=data.root)
-    lease = await node_lease(store, settings.storage, data, clock)
-    uploader = Uploader(
-        store,
-        data.spool,
-        clock,
-        settings.storage,
-        finalise_init=finalise_init,
-        grow_init=finalise_init_grown,
-        lease=lease,
-    )
+    async with _opened(settings) as (means, uploader):
+        await means.shipping.store.check()
+        survey = await uploader.take_up()
+        for recording, verdict in survey.verdicts.items():
+            told(Outcome(recording, True, f"without a spool: {verdict}"))
+        for upload in survey.unknown:
+            told(Outcome(upload.key, True, "an upload of unknown origin, left alone"))
+        found = {one.facts.recording: one for one in await means.shipping.recover()}
+        unfinished = {row.id: row for row in await means.table.unfinished()}
+        all_is_well = True
+        finishing = []
+        for recording in sorted({*found, *unfinished}):
+            if recording in found and found[recording].ending is None:
+                told(Outcome(recording, True, "its worker still records"))
+                continue
+            finishing.append(_finished(recording, unfinished.get(recording), means))
+        for finished in asyncio.as_completed(finishing):
+            outcome = await finished
+            told(outcome)
+            all_is_well = all_is_well and outcome.done
+        return all_is_well
+
+
+async def _finished(recording: str, row: RecordingRow | None, means: Means) -> Outcome:
+    """By the same life that a server would have it live."""
+    if row is None:
+        return await _shipped(recording, means)
+    live = await ended(row, means)
+    await live.run(lambda _: None)
+    after = await means.table.get(recording)
+    failure = f" ({after.failure})" if after.failure else ""
+    said = f"{after.object_key}: {after.bytes or 0} bytes, {after.state}, {after.end_reason}{failure}"
+    stored = after.end_reason is not EndReason.ABORT_BLOBSTORE_FAILURE
+    return Outcome(recording, after.state in LAST_STATES and stored, said)
+
+
+async def _shipped(recording: str, means: Means) -> Outcome:
     try:
-        return await _recover(store, uploader, told)
-    finally:
-        await uploader.close()
-        await store.close()
-
-
-async def _recover(store: ObjectStore, uploader: Uploader, told: Callable[[Outcome], None]) -> bool:
-    await store.check()
-    survey = await uploader.take_up()
-    for recording, verdict in survey.verdicts.items():
-        told(Outcome(recording, True, f"without a spool: {verdict}"))
-    for upload in survey.unknown:
-        told(Outcome(upload.key, True, "an upload of unknown origin, left alone"))
-    finishing = [_finished(uploader, found) for found in await uploader.recover()]
-    all_is_well = True
-    for finished in asyncio.as_completed(finishing):
-        outcome = await finished
-        told(outcome)
-        all_is_well = all_is_well and outcome.done
-    return all_is_well
-
-
-async def _finished(uploader: Uploader, found: Recovered) -> Outcome:
-    recording = found.facts.recording
-    if found.ending is None:
-        return Outcome(recording, True, "its worker still records")
-    try:
-        stored = await uploader.finish(recording)
+        stored = await complete(recording, means)
     except BystanderError as error:
-        return Outcome(recording, error.code == "recording_empty", f"{error.code}: {error.detail}")
-    return Outcome(recording, True, f"{stored.key}: {stored.size} bytes, {found.ending.reason}")
+        return Outcome(recording, False, f"{error.code}: {error.detail}")
+    return Outcome(recording, True, f"{stored.key}: {stored.size} bytes" if stored else "no media")
+
+
+@asynccontextmanager
+async def _opened(settings: Settings) -> AsyncIterator[tuple[Means, Uploader]]:
+    """What a server's recordings live by, without the server."""
+    data, clock = await asyncio.to_thread(_data_directory, settings), SystemClock()
+    async with AsyncExitStack() as stack:
+        database = Database(settings.server.database_url or sqlite_url(data.database))
+        stack.push_async_callback(database.close)
+        await database.open()
+        store = open_store(settings.storage, data_dir=data.root)
+        uploader = Uploader(
+            store,
+            data.spool,
+            clock,
+            settings.storage,
+            finalise_init=finalise_init,
+            grow_init=finalise_init_grown,
+            make_movie=OrdinaryMovie,
+            lease=await node_lease(store, settings.storage, data, clock),
+        )
+        shipping = Shipping(store, uploader, data.spool)
+        stack.push_async_callback(shipping.close)
+        workers = Workers(data.run, Forkserver(worker_main))  # none is launched
+        yield Means(clock, settings, RecordingTable(database), workers, shipping), uploader
+
+
+def _data_directory(settings: Settings) -> DataDirectory:
+    try:
+        return open_data_directory(Path(settings.server.data_dir))
+    except BystanderError as error:
+        if error.code != "data_dir_in_use":
+            raise
+        raise BystanderError(
+            "server_running",
+            "A server runs on this data directory. It completes what is left by itself: at its start, and"
+            f" every {TAKE_UP_INTERVAL_S / 60:.0f} minutes what lost nodes left; its log says what.",
+            fault=Fault.CALLER,
+            status=409,
+        ) from None

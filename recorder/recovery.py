@@ -1,28 +1,120 @@
-"""What a restarted server does about recordings that an earlier one left: adopts, ships, or ends them."""
+"""What is done about recordings that an earlier server, or a lost node, left: adopted, shipped, or ended."""
 
 import logging
+from collections.abc import Sequence
+from datetime import datetime
+from functools import partial
 
-from recorder.database import RecordingRow
+import msgspec
+
+from recorder.database import RecordingRow, RecordingTable
+from recorder.database.recordings import LAST_STATES
+from recorder.errors import BystanderError
 from recorder.life import Life, Phase, StopWorker
 from recorder.lifecycle import Step, adopt_ended, adopt_running
 from recorder.live import LiveRecording, Means
 from recorder.recordings import Recordings
 from recorder.values import EndReason, RecordingState
+from storage.spool import SpoolEnding
+from storage.uploader import StoredObject
 
 _log = logging.getLogger(__name__)
 
 
 async def recover(recordings: Recordings, means: Means) -> int:
-    """Take up every recording that was not over, and every spool that was not shipped; returns how many."""
-    await means.shipping.take_up()
+    """Take up every recording that was not over, and every spool that was not shipped; returns how many.
+
+    What the bucket gives back only later is taken up then.
+    """
+    await means.shipping.take_up(partial(take_over, recordings, means))
     unfinished = await means.table.unfinished()
     for row in unfinished:
-        recordings.admit(await _adopted(row, means) or await _ended(row, means))
+        recordings.admit(await _adopted(row, means) or await ended(row, means))
     known = {row.id for row in unfinished}
     for found in await means.shipping.recover():
         if found.facts.recording not in known:
-            _log.warning("a spool that was given up is shipped", extra={"recording": found.facts.recording})
+            means.shipping.look_after(_completed(found.facts.recording, means))
     return len(unfinished)
+
+
+async def take_over(recordings: Recordings, means: Means, restored: Sequence[str]) -> None:
+    """Bring recordings to their end that have a spool again while the server runs."""
+    live = {one.row.id for one in recordings}
+    for recording in restored:
+        if recording in live:
+            continue  # it waited for this
+        row = await _known(means.table, recording)
+        if row is None or row.state in LAST_STATES:
+            means.shipping.look_after(_completed(recording, means))
+        else:
+            recordings.admit(await ended(row, means))
+
+
+async def ended(row: RecordingRow, means: Means) -> LiveRecording:
+    """The rest of the life of one without a worker: its spool says how it ended; else the worker died."""
+    ending = await means.shipping.ending(row.id)
+    if ending is not None:
+        reason, failure = ending.reason, ending.failure
+    elif row.state is RecordingState.FINALIZING and row.end_reason is not None:
+        reason, failure = row.end_reason, row.failure  # shipped already, only not yet written down
+    else:
+        reason, failure = EndReason.ABORT_UNEXPECTED, "worker_died"
+    _log.warning("a recording has no worker any more", extra={"recording": row.id, "failure": failure})
+    now = means.clock.monotonic_ns() / 1e9
+    return LiveRecording(row, adopt_ended(reason, failure, means.terms, now), means)
+
+
+async def complete(recording: str, means: Means) -> StoredObject | None:
+    """Ship a spool that no recording waits for: one that was given up, or that the database does not know.
+
+    Where the recording is known, what became of it after all is written down, and told like any other end;
+    doing it again changes nothing. The store's errors, database_failed.
+    """
+    ending = await means.shipping.ending(recording)
+    row = await _known(means.table, recording)
+    stored = await means.shipping.finish(recording, "" if row is None else row.object_key)
+    if row is not None and ending is not None and stored is not None:
+        after = amended(row, ending, stored, means.clock.utc_now())
+        if after != row:
+            await means.table.save(after)
+    await means.shipping.forget(recording)
+    return stored
+
+
+def amended(row: RecordingRow, ending: SpoolEnding, stored: StoredObject, now: datetime) -> RecordingRow:
+    """The row of a recording that was over, or given up, before its object was whole; pure.
+
+    It ended as its spool says. What was whole already, and why that ended, stands.
+    """
+    given_up = row.end_reason is EndReason.ABORT_BLOBSTORE_FAILURE
+    if row.state in LAST_STATES and row.bytes == stored.size and not given_up:
+        return row
+    return msgspec.structs.replace(
+        row,
+        state=RecordingState.AVAILABLE if ending.failure is None else RecordingState.FAILED,
+        end_reason=ending.reason,
+        failure=ending.failure,
+        ended_at=row.ended_at or now,
+        duration_s=ending.duration_us / 1e6,
+        bytes=stored.size,
+    )
+
+
+async def _completed(recording: str, means: Means) -> None:
+    _log.warning("a spool that was given up is shipped", extra={"recording": recording})
+    try:
+        await complete(recording, means)
+    except BystanderError as error:  # the spool stays, and is found at the next start
+        _log.error("a spool was not shipped", extra={"recording": recording, "code": error.code})
+
+
+async def _known(table: RecordingTable, recording: str) -> RecordingRow | None:
+    try:
+        return await table.get(recording)
+    except BystanderError as error:
+        if error.code != "not_found":
+            raise
+        return None
 
 
 async def _adopted(row: RecordingRow, means: Means) -> LiveRecording | None:
@@ -45,17 +137,3 @@ def _running(row: RecordingRow, means: Means) -> Step:
         return draining, (StopWorker(reason=reason),)
     states = {RecordingState.RECORDING: Phase.RECORDING, RecordingState.PAUSED: Phase.PAUSED}
     return adopt_running(states.get(row.state, Phase.READY), means.terms, now), ()
-
-
-async def _ended(row: RecordingRow, means: Means) -> LiveRecording:
-    """Without a worker: its spool says how it ended; one that does not say died."""
-    ending = await means.shipping.ending(row.id)
-    if ending is not None:
-        reason, failure = ending.reason, ending.failure
-    elif row.state is RecordingState.FINALIZING and row.end_reason is not None:
-        reason, failure = row.end_reason, row.failure  # shipped already, only not yet written down
-    else:
-        reason, failure = EndReason.ABORT_UNEXPECTED, "worker_died"
-    _log.warning("a recording has no worker any more", extra={"recording": row.id, "failure": failure})
-    now = means.clock.monotonic_ns() / 1e9
-    return LiveRecording(row, adopt_ended(reason, failure, means.terms, now), means)

@@ -3,7 +3,9 @@
 import asyncio
 import logging
 import shutil
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from pathlib import Path
+from typing import Any
 
 from recorder.clock import Clock
 from recorder.data_directory import DataDirectory
@@ -11,14 +13,16 @@ from recorder.errors import BystanderError
 from recorder.storage_verdict import StorageVerdict
 from recorder.values import EndReason
 from storage.lease import NodeLease
-from storage.objects import ObjectStore
+from storage.objects import RECORDING_MARK, ObjectStore
 from storage.settings import StorageSettings
 from storage.spool import SpoolEnding, seal, spool_ending
-from storage.store_errors import FAILED, THROTTLED, UNREACHABLE
+from storage.store_errors import FAILED, OBJECT_MISSING, THROTTLED, UNREACHABLE
 from storage.uploader import Recovered, StoredObject, Survey, Uploader
 
 TAKE_UP_TIMEOUT_S = 15.0  # of a start: a store that does not answer does not keep a server from recording
 TAKE_UP_INTERVAL_S = 300.0  # between looks at what lost nodes left: one list of uploads and one of pages
+FIRST_LOOK_INTERVAL_S = 10.0  # until the store has answered once: recordings without a spool wait for that
+Restored = Callable[[Sequence[str]], Awaitable[None]]  # told which recordings have a spool again
 _SPOOLED_OVER = (UNREACHABLE, THROTTLED, FAILED)  # a store that refuses us will refuse us later, too
 
 _log = logging.getLogger(__name__)
@@ -38,6 +42,8 @@ class Shipping:
     ) -> None:
         self._spool_when_unreachable = spool_when_unreachable
         self._looking: asyncio.Task[None] | None = None
+        self._looked = asyncio.Event()  # the bucket was looked through, since this process began
+        self._looked_after: set[asyncio.Task[None]] = set()
         self._reported: set[str] = set()  # ids of uploads of unknown origin
         self.store = store
         self.verdict = verdict
@@ -65,14 +71,19 @@ class Shipping:
     def grew(self, recording: str) -> None:
         self._uploader.grew(recording)
 
-    async def finish(self, recording: str) -> StoredObject | None:
-        """Returns once the object is whole and verified; None when there is nothing to keep."""
+    async def finish(self, recording: str, key: str) -> StoredObject | None:
+        """Returns once the object is whole and verified; None when there is nothing to keep.
+
+        Without a spool it is the object under `key`, where that is the recording's: it was completed before.
+        """
         try:
             return await self._uploader.finish(recording)
         except BystanderError as error:
-            if error.code in ("recording_empty", "spool_missing"):
+            if error.code == "recording_empty":
                 return None
-            raise
+            if error.code != "spool_missing":
+                raise
+        return await self._completed(recording, key)
 
     async def forget(self, recording: str) -> None:
         """The outcome is written down: what the upload left behind may go."""
@@ -86,15 +97,16 @@ class Shipping:
         return await asyncio.to_thread(spool_ending, self.spool, recording)
 
     async def seal(self, recording: str, reason: EndReason | None, failure: str) -> SpoolEnding | None:
-        """How the recording ended: as its worker wrote, else as given; None without a spool."""
-        try:
-            return await asyncio.to_thread(
-                seal, self.spool, recording, reason or EndReason.ABORT_UNEXPECTED, failure
-            )
-        except BystanderError as error:
-            if error.code != "spool_missing":
-                raise
-            return None
+        """How the recording ended: as its worker wrote, else as given; None without a spool.
+
+        That there is none is not believed before the bucket was looked through, which may give one back.
+        """
+        sealed = await self._sealed(recording, reason, failure)
+        if sealed is None and self._looking is not None and not self._looked.is_set():
+            _log.warning("a recording without a spool waits for the store", extra={"recording": recording})
+            await self._looked.wait()
+            sealed = await self._sealed(recording, reason, failure)
+        return sealed
 
     async def discard(self, recording: str) -> None:
         """Remove the spool of a recording that never began."""
@@ -104,19 +116,34 @@ class Shipping:
         """Take up every spool that an earlier server left, and say which."""
         return await self._uploader.recover()
 
-    async def take_up(self) -> None:
-        """Take up what lost nodes left: now, as far as the store answers, and from time to time."""
+    async def take_up(self, restored: Restored) -> None:
+        """Take up what lost nodes left: now, as far as the store answers, and from time to time.
+
+        `restored` is told of what comes to light later; what does now is among what `recover` gives.
+        """
         try:
             async with asyncio.timeout(TAKE_UP_TIMEOUT_S):
                 await self._take_up()
         except TimeoutError:
             _log.warning("the store takes long to say what lost nodes left; it is asked again")
-        self._looking = asyncio.create_task(self._look_forever(), name="taking up")
+        self._looking = asyncio.create_task(self._look_forever(restored), name="taking up")
 
-    async def _look_forever(self) -> None:
+    def look_after(self, completing: Coroutine[Any, Any, None]) -> None:
+        """Have something completed that nobody waits for; it is given up when this closes."""
+        task = asyncio.create_task(completing)
+        self._looked_after.add(task)
+        task.add_done_callback(self._cared)
+
+    async def _look_forever(self, restored: Restored) -> None:
         while True:
-            await asyncio.sleep(TAKE_UP_INTERVAL_S)
-            await self._take_up()
+            await asyncio.sleep(TAKE_UP_INTERVAL_S if self._looked.is_set() else FIRST_LOOK_INTERVAL_S)
+            survey = await self._take_up()
+            if survey is None:
+                continue
+            try:
+                await restored(survey.restored)
+            except BystanderError as error:  # of the database; their spools are found at the next start
+                _log.error("what was taken up is not written down", extra={"code": error.code})
 
     async def _take_up(self) -> Survey | None:
         try:
@@ -124,6 +151,7 @@ class Shipping:
         except BystanderError as error:
             _log.warning("the bucket cannot be looked through", extra={"code": error.code})
             return None
+        self._looked.set()
         for recording, verdict in survey.verdicts.items():
             _log.info("an upload without a spool", extra={"recording": recording, "verdict": verdict})
         for upload in survey.unknown:
@@ -142,11 +170,39 @@ class Shipping:
 
     async def close(self) -> None:
         """Stop shipping; the spools stay and are taken up by the next server."""
-        if self._looking is not None:
-            self._looking.cancel()
-            await asyncio.gather(self._looking, return_exceptions=True)
+        tasks = [*self._looked_after, *([] if self._looking is None else [self._looking])]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         await self._uploader.close()
         await self.store.close()
+
+    async def _sealed(self, recording: str, reason: EndReason | None, failure: str) -> SpoolEnding | None:
+        try:
+            return await asyncio.to_thread(
+                seal, self.spool, recording, reason or EndReason.ABORT_UNEXPECTED, failure
+            )
+        except BystanderError as error:
+            if error.code != "spool_missing":
+                raise
+            return None
+
+    async def _completed(self, recording: str, key: str) -> StoredObject | None:
+        """The object as it stands in the store: nothing is visible under its key before it is whole."""
+        try:
+            info = await self.store.head(key)
+        except BystanderError as error:
+            if error.code != OBJECT_MISSING:
+                raise
+            return None
+        if dict(info.metadata).get(RECORDING_MARK) != recording:
+            return None
+        return StoredObject(key=key, size=info.size, etag=info.etag)
+
+    def _cared(self, task: asyncio.Task[None]) -> None:
+        self._looked_after.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.error("a defect while completing", exc_info=error)
 
 
 async def node_lease(

@@ -68,7 +68,7 @@ async def test_how_a_stored_recording_ended_is_known_from_its_receipt(opened: Op
     writer.end(EndReason.ABORT_TIMEOUT, "no_media", 1)
     writer.close()
     shipping = opened(MemoryStore())
-    assert await shipping.finish(RECORDING) is not None
+    assert await shipping.finish(RECORDING, facts.key) is not None
     assert not (tmp_path / RECORDING / "media").exists()
     ending = await shipping.ending(RECORDING)
     assert ending is not None

@@ -1,0 +1,158 @@
+"""What comes to light after a recording was given up, or while a server runs, ends in the database too."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from recorder.database import RecordingRow
+from recorder.database.webhook_tables import webhook_events
+from recorder.database.webhooks import WebhookRow, WebhookTable
+from recorder.ids import new_id
+from recorder.recovery import amended, complete, take_over
+from recorder.values import EndReason, Fragment, FragmentKind, RecordingState, RecordingType
+from storage.memory import MemoryStore
+from storage.objects import RECORDING_MARK, ObjectProperties
+from storage.spool import SpoolEnding, SpoolFacts, SpoolWriter
+from storage.uploader import StoredObject
+from tests.recorder.node import Node, open_node
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+MEDIA = b"media"
+STORED = StoredObject(key="a.mp4", size=9, etag="x")
+
+
+@pytest.fixture
+def store() -> MemoryStore:
+    return MemoryStore()
+
+
+@pytest.fixture
+async def node(tmp_path: Path, store: MemoryStore) -> AsyncIterator[Node]:
+    async with AsyncExitStack() as stack:
+        yield await open_node(tmp_path, stack, store)
+
+
+async def known(node: Node, state: RecordingState, **about: Any) -> RecordingRow:
+    """A recording of the database, with a webhook that hears of its end."""
+    conversation = await node.conversation()
+    recording = new_id("rec")
+    row = RecordingRow(
+        id=recording,
+        conversation=conversation.id,
+        number=1,
+        type=RecordingType.AUDIO_VIDEO,
+        state=state,
+        object_key=f"{conversation.id}/{recording}.mp4",
+        filename="call.mp4",
+        requested_at=NOW,
+        **about,
+    )
+    hook = WebhookRow(
+        id=new_id("whk"),
+        account=None,
+        url="https://example.org/",
+        events=[],
+        description=None,
+        secret="s" * 32,
+        created_at=NOW,
+    )
+    await WebhookTable(node.database).add(hook)
+    await node.table.add(row)
+    return row
+
+
+def spool(node: Node, row: RecordingRow, reason: EndReason, failure: str | None) -> None:
+    """What was made of pages from the bucket: a spool that has ended."""
+    facts = SpoolFacts(
+        recording=row.id,
+        conversation=row.conversation,
+        key=row.object_key,
+        content_type="video/mp4",
+        created_at=NOW,
+    )
+    writer = SpoolWriter.create(node.means.shipping.spool, facts)
+    writer.append(Fragment(kind=FragmentKind.INIT, data=b"init"))
+    writer.append(Fragment(kind=FragmentKind.MEDIA, data=MEDIA, duration_us=2_000_000))
+    writer.end(reason, failure, 2_000_000)
+    writer.close()
+
+
+async def announced(node: Node) -> list[str]:
+    async with node.database.reading() as connection:
+        return list((await connection.execute(select(webhook_events.c.type))).scalars())
+
+
+async def test_one_that_was_running_elsewhere_ends_like_any_other(node: Node) -> None:
+    row = await known(node, RecordingState.RECORDING, started_at=NOW)
+    spool(node, row, EndReason.ABORT_UNEXPECTED, "node_lost")
+    await take_over(node.recordings, node.means, [row.id])
+    await node.until(row.id, "FAILED")
+    after = await node.table.get(row.id)
+    assert (after.end_reason, after.failure) == (EndReason.ABORT_UNEXPECTED, "node_lost")
+    assert (after.duration_s, after.bytes) == (2.0, len(b"init" + MEDIA))
+    assert after.ended_at is not None
+    assert await node.media(row.id) == b"init" + MEDIA
+    assert await announced(node) == ["recording.failed"]
+
+
+async def test_one_that_was_given_up_becomes_available_once(node: Node) -> None:
+    """Its store did not answer for a day; then it did."""
+    given_up = {"end_reason": EndReason.ABORT_BLOBSTORE_FAILURE, "failure": "store_unreachable"}
+    row = await known(node, RecordingState.FAILED, started_at=NOW, ended_at=NOW, bytes=9, **given_up)
+    spool(node, row, EndReason.NORMAL, None)
+    assert await complete(row.id, node.means) is not None
+    after = await node.table.get(row.id)
+    assert (after.state, after.end_reason, after.failure) == ("AVAILABLE", "NORMAL", None)
+    assert (after.duration_s, after.bytes, after.ended_at) == (2.0, 9, NOW)
+    assert not (node.means.shipping.spool / row.id).exists()
+    assert await announced(node) == ["recording.available"]
+    await complete(row.id, node.means)
+    assert await node.table.get(row.id) == after
+    assert await announced(node) == ["recording.available"]
+
+
+async def test_one_that_nobody_knows_is_stored_all_the_same(node: Node, store: MemoryStore) -> None:
+    row = await known(node, RecordingState.RECORDING)
+    spool(node, row, EndReason.NORMAL, None)
+    await node.table.delete(row.id)
+    stored = await complete(row.id, node.means)
+    assert stored is not None
+    assert (await store.head(row.object_key)).size == stored.size
+    assert not (node.means.shipping.spool / row.id).exists()
+
+
+async def test_one_that_was_whole_before_its_spool_was_lost_is_available(
+    node: Node, store: MemoryStore
+) -> None:
+    row = await known(node, RecordingState.FINALIZING, end_reason=EndReason.NORMAL, ended_at=NOW)
+    await store.put(row.object_key, MEDIA, ObjectProperties("video/mp4", ((RECORDING_MARK, row.id),)))
+    await take_over(node.recordings, node.means, [row.id])
+    await node.until(row.id, "AVAILABLE")
+    after = await node.table.get(row.id)
+    assert (after.end_reason, after.failure, after.bytes) == (EndReason.NORMAL, None, len(MEDIA))
+
+
+@pytest.mark.parametrize("state", [RecordingState.AVAILABLE, RecordingState.FAILED])
+def test_what_was_whole_stands(state: RecordingState) -> None:
+    row = RecordingRow(
+        id="rec_1",
+        conversation="conv_1",
+        number=1,
+        type=RecordingType.AUDIO,
+        state=state,
+        end_reason=EndReason.ABORT_SYSTEM,
+        object_key="a.mp4",
+        filename="a.mp4",
+        requested_at=NOW,
+        ended_at=NOW,
+        bytes=STORED.size,
+    )
+    ending = SpoolEnding(
+        reason=EndReason.ABORT_UNEXPECTED, failure="node_lost", duration_us=1, bytes=9, fragments=2
+    )
+    assert amended(row, ending, STORED, NOW) == row
