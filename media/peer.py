@@ -4,6 +4,7 @@ import asyncio
 import secrets
 from collections.abc import Callable
 
+from media.datagrams import BEAT_S, next_beat
 from media.encoded import EncodedSink
 from media.negotiation import IceParameters, Offer, read_fragment, read_offer, write_answer, write_fragment
 from media.rtp.hold_up import HoldUp
@@ -211,8 +212,10 @@ class Peer:
     def _note_congestion(self, packet: RtpPacket, extension: int) -> None:
         for identifier, value in packet.header_extensions():
             if identifier == extension and len(value) == 2:
+                if not self._congestion.pending:
+                    now = asyncio.get_running_loop().time()
+                    self._arm(next_beat(now + CONGESTION_INTERVAL_S - BEAT_S) - now)
                 self._congestion.arrived(value[0] << 8 | value[1], packet.ssrc, packet.arrival_ns)
-                self._arm(CONGESTION_INTERVAL_S)
                 return
 
     def _repair(self, stream: IncomingStream, packet: RtpPacket, route: Route) -> None:
@@ -256,6 +259,8 @@ class Peer:
 
     def _tick(self) -> None:
         self._timer = None
+        if self._transport is not None:
+            self._transport.read()  # nothing is asked for again that is here already
         loop_now = asyncio.get_running_loop().time()
         late_ns = round((loop_now - self._timer_at) * 1e9)
         now_ns = self._clock.monotonic_ns()
@@ -302,6 +307,8 @@ class Peer:
     def _finish(self, state: str, reason: str | None) -> None:
         if self._closing is not None:
             return
+        if self._transport is not None:
+            self._transport.read()
         self._closing = asyncio.get_running_loop().create_task(self._release())
         if self._timer is not None:
             self._timer.cancel()

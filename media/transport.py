@@ -21,6 +21,7 @@ from pylibsrtp import ERRORS
 from pylibsrtp import Error as SrtpError
 from pylibsrtp._binding import ffi, lib
 
+from media.datagrams import BeatSocket, unplug
 from media.negotiation import Fingerprint, IceParameters, LocalTransport
 from media.rtp.packet import PacketBuffer
 from recorder.clock import Clock
@@ -43,6 +44,7 @@ CLOSING_S_MAX = 2.0  # an unreachable TURN server must not hold up the end of a 
 
 # --- how much is held --------------------------------------------------------------------------------
 DATAGRAM_BYTES_MAX = 2048  # RTP fits an Ethernet frame; a little more for tunnels with jumbo frames
+EARLY_DATAGRAMS_MAX = 512  # media ahead of its keys: half a second of 10 Mbit/s, at most 1 MiB
 DTLS_DATAGRAMS_MAX = 64  # a handshake is about ten, retransmitted
 SOURCES_MAX = 128  # SSRCs that libsrtp keeps state for; a section has two, six with simulcast
 _RTP_BYTES_MIN = 12
@@ -71,16 +73,19 @@ class IceConnection(aioice.Connection):
         self,
         *,
         bind_host: str | None,
-        on_media: Callable[[bytes], None],
+        clock: Clock,
+        on_media: Callable[[bytes, int], None],
         on_dtls: Callable[[bytes], None],
-        on_consent: Callable[[float], None],
+        on_consent: Callable[[int], None],
         **arguments: Any,
     ) -> None:
         super().__init__(ice_controlling=False, **arguments)
         self._bind_host = bind_host
+        self._monotonic_ns = clock.monotonic_ns
         self.on_media = on_media
         self._on_dtls = on_dtls
         self._on_consent = on_consent
+        self._stun_arrival_ns = 0
         self._probes: set[asyncio.Task[None]] = set()
 
     async def get_component_candidates(
@@ -94,17 +99,33 @@ class IceConnection(aioice.Connection):
         found = await super().get_component_candidates(component, addresses, GATHERING_S_MAX)
         for protocol in self._protocols:
             receive = functools.partial(self._datagram_received, protocol.datagram_received)
-            # asyncio, uvloop and aioice's TURN client all look this up for each datagram.
-            protocol.datagram_received = receive  # type: ignore[method-assign]
+            if protocol.local_candidate.type == "host":
+                protocol.transport = BeatSocket(
+                    unplug(protocol.transport),
+                    receive=receive,
+                    owner=protocol,
+                    monotonic_ns=self._monotonic_ns,
+                    datagram_bytes_max=DATAGRAM_BYTES_MAX,
+                )
+            else:
+                # aioice's TURN client looks this up for each datagram.
+                protocol.datagram_received = receive  # type: ignore[method-assign]
         return found
 
     def _datagram_received(
-        self, stun_received: Callable[[bytes, Any], None], data: bytes, address: tuple[Any, ...]
+        self,
+        stun_received: Callable[[bytes, Any], None],
+        data: bytes,
+        address: tuple[Any, ...],
+        arrival_ns: int | None = None,
     ) -> None:
+        if arrival_ns is None:
+            arrival_ns = self._monotonic_ns()
         first = data[0] if data else 255
         if 128 <= first <= 191:  # RFC 7983 7
-            self.on_media(data)
+            self.on_media(data, arrival_ns)
         elif first < 4:
+            self._stun_arrival_ns = arrival_ns
             try:
                 stun_received(data, address)
             except (ValueError, KeyError, IndexError, AssertionError, struct.error) as error:
@@ -125,9 +146,8 @@ class IceConnection(aioice.Connection):
                 await self._check_consent(pair)
 
     async def _check_consent(self, pair: Any) -> None:
-        loop = asyncio.get_running_loop()
-        sent_at = loop.time()
         assert self.remote_password is not None
+        sent_ns = self._monotonic_ns()
         try:
             await pair.protocol.request(
                 self.build_request(pair, nominate=False),
@@ -137,7 +157,13 @@ class IceConnection(aioice.Connection):
             )
         except aioice.stun.TransactionError:
             return
-        self._on_consent(loop.time() - sent_at)
+        self._on_consent(max(0, self._stun_arrival_ns - sent_ns))
+
+    def read(self) -> None:
+        """Hand over what lies in the sockets, without waiting for their beat."""
+        for protocol in self._protocols:
+            if isinstance(protocol.transport, BeatSocket):
+                protocol.transport.read()
 
     def probe(self) -> None:
         """Check consent out of turn: half a second later it was answered, or was not."""
@@ -233,7 +259,6 @@ class SrtpReceiver:
     ):
         self._session = session  # owns the contexts
         self._receive_context, self._send_context = session.srtp_contexts()
-        self._monotonic_ns = clock.monotonic_ns
         self._events = events
         self._drop = drop
         self._cdata = ffi.new("char[]", DATAGRAM_BYTES_MAX)
@@ -243,7 +268,7 @@ class SrtpReceiver:
         self._sources: set[int] = set()
         self.last_arrival_ns = clock.monotonic_ns()
 
-    def datagram(self, data: bytes) -> None:
+    def datagram(self, data: bytes, arrival_ns: int) -> None:
         """One SRTP or SRTCP datagram, whatever its content."""
         size = len(data)
         if not _RTP_BYTES_MIN <= size <= DATAGRAM_BYTES_MAX:
@@ -265,11 +290,11 @@ class SrtpReceiver:
             return
         if not known:
             self._sources.add(ssrc)
-        self.last_arrival_ns = now_ns = self._monotonic_ns()
+        self.last_arrival_ns = arrival_ns
         if control:
-            self._events.rtcp_received(self._buffer[0 : length[0]], now_ns)
+            self._events.rtcp_received(self._buffer[0 : length[0]], arrival_ns)
         else:
-            self._events.rtp_received(self._buffer, length[0], now_ns)
+            self._events.rtp_received(self._buffer, length[0], arrival_ns)
 
     def protect_rtcp(self, data: bytes) -> bytes:
         """The SRTCP datagram of one compound packet."""
@@ -311,6 +336,7 @@ class MediaTransport:
         self._srtp: SrtpReceiver | None = None
         self._connection = self._new_connection()  # the newest; the link has the one that carries media
         self._paired = asyncio.Event()
+        self._early: list[tuple[bytes, int]] = []  # media that came before its keys, and when
         self._candidates = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._monitor: asyncio.TimerHandle | None = None
@@ -375,6 +401,11 @@ class MediaTransport:
             return
         connection.send_now(self._srtp.protect_rtcp(data))
 
+    def read(self) -> None:
+        """Hand over now what came: sockets are read on a beat, see media.datagrams."""
+        for connection in {self._connection, self._link.connection or self._connection}:
+            connection.read()
+
     async def close(self) -> None:
         """End everything: close_notify, tasks, sockets. May be called twice."""
         self._change("closed", None)
@@ -394,6 +425,7 @@ class MediaTransport:
     def _new_connection(self) -> IceConnection:
         return IceConnection(
             bind_host=self._bind_host,
+            clock=self._clock,
             on_media=self._early_media if self._srtp is None else self._srtp.datagram,
             on_dtls=self._link.dtls_received,
             on_consent=self._consent,
@@ -448,6 +480,10 @@ class MediaTransport:
             if connection is not None:
                 connection.on_media = self._srtp.datagram
         self._change("connected", None)
+        early, self._early = self._early, []
+        for data, arrival_ns in early:
+            self._srtp.datagram(data, arrival_ns)
+        self._heard()
         self._watch()
 
     def _use(self, connection: IceConnection) -> None:
@@ -457,13 +493,22 @@ class MediaTransport:
         self._consent_at_ns = self._clock.monotonic_ns()
 
     # --- receiving -----------------------------------------------------------------------------------
-    def _early_media(self, data: bytes) -> None:
-        self._drop("before_dtls")
+    def _early_media(self, data: bytes, arrival_ns: int) -> None:
+        """Often the first key frame, on its way while our end of the handshake was.
 
-    def _consent(self, round_trip_s: float) -> None:
+        The first ones are kept: what follows a key frame is worth nothing without it.
+        """
+        if len(data) > DATAGRAM_BYTES_MAX:
+            self._drop("datagram_size")
+        elif len(self._early) == EARLY_DATAGRAMS_MAX:
+            self._drop("before_dtls")
+        else:
+            self._early.append((data, arrival_ns))
+
+    def _consent(self, round_trip_ns: int) -> None:
         self._consent_at_ns = self._clock.monotonic_ns()
-        self.round_trip_ns = round(round_trip_s * 1e9)
-        self._events.round_trip_measured(self.round_trip_ns)
+        self.round_trip_ns = round_trip_ns
+        self._events.round_trip_measured(round_trip_ns)
         self._heard()
 
     def _heard(self) -> None:

@@ -22,7 +22,14 @@ from pylibsrtp._binding import ffi, lib
 import media.transport as transport
 from media.negotiation import Fingerprint, IceParameters
 from media.peer import Peer
-from media.transport import DATAGRAM_BYTES_MAX, SOURCES_MAX, IceConnection, MediaTransport, SrtpReceiver
+from media.transport import (
+    DATAGRAM_BYTES_MAX,
+    EARLY_DATAGRAMS_MAX,
+    SOURCES_MAX,
+    IceConnection,
+    MediaTransport,
+    SrtpReceiver,
+)
 from recorder.clock import ManualClock, SystemClock
 from recorder.errors import BystanderError
 from recorder.limits import CANDIDATES_PER_PUBLISHER_MAX
@@ -97,12 +104,13 @@ class Events:
     def __init__(self) -> None:
         self.rtp: list[bytes] = []
         self.rtcp: list[bytes] = []
-        self.round_trips_ns: list[int] = []
+        self.arrivals: list[int] = []
         self.states: list[tuple[str, str | None]] = []
         self.changed = asyncio.Event()
 
     def rtp_received(self, buffer: object, length: int, arrival_ns: int) -> None:
         self.rtp.append(buffer[0:length])  # type: ignore[index]
+        self.arrivals.append(arrival_ns)
 
     def rtcp_received(self, data: bytes, arrival_ns: int) -> None:
         self.rtcp.append(data)
@@ -146,8 +154,8 @@ class TestSrtpReceiver:
     def test_media_and_control_are_told_apart(self) -> None:
         media = rtp_bytes(payload_type=96, payload=b"hello")
         control = b"\x80\xc9\x00\x01\x00\x00\x00\x07"
-        self.receiver.datagram(self.sessions.sender.protect(media))
-        self.receiver.datagram(self.sessions.sender.protect_rtcp(control))
+        self.receiver.datagram(self.sessions.sender.protect(media), 5)
+        self.receiver.datagram(self.sessions.sender.protect_rtcp(control), 5)
         assert (self.events.rtp, self.events.rtcp, self.dropped) == ([media], [control], [])
 
     def test_what_is_sent_can_be_read_by_the_peer(self) -> None:
@@ -159,24 +167,24 @@ class TestSrtpReceiver:
 
     def test_replays_and_forgeries_are_counted(self) -> None:
         sent = self.sessions.sender.protect(rtp_bytes(payload=b"hello"))
-        self.receiver.datagram(sent)
-        self.receiver.datagram(sent)
-        self.receiver.datagram(sent[:-1] + bytes([sent[-1] ^ 1]))
+        self.receiver.datagram(sent, 5)
+        self.receiver.datagram(sent, 5)
+        self.receiver.datagram(sent[:-1] + bytes([sent[-1] ^ 1]), 5)
         assert self.dropped == ["srtp_replay", "srtp_unauthentic"] or self.dropped == ["srtp_replay"] * 2
         assert len(self.events.rtp) == 1
 
     def test_size_at_the_bound_and_over_it(self) -> None:
         chance = random.Random(1)
         for size in (11, 12, DATAGRAM_BYTES_MAX, DATAGRAM_BYTES_MAX + 1):
-            self.receiver.datagram(b"\x80" + chance.randbytes(size - 1))
+            self.receiver.datagram(b"\x80" + chance.randbytes(size - 1), 5)
         assert self.dropped == ["datagram_size", "srtp_unauthentic", "srtp_unauthentic", "datagram_size"]
 
     def test_sources_are_bounded_and_only_authentic_ones_count(self) -> None:
         for ssrc in range(SOURCES_MAX):
-            self.receiver.datagram(rtp_bytes(ssrc=1000 + ssrc, payload=bytes(20)))
+            self.receiver.datagram(rtp_bytes(ssrc=1000 + ssrc, payload=bytes(20)), 5)
         self.dropped.clear()
         for ssrc in range(SOURCES_MAX + 1):
-            self.receiver.datagram(self.sessions.sender.protect(rtp_bytes(ssrc=ssrc)))
+            self.receiver.datagram(self.sessions.sender.protect(rtp_bytes(ssrc=ssrc)), 5)
         assert len(self.events.rtp) == SOURCES_MAX
         assert self.dropped == ["too_many_sources"]
 
@@ -220,6 +228,30 @@ class TestMediaTransport:
         async with asyncio.timeout(5):
             await events.changed.wait()
         assert events.states == [("failed", "ice_timeout")]
+        await tried.close()
+
+    async def test_media_ahead_of_its_keys_is_kept_within_bounds(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        sessions, events, dropped = Sessions(), Events(), list[str]()
+
+        async def succeed(self: object, fingerprints: object) -> bool:
+            return True
+
+        monkeypatch.setattr(transport.DtlsSession, "handshake", succeed)
+        monkeypatch.setattr(transport.DtlsSession, "srtp_contexts", lambda self: sessions.srtp_contexts())
+        tried = make_transport(events, drop=dropped.append)
+        await tried.gather()
+        sent = [rtp_bytes(sequence=number, payload=b"early") for number in range(EARLY_DATAGRAMS_MAX + 1)]
+        began_ns = SystemClock().monotonic_ns()
+        for number, packet in enumerate(sent):
+            tried._connection.on_media(sessions.sender.protect(packet), began_ns + number)
+        assert (events.rtp, dropped) == ([], ["before_dtls"])
+        tried._use(tried._connection)  # as if ICE had found a pair
+        await tried._secure(())
+        assert events.states == [("connected", None)]
+        assert events.rtp == sent[:-1]
+        assert events.arrivals == [began_ns + number for number in range(EARLY_DATAGRAMS_MAX)]
         await tried.close()
 
     async def test_candidates_are_bounded_and_judged(self) -> None:
