@@ -285,8 +285,8 @@ class Engine:
         for event in events:
             self._on_event(event)
         for session in self._sessions.values():
-            for key in keyframes & session.streams.keys():
-                session.streams[key].request_keyframe()
+            for key in keyframes:
+                session.keyframe_missing(key)
 
     def _summary(self) -> Summary:
         if self._thread.renderer is None:

@@ -87,6 +87,7 @@ class Batch:
     blocked: Mapping[str, int] = field(default_factory=dict)
     final: bool = False
     weights: Mapping[str, int] = field(default_factory=dict)
+    keyframes: frozenset[str] = frozenset()  # streams with a key frame among the items
 
 
 class Inbox:
@@ -99,6 +100,8 @@ class Inbox:
         self._sent_ns = 0
         self._items: list[Item] = []
         self._weights: Counter[str] = Counter()  # bytes of the batch that is being filled
+        self._keyframes: set[str] = set()  # streams with a key frame in it
+        self._keyframes_waiting: Counter[str] = Counter()  # batches not yet done with one, by stream
         self._waiting: Counter[str] = Counter()  # bytes of batches not yet done, by stream
         self._waiting_bytes = 0
         self._until_keyframe: set[str] = set()
@@ -127,14 +130,22 @@ class Inbox:
         self._waiting[key] += weight
         self._waiting_bytes += weight
         self._items.append(Arrived(key, frame, at_ns))
+        if frame.codec.is_video and frame.keyframe:
+            self._keyframes.add(key)
         return True
+
+    def brings_keyframe(self, key: str) -> bool:
+        """Whether a key frame of this stream is on its way, so that none needs to be asked for."""
+        return key in self._keyframes or key in self._keyframes_waiting
 
     def send(self, now_ns: int, blocked: Mapping[str, int], *, final: bool = False) -> None:
         """Hand everything over, with the time."""
         self._settle()
         self._sent_ns = now_ns
-        self._batches.put(Batch(self._items, now_ns, blocked, final, self._weights))
-        self._items, self._weights = [], Counter()
+        keyframes = frozenset(self._keyframes)
+        self._keyframes_waiting.update(keyframes)
+        self._batches.put(Batch(self._items, now_ns, blocked, final, self._weights, keyframes))
+        self._items, self._weights, self._keyframes = [], Counter(), set()
 
     def take(self) -> Batch:
         """On the render thread: wait for the next batch."""
@@ -162,8 +173,13 @@ class Inbox:
 
     def _settle(self) -> None:
         while self._done:
-            for key, weight in self._done.popleft().weights.items():
+            batch = self._done.popleft()
+            for key, weight in batch.weights.items():
                 self._waiting_bytes -= weight
                 self._waiting[key] -= weight
                 if self._waiting[key] <= 0:
                     del self._waiting[key]
+            for key in batch.keyframes:
+                self._keyframes_waiting[key] -= 1
+                if self._keyframes_waiting[key] <= 0:
+                    del self._keyframes_waiting[key]

@@ -155,7 +155,6 @@ class Renderer:
         if item.video and self._picture is not None:
             source = PictureSource(item.key, item.session)
             self._picture.add(source, self._chronicle.on_clock(item.at_ns))
-            self._want_keyframe(item.key)
         else:
             source = self._sound.new_source(item.key, item.session)
         session.streams[item.key] = source
@@ -280,7 +279,7 @@ class Renderer:
             if made.cut_at:
                 self.fragmenter.cut(made.cut_at, continued=not made.keyframe)
         for source in self._sources():
-            if isinstance(source, PictureSource) and source.decoder.wants_keyframe:
+            if isinstance(source, PictureSource) and source.wants_keyframe:
                 self._want_keyframe(source.key)
 
     # --- coming and going -----------------------------------------------------------------------------

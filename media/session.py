@@ -80,11 +80,11 @@ class Session:
             stream.request_keyframe()
 
     def frame(self, stream: StreamControl, frame: EncodedFrame) -> None:
-        """A frame on its way; one that needs what was lost needs a key frame."""
+        """A frame on its way; for one that found no room a key frame is needed."""
         if stream.key not in self.streams:
             return  # pictures of a recording that has none
         taken = self._inbox.put_frame(stream.key, frame, self._clock.monotonic_ns())
-        if frame.codec.is_video and not frame.keyframe and (frame.after_loss or not taken):
+        if frame.codec.is_video and not taken:
             stream.request_keyframe()
 
     def sender_report(self, stream: StreamControl, report: SenderReport) -> None:
@@ -101,6 +101,12 @@ class Session:
         """The stream is over, its session goes on."""
         if self.streams.pop(stream.key, None) is not None:
             self._inbox.put(StreamEnded(stream.key, self._clock.monotonic_ns()))
+
+    def keyframe_missing(self, key: str) -> None:
+        """The renderer has no key frame of this stream, as far as it has got."""
+        stream = self.streams.get(key)
+        if stream is not None and not self._inbox.brings_keyframe(key):
+            stream.request_keyframe()
 
     # --- the session's own life -----------------------------------------------------------------------
     def state_changed(self, state: str) -> None:

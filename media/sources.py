@@ -143,6 +143,11 @@ class PictureSource(_Source):
         """Capture time at which the newest picture has been shown for as long as pictures usually are."""
         return None if self._newest is None else self._newest.capture_ns + PICTURE_NS
 
+    @property
+    def wants_keyframe(self) -> bool:
+        """Whether nothing can be shown until the sender makes a key frame: none waits for its time either."""
+        return self.decoder.wants_keyframe and not any(p.frame.keyframe for p in self._pending)
+
     def drop_unusable(self) -> None:
         """Forget pending frames that no key frame precedes: nothing can be made of them."""
         while self._pending and self.decoder.wants_keyframe and not self._pending[0].frame.keyframe:

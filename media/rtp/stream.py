@@ -10,7 +10,7 @@ from media.rtp.rtcp import ReportBlock, SenderInfo, full_intra_request, nack, pi
 from media.rtp.source import Source, SourceCounters
 
 KEYFRAME_REQUEST_NS_MIN = 500_000_000  # one PLI is answered within a round trip; more only cost bitrate
-KEYFRAME_REPEAT_NS = 1_000_000_000  # a PLI can get lost too
+KEYFRAME_REPEAT_NS = 1_000_000_000  # a PLI can get lost too; sooner, its key frame may be under way
 GAP_RESOLUTION_NS = 10_000_000  # how finely requests and giving up are timed while a packet is missing
 SOURCES_KEPT_MAX = 8  # those before it are kept for their last packets, which are late and not new
 SOURCE_SILENT_NS = 500_000_000  # an SSRC that came back may take over from one that fell silent
@@ -41,6 +41,7 @@ class IncomingStream:
         self._layers = LayerChoice() if len(media.rids) > 1 else None
         self._keyframe_wanted = False
         self._keyframe_asked_ns: int | None = None
+        self._keyframe_awaited = False  # asked for, and none has come since
         self._fir_count = 0
         self.started = False
         self.ended = False
@@ -59,7 +60,10 @@ class IncomingStream:
         return None if self._active is None else self._active.blocked_since_ns
 
     def request_keyframe(self) -> None:
-        """See StreamControl: a PLI leaves with the next feedback, at most one per KEYFRAME_REQUEST_NS_MIN."""
+        """See StreamControl: a PLI leaves with the next feedback.
+
+        At most one per KEYFRAME_REQUEST_NS_MIN, or KEYFRAME_REPEAT_NS while the one before is not answered.
+        """
         if self.media.video and not self._keyframe_wanted:
             self._keyframe_wanted = True
             self._feedback_due(self)
@@ -67,8 +71,7 @@ class IncomingStream:
     def feedback_in_ns(self, now_ns: int) -> int | None:
         """How long from now feedback should be made at the latest; None while there is nothing to say."""
         if self._keyframe_wanted and self._active is not None:
-            asked_ns = self._keyframe_asked_ns
-            return 0 if asked_ns is None else max(0, asked_ns + KEYFRAME_REQUEST_NS_MIN - now_ns)
+            return max(0, self._keyframe_request_ns() - now_ns)
         if any(source.blocked_since_ns is not None for source in self._sources.values()):
             return GAP_RESOLUTION_NS
         return None
@@ -161,10 +164,10 @@ class IncomingStream:
     def _keyframe_request(self, now_ns: int, own_ssrc: int) -> bytes:
         source = self._layers.wanted if self._layers is not None else None
         source = source or self._active
-        asked_ns = self._keyframe_asked_ns
-        if source is None or (asked_ns is not None and now_ns - asked_ns < KEYFRAME_REQUEST_NS_MIN):
+        if source is None or now_ns < self._keyframe_request_ns():
             return b""
         self._keyframe_asked_ns = now_ns
+        self._keyframe_awaited = True
         self._keyframe_wanted = False
         formats = [p for p in self.media.payloads.values() if p.codec is source.codec]
         if any(payload.pli for payload in formats):
@@ -174,6 +177,13 @@ class IncomingStream:
             return full_intra_request(own_ssrc, source.ssrc, self._fir_count)
         self._counters.drop("keyframe_request_unsupported")
         return b""
+
+    def _keyframe_request_ns(self) -> int:
+        """When a key frame may be asked for next."""
+        if self._keyframe_asked_ns is None:
+            return 0
+        wait_ns = KEYFRAME_REPEAT_NS if self._keyframe_awaited else KEYFRAME_REQUEST_NS_MIN
+        return self._keyframe_asked_ns + wait_ns
 
     def _new_source(self, packet: RtpPacket, payload: PayloadFormat, rid: str | None) -> Source:
         source = Source(
@@ -225,13 +235,8 @@ class IncomingStream:
                 return
             self._activate(source)
         if frame.keyframe and self.media.video:
-            self._keyframe_wanted = False
+            self._keyframe_wanted = self._keyframe_awaited = False
         elif frame.after_loss and self.media.video:
-            self._want_keyframe_after_loss(frame.arrival_ns)
+            self.request_keyframe()
         self._counters.frames += 1
         self._sink.frame(self, frame)
-
-    def _want_keyframe_after_loss(self, now_ns: int) -> None:
-        asked_ns = self._keyframe_asked_ns
-        if asked_ns is None or now_ns - asked_ns > KEYFRAME_REPEAT_NS:
-            self.request_keyframe()

@@ -164,6 +164,7 @@ async def test_a_call_becomes_a_file(bench) -> None:
     assert during.spool_lag_s < PATIENCE_S
     assert during.duration_s <= made.engine.clock_s() < during.duration_s + PATIENCE_S
     summary = await made.engine.stop()
+    assert peer.video.keyframes_asked == 1  # not again for one that waits for its time to be shown
     assert peer.closed
     assert [fragment.kind for fragment in made.fragments[:2]] == [FragmentKind.INIT, FragmentKind.MEDIA]
     assert summary.bytes == sum(len(fragment.data) for fragment in made.fragments)

@@ -10,7 +10,7 @@ from media.rtp.routing import LEARNED_SOURCES_MAX, Router
 from media.rtp.rtcp import SenderInfo
 from media.rtp.rtx import unwrap_rtx
 from media.rtp.source import SEQUENCE_JUMP_MAX, SourceCounters
-from media.rtp.stream import KEYFRAME_REQUEST_NS_MIN, IncomingStream
+from media.rtp.stream import KEYFRAME_REPEAT_NS, KEYFRAME_REQUEST_NS_MIN, IncomingStream
 from tests.support.recording_sink import RecordingSink
 from tests.support.rtp import h264_frame, one_byte_extension, packet, vp8_frame
 
@@ -86,14 +86,27 @@ class TestKeyFrameRequests:
         assert section.feedback(0) == []
         assert section.stream.feedback_in_ns(0) is None
 
-    def test_at_most_one_per_interval_however_often_it_is_asked(self) -> None:
+    def test_again_only_when_the_first_must_be_lost_however_often_it_is_asked(self) -> None:
         section = Section()
         section.send(0)
         asked = []
-        for now_ns in range(0, 4 * KEYFRAME_REQUEST_NS_MIN, 10 * MILLISECOND_NS):
+        for now_ns in range(0, 4 * KEYFRAME_REPEAT_NS, 10 * MILLISECOND_NS):
             section.stream.request_keyframe()
-            asked += section.feedback(now_ns)
-        assert len(asked) == 4
+            asked += [now_ns] * len(section.feedback(now_ns))
+        assert asked == [0, KEYFRAME_REPEAT_NS, 2 * KEYFRAME_REPEAT_NS, 3 * KEYFRAME_REPEAT_NS]
+
+    def test_at_most_one_per_interval_where_each_is_answered(self) -> None:
+        section = Section()
+        section.send(0)
+        asked = []
+        for number, now_ns in enumerate(range(0, 4 * KEYFRAME_REQUEST_NS_MIN, 10 * MILLISECOND_NS), 1):
+            section.stream.request_keyframe()
+            if section.feedback(now_ns):
+                asked.append(now_ns)
+                section.send(number, at_ns=now_ns, keyframe=True)
+            else:
+                section.send(number, at_ns=now_ns)
+        assert asked == [number * KEYFRAME_REQUEST_NS_MIN for number in range(4)]
 
     def test_as_soon_as_a_loss_is_final(self) -> None:
         section = Section()
