@@ -2,16 +2,24 @@
 
 import asyncio
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from media.isobmff.index import REFERENCES_MAX
+from media.places import read_places
 from recorder.clock import SystemClock
 from recorder.finalising import finalise_init, finalise_init_grown
+from recorder.playing import HEAD_BYTES_MAX
+from recorder.values import FragmentKind
+from storage import spool_format as form
 from storage.local import LocalStore
 from storage.memory import MemoryStore
 from storage.objects import ObjectStore
 from storage.settings import StorageSettings
+from storage.spool import IndexEntry
 from storage.uploader import Uploader
 from tests.storage.conftest import RECORDING, facts
 from tests.support import footage
@@ -20,6 +28,7 @@ from tests.support.player import chromium_player
 HOURS = 3
 FRAGMENTS = HOURS * 3600 * 1_000_000 // footage.FRAGMENT_US
 RANGE_REQUESTS_MAX = 15
+BOX_BYTES = 200  # of a fragment that nobody plays
 
 
 async def shipped(store: ObjectStore, root: Path, target: Path) -> None:
@@ -38,14 +47,27 @@ async def shipped(store: ObjectStore, root: Path, target: Path) -> None:
             file.write(chunk)
 
 
-@pytest.mark.parametrize("kind", ["parts", pytest.param("file", marks=pytest.mark.slow)])
+class Elsewhere(LocalStore):
+    """A directory on another file system: parts go to their offsets in its file."""
+
+    async def can_adopt(self, file: Path) -> bool:
+        return False
+
+
+KINDS: dict[str, Callable[[Path], ObjectStore]] = {
+    "parts": lambda _: MemoryStore(),
+    "offsets": Elsewhere,
+    "file": LocalStore,
+}
+
+
+@pytest.mark.parametrize("kind", list(KINDS))
 async def test_three_hours_open_and_seek_with_a_handful_of_requests(kind: str, tmp_path: Path) -> None:
     source = footage.make(width=64, height=36, noise=0)
     footage.spool_of(source, tmp_path / "spool", facts(), FRAGMENTS)
-    store: ObjectStore = MemoryStore() if kind == "parts" else LocalStore(tmp_path / "objects")
     (tmp_path / "served").mkdir()
     target = tmp_path / "served" / "long.mp4"
-    await shipped(store, tmp_path / "spool", target)
+    await shipped(KINDS[kind](tmp_path / "objects"), tmp_path / "spool", target)
     duration_s = FRAGMENTS * footage.FRAGMENT_US / 1e6
     async with asyncio.timeout(60), chromium_player(tmp_path / "served") as player:
         opened = await player.open("long.mp4")
@@ -58,12 +80,44 @@ async def test_three_hours_open_and_seek_with_a_handful_of_requests(kind: str, t
     assert (played.returncode, played.stderr) == (0, b"")
 
 
+def spool_of_boxes(root: Path, init: bytes, fragments: int) -> None:
+    """A spool of a real init segment and so many fragments that are nothing but an empty `moof`."""
+    box = BOX_BYTES.to_bytes(4, "big") + b"moof" + bytes(BOX_BYTES - 8)
+    us, start = footage.FRAGMENT_US, len(init)
+    entries = [IndexEntry(FragmentKind.INIT, 0, start, 0, 0, form.crc32c(init))]
+    entries += [
+        IndexEntry(FragmentKind.MEDIA, start + n * BOX_BYTES, BOX_BYTES, n * us, us, form.crc32c(box))
+        for n in range(fragments)
+    ]
+    directory = root / RECORDING
+    directory.mkdir(parents=True)
+    (directory / form.MEDIA).write_bytes(init + box * fragments)
+    (directory / form.INDEX).write_bytes(b"".join(map(form.pack_record, entries)))
+    (directory / form.FACTS).write_bytes(msgspec.json.encode(facts()))
+
+
+@pytest.mark.parametrize("kind", list(KINDS))
+@pytest.mark.parametrize("fragments", [FRAGMENTS, REFERENCES_MAX])
+async def test_the_index_leads_to_every_fragment(kind: str, fragments: int, tmp_path: Path) -> None:
+    """Up to the most references that one index can have: a day and a half."""
+    init = footage.make(width=64, height=36, noise=0).init
+    spool_of_boxes(tmp_path / "spool", init, fragments)
+    target = tmp_path / "long.mp4"
+    await shipped(KINDS[kind](tmp_path / "objects"), tmp_path / "spool", target)
+    data = target.read_bytes()
+    placed = read_places(data[:HEAD_BYTES_MAX])
+    assert placed is not None
+    first = len(data) - fragments * BOX_BYTES
+    assert [group.offset for group in placed.groups] == list(range(first, len(data), BOX_BYTES))
+
+
 async def test_without_room_on_the_disk_the_index_is_what_is_missing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: object) -> int:
         raise OSError(28, "No space left on device")
 
+    monkeypatch.setattr("storage.moving._fallocate", full)
     monkeypatch.setattr("storage.adoption.os.copy_file_range", full)
     source = footage.make(width=64, height=36, noise=0)
     footage.spool_of(source, tmp_path / "spool", facts(), FRAGMENTS)
