@@ -5,15 +5,14 @@ when all streams flow and leaves when standard input ends.
 """
 
 import asyncio
-import fractions
 import sys
-from typing import Any
 
 import aiohttp
 import av
 import msgspec
 from aiortc import MediaStreamTrack
 
+from benchmarks.replay import Replay
 from recorder.demo.publisher import WhipPublisher, stay_on_loopback
 
 VIDEO_CLOCK, AUDIO_CLOCK = 90_000, 48_000
@@ -36,28 +35,6 @@ class Orders(msgspec.Struct, frozen=True, kw_only=True):
     token: str
     fps: int
     streams: list[Sent]
-
-
-class Replay(MediaStreamTrack):
-    """Coded packets over and over, one every `step` ticks of the RTP clock."""
-
-    def __init__(self, kind: str, packets: list[bytes], step: int, clock_rate: int) -> None:
-        self.kind = kind
-        super().__init__()
-        self._packets, self._step, self._clock_rate = packets, step, clock_rate
-        self._count = 0
-        self._started_at: float | None = None
-
-    async def recv(self) -> Any:
-        loop = asyncio.get_running_loop()
-        self._started_at = self._started_at or loop.time()
-        due = self._started_at + self._count * self._step / self._clock_rate
-        await asyncio.sleep(max(0.0, due - loop.time()))
-        packet = av.Packet(self._packets[self._count % len(self._packets)])
-        packet.pts = self._count * self._step
-        packet.time_base = fractions.Fraction(1, self._clock_rate)
-        self._count += 1
-        return packet
 
 
 def packets_of(path: str) -> list[bytes]:

@@ -20,8 +20,9 @@ import aiortc.rtcrtpreceiver
 import av
 import numpy as np
 import uvloop
-from aiortc import MediaStreamTrack, RTCPeerConnection, RTCRtpSender, RTCSessionDescription
+from aiortc import RTCPeerConnection, RTCRtpSender, RTCSessionDescription
 
+from benchmarks.replay import Replay
 from media.encoded import EncodedFrame, SenderReport, StreamControl
 from media.peer import Peer
 from recorder.clock import SystemClock
@@ -31,7 +32,7 @@ OURS, STOCK, STOCK_ON_UVLOOP = "ours", "stock", "stock on uvloop"
 FPS = 30
 BITRATE = 1_500_000
 WIDTH, HEIGHT = 1280, 720
-WARM_UP_S = 2.0
+WARM_UP_S = 4.0  # what media.datagrams takes to know its senders, and as much again
 
 
 class Counting:
@@ -120,28 +121,6 @@ async def _receive(pipe: Connection, receiver: Ours | Stock) -> None:
             answer = [time.process_time(), receiver.packets()]
         pipe.send_bytes(json.dumps(answer).encode())
     await receiver.close()
-
-
-class Replay(MediaStreamTrack):
-    """Encoded packets over and over, in real time."""
-
-    def __init__(self, kind: str, packets: list[bytes], step: int, clock_rate: int) -> None:
-        self.kind = kind
-        super().__init__()
-        self._packets, self._step, self._clock_rate = packets, step, clock_rate
-        self._count = 0
-        self._started_at: float | None = None
-
-    async def recv(self) -> Any:
-        loop = asyncio.get_running_loop()
-        self._started_at = self._started_at or loop.time()
-        due = self._started_at + self._count * self._step / self._clock_rate
-        await asyncio.sleep(max(0.0, due - loop.time()))
-        packet = av.Packet(self._packets[self._count % len(self._packets)])
-        packet.pts = self._count * self._step
-        packet.time_base = fractions.Fraction(1, self._clock_rate)
-        self._count += 1
-        return packet
 
 
 def encode_pictures() -> list[bytes]:
