@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -14,6 +14,7 @@ from recorder.deletion import check_recordings_deletable, delete_stored
 from recorder.errors import BystanderError, caller_error
 from recorder.settings import Settings
 from storage.objects import ObjectStore, open_store
+from storage.spool_format import MEDIA
 
 LOOK_EVERY_S = 3600.0  # a policy counts in days
 BATCH_MAX = 500  # rows in memory at once; the next look goes on
@@ -53,7 +54,7 @@ class Retention:
                 yield await self._outcome(row, now, dry_run=dry_run)
             after = rows[-1].id
 
-    async def apply_forever(self) -> None:
+    async def apply_forever(self, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
         """Apply the policy now and every hour, and log what it did."""
         while True:
             try:
@@ -62,10 +63,10 @@ class Retention:
                     _log.info("a recording is past its retention", extra=told)
             except BystanderError as error:  # of the database; the store's are outcomes
                 _log.error("retention could not be applied", extra={"code": error.code})
-            await asyncio.sleep(LOOK_EVERY_S)
+            await sleep(LOOK_EVERY_S)
 
     async def _outcome(self, row: RecordingRow, now: datetime, *, dry_run: bool) -> Outcome:
-        if await asyncio.to_thread((self._spool / row.id).exists):
+        if await asyncio.to_thread((self._spool / row.id / MEDIA).exists):
             return Outcome(row, "not_stored_yet")
         try:
             await check_recordings_deletable(self._store, [row], now)

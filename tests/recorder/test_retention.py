@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from recorder.clock import ManualClock
-from recorder.database import RecordingRow
+from recorder.database import RecordingRow, RecordingTable
+from recorder.errors import BystanderError, Fault
 from recorder.ids import new_id
 from recorder.retention import Outcome, Retention
 from recorder.values import RecordingState, RecordingType
@@ -66,7 +67,9 @@ async def test_what_is_due_goes_after_a_dry_run_has_told(
     locked = await recorded(node, store, 50, RecordingState.AVAILABLE)
     store.holds[locked.object_key] = Hold(until=NOW + timedelta(days=1))
     spooled = await recorded(node, store, 60, RecordingState.FAILED)
-    (tmp_path / "spool" / spooled.id).mkdir(parents=True)
+    for row, name in ((spooled, "media"), (old, "end.json")):  # only a receipt is left of the second
+        (tmp_path / "spool" / row.id).mkdir(parents=True)
+        (tmp_path / "spool" / row.id / name).touch()
     retention = Retention(node.table, store, tmp_path / "spool", ManualClock(utc=NOW), 30)
 
     before = await keys(store)
@@ -84,3 +87,46 @@ async def test_what_is_due_goes_after_a_dry_run_has_told(
         assert (await node.table.get(row.id)).id == row.id
     again = await applied(retention, dry_run=False)
     assert {outcome.row.id for outcome in again} == {locked.id, spooled.id}
+
+
+class Enough(Exception):  # noqa: N818 - it is none
+    """The test has seen what it wanted to see of something that goes on for ever."""
+
+
+class MoodyTable(RecordingTable):
+    """A database that refuses for a while."""
+
+    refuses = False
+
+    async def over_before(self, moment: datetime, *, after: str | None, limit: int) -> list[RecordingRow]:
+        if self.refuses:
+            raise BystanderError("database_failed", "It refuses.", fault=Fault.RESOURCE, status=503)
+        return await super().over_before(moment, after=after, limit=limit)
+
+
+async def test_the_policy_is_applied_every_hour(
+    node: Node, store: LockingStore, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Hour by hour what comes of age goes; a database that refuses once does not end it."""
+    rows = [await recorded(node, store, 30 - hours / 24, RecordingState.AVAILABLE) for hours in (0.5, 1.5, 4)]
+    held = await recorded(node, store, 31, RecordingState.AVAILABLE)
+    store.holds[held.object_key] = Hold(legal_hold=True)
+    clock, table = ManualClock(utc=NOW), MoodyTable(node.database)
+    slept: list[float] = []
+    left: list[int] = []
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        stored = await keys(store)
+        left.append(sum(row.object_key in stored for row in rows))
+        if len(slept) == 6:
+            raise Enough
+        table.refuses = len(slept) == 2
+        clock.advance(seconds)
+
+    with pytest.raises(Enough):
+        await Retention(table, store, tmp_path / "spool", clock, 30).apply_forever(sleep)
+    assert slept == [3600.0] * 6
+    assert left == [3, 2, 2, 1, 1, 0]
+    assert held.object_key in await keys(store)
+    assert "retention could not be applied" in caplog.text
