@@ -8,6 +8,7 @@ from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
 
+from media.isobmff.ordinary import OrdinaryMovie
 from recorder.clock import ManualClock, SystemClock
 from recorder.finalising import finalise_init, finalise_init_grown
 from recorder.limits import MIB
@@ -48,6 +49,7 @@ def _uploader(store: ObjectStore, root: Path, settings: StorageSettings) -> Uplo
         settings,
         finalise_init=finalise_init,
         grow_init=finalise_init_grown,
+        make_movie=OrdinaryMovie,
     )
 
 

@@ -12,6 +12,7 @@ import msgspec
 from aiohttp import web
 from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
 
+from media.isobmff.ordinary import OrdinaryMovie
 from recorder.authority import Authority
 from recorder.clock import Clock, SystemClock
 from recorder.consent import Consents
@@ -268,6 +269,7 @@ async def _open_shipping(
         settings.storage,
         finalise_init=finalise_init,
         grow_init=finalise_init_grown,
+        make_movie=OrdinaryMovie,
         lease=await node_lease(store, settings.storage, data, clock),
         replaces_parts=tested is not None and tested.replaces_parts,
     )

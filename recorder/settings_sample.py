@@ -45,6 +45,7 @@ STORAGE_WORDS = {
     "installation": "a name that all nodes of one installation share; unset: each node is one",
     "takeover_after_s": "how long a node must be silent before another may complete its uploads",
     "spool_when_unreachable": "begin recordings although the store does not answer",
+    "container": "what a recording is once it is finished: fmp4, made of fragments, or mp4, an ordinary file",
     "part_size_bytes": "of a multipart upload",
     "parts_in_flight_max": "of all recordings together: bounds the memory",
 }

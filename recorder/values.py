@@ -190,10 +190,12 @@ class RecordingPlan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FragmentKind(StrEnum):
-    """An init segment (ftyp, moov, reserved space) or a media fragment (moof, mdat)."""
+    """An init segment (ftyp, moov, reserved space), a media fragment (moof, mdat), or what no spool holds:
+    a piece of the sample tables behind the fragments of a finished, ordinary file (moov)."""
 
     INIT = "init"
     MEDIA = "media"
+    TABLES = "tables"
 
 
 class Fragment(msgspec.Struct, frozen=True, kw_only=True):

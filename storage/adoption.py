@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from recorder.errors import BystanderError
+from recorder.values import FragmentKind
 from storage import spool_format as form
 from storage.moving import STEP_BYTES, move, move_back, moved_by, moving
 from storage.part_bytes import FinaliseInit, fill_init, finished_init, read_part
@@ -64,7 +65,8 @@ def _prepare_head(
     init = read_part(reader, entries, 0, 0, None).data
     growth = 0 if grow is None else len(fill_init(init, entries, grow)) - len(init)
     room = -(-growth // STEP_BYTES) * STEP_BYTES
-    if room:  # readers of the recorded bytes need them once others stand in their place
+    if room or _fragments_end(entries) < entries[-1].stop:
+        # readers of the recorded bytes need them once others stand in their place
         write_atomic(reader.directory / form.INIT, form.without_zeros(init))
     head = reader.directory / form.HEAD
     try:
@@ -76,9 +78,20 @@ def _prepare_head(
         write_atomic(head, finished_init(init, entries, fill))
 
 
+def forget_head(reader: SpoolReader) -> None:
+    """Let `finished_media` begin from nothing, because the object is to be something else."""
+    with disk_errors():
+        (reader.directory / form.HEAD).unlink(missing_ok=True)
+
+
+def _fragments_end(entries: Sequence[IndexEntry]) -> int:
+    return next((entry.offset for entry in entries if entry.kind is FragmentKind.TABLES), entries[-1].stop)
+
+
 def _in_place(reader: SpoolReader, entries: Sequence[IndexEntry], head: bytes) -> Path:
     media = reader.directory / form.MEDIA
     growth, stop = len(head) - entries[0].stop, entries[-1].stop
+    behind = reader.read(_fragments_end(entries), stop)
     fd = os.open(media, os.O_RDWR)
     try:
         with moving(fd):
@@ -89,6 +102,7 @@ def _in_place(reader: SpoolReader, entries: Sequence[IndexEntry], head: bytes) -
                     move(fd, growth)
             try:
                 os.ftruncate(fd, stop + growth)
+                write_fully(fd, behind, stop + growth - len(behind))
                 write_fully(fd, head, 0)
                 os.fsync(fd)
             except OSError:

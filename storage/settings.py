@@ -60,6 +60,7 @@ class StorageSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     spool_when_unreachable: bool = False  # begin recordings although the store does not answer
 
     # --- uploading ---
+    container: Literal["fmp4", "mp4"] = "fmp4"  # mp4: made an ordinary file at the end
     part_size_bytes: Annotated[int, msgspec.Meta(ge=PART_SIZE_BYTES_MIN, le=PART_SIZE_BYTES_MAX)] = (
         PART_SIZE_BYTES_MIN
     )

@@ -17,6 +17,7 @@ from storage import upload_plan as plan
 from storage.backoff import Backoff
 from storage.lease import NodeLease
 from storage.objects import ObjectStore
+from storage.ordinary import MakeMovie, Ordinary
 from storage.part_bytes import FinaliseInit
 from storage.spool_format import MEDIA, IndexEntry
 from storage.spool_reader import SpoolReader
@@ -26,7 +27,7 @@ from storage.tail_plan import PutTail
 from storage.upload_files import UploadFiles
 from storage.upload_plan import Action, Simple
 from storage.upload_remedy import Remedy, remedy
-from storage.upload_state import HeadPolicy, Phase, StoredObject, UploadState
+from storage.upload_state import Container, HeadPolicy, Phase, StoredObject, UploadState
 from storage.upload_steps import UploadSteps
 
 POLL_S = 5.0  # looks at the spool this often even when nobody says that it grew
@@ -55,6 +56,8 @@ class Route:
     head: HeadPolicy
     finalise_init: FinaliseInit | None
     grow_init: FinaliseInit | None  # the same for stores that let part 1 become longer
+    container: Container  # of uploads that begin from now on
+    make_movie: MakeMovie | None
     lease: NodeLease | None  # None: nothing is kept beside uploads
     tail_interval_s: float
     sleep: Callable[[float], Awaitable[None]]
@@ -69,6 +72,7 @@ class Shipment:
         self._route = route
         self._backoff = backoff
         self._news = asyncio.Event()
+        self._ordinary: Ordinary | None = None
         self._doubtful = False  # the store may have more, or less, than the state says
         self._refusals = 0  # part_refused in a row
 
@@ -96,11 +100,9 @@ class Shipment:
         route = self._route
         self._reader = await asyncio.to_thread(SpoolReader.open, route.root, self.recording)
         try:
-            self._steps = UploadSteps(
-                route.store, self._reader, route.slots, route.finalise_init, grow_init=route.grow_init
-            )
             self._doubtful = state is not None and state.upload_id is not None
             self._state = state or await self._first_state()
+            self._choose_steps()
             self._tail = self._tail_of(self._state)
             while not self._state.is_over:
                 await self._turn()
@@ -112,8 +114,23 @@ class Shipment:
         route, facts, adoption = self._route, self._reader.facts, self._route.store.adoption
         adopts = adoption is not None and await adoption.can_adopt(self._reader.directory / MEDIA)
         return UploadState(
-            key=facts.key, head=route.head, part_size_bytes=route.part_size_bytes, adopts=adopts
+            key=facts.key,
+            head=route.head,
+            part_size_bytes=route.part_size_bytes,
+            container=route.container,
+            adopts=adopts,
         )
+
+    def _choose_steps(self) -> None:
+        """The steps of what the object is to be, which may turn out not to be possible."""
+        route, self._ordinary = self._route, None
+        self._reader.extend(b"")
+        fill, grow = route.finalise_init, route.grow_init
+        if self._state.container is Container.MP4 and route.make_movie is not None and fill is not None:
+            inner = (grow or fill) if route.store.uploads.joins_parts else fill
+            self._ordinary = Ordinary(self._reader, route.make_movie, inner)
+            fill, grow = self._ordinary.fill, None
+        self._steps = UploadSteps(route.store, self._reader, route.slots, fill, grow_init=grow)
 
     def _tail_of(self, state: UploadState) -> Tail | None:
         route = self._route
@@ -125,6 +142,12 @@ class Shipment:
         """Look, decide, act once."""
         self._news.clear()
         entries, ended = await asyncio.to_thread(self._look)
+        if self._ordinary is not None:
+            finished = await asyncio.to_thread(self._ordinary.look, entries, self._state, ended=ended)
+            if finished is None:
+                self._state = plan.left_fragmented(self._state, entries)
+                self._choose_steps()
+            entries = finished or entries
         action = plan.decide(self._state, entries, ended=ended)
         try:
             if await self._acted_beside(action, entries, ended=ended):
@@ -182,7 +205,9 @@ class Shipment:
         self._doubtful = True  # until what was done is written down
         await asyncio.to_thread(self._files.save, state)
         self._doubtful = False
-        self._state = state
+        container, self._state = self._state.container, state
+        if state.container is not container:
+            self._choose_steps()
 
     async def _failed(self, error: BystanderError, action: Action) -> None:
         since = self._route.clock.utc_now() if self.trouble is None else self.trouble.since
@@ -198,15 +223,18 @@ class Shipment:
                 self._doubtful = True
                 self._refusals += 1
             case Remedy.RESTART:
-                self._refusals = 0
-                self._state = plan.restarted(self._state)
+                self._restart()
             case Remedy.RESTART_HOLDING_HEAD:
-                self._refusals = 0
-                self._state = plan.restarted(self._state, HeadPolicy.HOLD)
+                self._restart(HeadPolicy.HOLD)
             case Remedy.TRY_AGAIN:
                 if action is Simple.BEGIN:
                     self._state = plan.suspected(self._state)
         await self._route.sleep(wait_s)
+
+    def _restart(self, head: HeadPolicy | None = None) -> None:
+        self._refusals = 0
+        self._state = plan.restarted(self._state, head)
+        self._choose_steps()  # what is sent again is read again
 
 
 async def _opened(directory: Path) -> UploadFiles:

@@ -6,12 +6,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from recorder.errors import BystanderError, Fault
+from recorder.limits import MIB
 from recorder.values import FragmentKind
 from storage import spool_format as form
 from storage.keys import check_recording
 from storage.moving import at_rest, moved_by
 from storage.spool_files import disk_errors, read_json
 from storage.spool_format import IndexEntry, SpoolEnding, SpoolFacts
+
+BEHIND_PIECE_BYTES = 4 * MIB  # so that parts of what follows the fragments are no larger than others
 
 
 class SpoolReader:
@@ -28,6 +31,7 @@ class SpoolReader:
         self._entries: list[IndexEntry] = []
         self._records = 0  # of the index file, that the entries took
         self._init_copy: bytes | None = None
+        self._behind, self._behind_entries = b"", list[IndexEntry]()
 
     @classmethod
     def open(cls, root: Path, recording: str) -> "SpoolReader":
@@ -69,7 +73,22 @@ class SpoolReader:
         self._entries += found.entries
         self._second_init()  # now, because who reads later may find only the files that are open
         self._records += found.records
-        return self._entries.copy()
+        return self._entries + self._behind_entries
+
+    def extend(self, tables: bytes) -> None:
+        """Let this be read as if it stood behind the last fragment, in place of what was said before.
+
+        For an ended spool whose object is to have it there; no file changes.
+        """
+        self._behind, self._behind_entries = tables, []
+        stop, end_us = 0, 0
+        if self._entries:
+            last = self._entries[-1]
+            stop, end_us = last.stop, last.start_us + last.duration_us
+        for at in range(0, len(tables), BEHIND_PIECE_BYTES):
+            piece = tables[at : at + BEHIND_PIECE_BYTES]
+            entry = IndexEntry(FragmentKind.TABLES, stop + at, len(piece), end_us, 0, form.crc32c(piece))
+            self._behind_entries.append(entry)
 
     def read(self, start: int, stop: int) -> bytes:
         """The bytes [start, stop) of the recording, at most as far as whole fragments go.
@@ -77,7 +96,12 @@ class SpoolReader:
         These are the offsets of the index also where the finished file has its fragments further on. The
         fragments' checksums are not compared here: `read_checked` does that.
         """
-        stop = min(stop, self.size)
+        stop, end = min(stop, self.size), self.size - len(self._behind)
+        recorded = self._read_recorded(start, min(stop, end))
+        return recorded if stop <= end else recorded + self._behind[max(0, start - end) : stop - end]
+
+    def _read_recorded(self, start: int, stop: int) -> bytes:
+        """The init segment comes from its second copy: the first is written over at the end."""
         if stop <= start:
             return b""
         with disk_errors(), at_rest(self._media):

@@ -22,7 +22,7 @@ from recorder.errors import BystanderError, Fault
 from recorder.limits import KIB, PARTS_PER_UPLOAD_MAX
 from storage.objects import ListedPart, ObjectInfo, Part
 from storage.spool_format import IndexEntry
-from storage.upload_state import HeadPolicy, Phase, StoredObject, UploadState
+from storage.upload_state import Container, HeadPolicy, Phase, StoredObject, UploadState
 
 PARTS_PER_SIZE = 980  # then the size doubles
 INDEX_ROOM_BYTES = 24 * 64 * KIB  # with the recorder's 64 KiB: two sidx of the 65,535 references one can have
@@ -222,9 +222,17 @@ def restarted(state: UploadState, head: HeadPolicy | None = None) -> UploadState
         key=state.key,
         head=head or state.head,
         part_size_bytes=state.part_size_bytes,
+        container=state.container,
         events_stored=state.events_stored,
         strays=True,
     )
+
+
+def left_fragmented(state: UploadState, entries: Sequence[IndexEntry]) -> UploadState:
+    """It cannot be made an ordinary file; what was sent of one is sent again as it was recorded."""
+    begun_ordinary = state.head_filled or any(_stop(part) > entries[-1].stop for part in state.parts)
+    left = restarted(state) if begun_ordinary or state.phase is Phase.COMPLETED else state
+    return msgspec.structs.replace(left, container=Container.FMP4)
 
 
 def suspected(state: UploadState) -> UploadState:

@@ -15,6 +15,13 @@ class HeadPolicy(StrEnum):
     REPLACE = "replace"  # with the others, and once more at the end, filled in
 
 
+class Container(StrEnum):
+    """What the finished object is."""
+
+    FMP4 = "fmp4"  # fragments, as they were recorded
+    MP4 = "mp4"  # an ordinary file around them
+
+
 class Phase(StrEnum):
     """How far an upload is."""
 
@@ -40,6 +47,7 @@ class UploadState(msgspec.Struct, frozen=True, kw_only=True):
     head: HeadPolicy
     part_size_bytes: int
     phase: Phase = Phase.SENDING
+    container: Container = Container.FMP4
     adopts: bool = False  # the store takes the spool's file over; nothing is sent
     upload_id: str | None = None
     parts: tuple[Part, ...] = ()

@@ -4,11 +4,13 @@ Whatever fails raises; storage.shipment tries again. Every step may be repeated 
 """
 
 import asyncio
+import logging
 from collections.abc import Sequence
 
 from recorder.errors import BystanderError, Fault
+from recorder.values import FragmentKind
 from storage import upload_plan as plan
-from storage.adoption import finished_media
+from storage.adoption import finished_media, forget_head
 from storage.keys import events_key
 from storage.objects import RECORDING_MARK, MultipartUpload, ObjectProperties, ObjectStore
 from storage.part_bytes import FinaliseInit, PartBytes, read_part
@@ -16,7 +18,9 @@ from storage.spool_format import IndexEntry
 from storage.spool_reader import SpoolReader
 from storage.store_errors import CORRUPTED, OBJECT_MISSING, UPLOAD_MISSING, store_error
 from storage.upload_plan import Action, PutWhole, SendPart, Simple
-from storage.upload_state import UploadState
+from storage.upload_state import Container, UploadState
+
+_log = logging.getLogger(__name__)
 
 
 class UploadSteps:
@@ -112,9 +116,16 @@ class UploadSteps:
     async def _adopt(self, state: UploadState, entries: Sequence[IndexEntry]) -> UploadState:
         if self._store.adoption is None:
             return plan.restarted(state)  # another store than when this began
-        media = await asyncio.to_thread(
-            finished_media, self._reader, entries, self._finalise_init, self._grow_init
-        )
+        try:
+            media = await asyncio.to_thread(
+                finished_media, self._reader, entries, self._finalise_init, self._grow_init
+            )
+        except BystanderError as error:
+            if error.code != "disk_full" or state.container is not Container.MP4:
+                raise
+            _log.warning("no room to make %s an ordinary file; it stays fragmented", state.key)
+            await asyncio.to_thread(forget_head, self._reader)
+            return plan.left_fragmented(state, entries)
         info = await self._store.adoption.adopt(media, state.key, self._properties)
         return plan.put_whole(state, info.etag, (), growth=info.size - entries[-1].stop)
 
@@ -138,8 +149,12 @@ class UploadSteps:
         return plan.verified(state, info)
 
     async def _compare_ends(self, state: UploadState, entries: Sequence[IndexEntry]) -> None:
-        """Where the store tells no digest of the object: its first and last fragments, read back."""
-        for at in (0, len(entries) - 1):
+        """Where the store tells no digest of the object: its first and last fragments, read back.
+
+        And all that stands behind them.
+        """
+        behind = sum(entry.kind is FragmentKind.TABLES for entry in entries)
+        for at in (0, *range(len(entries) - behind - 1, len(entries))):
             entry = entries[at]
             _, damaged = await asyncio.to_thread(self._reader.read_checked, [entry])
             if damaged:  # or only the store had it: the spool was made again of what lay beside the upload

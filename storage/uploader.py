@@ -13,6 +13,7 @@ from storage.backoff import Backoff
 from storage.dangling import Survey, take_up
 from storage.lease import NodeLease
 from storage.objects import ObjectStore
+from storage.ordinary import MakeMovie
 from storage.part_bytes import FinaliseInit
 from storage.settings import StorageSettings
 from storage.shipment import Route, Shipment, Trouble
@@ -20,7 +21,7 @@ from storage.spool import SpoolEnding, SpoolFacts, open_or_none, seal, spooled_r
 from storage.spool_files import read_json
 from storage.spool_format import END, FACTS, UPLOAD
 from storage.upload_files import UploadFiles
-from storage.upload_state import HeadPolicy, StoredObject, UploadState
+from storage.upload_state import Container, HeadPolicy, StoredObject, UploadState
 
 __all__ = ["Recovered", "StoredObject", "Survey", "Uploader"]
 
@@ -54,6 +55,7 @@ class Uploader:
         *,
         finalise_init: FinaliseInit | None = None,
         grow_init: FinaliseInit | None = None,
+        make_movie: MakeMovie | None = None,
         lease: NodeLease | None = None,
         replaces_parts: bool = False,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
@@ -62,7 +64,11 @@ class Uploader:
         """`replaces_parts`: what the storage test found; only then part 1 is sent before the end.
 
         With a `lease` the bucket alone can complete an upload; `grow_init` may return more than it is given.
+        `make_movie` makes the ordinary files of `storage.container`; ValueError where that needs it.
         """
+        container = Container(settings.container)
+        if container is Container.MP4 and (make_movie is None or finalise_init is None):
+            raise ValueError("nothing makes the files of the container mp4")
         filled = HeadPolicy.REPLACE if replaces_parts else HeadPolicy.HOLD
         self._root = root
         self._settings = settings
@@ -76,6 +82,8 @@ class Uploader:
             head=HeadPolicy.AS_IT_IS if finalise_init is None else filled,
             finalise_init=finalise_init,
             grow_init=grow_init,
+            container=container,
+            make_movie=make_movie,
             lease=lease,
             tail_interval_s=settings.tail_interval_s,
             sleep=sleep,

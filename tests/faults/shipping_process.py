@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 
+from media.isobmff.ordinary import OrdinaryMovie
 from recorder.clock import SystemClock
 from recorder.errors import BystanderError
 from recorder.finalising import finalise_init, finalise_init_grown
@@ -34,6 +35,7 @@ async def ship(root: Path, settings: StorageSettings, node: str) -> None:
         settings,
         finalise_init=finalise_init,
         grow_init=finalise_init_grown,
+        make_movie=OrdinaryMovie,
         lease=lease,
     )
     await store.check()

@@ -1,0 +1,185 @@
+"""`storage.container = "mp4"`: on every store, after any crash, the object is the one ordinary file."""
+
+import asyncio
+import io
+import os
+from pathlib import Path
+
+import pytest
+
+from media.check import check_file
+from media.isobmff.ordinary import OrdinaryMovie
+from media.isobmff.reader import top_level
+from recorder.clock import SystemClock
+from recorder.finalising import finalise_init, finalise_init_grown
+from recorder.values import EndReason, Fragment
+from storage import spool_format as form
+from storage.local import LocalStore
+from storage.memory import MemoryStore
+from storage.objects import ObjectStore
+from storage.settings import StorageSettings
+from storage.spool import SpoolReader, SpoolWriter
+from storage.uploader import StoredObject, Uploader
+from tests.storage.conftest import RECORDING, facts
+from tests.support import footage
+from tests.support.footage import Footage
+from tests.support.ordinary import ordinary_file
+
+KEY = facts().key
+SETTINGS = StorageSettings(
+    container="mp4", tail_interval_s=0.0, retry_delay_initial_s=0.01, retry_delay_max_s=0.1
+)
+
+
+@pytest.fixture(scope="module")
+def large() -> Footage:
+    """Two seconds of it are 1.5 MB: three of them are no part yet, four of them are one."""
+    return footage.make(width=320, height=180, noise=255)
+
+
+@pytest.fixture(scope="module")
+def small() -> Footage:
+    return footage.make(width=64, height=36, noise=0)
+
+
+def fragments(source: Footage, count: int) -> list[Fragment]:
+    return [source.fragment(number) for number in range(count + 1)]
+
+
+def written(root: Path, recorded: list[Fragment]) -> None:
+    writer = SpoolWriter.create(root, facts())
+    for fragment in recorded:
+        writer.append(fragment)
+    writer.end(EndReason.NORMAL, None, 1)
+    writer.close()
+
+
+def uploader_of(
+    store: ObjectStore, root: Path, settings: StorageSettings = SETTINGS, *, replaces_parts: bool = False
+) -> Uploader:
+    return Uploader(
+        store,
+        root,
+        SystemClock(),
+        settings,
+        finalise_init=finalise_init,
+        grow_init=finalise_init_grown,
+        make_movie=OrdinaryMovie,
+        replaces_parts=replaces_parts,
+    )
+
+
+async def shipped(
+    store: ObjectStore, root: Path, settings: StorageSettings = SETTINGS, *, replaces_parts: bool = False
+) -> StoredObject:
+    uploader = uploader_of(store, root, settings, replaces_parts=replaces_parts)
+    try:
+        async with asyncio.timeout(60):
+            return await uploader.finish(RECORDING)
+    finally:
+        await uploader.close()
+
+
+async def stored_bytes(store: ObjectStore) -> bytes:
+    info = await store.head(KEY)
+    return b"".join([chunk async for chunk in store.read(KEY, 0, info.size)])
+
+
+@pytest.mark.parametrize("count", [1, 8])
+async def test_every_store_gets_the_ordinary_file(
+    any_store: ObjectStore, root: Path, large: Footage, count: int
+) -> None:
+    recorded = fragments(large, count)
+    written(root, recorded)
+    stored = await shipped(any_store, root)
+    data = await stored_bytes(any_store)
+    assert data == ordinary_file(recorded)
+    assert (stored.size, stored.damaged_fragments) == (len(data), 0)
+    assert [place.kind for place in top_level(io.BytesIO(data))] == [b"ftyp", b"mdat", b"moov"]
+    assert [upload.key async for upload in any_store.uploads.list_uploads()] == []
+
+
+@pytest.mark.parametrize("replaces_parts", [True, False])
+async def test_what_was_sent_while_recording_is_not_sent_again(
+    root: Path, large: Footage, replaces_parts: bool
+) -> None:
+    recorded, store = fragments(large, 14), MemoryStore()
+    writer = SpoolWriter.create(root, facts())
+    uploader = uploader_of(store, root, replaces_parts=replaces_parts)
+    uploader.begin(RECORDING)
+    for fragment in recorded:
+        writer.append(fragment)
+    await until_quiet(uploader, store)
+    sent = store.requests.count("put_part")
+    assert sent >= 2
+    writer.end(EndReason.NORMAL, None, 1)
+    writer.close()
+    await uploader.finish(RECORDING)
+    await uploader.close()
+    data = await stored_bytes(store)
+    assert data == ordinary_file(recorded)
+    assert store.requests.count("put_part") == sent + 2  # the first part and the last
+    report = check_file(io.BytesIO(data))
+    assert (report.ok, report.fragmented) == (True, False)
+
+
+async def until_quiet(uploader: Uploader, store: MemoryStore) -> None:
+    """Until all was sent that can leave before the end."""
+    quiet, before = 0, -1
+    while quiet < 10:
+        uploader.grew(RECORDING)
+        await asyncio.sleep(0.01)
+        quiet = quiet + 1 if len(store.requests) == before else 0
+        before = len(store.requests)
+
+
+async def test_a_damaged_fragment_is_a_gap_in_the_tables(root: Path, large: Footage) -> None:
+    recorded, store = fragments(large, 9), MemoryStore()
+    written(root, recorded)
+    flip(root, sum(len(fragment.data) for fragment in recorded[:3]) + 70_000)
+    stored = await shipped(store, root)
+    assert stored.damaged_fragments == 1
+    assert await stored_bytes(store) == ordinary_file(recorded, gaps=[3])
+
+
+def flip(root: Path, offset: int) -> None:
+    with (root / RECORDING / form.MEDIA).open("r+b") as media:
+        media.seek(offset)
+        byte = media.read(1)[0]
+        media.seek(offset)
+        media.write(bytes([byte ^ 1]))
+
+
+@pytest.mark.parametrize("at", range(4))
+async def test_a_directory_that_takes_the_file_over_survives_a_kill_anywhere(
+    tmp_path: Path, root: Path, small: Footage, monkeypatch: pytest.MonkeyPatch, at: int
+) -> None:
+    """Killed between any two writes of the finishing; meanwhile readers see what was recorded."""
+    recorded, store = fragments(small, 5), LocalStore(tmp_path / "objects")
+    written(root, recorded)
+    remove_init_copy(root)
+    left, write = at, os.pwrite
+
+    def killing(fd: int, data: bytes, offset: int) -> int:
+        nonlocal left
+        if left == 0:
+            raise RuntimeError("killed")
+        left -= 1
+        return write(fd, data, offset)
+
+    monkeypatch.setattr("storage.spool_files.os.pwrite", killing)
+    uploader = uploader_of(store, root)
+    with pytest.raises(RuntimeError):
+        await uploader.finish(RECORDING)
+    await uploader.close()
+    monkeypatch.undo()
+    reader = SpoolReader.open(root, RECORDING)
+    assert reader.read(0, reader.size) == b"".join(fragment.data for fragment in recorded)
+    reader.close()
+    await shipped(store, root)
+    assert await stored_bytes(store) == ordinary_file(recorded)
+
+
+def remove_init_copy(root: Path) -> None:
+    """As spools were before there was one; it has to be there before the first is written over."""
+    (root / RECORDING / form.INIT).unlink(missing_ok=True)
