@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from media.columns import Columns
 from media.labels import NameTag, name_tag, placeholder
 from media.layout import Rectangle, Tile, arrange, fit
 from media.scaling import Picture, Planes, Samples, Scaler, from_rgba, new_picture, planes, same
@@ -37,15 +38,25 @@ class Compositor:
 
     def __init__(self, canvas: Canvas) -> None:
         self._canvas = canvas
-        self._picture = new_picture(canvas.width, canvas.height)
-        self._planes = planes(self._picture)
         self._slots: dict[str, _Slot] = {}
-        self._cleared = False
+        self.set_width(canvas.width)
 
     @property
     def damaged(self) -> bool:
         """Whether the next `compose` gives another picture than the last one."""
         return not self._cleared or any(slot.damaged for slot in self._slots.values())
+
+    def set_width(self, columns: int) -> None:
+        """Let the next pictures have so many columns for the canvas's width; an even number."""
+        self._picture = new_picture(columns, self._canvas.height)
+        self._planes = planes(self._picture)
+        self._columns = Columns(self._canvas.width, columns)
+        self._cleared = False
+
+    @property
+    def width(self) -> int:
+        """How many columns the pictures have."""
+        return self._picture.width
 
     def set_tiles(self, tiles: list[Tile]) -> None:
         """Arrange these tiles; those that keep their region keep what is painted there."""
@@ -80,7 +91,7 @@ class Compositor:
     def compose(self) -> Picture:
         """Paint what changed and return the canvas; valid until the next call."""
         if not self._cleared:
-            _fill(self._planes, Rectangle(0, 0, self._canvas.width, self._canvas.height))
+            _fill(self._planes, Rectangle(0, 0, self._picture.width, self._canvas.height))
             for slot in self._slots.values():
                 slot.damaged, slot.painted, slot.placeholder = True, None, None
             self._cleared = True
@@ -97,13 +108,25 @@ class Compositor:
         if quarter_turns % 2:
             width, height = height, width
         area = fit(width, height, slot.region)
-        if slot.painted is not None and slot.painted != area:
+        place = self._columns.place(area)
+        if slot.painted is not None and slot.painted != place:
             _fill(self._planes, slot.painted)
-        size = (area.height, area.width) if quarter_turns % 2 else (area.width, area.height)
-        _paste(self._planes, planes(slot.scaler.scale(picture, *size)), area, quarter_turns)
-        slot.painted = area
+        size = (place.height, place.width) if quarter_turns % 2 else (place.width, place.height)
+        _paste(self._planes, planes(slot.scaler.scale(picture, *size)), place, quarter_turns)
+        slot.painted = place
         if slot.tile.is_participant or slot.picture is None:
-            _tag(self._planes, slot.tile.name, area)
+            self._tag(slot.tile.name, area)
+
+    def _tag(self, name: str, area: Rectangle) -> None:
+        height = min(TAG_HEIGHT_MAX, max(TAG_HEIGHT_MIN, area.height // 13 // 2 * 2))
+        margin = max(4, height // 3 // 2 * 2)
+        if area.height < height + 2 * margin or area.width < 3 * height:
+            return  # too small to read anything
+        tag = name_tag(name, height, area.width - 2 * margin)
+        place = Rectangle(area.x + margin, area.y + area.height - margin - tag.height, tag.width, tag.height)
+        tag = self._columns.tag(tag)
+        at = self._columns.place(place)
+        _blend(_windows(self._planes, Rectangle(at.x, at.y, tag.width, tag.height)), tag)
 
     def _placeholder(self, slot: _Slot) -> Picture:
         """A card of the canvas's shape, so that it stands among cameras like one of them."""
@@ -129,16 +152,6 @@ def _fill(canvas: Planes, area: Rectangle) -> None:
 def _paste(canvas: Planes, picture: Planes, area: Rectangle, quarter_turns: int) -> None:
     for window, plane in zip(_windows(canvas, area), picture, strict=True):
         window[:] = np.rot90(plane, quarter_turns) if quarter_turns else plane
-
-
-def _tag(canvas: Planes, name: str, area: Rectangle) -> None:
-    height = min(TAG_HEIGHT_MAX, max(TAG_HEIGHT_MIN, area.height // 13 // 2 * 2))
-    margin = max(4, height // 3 // 2 * 2)
-    if area.height < height + 2 * margin or area.width < 3 * height:
-        return  # too small to read anything
-    tag = name_tag(name, height, area.width - 2 * margin)
-    place = Rectangle(area.x + margin, area.y + area.height - margin - tag.height, tag.width, tag.height)
-    _blend(_windows(canvas, place), tag)
 
 
 def _blend(windows: tuple[Samples, Samples, Samples], tag: NameTag) -> None:

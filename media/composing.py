@@ -100,10 +100,11 @@ class Composition:
         self._rearrange(at_ns)
 
     def spend(self, effort: Effort) -> None:
-        """Make fewer pictures, or code them with less effort, from now on."""
+        """Make fewer pictures from now on, or code them with less effort or narrower."""
         self.pacer.slow_down(effort.frame_rate_divisor)
-        if self._encoder.thorough != effort.thorough:
-            self._encoder.thorough = effort.thorough
+        encoder = self._encoder
+        if (encoder.thorough, encoder.divisor) != (effort.thorough, effort.resolution_divisor):
+            encoder.thorough, encoder.divisor = effort.thorough, effort.resolution_divisor
             self.pacer.cut_next()  # it counts from a key frame on
             self._grouping.begin_next()
 
@@ -166,6 +167,8 @@ class Composition:
         at, cut = self.pacer.make(sum(times) // len(times) if times else closing)
         keyframe = self._grouping.add(at, cut=cut, changed=changed)
         pts = at * (VIDEO_TIMESCALE // 1000) // (NS // 1000)
+        if keyframe and self._compositor.width != self._encoder.width:
+            self._compositor.set_width(self._encoder.width)
         picture = self._compositor.compose()
         self.composed += 1
         pictures = self._encoder.encode(picture, pts, force_keyframe=keyframe)

@@ -16,6 +16,8 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.frame import PictureType
 from av.video.reformatter import ColorRange
 
+from media.columns import coded_width
+from media.isobmff.avc import with_parameter_sets_of
 from recorder.errors import BystanderError, Fault
 from recorder.values import Canvas
 
@@ -36,8 +38,11 @@ X264_PARAMETERS = {
     "force-cfr": "0",  # the rate cap counts real durations; for that x264 waits for the next picture's time
 }
 # Half the CPU at the price of a fifth more bytes on text: for machines that cannot do more. Nothing here may
-# change the parameter sets, which stand in the init segment once and for all.
+# change the parameter sets, which stand in the init segment once and for all: a first one for pictures of the
+# canvas's width, a second for narrow ones.
 HASTY_PARAMETERS = X264_PARAMETERS | {"me": "dia", "subme": "0", "analyse": "none", "trellis": "0"}
+NARROW_DIVISOR = 2  # of the columns of narrow pictures, which their pixel aspect ratio makes up for
+_PARAMETER_SET_IDS = {1: 0, NARROW_DIVISOR: 1}  # by divisor
 BT601 = 6  # ITU-T H.273: SMPTE 170M primaries, transfer and matrix, as Chromium takes WebRTC pictures to be
 
 AAC_CODER = "fast"  # a third of two-loop's CPU, and no glitches on tones
@@ -71,10 +76,15 @@ def video_context(
     bitrate_max: int,
     preset: str = PRESET,
     parameters: Mapping[str, str] = X264_PARAMETERS,
+    divisor: int = 1,
 ) -> VideoCodecContext:
-    """Open libx264 for pictures of the canvas's size; `bitrate_max` in bit/s."""
+    """Open libx264 for pictures of the canvas's size, or with its columns divided; `bitrate_max` in bit/s."""
     context = av.CodecContext.create("libx264", "w")
-    context.width, context.height, context.pix_fmt = canvas.width, canvas.height, "yuv420p"
+    width = coded_width(canvas.width, divisor)
+    context.width, context.height, context.pix_fmt = width, canvas.height, "yuv420p"
+    if divisor != 1:  # unspecified otherwise: what is said of the first pictures is taken to hold for all
+        context.sample_aspect_ratio = Fraction(canvas.width, width)
+        parameters = {**parameters, "sps-id": str(_PARAMETER_SET_IDS[divisor])}
     context.time_base, context.framerate = Fraction(1, VIDEO_TIMESCALE), Fraction(canvas.fps)
     context.color_primaries = context.color_trc = context.colorspace = BT601
     context.color_range = ColorRange.MPEG
@@ -95,20 +105,28 @@ class VideoEncoder:
     """libx264 at constant quality under a rate cap, variable frame rate, key frames only where forced.
 
     A picture comes out when the next one, or `flush`, gives it its duration: never later than that.
-    `thorough` may be set at any time; it counts from the next key frame on, where another x264 takes over.
+    `thorough` and `divisor` (1 or NARROW_DIVISOR) may be set at any time; they count from the next key frame
+    on, where another x264 takes over. From there on pictures must have `width` columns.
     """
 
     def __init__(self, canvas: Canvas, *, crf: int, bitrate_max: int) -> None:
-        self.thorough = True
+        self.thorough, self.divisor = True, 1
         self._canvas, self._crf, self._bitrate_max = canvas, crf, bitrate_max
-        self._context = self._open(thorough=True)
-        self._is_thorough = True
+        narrow = self._open(thorough=True, divisor=NARROW_DIVISOR)
+        self._context = self._open(thorough=True, divisor=1)
+        self._in_use = (True, 1)
+        self._records = {1: _record(self._context), NARROW_DIVISOR: _record(narrow)}
         self._last_pts = -1
 
     @property
     def avcc(self) -> bytes:
-        """The AVCDecoderConfigurationRecord (ISO/IEC 14496-15 5.3.3.1) with SPS and PPS."""
-        return bytes(self._context.extradata or b"")
+        """The AVCDecoderConfigurationRecord (ISO/IEC 14496-15 5.3.3.1): SPS and PPS of both widths."""
+        return with_parameter_sets_of(self._records[1], self._records[NARROW_DIVISOR])
+
+    @property
+    def width(self) -> int:
+        """How many columns pictures have from the next key frame on."""
+        return coded_width(self._canvas.width, self.divisor)
 
     def encode(self, picture: av.VideoFrame, pts: int, *, force_keyframe: bool) -> list[EncodedPicture]:
         """Take a picture shown from `pts` (1/90000 s, increasing); give the pictures that are done.
@@ -125,7 +143,12 @@ class VideoEncoder:
         self._last_pts = pts
         picture.pts, picture.time_base = pts, Fraction(1, VIDEO_TIMESCALE)
         picture.pict_type = PictureType.I if force_keyframe else PictureType.NONE
-        before = self._change() if force_keyframe and self.thorough != self._is_thorough else []
+        changes = force_keyframe and (self.thorough, self.divisor) != self._in_use
+        before = self._change() if changes else []
+        if picture.width != self._context.width:
+            raise BystanderError(
+                "picture_width", "A picture has other columns than its coder.", fault=Fault.SERVER, status=500
+            )
         return before + [_picture(packet) for packet in self._context.encode(picture)]
 
     def flush(self) -> list[EncodedPicture]:
@@ -134,19 +157,22 @@ class VideoEncoder:
 
     def _change(self) -> list[EncodedPicture]:
         """Let another x264 go on; give what the one before still held."""
-        last, avcc = self.flush(), self.avcc
-        self._is_thorough = self.thorough
-        self._context = self._open(thorough=self.thorough)
-        if self.avcc != avcc:
+        last = self.flush()
+        self._in_use = (self.thorough, self.divisor)
+        self._context = self._open(thorough=self.thorough, divisor=self.divisor)
+        if _record(self._context) != self._records[self.divisor]:
             raise BystanderError(
                 "encoder_mismatch", "x264 changed its parameter sets.", fault=Fault.SERVER, status=500
             )
         return last
 
-    def _open(self, *, thorough: bool) -> VideoCodecContext:
-        parameters = X264_PARAMETERS if thorough else HASTY_PARAMETERS
+    def _open(self, *, thorough: bool, divisor: int) -> VideoCodecContext:
         return video_context(
-            self._canvas, crf=self._crf, bitrate_max=self._bitrate_max, parameters=parameters
+            self._canvas,
+            crf=self._crf,
+            bitrate_max=self._bitrate_max,
+            parameters=X264_PARAMETERS if thorough else HASTY_PARAMETERS,
+            divisor=divisor,
         )
 
 
@@ -186,6 +212,10 @@ class AudioEncoder:
     def flush(self) -> list[EncodedSound]:
         """Give the tail, padded with silence to whole frames; the encoder takes no more samples."""
         return _sounds(self._context.encode(None))
+
+
+def _record(context: VideoCodecContext) -> bytes:
+    return bytes(context.extradata or b"")
 
 
 def _picture(packet: "av.Packet[Any]") -> EncodedPicture:

@@ -183,6 +183,7 @@ class Engine:
             frames_skipped=renderer.frames_skipped,
             frame_rate_divisor=renderer.effort.frame_rate_divisor,
             thorough=renderer.effort.thorough,
+            resolution_divisor=renderer.effort.resolution_divisor,
             spool_lag_s=max(0.0, renderer.on_recording_clock(self._clock.monotonic_ns()) - written_s),
             dropped=dict(dropped),
             participants=[session.statistics() for session in self._sessions.values()],

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 LAG_NS_MAX = 500_000_000  # rendering is this late: the machine cannot do more
 LAG_NS_RELAXED = 100_000_000  # it keeps up again
 RELAXED_FOR_NS = 5_000_000_000  # ... for so long: try the next higher effort
-STRAINED_LEVEL = 3  # of EFFORTS; from here on a decoder may have to rest
+STRAINED_LEVEL = 4  # of EFFORTS; from here on a decoder may have to rest
 IDLE_NS = 1_000_000_000  # players and editors expect a picture a second
 BURST_PICTURES = 1.5  # how far a jittering source may run ahead of the even rate
 CUT_SLACK_PICTURES = (
@@ -80,15 +80,24 @@ class Pacer:
 
 @dataclass(frozen=True, slots=True)
 class Effort:
-    """What the pictures may cost: every how-manyeth is made, and how hard the coder looks for savings."""
+    """What the pictures may cost: every how-manyeth is made, how hard the coder looks for savings, and how
+    many columns share one that is coded."""
 
     frame_rate_divisor: int
     thorough: bool
+    resolution_divisor: int = 1
 
 
-# First pictures become fewer, then poorer for their size; sound is never touched. Painting at half the
-# resolution is no step: the picture in the file keeps its size, and coding it costs as much (docs/cost.md).
-EFFORTS = (Effort(1, True), Effort(2, True), Effort(4, True), Effort(4, False), Effort(8, False))
+# First pictures become fewer, then poorer for their size, then narrower; sound is never touched. Haste comes
+# before the resolution because it saves as much and is hardly seen (docs/cost.md).
+EFFORTS = (
+    Effort(1, True),
+    Effort(2, True),
+    Effort(4, True),
+    Effort(4, False),
+    Effort(4, False, 2),
+    Effort(8, False, 2),
+)
 
 
 class Load:
@@ -106,8 +115,8 @@ class Load:
 
     @property
     def strained(self) -> bool:
-        """Few and cheap pictures, and still it lagged: decoding costs too much."""
-        return self._level >= STRAINED_LEVEL
+        """Few and cheap pictures, and still it lagged when that last changed: decoding costs too much."""
+        return self._level >= STRAINED_LEVEL and self._lag_ns > LAG_NS_MAX
 
     def observe(self, now_ns: int, lag_ns: int) -> bool:
         """Rendering is `lag_ns` late; return whether the effort changed."""

@@ -192,6 +192,7 @@ class Renderer:
                 now_ns,
                 frame_rate_divisor=effort.frame_rate_divisor,
                 thorough=effort.thorough,
+                resolution_divisor=effort.resolution_divisor,
             )
         if self._zero_ns is None and not self._begin(now_ns):
             return

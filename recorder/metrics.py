@@ -84,6 +84,11 @@ def _of_workers(workers: list[Statistics]) -> Iterator[Metric]:
             "Recordings with fewer or poorer pictures than set: the machine cannot do more",
             sum(w.frame_rate_divisor > 1 or not w.thorough for w in workers),
         ),
+        (
+            "recordings_narrow",
+            "Recordings coded with fewer columns of pixels than shown: nor with fewer pictures",
+            sum(w.resolution_divisor > 1 for w in workers),
+        ),
         ("spool_lag_seconds", "Age of the oldest media not yet in a spool", lag_s),
         ("packets_received", "RTP packets of present publishers", sum(s.packets for s in sources)),
         ("packets_lost", "Never received, of present publishers", sum(s.lost for s in sources)),

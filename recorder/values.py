@@ -367,6 +367,7 @@ class Statistics(msgspec.Struct, frozen=True, kw_only=True):
     frames_skipped: int = 0
     frame_rate_divisor: int = 1  # above one: the machine cannot make more pictures
     thorough: bool = True  # False: it cannot code them with more effort either
+    resolution_divisor: int = 1  # above one: nor with all columns
     spool_lag_s: float = 0.0  # age of the newest media not yet in the spool
     dropped: dict[str, int] = {}
     participants: list[ParticipantStatistics] = []

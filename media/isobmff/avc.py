@@ -53,5 +53,48 @@ def decoder_configuration(annex_b: bytes) -> bytes:
     return record
 
 
+def parameter_sets(record: bytes) -> tuple[list[bytes], list[bytes]]:
+    """Return the sequence and the picture parameter sets of an AVCDecoderConfigurationRecord.
+
+    ValueError for a record that ends too early.
+    """
+    sequence, offset = _sets(record, 5, 0x1F)
+    picture, _ = _sets(record, offset, 0xFF)
+    return sequence, picture
+
+
+def with_parameter_sets_of(record: bytes, other: bytes) -> bytes:
+    """Return the record with the other's sets behind its own, for one stream that uses both by turns.
+
+    The sets must have ids of their own, and the other's profile and level be no more than the record's.
+    """
+    (sps, pps), (other_sps, other_pps) = parameter_sets(record), parameter_sets(other)
+    tail = 7 + sum(2 + len(unit) for unit in sps + pps)  # where what high profiles append begins
+    sequence, picture = sps + other_sps, pps + other_pps
+    return (
+        record[:5]
+        + pack(">B", 0xE0 | len(sequence))
+        + _counted(sequence)
+        + pack(">B", len(picture))
+        + _counted(picture)
+        + record[tail:]
+    )
+
+
+def _sets(record: bytes, offset: int, mask: int) -> tuple[list[bytes], int]:
+    """The sets that are counted at `offset`, and where they end."""
+    units = []
+    if offset >= len(record):
+        raise ValueError("a decoder configuration record ends before its parameter sets")
+    count, offset = record[offset] & mask, offset + 1
+    for _ in range(count):
+        begin = offset + 2
+        offset = begin + int.from_bytes(record[offset:begin])
+        units.append(record[begin:offset])
+    if offset > len(record):
+        raise ValueError("a decoder configuration record ends inside a parameter set")
+    return units, offset
+
+
 def _counted(units: list[bytes]) -> bytes:
     return b"".join(pack(">H", len(unit)) + unit for unit in units)

@@ -19,7 +19,11 @@ _SAMPLE_RATE_MAX = 0xFFFF  # integer part of a 16.16 fixed-point number
 
 
 def avc1(track: VideoTrack) -> bytes:
-    """Return the AVCSampleEntry of a track whose parameter sets stand in the record, not in the samples."""
+    """Return the AVCSampleEntry of a track whose parameter sets stand in the record, not in the samples.
+
+    No `pasp`: pixels are square where the parameter sets do not say otherwise, and players that find one box
+    for all pictures do not look at what those say.
+    """
     return box(
         b"avc1",
         pack(">6xH16x", _DATA_REFERENCE),
@@ -27,7 +31,6 @@ def avc1(track: VideoTrack) -> bytes:
         pack(">H32xHh", 1, _DEPTH_COLOUR, -1),  # one picture a sample, no compressor name
         box(b"avcC", track.avcc),
         colr(track.colour) if track.colour else b"",
-        box(b"pasp", pack(">II", 1, 1)),
     )
 
 

@@ -10,7 +10,7 @@ from av.video.reformatter import ColorRange
 from media.canvas import BACKGROUND, Compositor
 from media.labels import BACKGROUND_RGB
 from media.layout import Tile
-from media.scaling import Picture, from_rgba, new_picture, planes
+from media.scaling import Picture, Scaler, from_rgba, new_picture, planes
 from recorder.values import Canvas, Role, SourceKind
 from tests.support.similarity import ssim
 
@@ -306,3 +306,53 @@ class TestNames:
         compositor.set_tiles([camera("a", "Ada")])
         compositor.show("a", plain(64, 30, RED))
         assert (planes(compositor.compose()).y == RED[0]).all()
+
+
+class TestNarrow:
+    """The same canvas in half the columns."""
+
+    def compositor(self) -> Compositor:
+        compositor = Compositor(Canvas(width=640, height=360))
+        compositor.set_tiles([camera("ada", "Ada Lovelace"), camera("bob"), share("share"), camera("cy")])
+        compositor.show("ada", plain(320, 240, RED))
+        compositor.show("share", smooth(640, 480))
+        compositor.show("cy", plain(200, 320, GREEN))
+        return compositor
+
+    def test_everything_stands_where_it_did(self) -> None:
+        compositor = self.compositor()
+        whole = Scaler().scale(compositor.compose(), 320, 360)
+        compositor.set_width(320)
+        assert compositor.damaged
+        narrow = compositor.compose()
+        assert (compositor.width, narrow.width, narrow.height) == (320, 320, 360)
+        for expected, painted in zip(planes(whole), planes(narrow), strict=True):
+            assert np.abs(expected.astype(int) - painted).mean() < 1.5
+        assert ssim(planes(whole).y, planes(narrow).y) > 0.97
+
+    def test_what_changes_there_is_painted_there(self) -> None:
+        compositor = self.compositor()
+        compositor.set_width(320)
+        compositor.compose()
+        compositor.show("ada", plain(320, 180, BLUE))
+        anew = self.compositor()
+        anew.set_width(320)
+        anew.show("ada", plain(320, 180, BLUE))
+        for painted, expected in zip(planes(compositor.compose()), planes(anew.compose()), strict=True):
+            assert np.array_equal(painted, expected)
+
+    def test_all_columns_come_back_as_they_were(self) -> None:
+        compositor = self.compositor()
+        before = copy(compositor.compose())
+        compositor.set_width(320)
+        compositor.compose()
+        compositor.set_width(640)
+        for painted, expected in zip(planes(compositor.compose()), planes(before), strict=True):
+            assert np.array_equal(painted, expected)
+
+
+def smooth(width: int, height: int) -> Picture:
+    rows, columns = np.mgrid[0:height, 0:width]
+    picture = plain(width, height, (0, 110, 150))
+    planes(picture).y[:] = (126 + 60 * np.sin(columns / 17) + 40 * np.cos(rows / 11)).astype(np.uint8)
+    return picture

@@ -8,11 +8,14 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from media.columns import coded_width
 from media.encoding import (
     AAC_FRAME_SAMPLES,
     HASTY_PARAMETERS,
+    NARROW_DIVISOR,
     VBV_BUFFER_S,
     VIDEO_TIMESCALE,
+    X264_PARAMETERS,
     AudioEncoder,
     EncodedPicture,
     EncodedSound,
@@ -20,7 +23,8 @@ from media.encoding import (
     video_context,
 )
 from media.isobmff import AudioTrack, Sample, TrackRun, VideoTrack, init_segment, media_fragment
-from media.scaling import Picture, new_picture, planes
+from media.isobmff.avc import parameter_sets
+from media.scaling import Picture, Scaler, new_picture, planes
 from recorder.errors import BystanderError
 from recorder.values import Canvas
 from tests.support.similarity import ssim
@@ -77,10 +81,11 @@ def nal_types(picture: EncodedPicture) -> Iterator[int]:
 class TestPictures:
     def test_avcc_is_a_decoder_configuration_with_four_byte_lengths(self) -> None:
         avcc = encoder().avcc
-        assert avcc[0] == 1 and avcc[4] & 3 == 3 and avcc[5] & 31 == 1
-        length = int.from_bytes(avcc[6:8])
-        assert avcc[8] & 31 == 7 and avcc[1:4] == avcc[9:12]  # SPS: profile and level are repeated
-        assert avcc[8 + length] == 1 and avcc[8 + length + 3] & 31 == 8  # one PPS
+        assert avcc[0] == 1 and avcc[4] & 3 == 3
+        sequence, picture = parameter_sets(avcc)
+        assert [unit[0] & 31 for unit in (*sequence, *picture)] == [7, 7, 8, 8]
+        assert avcc[1:4] == sequence[0][1:4]  # profile and level are repeated
+        assert avcc[1] == sequence[1][1] and avcc[3] >= sequence[1][3]  # and hold for narrow pictures
 
     def test_key_frames_stand_where_forced_and_nowhere_else(self) -> None:
         coder = encoder()
@@ -255,8 +260,61 @@ class TestHaste:
         assert len(shown) == 30
         assert min(ssim(planes(scene(n)).y, planes(picture).y) for n, picture in enumerate(shown)) > 0.9
 
-    @pytest.mark.parametrize("size", [(64, 64), (640, 480), (1280, 720), (1920, 1080), (3840, 2160)])
-    def test_no_size_of_canvas_changes_them(self, size: tuple[int, int]) -> None:
+    @pytest.mark.parametrize(
+        "size", [(64, 64), (640, 480), (854, 480), (1280, 720), (1920, 1080), (3840, 2160)]
+    )
+    @pytest.mark.parametrize("divisor", [1, NARROW_DIVISOR])
+    def test_no_size_of_canvas_changes_them(self, size: tuple[int, int], divisor: int) -> None:
         canvas = Canvas(width=size[0], height=size[1])
-        hasty = video_context(canvas, crf=33, bitrate_max=2_500_000, parameters=HASTY_PARAMETERS)
-        assert hasty.extradata == video_context(canvas, crf=33, bitrate_max=2_500_000).extradata
+        thorough, hasty = (
+            video_context(canvas, crf=33, bitrate_max=2_500_000, parameters=parameters, divisor=divisor)
+            for parameters in (X264_PARAMETERS, HASTY_PARAMETERS)
+        )
+        assert hasty.extradata == thorough.extradata
+
+
+class TestNarrow:
+    """Half the columns, shown at the full width."""
+
+    def changing(self, *, keyframes: set[int]) -> tuple[VideoEncoder, list[EncodedPicture]]:
+        coder, scaler, pictures, width = encoder(), Scaler(), [], CANVAS.width
+        for n in range(30):
+            coder.divisor = NARROW_DIVISOR if 8 <= n < 19 else 1
+            width = coder.width if n in keyframes else width
+            picture = scaler.scale(scene(n), width, CANVAS.height)
+            pictures += coder.encode(picture, n * FRAME, force_keyframe=n in keyframes)
+        return coder, pictures + coder.flush()
+
+    def test_another_x264_takes_over_at_a_key_frame_under_the_second_parameter_sets(self) -> None:
+        coder, pictures = self.changing(keyframes={0, 10, 20})
+        assert [picture.pts for picture in pictures] == [n * FRAME for n in range(30)]
+        shown = decode(coder, pictures)
+        assert [picture.width for picture in shown] == [320] * 10 + [160] * 10 + [320] * 10
+        scaler = Scaler()
+        for n, picture in enumerate(shown):
+            assert ssim(planes(scene(n)).y, planes(scaler.scale(picture, 320, 180)).y) > 0.9
+
+    def test_every_key_frame_can_be_the_first_that_a_player_decodes(self) -> None:
+        coder, pictures = self.changing(keyframes={0, 10, 20})
+        assert [picture.width for picture in decode(coder, pictures[10:])] == [160] * 10 + [320] * 10
+        assert [picture.width for picture in decode(coder, pictures[20:] + pictures[:12])] == [320] * 20 + [
+            160
+        ] * 2
+
+    def test_nothing_is_in_the_pictures_but_slices(self) -> None:
+        _, pictures = self.changing(keyframes={0, 10, 20})
+        assert {kind for picture in pictures for kind in nal_types(picture)} <= {1, 5, 6}
+
+    @pytest.mark.parametrize(
+        ("width", "narrow"), [(1280, 640), (854, 428), (1278, 640), (64, 32), (66, 34), (2, 2)]
+    )
+    def test_pixels_are_as_wide_as_there_are_fewer(self, width: int, narrow: int) -> None:
+        assert coded_width(width, NARROW_DIVISOR) == narrow
+        canvas = Canvas(width=width, height=64)
+        coder = video_context(canvas, crf=33, bitrate_max=2_500_000, divisor=NARROW_DIVISOR)
+        assert coder.width * (coder.sample_aspect_ratio or 0) == width
+
+    def test_a_picture_of_another_width_is_refused(self) -> None:
+        coder = encoder()
+        with pytest.raises(BystanderError, match="picture_width"):
+            coder.encode(scene(0, Canvas(width=160, height=180)), 0, force_keyframe=True)

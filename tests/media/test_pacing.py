@@ -80,7 +80,7 @@ def test_times_grow_and_no_fragment_is_too_long(captures: list[int], fps: int, s
 
 
 class TestLoad:
-    def test_lag_takes_rate_first_and_effort_second_and_rest_gives_them_back(self) -> None:
+    def test_lag_takes_rate_first_then_effort_then_resolution_and_rest_gives_them_back(self) -> None:
         load = Load()
         now, seen = 0, []
         for _ in range(40):
@@ -90,7 +90,8 @@ class TestLoad:
         assert seen == list(EFFORTS[1:])
         divisors = [effort.frame_rate_divisor for effort in EFFORTS]
         assert divisors == sorted(divisors)
-        assert [effort.thorough for effort in EFFORTS] == [True, True, True, False, False]
+        assert [effort.thorough for effort in EFFORTS] == [True, True, True, False, False, False]
+        assert [effort.resolution_divisor for effort in EFFORTS] == [1, 1, 1, 1, 2, 2]
         seen.clear()
         for _ in range(40):
             now += RELAXED_FOR_NS // 4

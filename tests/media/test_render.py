@@ -284,9 +284,10 @@ class TestTrouble:
                 renderer.accept(items.pop(0)[1], now_ns)
             renderer.advance(now_ns, {}, lag_ns=600_000_000 if now_ns < 102.5 * NS else 0)
         renderer.finish(round(106.5 * NS))
-        told = [event.detail for event in events if event.kind == "degraded"][:4]
-        assert [detail["frame_rate_divisor"] for detail in told] == [2, 4, 4, 8]
-        assert [detail["thorough"] for detail in told] == [True, True, False, False]
+        told = [event.detail for event in events if event.kind == "degraded"][:5]
+        assert [detail["frame_rate_divisor"] for detail in told] == [2, 4, 4, 4, 8]
+        assert [detail["thorough"] for detail in told] == [True, True, False, False, False]
+        assert [detail["resolution_divisor"] for detail in told] == [1, 1, 1, 2, 2]
         assert set(renderer.dropped()) == {"video_overload", "video_superseded", "video_without_keyframe"}
         found = examine(b"".join(fragment.data for fragment in written), at=(0.25, 0.5))
         assert len(found.beeps) == len(FLASHES)
