@@ -21,6 +21,7 @@ from aiortc import (
 from av import VideoFrame
 
 from recorder.values import IceServer
+from tests.support import ice_session
 
 
 class MovingBar(MediaStreamTrack):
@@ -98,26 +99,13 @@ class AiortcPeer:
 
     async def new_ice_session(self) -> str:
         """Gather anew and return the fragment that asks for an ICE restart, which aiortc does not know."""
-        session = aioice.Connection(ice_controlling=True)
+        session, fragment = await ice_session.gathered()
         self._ice_sessions.append(session)
-        await session.gather_candidates()
-        return f"a=ice-ufrag:{session.local_username}\r\na=ice-pwd:{session.local_password}\r\n"
+        return fragment
 
     async def move_to(self, fragment: str) -> None:
         """Connect the new session to what the restart was answered with, and send through it from now on."""
         session = self._ice_sessions[-1]
-        session.remote_username = _attribute(fragment, "ice-ufrag")
-        session.remote_password = _attribute(fragment, "ice-pwd")
-        for value in re.findall(r"^a=candidate:(.*?)\r?$", fragment, re.MULTILINE):
-            await session.add_remote_candidate(aioice.Candidate.from_sdp(value))
-        await session.add_remote_candidate(None)
-        await session.connect()
+        await ice_session.connect(session, fragment)
         for transceiver in self.connection.getTransceivers():
             transceiver.sender.transport.transport._send = session.send
-
-
-def _attribute(sdp: str, name: str) -> str:
-    found = re.search(rf"^a={name}:(\S+)\r?$", sdp, re.MULTILINE)
-    if found is None:
-        raise ValueError(f"no {name} in the SDP")
-    return found[1]

@@ -276,7 +276,7 @@ class _Reporting:
         if at_s >= self._next_s:
             self._next_s += how.every_s
             ntp_s = 3_900_000_000.0 + self._publisher.epoch_s + at_s + how.error_s(at_s)
-            await self._publisher.report(self._source, at_s, ntp_s)
+            await self._publisher.report(self._source, at_s, ntp_s, late_s=how.late_s)
 
 
 def _within(spans: Spans, at_s: float) -> bool:

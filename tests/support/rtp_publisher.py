@@ -8,10 +8,12 @@ import asyncio
 import random
 import re
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from types import TracebackType
+from typing import Any
 
+import aioice
 from aioice import Candidate
 from aiortc import RTCCertificate, RTCDtlsTransport, RTCIceGatherer, RTCIceTransport
 from aiortc.codecs.h264 import H264Encoder
@@ -20,6 +22,7 @@ from aiortc.rtcdtlstransport import RTCDtlsFingerprint, RTCDtlsParameters
 from aiortc.rtcicetransport import RTCIceParameters, candidate_from_aioice
 
 from media.encoded import Codec
+from tests.support import ice_session
 from tests.support.rtp import one_byte_extension, rtp_bytes
 
 PAYLOAD_TYPES = {Codec.OPUS: 111, Codec.VP8: 96, Codec.H264: 98}
@@ -90,6 +93,7 @@ class RtpPublisher:
         self.layers = [self.source(video=True, rid=rid) for rid in rids or (None,)] if video else []
         self._sources = [*([self.sound] if self.sound else []), *self.layers]
         self._tasks: set[asyncio.Task[None]] = set()
+        self._ice_sessions: list[aioice.Connection] = []  # of restarts
 
     async def __aenter__(self) -> "RtpPublisher":
         return self
@@ -101,8 +105,12 @@ class RtpPublisher:
 
     async def close(self) -> None:
         """Say close_notify and free everything; may be called twice."""
+        for task in self._tasks:
+            task.cancel()
         await self._dtls.stop()
         await self._ice.stop()
+        for session in self._ice_sessions:
+            await session.close()
 
     @property
     def camera(self) -> Outgoing:
@@ -151,6 +159,24 @@ class RtpPublisher:
             await self._dtls.start(RTCDtlsParameters([RTCDtlsFingerprint(algorithm, digest)]))
         if self._dtls.state != "connected":
             raise ConnectionError(f"DTLS is {self._dtls.state}")
+
+    async def new_ice_session(self) -> str:
+        """Gather anew and return the fragment that asks for an ICE restart."""
+        session, fragment = await ice_session.gathered()
+        self._ice_sessions.append(session)
+        return fragment
+
+    async def move_to(self, fragment: str) -> None:
+        """Connect the new session to what the restart was answered with, and go on through it."""
+        session = self._ice_sessions[-1]
+        await ice_session.connect(session, fragment)
+        self._ice._send = session.send  # type: ignore[method-assign]
+        self._spawn(self._pump(session))
+
+    async def _pump(self, session: aioice.Connection) -> None:
+        """Hand on what comes: the DTLS transport waits for the first session for ever."""
+        while True:
+            await self._ice._connection._queue.put((await session.recv(), 1))
 
     def _section(self, kind: str) -> list[str]:
         codecs = [codec for codec in PAYLOAD_TYPES if codec.is_video == (kind == "video")]
@@ -226,12 +252,19 @@ class RtpPublisher:
         """Protect and send any RTP or RTCP bytes."""
         await self._dtls._send_rtp(data)
 
-    async def report(self, source: Outgoing, at_s: float, ntp_s: float) -> None:
-        """Send a sender report (RFC 3550 6.4.1): the frame time `at_s` happened at `ntp_s` since 1900."""
+    async def report(self, source: Outgoing, at_s: float, ntp_s: float, *, late_s: float = 0.0) -> None:
+        """Send a sender report (RFC 3550 6.4.1): the frame time `at_s` happened at `ntp_s` since 1900.
+
+        `late_s`: how much later than it is made it leaves.
+        """
         ntp = round(ntp_s * 2**32) & (2**64 - 1)
         timestamp = source.timestamp(at_s) % 2**32
         counts = (source.packets % 2**32, source.octets % 2**32)
-        await self.send_raw(struct.pack("!BBHIQIII", 0x80, 200, 6, source.ssrc, ntp, timestamp, *counts))
+        report = struct.pack("!BBHIQIII", 0x80, 200, 6, source.ssrc, ntp, timestamp, *counts)
+        if late_s:
+            self._spawn(self._send_later(report, late_s))
+        else:
+            await self.send_raw(report)
 
     async def bye(self, source: Outgoing) -> None:
         """Say that the source sends no more (RFC 3550 6.6)."""
@@ -272,9 +305,16 @@ class RtpPublisher:
         for base, mask in struct.iter_unpack("!HH", entries):
             for sequence in [base, *((base + 1 + bit) % 2**16 for bit in range(16) if mask >> bit & 1)]:
                 if sequence in source.sent:
-                    task = asyncio.get_running_loop().create_task(self._send_again(source, sequence))
-                    self._tasks.add(task)
-                    task.add_done_callback(self._tasks.discard)
+                    self._spawn(self._send_again(source, sequence))
+
+    async def _send_later(self, data: bytes, late_s: float) -> None:
+        await asyncio.sleep(late_s)
+        await self.send_raw(data)
+
+    def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def _send_again(self, source: Outgoing, sequence: int) -> None:
         codec, payload, timestamp, marker = source.sent[sequence]

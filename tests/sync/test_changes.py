@@ -3,6 +3,7 @@
 import asyncio
 import io
 from collections.abc import Coroutine
+from dataclasses import replace
 from typing import Any
 
 import av
@@ -10,11 +11,10 @@ import pytest
 
 from media.av_offset import AvOffset
 from media.encoded import Codec
-from recorder.values import MediaEvent, Publisher
-from tests.support.aiortc_peer import AiortcPeer
-from tests.support.live_call import LEAD_IN_S, SIZE, LiveCall, Performance, Recorded, Script
-from tests.support.lossy_link import without_candidates
+from recorder.values import MediaEvent
+from tests.support.live_call import LEAD_IN_S, SIZE, LiveCall, Performance, Recorded, Script, perform
 from tests.support.simulated_time import simulate
+from tests.sync.scenarios import CALL_S, CLEAN, NEAR
 
 SECONDS, CHANGE_S, CHANGE_BACK_S = 6.0, 2.6, 4.2  # between two events
 SMALL = (160, 120)
@@ -132,35 +132,41 @@ async def the_network_is_gone(gap_s: float) -> Recorded:
 
 
 async def ice_is_restarted() -> Recorded:
-    async with LiveCall() as call, AiortcPeer() as peer:
-        offer = without_candidates(await peer.offer())
-        answer, _ = await call.engine.publish("s1", Publisher(participant="ada", name="Ada"), offer)
-        await peer.answered(answer)
-        await received(call, frames=50)
-        restarted = await call.engine.trickle("s1", await peer.new_ice_session(), "*")
-        assert restarted is not None
-        await peer.move_to(restarted[0])
-        await received(call, frames=call.engine.statistics().participants[0].frames + 100)
+    async with LiveCall() as call:
+        stage = Stage(call, replace(ADA, link=NEAR, back=NEAR), SECONDS)
+        await stage.open()
+
+        async def restart() -> None:
+            await stage.until(CHANGE_S)
+            fragment = await stage.publisher.new_ice_session()
+            restarted = await call.engine.trickle(stage.session, fragment, "*")
+            assert restarted is not None
+            await stage.publisher.move_to(await stage.link.through(restarted[0]))
+
+        await together(stage.speak(), stage.show(), restart())
         return await call.recorded()
 
 
-async def received(call: LiveCall, *, frames: int) -> None:
-    """Return when the first participant has sent so many frames."""
-    async with asyncio.timeout(20):
-        while call.engine.statistics().participants[0].frames < frames:  # noqa: ASYNC110 - it tells nobody
-            await asyncio.sleep(0.02)
-
-
 async def every_change() -> dict[str, Recorded]:
-    names = ("codec", "size", "ssrc", "layer", "silent", "gap", "ice")
-    acts = (the_codec(), the_size(), both_ssrcs(), the_layer(), a_track_never_sends())
-    results = await asyncio.gather(*acts, the_network_is_gone(3.2), ice_is_restarted())
-    return dict(zip(names, results, strict=True))
+    async with asyncio.TaskGroup() as calls:
+        made = {
+            "codec": calls.create_task(the_codec()),
+            "size": calls.create_task(the_size()),
+            "ssrc": calls.create_task(both_ssrcs()),
+            "layer": calls.create_task(the_layer()),
+            "silent": calls.create_task(a_track_never_sends()),
+            "gap": calls.create_task(the_network_is_gone(3.2)),
+            "ice": calls.create_task(ice_is_restarted()),
+            "muted": calls.create_task(perform(CLEAN["muted_and_unmuted"], CALL_S)),
+            "camera": calls.create_task(perform(CLEAN["camera_off_and_on"], CALL_S)),
+            "rejoined": calls.create_task(perform(CLEAN["leaves_and_comes_back"], CALL_S)),
+        }
+    return {name: task.result() for name, task in made.items()}
 
 
 def test_changes_in_mid_call() -> None:
     made = simulate(every_change())
-    for name in ("codec", "size", "ssrc"):
+    for name in ("codec", "size", "ssrc", "ice"):
         assert_in_sync(made[name], pairs=7)
     assert_in_sync(made["layer"], pairs=5)  # which layer is best is decided once a second
     assert told(made["codec"], "codec_changed") == [
@@ -177,6 +183,14 @@ def test_changes_in_mid_call() -> None:
         assert {"failed", "degraded"}.isdisjoint(recorded.kinds())
     assert made["ice"].kinds().count("left") == 1
     assert "gap_started" not in made["ice"].kinds()
+    for name in ("muted", "camera"):
+        (muted,), (unmuted,) = of_kind(made[name], "muted"), of_kind(made[name], "unmuted")
+        assert (muted.at_s, unmuted.at_s) == (pytest.approx(3.0, abs=0.1), pytest.approx(5.5, abs=0.1))
+        assert muted.detail["stream"] == unmuted.detail["stream"]
+    of_bob = [event for event in made["rejoined"].events if event.participant == "bob"]
+    came_and_went = [event for event in of_bob if event.kind in ("joined", "left")]
+    in_order = sorted(came_and_went, key=lambda event: event.at_s)
+    assert [event.kind for event in in_order] == ["joined", "left"] * 2
 
 
 @pytest.mark.slow

@@ -27,6 +27,7 @@ from tests.support.live_call import (
 )
 from tests.support.lossy_link import Impairment
 from tests.support.simulated_time import SimulatedTimeLoop, simulate
+from tests.sync.scenarios import NEAR
 
 logger = logging.getLogger(__name__)
 
@@ -37,6 +38,9 @@ MISSING_MAX = 0.005  # of the pictures, where lost packets can be asked for agai
 SMEAR_LEVELS_MAX = 6.0  # mean error of a picture; coding noise is under 3, a bar that was left behind over 8
 STALL_S_MAX = 1.1  # without retransmissions: the widest margin, and the wait for what was overtaken
 PLI_UNDER_WAY_S = 0.1
+CUT_S = 2.0
+PLI_MAX = 2  # for one loss: the renderer may see that it has no key frame before the one that comes
+PLI_S_MAX = 0.4  # from the loss: what is late is waited for 250 ms, then two ways and a batch
 HELD_UP_S = 1.2  # longer than retransmissions are waited for
 BEGINNING_PICTURES_MAX = FPS // 2  # the recording's zero is the first picture that came whole
 HELD_PICTURES_MAX = 3 * FPS  # a key frame is asked for every half second, and may get lost too
@@ -90,6 +94,35 @@ def test_losses_are_made_up_for_or_hidden() -> None:
         assert_nothing_is_smeared(recorded)
     assert max(vp8_behind_s, h264_behind_s) <= STALL_S_MAX
     assert_sound_is_concealed(unseen, quiet)
+
+
+async def cut_once(script: Script) -> tuple[Recorded, list[float]]:
+    """A call whose link loses all for a moment; return also when key frames were asked for after it."""
+    async with LiveCall(plan=PLAN) as call:
+        publisher, _ = await call.join(script)
+        cut_at_s = asyncio.get_running_loop().time() + LEAD_IN_S + CUT_S
+        acting = Performance(script, QUICK_S, cut_at_s - CUT_S)
+
+        async def cut() -> None:
+            await asyncio.sleep(LEAD_IN_S + CUT_S)
+            call.links[0].cut = True
+            publisher.camera.asked_for_keyframe_at.clear()
+            await asyncio.sleep(2 / FPS)
+            call.links[0].cut = False
+
+        await asyncio.gather(acting.run(publisher), cut())
+        return await call.recorded(), [at - cut_at_s for at in publisher.camera.asked_for_keyframe_at]
+
+
+@pytest.mark.parametrize("codec", [Codec.VP8, Codec.H264])
+def test_a_key_frame_is_asked_for_as_soon_as_a_reference_is_lost(codec: Codec) -> None:
+    script = Script(codec=codec, retransmission=False, link=NEAR, back=NEAR)
+    recorded, asked_after_s = simulate(cut_once(script))
+    logger.info("%s: asked for %s ms after the loss", codec, np.round(np.multiply(1e3, asked_after_s)))
+    assert asked_after_s[0] <= PLI_S_MAX
+    assert len(asked_after_s) <= PLI_MAX
+    times_s = [at_s for at_s, _ in pictures(recorded.data)]
+    assert max(later - earlier for earlier, later in pairwise(times_s)) <= PLI_S_MAX + 3 / FPS
 
 
 @pytest.mark.slow

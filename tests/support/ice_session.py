@@ -1,0 +1,29 @@
+"""A second ICE session for a publisher that has one: an ICE restart (RFC 8445 9), unknown to aiortc."""
+
+import re
+
+import aioice
+
+
+async def gathered() -> tuple[aioice.Connection, str]:
+    """A session with its candidates, and the SDP fragment that asks for it (RFC 9725 4.3.3)."""
+    session = aioice.Connection(ice_controlling=True)
+    await session.gather_candidates()
+    return session, f"a=ice-ufrag:{session.local_username}\r\na=ice-pwd:{session.local_password}\r\n"
+
+
+async def connect(session: aioice.Connection, fragment: str) -> None:
+    """Connect it to what the restart was answered with."""
+    session.remote_username = _attribute(fragment, "ice-ufrag")
+    session.remote_password = _attribute(fragment, "ice-pwd")
+    for value in re.findall(r"^a=candidate:(.*?)\r?$", fragment, re.MULTILINE):
+        await session.add_remote_candidate(aioice.Candidate.from_sdp(value))
+    await session.add_remote_candidate(None)
+    await session.connect()
+
+
+def _attribute(sdp: str, name: str) -> str:
+    found = re.search(rf"^a={name}:(\S+)\r?$", sdp, re.MULTILINE)
+    if found is None:
+        raise ValueError(f"no {name} in the SDP")
+    return found[1]
