@@ -142,12 +142,6 @@ class Shipment:
         """Look, decide, act once."""
         self._news.clear()
         entries, ended = await asyncio.to_thread(self._look)
-        if self._ordinary is not None:
-            finished = await asyncio.to_thread(self._ordinary.look, entries, self._state, ended=ended)
-            if finished is None:
-                self._state = plan.left_fragmented(self._state, entries)
-                self._choose_steps()
-            entries = finished or entries
         action = plan.decide(self._state, entries, ended=ended)
         try:
             if await self._acted_beside(action, entries, ended=ended):
@@ -178,7 +172,14 @@ class Shipment:
 
     def _look(self) -> tuple[list[IndexEntry], bool]:
         ended = self._reader.ending is not None  # asked first, so that the index read next is all there is
-        return self._reader.index(), ended
+        entries = self._reader.index()
+        if self._ordinary is None:
+            return entries, ended
+        finished = self._ordinary.look(entries, self._state, ended=ended)
+        if finished is None:
+            self._state = plan.left_fragmented(self._state, entries)
+            self._choose_steps()
+        return finished or entries, ended
 
     @property
     def _must_ask(self) -> bool:

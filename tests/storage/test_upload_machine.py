@@ -276,7 +276,7 @@ class Uploads(RuleBasedStateMachine):
         await self._restart()  # so that it asks the store what it has
         self.clock.advance(SETTINGS.tail_interval_s)
         quiet, before = 0, -1
-        while quiet < 6:
+        while quiet < 12:
             self.first.grew(RECORDING)
             await asyncio.sleep(0.005)
             quiet = quiet + 1 if before == len(self.store.requests) else 0
