@@ -19,8 +19,12 @@ _FTYP = box(b"ftyp", b"isom", pack(">I", 0), b"isom", b"iso2", b"mp41", b"mp42")
 _MDAT_HEADER_BYTES = 16  # with a 64-bit size, whatever the size is
 HEAD_BYTES = len(_FTYP) + _MDAT_HEADER_BYTES
 _DURATION_AT = {b"mvhd": 24, b"mdhd": 24, b"tkhd": 28}  # in the bodies, all of version 1
-_DURATION = Struct(">Q")
+_LONG = Struct(">Q")
 _WORD = Struct(">I")
+_TIMES = Struct(">QQ")  # of creation and of modification
+_TIMES_AT = 4
+_EDIT_32, _EDIT_64 = Struct(">IiI"), Struct(">QqI")
+_MAX_32 = 0xFFFF_FFFF
 _TRACK_ID_AT = _TIMESCALE_AT = 20
 _RATE_1 = 0x0001_0000  # 16.16 fixed point
 _EMPTY = -1  # the media time of an edit in which nothing is shown
@@ -111,17 +115,22 @@ def _trak(trak: Box, samples: TrackSamples, begins: int, ends: int, moved: int) 
 
 
 def _edit_list(begins: int, ends: int) -> bytes:
-    edits = pack(">QqI", begins, _EMPTY, _RATE_1) + pack(">QqI", ends - begins, 0, _RATE_1)
-    return box(b"edts", full_box(b"elst", 1, 0, pack(">I", 2), edits))
+    row, version = (_EDIT_32, 0) if ends <= _MAX_32 else (_EDIT_64, 1)
+    edits = row.pack(begins, _EMPTY, _RATE_1) + row.pack(ends - begins, 0, _RATE_1)
+    return box(b"edts", full_box(b"elst", version, 0, pack(">I", 2), edits))
 
 
 def _with_duration(header: Box, duration: int) -> bytes:
-    version, _ = version_and_flags(header)
+    """Return the header with its duration: of version 0 where that holds it, all that old readers know."""
+    version, flags = version_and_flags(header)
     at = _DURATION_AT[header.kind]
-    if version != 1 or len(header.body) < at + _DURATION.size:
+    if version != 1 or len(header.body) < at + _LONG.size:
         raise MalformedError(f"{header.kind.decode()} without a 64-bit duration", header.offset)
-    before, after = bytes(header.body[:at]), bytes(header.body[at + _DURATION.size :])
-    return box(header.kind, before, _DURATION.pack(duration), after)
+    times = fields(_TIMES, header, _TIMES_AT)
+    between, after = bytes(header.body[_TIMES_AT + _TIMES.size : at]), bytes(header.body[at + _LONG.size :])
+    if max(*times, duration) > _MAX_32:
+        return full_box(header.kind, 1, flags, _TIMES.pack(*times), between, _LONG.pack(duration), after)
+    return full_box(header.kind, 0, flags, pack(">II", *times), between, _WORD.pack(duration), after)
 
 
 def _copy(found: Box) -> bytes:

@@ -110,6 +110,11 @@ def test_there_is_one_mdat_and_one_moov_and_no_word_of_fragments() -> None:
     assert b"iso5" not in data[:HEAD_BYTES]  # the brands that promise fragments
     moov = next(boxes_of(data[places[2].offset :]))
     assert find(moov, b"mvex") is None
+    headers: list[tuple[bytes, ...]] = [(b"mvhd",), (b"trak", b"tkhd"), (b"trak", b"mdia", b"mdhd")]
+    for path in headers:
+        header = inside(moov, *path)
+        assert header is not None
+        assert header.body[0] == 0  # the version with 32 bits, which is the only one that QuickTime describes
     video = inside(moov, b"trak", b"mdia", b"minf", b"stbl")
     assert video is not None
     kinds = [found.kind for found in boxes_of(bytes(video.body))]
