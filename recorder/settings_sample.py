@@ -34,6 +34,7 @@ STORAGE_WORDS = {
     "object_lock_days": "how long a recording is locked",
     "legal_hold": "put every recording under legal hold",
     "tags": "of every object",
+    "service_account_file": "for Google: the JSON key of a service account, instead of HMAC keys",
     "private_key_file": "for SFTP; unset: the agent's and the user's own",
     "known_hosts_file": "for SFTP; unset: the user's own",
     "password": "for SFTP, where there is no key",

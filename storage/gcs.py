@@ -1,12 +1,15 @@
 """Google Cloud Storage by its S3-compatible XML API: what is different there, as settings of the S3 store.
 
-It takes HMAC keys (of a service account) where S3 takes access keys. It does not take Amazon's own headers
-for encryption, tags and object lock: those are set on the bucket.
+It takes HMAC keys where S3 takes access keys, or a service account's tokens. It does not take Amazon's own
+headers for encryption, tags and object lock: those are set on the bucket.
 """
+
+from pathlib import Path
 
 import msgspec
 
 from recorder.errors import caller_error
+from storage.google_access import GoogleAccess
 from storage.settings import StorageSettings
 
 ENDPOINT = "https://storage.googleapis.com"
@@ -29,3 +32,15 @@ def gcs_settings(settings: StorageSettings) -> StorageSettings:
         region=settings.region or REGION,
         path_style=True if settings.path_style is None else settings.path_style,
     )
+
+
+def service_account(settings: StorageSettings) -> GoogleAccess | None:
+    """The account whose key file is set; storage_settings_invalid where HMAC keys are set besides."""
+    if settings.service_account_file is None:
+        return None
+    if settings.access_key_id is not None:
+        raise caller_error(
+            "storage_settings_invalid",
+            "Set storage.service_account_file or HMAC keys (access_key_id), not both.",
+        )
+    return GoogleAccess(Path(settings.service_account_file), timeout_s=settings.connect_timeout_s)

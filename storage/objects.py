@@ -189,9 +189,11 @@ def _s3(settings: StorageSettings, bucket: str, prefix: str) -> ObjectStore:
 
 
 def _gcs(settings: StorageSettings, bucket: str, prefix: str) -> ObjectStore:
-    from storage.gcs import gcs_settings
+    from storage.gcs import gcs_settings, service_account
+    from storage.s3_store import S3Store
 
-    return _s3(gcs_settings(settings), bucket, prefix)
+    access = service_account(settings)
+    return S3Store(gcs_settings(settings), bucket=bucket, prefix=prefix, access=access)
 
 
 def _azure(settings: StorageSettings, container: str, prefix: str) -> ObjectStore:

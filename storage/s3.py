@@ -6,9 +6,10 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from datetime import datetime
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Any, Protocol
 
 import aioboto3
+from botocore import UNSIGNED
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
@@ -31,11 +32,22 @@ _WITH_A_BODY: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
+class Access(Protocol):
+    """Another way in than signatures by a secret key: what happens to requests and to answers."""
+
+    async def sign(self, request: Any, **_: Any) -> None: ...
+
+    def understand(self, response_dict: dict[str, Any], **_: Any) -> None: ...
+
+
 class S3Connection:
     """One bucket and prefix, and the one long-lived client for it, opened by the first request."""
 
-    def __init__(self, settings: StorageSettings, *, bucket: str, prefix: str) -> None:
+    def __init__(
+        self, settings: StorageSettings, *, bucket: str, prefix: str, access: Access | None = None
+    ) -> None:
         self._settings = settings
+        self._access = access
         self._bucket = bucket
         self._prefix = f"{prefix}/" if prefix else ""
         self._stack = AsyncExitStack()
@@ -131,7 +143,11 @@ class S3Connection:
     async def _open(self) -> Any:
         async with self._opening:
             if self._client is None:
-                self._client = await self._stack.enter_async_context(self._new_client())
+                client = await self._stack.enter_async_context(self._new_client())
+                if self._access is not None:
+                    client.meta.events.register("before-sign.s3", self._access.sign)
+                    client.meta.events.register("before-parse.s3", self._access.understand)
+                self._client = client
             return self._client
 
     def _new_client(self) -> Any:
@@ -154,7 +170,8 @@ class S3Connection:
             request_checksum_calculation="when_required",  # what newer SDKs add breaks compatible stores
             response_checksum_validation="when_required",
             s3={"addressing_style": "path" if path_style else "auto"},
-            signature_version="s3v4",  # or presigned links would be signed as in 2006, which regions refuse
+            # s3v4, or presigned links would be signed as in 2006, which regions refuse
+            signature_version="s3v4" if self._access is None else UNSIGNED,
             user_agent_extra="bystander",
         )
         return session.client("s3", endpoint_url=settings.endpoint, config=config)

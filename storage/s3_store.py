@@ -11,8 +11,8 @@ from recorder.errors import BystanderError
 from storage.holding import Hold
 from storage.keys import check_key
 from storage.objects import SIDE_PREFIX, ObjectInfo, ObjectProperties
-from storage.presigning import LINK_S_MAX, LinkTerms
-from storage.s3 import S3Connection, unquoted
+from storage.presigning import LINK_S_MAX, LinkTerms, no_store_link
+from storage.s3 import Access, S3Connection, unquoted
 from storage.s3_uploads import S3Uploads
 from storage.settings import StorageSettings
 from storage.store_errors import OBJECT_MISSING, range_error
@@ -21,8 +21,12 @@ from storage.store_errors import OBJECT_MISSING, range_error
 class S3Store:
     """An ObjectStore over one bucket and prefix."""
 
-    def __init__(self, settings: StorageSettings, *, bucket: str, prefix: str) -> None:
-        self._s3 = S3Connection(settings, bucket=bucket, prefix=prefix)
+    def __init__(
+        self, settings: StorageSettings, *, bucket: str, prefix: str, access: Access | None = None
+    ) -> None:
+        """`access` lets in where no secret key signs; then there are no links either."""
+        self._s3 = S3Connection(settings, bucket=bucket, prefix=prefix, access=access)
+        self._gives_links = access is None
         self._settings = settings
         self._uploads = S3Uploads(self._s3, self._fixed_properties)
         self._name = f"s3://{bucket}/{prefix}"
@@ -102,6 +106,8 @@ class S3Store:
         return await self._s3.server_time()
 
     async def presign(self, key: str, terms: LinkTerms) -> str:
+        if not self._gives_links:
+            raise no_store_link("Links are signed with a secret key, which is not set.")
         wanted = {
             "Key": self._s3.full_key(check_key(key)),
             "ResponseContentDisposition": terms.content_disposition if terms.method == "GET" else None,

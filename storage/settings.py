@@ -42,6 +42,9 @@ class StorageSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     legal_hold: bool = False
     tags: dict[str, str] = {}
 
+    # --- Google, instead of HMAC keys ---
+    service_account_file: str | None = None  # the JSON key that Google made
+
     # --- SFTP; user, server and directory stand in the URL ---
     private_key_file: str | None = None  # None: the agent's and the user's own
     known_hosts_file: str | None = None  # None: the user's own; a server that is not in it is refused

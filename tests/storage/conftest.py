@@ -75,10 +75,12 @@ SERVERS = {
     "rclone": "rclone_server",
     "moto": "moto_server",
     "gs": "moto_server",
+    "gs-account": "moto_server",
     "azure": "azure_server",
     "swift": "swift_server",
 }
-SLOWER = [pytest.param(name, marks=pytest.mark.stores) for name in ("azure", "swift")]  # not Python's own
+# Servers that are not Python's own, and another way into one that is.
+SLOWER = [pytest.param(name, marks=pytest.mark.stores) for name in ("gs-account", "azure", "swift")]
 
 
 @pytest.fixture(params=[*STORES, *SLOWER])

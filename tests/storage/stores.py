@@ -15,6 +15,7 @@ from storage.memory import Faults, MemoryStore
 from storage.objects import ObjectStore, open_store
 from storage.settings import StorageSettings
 from tests.support.azurite import azure_settings
+from tests.support.google_door import GoogleDoor, google_door
 from tests.support.s3_servers import ACCESS_KEY_ID, BUCKET, SECRET_ACCESS_KEY
 from tests.support.sftp_server import sftp_server
 from tests.support.swift_server import SWIFT_ACCESS_KEY_ID
@@ -32,6 +33,16 @@ def s3_settings(endpoint: str, *, prefix: str = "", **others: object) -> Storage
         secret_access_key=SECRET_ACCESS_KEY,
     )
     return msgspec.structs.replace(usual, **others)
+
+
+def google_settings(door: GoogleDoor, directory: Path) -> StorageSettings:
+    """Settings for a service account that `door` lets in; its key is written into `directory`."""
+    key_file = door.write_key(directory / "account.json")
+    return StorageSettings(
+        url=f"gs://{BUCKET}/tests/{uuid.uuid4().hex}",
+        endpoint=door.endpoint,
+        service_account_file=str(key_file),
+    )
 
 
 def make_bucket(endpoint: str, access_key_id: str = ACCESS_KEY_ID) -> None:
@@ -55,6 +66,14 @@ async def open_named(name: str, directory: Path, endpoints: dict[str, str]) -> A
     elif name == "sftp":
         async with sftp_server(directory) as settings:
             store = open_store(settings)
+            try:
+                yield store
+            finally:
+                await store.close()
+        return
+    elif name == "gs-account":
+        async with google_door(endpoints[name]) as door:
+            store = open_store(google_settings(door, directory))
             try:
                 yield store
             finally:
