@@ -55,7 +55,8 @@ test-slow: setup-firefox
 setup-firefox:
 	@deploy/install-debian-packages firefox-esr
 
-# Microsoft's emulator of Azure comes from npm; OpenStack Swift from Debian, as a library that starts nothing by itself.
+# Microsoft's emulator of Azure comes from npm, which is to believe the system's certificates; OpenStack Swift from
+# Debian, as a library, which starts nothing by itself.
 test-stores: $(VENV)/azurite/.installed setup-swift
 .PHONY: setup-swift
 setup-swift:
@@ -63,7 +64,8 @@ setup-swift:
 
 $(VENV)/azurite/.installed: | $(VENV)/bin/python
 	command -v npm >/dev/null || deploy/install-debian-packages nodejs npm
-	npm install --silent --no-fund --no-audit --prefix $(VENV)/azurite azurite@3.35.0
+	NODE_OPTIONS=--use-openssl-ca npm install --no-fund --no-audit --loglevel error --cache $(VENV)/npm-cache \
+		--prefix $(VENV)/azurite azurite@3.35.0
 	touch $@
 
 check: setup-runtime $(VENV)/.dev ## style, types, and the walls between packages
