@@ -29,7 +29,7 @@ class Structure:
         self._problems = problems
         self._open: FragmentReading | None = None  # a moof whose mdat has not come yet
         self._sequence_number: int | None = None
-        self._starts: dict[int, list[int]] = {}  # of fragments: the tracks without a key frame there
+        self._starts: list[int] = []
         self._indexes: list[tuple[int, list[Reference]]] = []
         self.size = file.seek(0, 2)
 
@@ -110,12 +110,11 @@ class Structure:
         if any(run.data_offset < data_begins or run.data_end > place.end for run in fragment.runs):
             self._problems.add("fragment_incomplete", "samples outside of the mdat", fragment.offset)
         self._sequence(fragment)
-        self._starts[fragment.offset] = _without_key_frame(fragment)
-        if not self.fragments:
-            self._entry(fragment.offset)
+        self._key_frames(fragment)
         for run in fragment.runs:
             self.tallies[run.track_id].run(run, fragment.offset)
         self.fragments += 1
+        self._starts.append(fragment.offset)
         self.whole_until = place.end
 
     def _sequence(self, fragment: FragmentReading) -> None:
@@ -126,10 +125,14 @@ class Structure:
             self._problems.add("fragment_sequence", detail, fragment.offset)
         self._sequence_number = number
 
-    def _entry(self, offset: int) -> None:
-        """Players begin with this fragment: at the start of the file, and where an index leads to."""
-        for track_id in self._starts[offset]:
-            self._problems.add("no_key_frame", f"track {track_id} does not begin with a key frame", offset)
+    def _key_frames(self, fragment: FragmentReading) -> None:
+        seen: set[int] = set()
+        for run in fragment.runs:
+            first = run.track_id not in seen
+            seen.add(run.track_id)
+            if first and run.samples and not run.samples[0].keyframe:
+                detail = f"track {run.track_id} does not begin with a key frame"
+                self._problems.add("no_key_frame", detail, fragment.offset)
 
     def _conclude(self) -> None:
         self._fragment_without_data()
@@ -153,19 +156,12 @@ class Structure:
             self._problems.add("duration_mismatch", f"{missing_s:.3f} s less than the headers promise")
 
     def _index(self) -> None:
-        """An index leads to groups of whole fragments, from the first to the last."""
-        entries: set[int] = set()
         for track_id, references in self._indexes:
             starts = [reference.offset for reference in references]
             end = references[-1].offset + references[-1].size if references else 0
-            first = next(iter(self._starts), None)
-            if starts[:1] != [first] or not self._starts.keys() >= set(starts) or end != self.whole_until:
+            if starts != self._starts or end != self.whole_until:
                 detail = f"the index of track {track_id} does not fit the fragments"
                 self._problems.add("index_mismatch", detail)
-            else:
-                entries.update(starts[1:])
-        for offset in sorted(entries):
-            self._entry(offset)
 
     def _ends(self) -> None:
         for tally in self.tallies.values():
@@ -177,12 +173,3 @@ class Structure:
         if ends and max(ends) - min(ends) > END_DIFFERENCE_S_MAX:
             apart = max(ends) - min(ends)
             self._problems.add("end_difference", f"picture and sound end {apart:.3f} s apart")
-
-
-def _without_key_frame(fragment: FragmentReading) -> list[int]:
-    """Return the tracks whose first sample in the fragment needs what came before it."""
-    first: dict[int, bool] = {}
-    for run in fragment.runs:
-        if run.samples:
-            first.setdefault(run.track_id, run.samples[0].keyframe)
-    return [track_id for track_id, keyframe in first.items() if not keyframe]

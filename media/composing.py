@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from media.canvas import Compositor
 from media.encoding import VIDEO_TIMESCALE, EncodedPicture, VideoEncoder
 from media.fragmenting import VIDEO_TRACK
-from media.grouping import Grouping
 from media.isobmff import VideoTrack
 from media.layout import Tile
+from media.lengthening import Lengthening
 from media.pacing import Effort, Pacer
 from media.scaling import Picture
 from media.sources import PictureSource
@@ -25,9 +25,9 @@ NS = 1_000_000_000
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """Pictures that left the encoder, and where (1/90000 s) a fragment ends because the next one begins.
+    """Pictures that left the encoder, and where (1/90000 s) the fragment is cut.
 
-    `keyframe`: the next one begins with a key frame.
+    At a key frame the next one begins; at another picture it goes on.
     """
 
     pictures: list[EncodedPicture]
@@ -61,7 +61,7 @@ class Composition:
         self._encoder = VideoEncoder(canvas, crf=plan.video_crf, bitrate_max=plan.video_bitrate_max)
         self.track = VideoTrack(VIDEO_TRACK, VIDEO_TIMESCALE, canvas.width, canvas.height, self._encoder.avcc)
         self.pacer = Pacer(fps=canvas.fps, fragment_ns=fragment_ns)
-        self._grouping = Grouping(fragment_ns)
+        self._lengthening = Lengthening(canvas, fragment_ns)
         self.composed = 0
         self.skipped = 0
         self._seats: dict[str, _Seat] = {}
@@ -106,7 +106,7 @@ class Composition:
         if (encoder.thorough, encoder.divisor) != (effort.thorough, effort.resolution_divisor):
             encoder.thorough, encoder.divisor = effort.thorough, effort.resolution_divisor
             self.pacer.cut_next()  # it counts from a key frame on
-            self._grouping.begin_next()
+            self._lengthening.begin_next()
 
     def relieve(self) -> None:
         """Let the stream rest that costs more to decode than all others together, when there is one."""
@@ -162,16 +162,17 @@ class Composition:
         changed = self._compositor.damaged
         if not due and not changed:
             return None
-        if changed and self._grouping.still:
+        if self._lengthening.over:
             self.pacer.cut_next()
         at, cut = self.pacer.make(sum(times) // len(times) if times else closing)
-        keyframe = self._grouping.add(at, cut=cut, changed=changed)
         pts = at * (VIDEO_TIMESCALE // 1000) // (NS // 1000)
+        keyframe = self._lengthening.add(at, pts, cut=cut, changed=changed)
         if keyframe and self._compositor.width != self._encoder.width:
             self._compositor.set_width(self._encoder.width)
         picture = self._compositor.compose()
         self.composed += 1
         pictures = self._encoder.encode(picture, pts, force_keyframe=keyframe)
+        self._lengthening.coded(pictures)
         return Made(pictures, pts if cut and not opening else None, keyframe)
 
     def _update(self, until_ns: int, *, only_first: bool) -> list[int]:

@@ -29,7 +29,7 @@ class Fragmenter:
         self._sequence = 0
         self._pictures: deque[EncodedPicture] = deque()
         self._sounds: deque[EncodedSound] = deque()
-        self._cuts: deque[tuple[int, bool]] = deque()  # where fragments end (1/90000 s), and if they go on
+        self._cuts: deque[tuple[int, bool]] = deque()  # where (1/90000 s), and if the fragment goes on there
         self._start = 0
         self.bytes_written = 0
         self.written_us = 0
@@ -54,25 +54,25 @@ class Fragmenter:
         self._sounds.extend(sounds)
         self.flush()
 
-    def cut(self, at: int, *, continued: bool = False) -> None:
-        """End the fragment at this time (1/90000 s), a picture's where there are pictures.
+    def cut(self, at: int, *, provisional: bool = False) -> None:
+        """End the fragment at this time (1/90000 s), which is a key frame's where there are pictures.
 
-        It is a key frame unless the fragment is `continued` by the next one.
+        A `provisional` end is any picture's: the fragment is written, and again when it is longer.
         """
-        self._cuts.append((at, continued))
+        self._cuts.append((at, provisional))
         self.flush()
 
     def flush(self) -> None:
         """Write every fragment whose end both tracks have reached."""
         while self._cuts and self._covered(self._cuts[0][0]):
-            end, continued = self._cuts.popleft()
-            self._cut(end, continued=continued)
+            end, provisional = self._cuts.popleft()
+            self._cut(end, provisional=provisional)
 
     def finish(self, end: int) -> None:
         """Write all that is left as ending at `end` (1/90000 s); the last sample of each track ends there."""
         while self._cuts:
-            at, continued = self._cuts.popleft()
-            self._cut(at, continued=continued)
+            at, provisional = self._cuts.popleft()
+            self._cut(at, provisional=provisional)
         if end > self._start and (self._pictures or self._sounds):
             self._cut(end, last=True)
 
@@ -80,44 +80,33 @@ class Fragmenter:
         sound = self._sounds[-1] if self._sounds else None
         return sound is not None and _to_ticks(sound.pts + sound.duration) >= end
 
-    def _cut(self, end: int, *, continued: bool = False, last: bool = False) -> None:
-        runs = [run for run in (self._video_run(end), self._audio_run(end, last=last)) if run is not None]
+    def _cut(self, end: int, *, provisional: bool = False, last: bool = False) -> None:
+        pictures = [picture for picture in self._pictures if picture.pts < end]
+        sounds = [sound for sound in self._sounds if last or _to_ticks(sound.pts) < end]
+        runs = [run for run in (_video_run(pictures, end), self._audio_run(sounds, end, last=last)) if run]
         if not runs:
             return  # nothing begins in so short a time: it belongs to the next fragment
-        self._sequence += 1
-        start_us, end_us = _to_us(self._start), _to_us(end)
-        self._start = end
         fragment = Fragment(
             kind=FragmentKind.MEDIA,
-            data=media_fragment(self._sequence, runs),
-            start_us=start_us,
-            duration_us=end_us - start_us,
-            continued=continued,
+            data=media_fragment(self._sequence + 1, runs),
+            start_us=_to_us(self._start),
+            duration_us=_to_us(end) - _to_us(self._start),
+            provisional=provisional,
         )
+        if not provisional:
+            self._sequence += 1
+            self._start = end
+            _drop(self._pictures, len(pictures))
+            _drop(self._sounds, len(sounds))
         self._emit(fragment)
-        self.written_us = end_us
+        self.written_us = _to_us(end)
 
-    def _video_run(self, end: int) -> TrackRun | None:
-        taken: list[EncodedPicture] = []
-        while self._pictures and self._pictures[0].pts < end:
-            taken.append(self._pictures.popleft())
-        if not taken:
-            return None
-        ends = [picture.pts for picture in taken[1:]] + [end]
-        samples = [
-            Sample(picture.data, until - picture.pts, picture.keyframe)
-            for picture, until in zip(taken, ends, strict=True)
-        ]
-        return TrackRun(VIDEO_TRACK, taken[0].pts, samples)
-
-    def _audio_run(self, end: int, *, last: bool) -> TrackRun | None:
-        taken: list[EncodedSound] = []
-        while self._sounds and (last or _to_ticks(self._sounds[0].pts) < end):
-            taken.append(self._sounds.popleft())
+    def _audio_run(self, taken: list[EncodedSound], end: int, *, last: bool) -> TrackRun | None:
         if not taken:
             return None
         samples = [Sample(sound.data, sound.duration, True) for sound in taken]
         if last:
+            taken = taken.copy()
             self._end_exactly(taken, samples, end)
         return TrackRun(AUDIO_TRACK, taken[0].pts, samples)
 
@@ -133,7 +122,24 @@ class Fragmenter:
 
     def _emit(self, fragment: Fragment) -> None:
         self._write(fragment)
-        self.bytes_written += len(fragment.data)
+        if not fragment.provisional:
+            self.bytes_written += len(fragment.data)
+
+
+def _video_run(taken: list[EncodedPicture], end: int) -> TrackRun | None:
+    if not taken:
+        return None
+    ends = [picture.pts for picture in taken[1:]] + [end]
+    samples = [
+        Sample(picture.data, until - picture.pts, picture.keyframe)
+        for picture, until in zip(taken, ends, strict=True)
+    ]
+    return TrackRun(VIDEO_TRACK, taken[0].pts, samples)
+
+
+def _drop(queue: deque[EncodedPicture] | deque[EncodedSound], count: int) -> None:
+    for _ in range(count):
+        queue.popleft()
 
 
 def _to_ticks(samples: int) -> int:

@@ -1,4 +1,4 @@
-"""Where the groups of fragments of a finished recording stand, read from the head of its file."""
+"""Where the fragments of a finished recording stand, read from the head of its file, for a playlist."""
 
 import io
 
@@ -18,10 +18,10 @@ class NoIndexError(ValueError):
 
 
 class Placed(msgspec.Struct, frozen=True):
-    """Players need `header_bytes` bytes from `header_offset`, and then any of the groups, in order."""
+    """Players need `header_bytes` bytes from `header_offset`, and then any of the fragments, in order."""
 
     header_bytes: int
-    groups: list[FragmentPlace]
+    fragments: list[FragmentPlace]
     header_offset: int = 0
 
 
@@ -35,8 +35,8 @@ def read_places(head: bytes) -> Placed | None:
     placed = _read_places(head[start:])
     if placed is None or start == 0:
         return placed
-    groups = [msgspec.structs.replace(group, offset=group.offset + start) for group in placed.groups]
-    return Placed(placed.header_bytes, groups, start)
+    fragments = [msgspec.structs.replace(each, offset=each.offset + start) for each in placed.fragments]
+    return Placed(placed.header_bytes, fragments, start)
 
 
 def _read_places(head: bytes) -> Placed | None:
@@ -52,7 +52,7 @@ def _read_places(head: bytes) -> Placed | None:
             break
         if place.kind == b"moov":
             moov = load(file, place)
-        elif place.kind == b"sidx" and index is None:  # one for each track; all name the same groups
+        elif place.kind == b"sidx" and index is None:  # one for each track; all name the same fragments
             index = load(file, place)
     else:
         return None
@@ -76,7 +76,7 @@ def _placed(moov: Box | None, index: Box | None) -> Placed:
     track = read_movie(moov).tracks.get(track_id)
     if track is None:
         raise NoIndexError(f"the index is that of track {track_id}, which is not there")
-    groups = [
+    fragments = [
         FragmentPlace(
             offset=reference.offset,
             size=reference.size,
@@ -85,4 +85,4 @@ def _placed(moov: Box | None, index: Box | None) -> Placed:
         )
         for reference in references
     ]
-    return Placed(moov.offset + BOX_HEADER_BYTES + len(moov.body), groups)
+    return Placed(moov.offset + BOX_HEADER_BYTES + len(moov.body), fragments)

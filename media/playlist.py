@@ -1,13 +1,9 @@
-"""HLS playlists (RFC 8216) over the one recorded file: every media segment is a byte range of it.
-
-A segment is a whole group of fragments, because players may enter each; so a finished recording has the
-same segments as while it grew.
-"""
+"""HLS playlists (RFC 8216) over the one recorded file: every media segment is a byte range of it."""
 
 from collections.abc import Sequence
 
-from media.isobmff.index import FragmentPlace, grouped
-from recorder.limits import GROUP_DURATION_S_MAX
+from media.isobmff.index import FragmentPlace
+from recorder.limits import STILL_FRAGMENT_DURATION_S_MAX
 
 _VERSION = 7  # fragmented MP4 with EXT-X-MAP
 _MICROSECONDS = 1_000_000
@@ -20,11 +16,10 @@ def event_playlist(
     """Return the playlist of a recording that may still grow: lines are only ever added to it.
 
     `uri` names the file, relative to the playlist or absolute; its first `init_bytes` bytes are the init
-    segment. A group that goes on is left out until it is whole. `ended` adds the tag that tells players to
-    stop asking. Raises ValueError for a URI with quotes or line ends.
+    segment. `ended` adds the tag that tells players to stop asking. Raises ValueError for a URI with quotes
+    or line ends.
     """
-    groups = [group for group in grouped(fragments) if ended or not group.continued]
-    return _playlist("EVENT", uri, init_bytes, groups, ended=ended)
+    return _playlist("EVENT", uri, init_bytes, fragments, ended=ended)
 
 
 def vod_playlist(
@@ -34,14 +29,14 @@ def vod_playlist(
 
     Its init segment may stand further on in the file, at `init_offset`.
     """
-    return _playlist("VOD", uri, init_bytes, grouped(fragments), ended=True, init_offset=init_offset)
+    return _playlist("VOD", uri, init_bytes, fragments, ended=True, init_offset=init_offset)
 
 
 def _playlist(
     kind: str,
     uri: str,
     init_bytes: int,
-    groups: Sequence[FragmentPlace],
+    fragments: Sequence[FragmentPlace],
     *,
     ended: bool,
     init_offset: int = 0,
@@ -51,22 +46,23 @@ def _playlist(
     lines = [
         "#EXTM3U",
         f"#EXT-X-VERSION:{_VERSION}",
-        f"#EXT-X-TARGETDURATION:{_target_duration_s(groups)}",
+        f"#EXT-X-TARGETDURATION:{_target_duration_s(fragments)}",
         "#EXT-X-MEDIA-SEQUENCE:0",
         f"#EXT-X-PLAYLIST-TYPE:{kind}",
         "#EXT-X-INDEPENDENT-SEGMENTS",
         f'#EXT-X-MAP:URI="{uri}",BYTERANGE="{init_bytes}@{init_offset}"',
     ]
-    for group in groups:
-        lines.append(f"#EXTINF:{group.duration_us / _MICROSECONDS:.6f},")
-        lines.append(f"#EXT-X-BYTERANGE:{group.size}@{group.offset}")
+    for fragment in fragments:
+        lines.append(f"#EXTINF:{fragment.duration_us / _MICROSECONDS:.6f},")
+        lines.append(f"#EXT-X-BYTERANGE:{fragment.size}@{fragment.offset}")
         lines.append(uri)
     if ended:
         lines.append("#EXT-X-ENDLIST")
     return "\n".join(lines) + "\n"
 
 
-def _target_duration_s(groups: Sequence[FragmentPlace]) -> int:
-    """Return a bound that stays as it is while the recording grows, unless a group broke its own."""
-    longest_us = max((group.duration_us for group in groups), default=0)
-    return max(round(GROUP_DURATION_S_MAX), (longest_us + _MICROSECONDS // 2) // _MICROSECONDS)
+def _target_duration_s(fragments: Sequence[FragmentPlace]) -> int:
+    """Return a bound that stays as it is while the recording grows, unless a fragment broke its own."""
+    longest_us = max((fragment.duration_us for fragment in fragments), default=0)
+    rounded_s = (longest_us + _MICROSECONDS // 2) // _MICROSECONDS
+    return max(round(STILL_FRAGMENT_DURATION_S_MAX), rounded_s)

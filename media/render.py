@@ -38,6 +38,7 @@ REPORTS_AWAITED_NS_MAX = (
     1_000_000_000  # most senders report within their first second; Chromium's voice does not
 )
 STEP_NS = 500_000_000  # sound is mixed in steps no longer than this, bounding every buffer
+CHANGES_WAITING_MAX = 1024  # who comes and goes: a handshake each, so more in a few seconds is an attack
 NS = 1_000_000_000
 
 
@@ -143,9 +144,16 @@ class Renderer:
             case Joined():
                 self._sessions[item.session] = _Session(item.publisher)
                 self._chronicle.say("joined", item.at_ns, item.publisher)
-                self._timed.append(item)
+                self._wait(item)
             case Left() | StreamEnded():
-                self._timed.append(item)
+                self._wait(item)
+
+    def _wait(self, item: Joined | Left | StreamEnded) -> None:
+        """Until its time is rendered; when too many wait, the first is let through before, and counted."""
+        self._timed.append(item)
+        if len(self._timed) > CHANGES_WAITING_MAX:
+            self._dropped_before["changes_before_their_time"] += 1
+            self._come_and_go(self._timed[0].at_ns)
 
     def _stream_started(self, item: StreamStarted) -> None:
         session = self._sessions.get(item.session)
@@ -278,7 +286,7 @@ class Renderer:
         for made in self._picture.render(until_ns, self._zero_ns or 0):
             self.fragmenter.add_pictures(made.pictures)
             if made.cut_at:
-                self.fragmenter.cut(made.cut_at, continued=not made.keyframe)
+                self.fragmenter.cut(made.cut_at, provisional=not made.keyframe)
         for source in self._sources():
             if isinstance(source, PictureSource) and source.wants_keyframe:
                 self._want_keyframe(source.key)

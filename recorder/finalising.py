@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from media.isobmff import FragmentPlace, finalise, grouped
+from media.isobmff import FragmentPlace, finalise
 from media.isobmff.boxes import free_box
 from media.isobmff.finalising import room_bytes
 from media.isobmff.reader import boxes_of, children
@@ -25,7 +25,7 @@ def finalise_init_grown(init: bytes, index: Sequence[IndexEntry]) -> bytes:
     moov_end = moov.offset + BOX_HEADER_BYTES + len(moov.body)
     tracks = sum(box.kind == b"trak" for box in children(moov))
     places = _places(index, 0)
-    needed, room = room_bytes(tracks, len(grouped(places))), len(init) - moov_end
+    needed, room = room_bytes(tracks, len(places)), len(init) - moov_end
     if needed <= room:
         return finalise(init, places)
     return finalise(init[:moov_end] + free_box(needed), _places(index, needed - room))
@@ -38,7 +38,6 @@ def _places(index: Sequence[IndexEntry], moved: int) -> list[FragmentPlace]:
             size=entry.length,
             start_us=entry.start_us,
             duration_us=entry.duration_us,
-            continued=entry.continued,
         )
         for entry in index
         if entry.kind is FragmentKind.MEDIA

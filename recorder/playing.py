@@ -29,7 +29,7 @@ class Playlists:
         if isinstance(opened, SpooledMedia):
             return await _growing(opened, uri)
         placed = await self._placed(recording, opened)
-        text = vod_playlist(uri, placed.header_bytes, placed.groups, init_offset=placed.header_offset)
+        text = vod_playlist(uri, placed.header_bytes, placed.fragments, init_offset=placed.header_offset)
         return Playlist(text, complete=True)
 
     async def _placed(self, recording: str, opened: OpenMedia) -> Placed:
@@ -72,11 +72,7 @@ async def _read_index(opened: OpenMedia) -> Placed:
 
 def _place(entry: IndexEntry) -> FragmentPlace:
     return FragmentPlace(
-        offset=entry.offset,
-        size=entry.length,
-        start_us=entry.start_us,
-        duration_us=entry.duration_us,
-        continued=entry.continued,
+        offset=entry.offset, size=entry.length, start_us=entry.start_us, duration_us=entry.duration_us
     )
 
 

@@ -202,15 +202,15 @@ class Fragment(msgspec.Struct, frozen=True, kw_only=True):
     """Bytes that are appended to the recording as they are and never changed before finalising.
 
     `start_us` and `duration_us` are on the recording's clock, in microseconds; an INIT has zero of both.
-    A MEDIA fragment begins with a key frame where the recording has pictures, unless the one before it is
-    `continued`: fragments that are joined so are one group, which players enter at its beginning only.
+    A MEDIA fragment begins with a key frame where the recording has pictures. A `provisional` one will come
+    again, longer: it is not part of the recording unless its writer dies before that.
     """
 
     kind: FragmentKind
     data: bytes
     start_us: int = 0
     duration_us: int = 0
-    continued: bool = False
+    provisional: bool = False
 
 
 class MediaEvent(msgspec.Struct, frozen=True, kw_only=True):

@@ -3,6 +3,7 @@
     facts.json      what the recording is; written once, before anything else
     init            the init segment again, without the zeros at its end; written before its index record
     media           the fragments, one after the other; append-only
+    provisional     the fragment that may still grow, behind its record; replaced atomically
     index           one 40-byte record for each fragment; append-only, after its fragment is durable
     events.jsonl    what happened, a JSON document a line; append-only, not needed for the media
     upload.json     how far the upload is; replaced atomically by the uploader
@@ -27,7 +28,7 @@ from recorder.limits import FRAGMENT_BYTES_MAX
 from recorder.values import EndReason, FragmentKind
 
 FACTS, MEDIA, INDEX, EVENTS, HEAD, WHOLE = "facts.json", "media", "index", "events.jsonl", "head", "whole"
-INIT = "init"
+INIT, PROVISIONAL = "init", "provisional"
 UPLOAD, END, END_RESERVE, RESERVE, UPLOAD_LOCK = (
     "upload.json",
     "end.json",
@@ -42,8 +43,7 @@ FORMAT_VERSION = 1
 
 _KINDS = {FragmentKind.INIT: 1, FragmentKind.MEDIA: 2}
 _KIND_OF = {number: kind for kind, number in _KINDS.items()}
-_CONTINUED = 0x01  # in flags; records from before there were any have none: every fragment was a group
-_BODY = struct.Struct("!BBxxIQQQI")  # kind, flags, length, offset, start_us, duration_us, crc32c of all
+_BODY = struct.Struct("!BxxxIQQQI")  # kind, length, offset, start_us, duration_us, crc32c of the fragment
 _CHECK = struct.Struct("!I")  # crc32c of the body above
 _BOX = struct.Struct("!I4s")  # ISO/IEC 14496-12, 4.2: size and type
 CHECKSUM_UNKNOWN = 0xFFFF_FFFF  # of an entry whose record is damaged; where it is a true one, boxes count too
@@ -73,10 +73,7 @@ class SpoolEnding(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True)
 class IndexEntry:
-    """Where one whole fragment lies in `media`, and when in the recording: offsets in bytes, times in us.
-
-    `continued`: the next one belongs to the same group, see recorder.values.Fragment.
-    """
+    """Where one whole fragment lies in `media`, and when in the recording: offsets in bytes, times in us."""
 
     kind: FragmentKind
     offset: int
@@ -84,7 +81,6 @@ class IndexEntry:
     start_us: int
     duration_us: int
     crc32c: int
-    continued: bool = False
 
     @property
     def stop(self) -> int:
@@ -96,7 +92,7 @@ class IndexEntry:
         if by == 0:
             return self
         span = (self.offset + by, self.length, self.start_us, self.duration_us)
-        return IndexEntry(self.kind, *span, self.crc32c, self.continued)
+        return IndexEntry(self.kind, *span, self.crc32c)
 
 
 @dataclass(slots=True)
@@ -114,9 +110,9 @@ def crc32c(data: bytes) -> int:
 
 def pack_record(entry: IndexEntry) -> bytes:
     """The fixed-size index record of a fragment, with its own checksum last."""
-    flags = _CONTINUED if entry.continued else 0
-    span = (entry.length, entry.offset, entry.start_us, entry.duration_us)
-    body = _BODY.pack(_KINDS[entry.kind], flags, *span, entry.crc32c)
+    body = _BODY.pack(
+        _KINDS[entry.kind], entry.length, entry.offset, entry.start_us, entry.duration_us, entry.crc32c
+    )
     return body + _CHECK.pack(crc32c(body))
 
 
@@ -127,11 +123,10 @@ def unpack_record(record: bytes) -> IndexEntry | None:
     body, check = record[: _BODY.size], record[_BODY.size :]
     if _CHECK.unpack(check) != (crc32c(body),):
         return None
-    kind, flags, length, offset, start_us, duration_us, checksum = _BODY.unpack(body)
+    kind, length, offset, start_us, duration_us, checksum = _BODY.unpack(body)
     if kind not in _KIND_OF or not 0 < length <= FRAGMENT_BYTES_MAX:
         return None
-    span = (offset, length, start_us, duration_us)
-    return IndexEntry(_KIND_OF[kind], *span, checksum, bool(flags & _CONTINUED))
+    return IndexEntry(_KIND_OF[kind], offset, length, start_us, duration_us, checksum)
 
 
 def scan(index: bytes, *, media_size: int, before: IndexEntry | None = None) -> "Scan":
@@ -139,10 +134,8 @@ def scan(index: bytes, *, media_size: int, before: IndexEntry | None = None) -> 
 
     `before` is the entry of the record that precedes `index`; `media_size` is the size of the media file in
     bytes. Records that a crash left torn end the run. Damaged ones with a sound one behind them do not: the
-    bytes between their neighbours become one entry, whose checksum nobody knows, and which may be continued:
-    a group that is too long is harmless, one that begins without a key frame is not. Time is proportional
-    to the index: the media itself is not looked at, because a record is written only after its fragment is
-    durable.
+    bytes between their neighbours become one entry, whose checksum nobody knows. Time is proportional to the
+    index: the media itself is not looked at, because a record is written only after its fragment is durable.
     """
     found = Scan()
     at, end_us = (before.stop, before.start_us + before.duration_us) if before else (0, 0)
@@ -157,8 +150,7 @@ def scan(index: bytes, *, media_size: int, before: IndexEntry | None = None) -> 
         if skipped:
             kind = FragmentKind.MEDIA if before or found.entries else FragmentKind.INIT
             span = (at, entry.offset - at, end_us, entry.start_us - end_us)
-            lost = IndexEntry(kind, *span, CHECKSUM_UNKNOWN, continued=kind is FragmentKind.MEDIA)
-            found.entries.append(lost)
+            found.entries.append(IndexEntry(kind, *span, CHECKSUM_UNKNOWN))
         found.entries.append(entry)
         found.records = number + 1
         at, end_us = entry.stop, entry.start_us + entry.duration_us

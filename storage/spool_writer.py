@@ -12,6 +12,7 @@ cost the recording.
 """
 
 import fcntl
+import logging
 import os
 import threading
 from pathlib import Path
@@ -21,6 +22,7 @@ import msgspec
 from recorder.errors import BystanderError, Fault
 from recorder.limits import FRAGMENT_BYTES_MAX
 from recorder.values import EndReason, Fragment, FragmentKind
+from storage import provisional
 from storage import spool_format as form
 from storage.keys import check_key, check_recording
 from storage.spool_files import (
@@ -34,6 +36,8 @@ from storage.spool_files import (
     write_into_reserve,
 )
 from storage.spool_format import IndexEntry, SpoolEnding, SpoolFacts
+
+_log = logging.getLogger(__name__)
 
 EVENT_BYTES_MAX = 16 * 1024  # one line of events.jsonl: a name, a source and a little detail
 
@@ -118,6 +122,8 @@ class SpoolWriter:
                     "spool_in_use", "Another process writes this.", fault=Fault.RESOURCE, status=409
                 ) from error
             writer._cut_to_whole_fragments()
+            if not writer._ended:
+                writer._close_media()
         return writer
 
     @property
@@ -138,7 +144,8 @@ class SpoolWriter:
     def append(self, fragment: Fragment) -> IndexEntry:
         """Add one fragment; it is durable, and readable by others, when this returns.
 
-        On disk_full or disk_failed the spool stands exactly as before the call.
+        A provisional one is durable, but others read what it becomes. On disk_full or disk_failed the spool
+        stands exactly as before the call.
         """
         with self._mutex:
             self._check(fragment)
@@ -149,21 +156,40 @@ class SpoolWriter:
                 fragment.start_us,
                 fragment.duration_us,
                 form.crc32c(fragment.data),
-                fragment.continued,
             )
-            try:
-                if fragment.kind is FragmentKind.INIT:
-                    write_atomic(self._directory / form.INIT, form.without_zeros(fragment.data))
-                write_fully(self._media, fragment.data, self._size)
-                os.fdatasync(self._media)
-                write_fully(self._index, form.pack_record(entry), self._count * form.RECORD_BYTES)
-                os.fdatasync(self._index)
-            except OSError as error:
+            if fragment.provisional:
                 with disk_errors():
-                    self._cut(self._count, self._size)
-                raise disk_error(error) from error
-            self._took(entry)
+                    provisional.keep(self._directory, entry, fragment.data)
+                self._duration_us = max(self._duration_us, entry.start_us + entry.duration_us)
+            else:
+                self._append(entry, fragment.data)
             return entry
+
+    def _append(self, entry: IndexEntry, data: bytes) -> None:
+        try:
+            if entry.kind is FragmentKind.INIT:
+                write_atomic(self._directory / form.INIT, form.without_zeros(data))
+            write_fully(self._media, data, self._size)
+            os.fdatasync(self._media)
+            write_fully(self._index, form.pack_record(entry), self._count * form.RECORD_BYTES)
+            os.fdatasync(self._index)
+        except OSError as error:
+            with disk_errors():
+                self._cut(self._count, self._size)
+            raise disk_error(error) from error
+        self._took(entry)
+
+    def _take_in_provisional(self) -> None:
+        """Append the fragment that can grow no more; on a full disk into the place that it leaves."""
+        found = provisional.kept(self._directory, self._size)
+        if found is None:
+            return
+        try:
+            self._append(*found)
+        except BystanderError as error:
+            _log.warning("no room for the last fragment beside itself: %s", error.code)
+            provisional.drop(self._directory)
+            self._append(*found)
 
     def append_event(self, line: str | bytes) -> None:
         """Add one JSON document, without a line break in it, to events.jsonl."""
@@ -176,6 +202,8 @@ class SpoolWriter:
     def end(self, reason: EndReason, failure: str | None, duration_us: int) -> SpoolEnding:
         """Say that no more will come, and why. Succeeds on a full disk; saying it again changes nothing."""
         with self._mutex, disk_errors():
+            if not self._ended:
+                self._close_media()
             ending = SpoolEnding(
                 reason=reason,
                 failure=failure,
@@ -192,6 +220,13 @@ class SpoolWriter:
                 )
             self._ended = True
             return ending
+
+    def _close_media(self) -> None:
+        try:
+            self._take_in_provisional()
+            provisional.drop(self._directory)
+        except (BystanderError, OSError):
+            _log.exception("the last fragment is lost")  # and the recording is not, which ends all the same
 
     def close(self) -> None:
         """Give up the files and the lock; nothing is written. May be called twice."""

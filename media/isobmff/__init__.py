@@ -3,7 +3,7 @@
 from media.isobmff.avc import decoder_configuration, length_prefixed
 from media.isobmff.finalising import finalise, room_bytes
 from media.isobmff.fragment import media_fragment
-from media.isobmff.index import FragmentPlace, grouped
+from media.isobmff.index import FragmentPlace
 from media.isobmff.movie import init_segment
 from media.isobmff.tracks import AudioTrack, Colour, Sample, Track, TrackRun, VideoTrack
 
@@ -17,7 +17,6 @@ __all__ = [
     "VideoTrack",
     "decoder_configuration",
     "finalise",
-    "grouped",
     "init_segment",
     "length_prefixed",
     "media_fragment",

@@ -12,7 +12,7 @@ from struct import Struct
 from typing import NamedTuple
 
 from media.isobmff.boxes import BOX_HEADER_BYTES, free_box
-from media.isobmff.index import REFERENCES_MAX, FragmentPlace, grouped, sidx, sidx_bytes
+from media.isobmff.index import REFERENCES_MAX, FragmentPlace, sidx, sidx_bytes
 from media.isobmff.movie_reading import MovieReading, read_movie
 from media.isobmff.reader import Box, MalformedError, boxes_of, child, children, fields, version_and_flags
 
@@ -33,11 +33,10 @@ class _Room(NamedTuple):
 def finalise(init: bytes, fragments: Sequence[FragmentPlace]) -> bytes:
     """Return the init segment with durations and `sidx` filled in: exactly as many bytes as before.
 
-    `fragments` are those of the whole file, in order; the index leads to their groups. Where it outgrows the
-    room (`room_bytes` says what it takes) only durations are written: such a file is whole, but players have
-    to look for its fragments. Finalising again gives the same bytes. Raises ValueError (MalformedError is
-    one) for an init segment that media.isobmff.movie did not write and for fragments that do not follow one
-    another.
+    `fragments` are those of the whole file, in order. Where their index outgrows the room (`room_bytes` says
+    what it takes) only durations are written: such a file is whole, but players have to look for its
+    fragments. Finalising again gives the same bytes. Raises ValueError (MalformedError is one) for an init
+    segment that media.isobmff.movie did not write and for fragments that do not follow one another.
     """
     boxes = list(boxes_of(init))
     moov = next((box for box in boxes if box.kind == b"moov"), None)
@@ -52,13 +51,13 @@ def finalise(init: bytes, fragments: Sequence[FragmentPlace]) -> bytes:
     written = bytearray(init)
     end_us = fragments[-1].start_us + fragments[-1].duration_us
     _write_durations(written, moov, end_us)
-    written[room.start :] = _index(read_movie(moov), grouped(fragments), room)
+    written[room.start :] = _index(read_movie(moov), fragments, room)
     return bytes(written)
 
 
-def room_bytes(tracks: int, groups: int) -> int:
-    """Return the room that an index fills exactly: 12 bytes a group for each track, 40 more a track."""
-    return tracks * sidx_bytes(groups)
+def room_bytes(tracks: int, fragments: int) -> int:
+    """Return the room that an index fills exactly: 12 bytes a fragment for each track, 40 more a track."""
+    return tracks * sidx_bytes(fragments)
 
 
 def _require_order(fragments: Sequence[FragmentPlace], init_end: int) -> None:
@@ -91,14 +90,14 @@ def _write_duration(written: bytearray, box: Box, timescale: int, end_us: int) -
     _DURATION.pack_into(written, box.offset + BOX_HEADER_BYTES + at, end_us * timescale // _MICROSECONDS)
 
 
-def _index(movie: MovieReading, groups: Sequence[FragmentPlace], room: _Room) -> bytes:
+def _index(movie: MovieReading, fragments: Sequence[FragmentPlace], room: _Room) -> bytes:
     """Return `free` and the `sidx` boxes, together as long as the room; all `free` where they do not fit."""
-    capacity, size = room.end - room.start, sidx_bytes(len(groups))
-    left = capacity - room_bytes(len(movie.tracks), len(groups))
-    if len(groups) > REFERENCES_MAX or left < 0 or 0 < left < BOX_HEADER_BYTES:
+    capacity, size = room.end - room.start, sidx_bytes(len(fragments))
+    left = capacity - room_bytes(len(movie.tracks), len(fragments))
+    if len(fragments) > REFERENCES_MAX or left < 0 or 0 < left < BOX_HEADER_BYTES:
         return free_box(capacity)
     indexes = [
-        sidx(track.track_id, track.timescale, box_end=room.start + left + number * size, places=groups)
+        sidx(track.track_id, track.timescale, box_end=room.start + left + number * size, places=fragments)
         for number, track in enumerate(movie.tracks.values(), start=1)
     ]
     return b"".join([free_box(left), *indexes])

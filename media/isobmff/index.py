@@ -1,6 +1,6 @@
 """The segment index: where in the file which time begins. ISO/IEC 14496-12, clause 8.16.3."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 from struct import Struct
 
@@ -12,7 +12,7 @@ from media.isobmff.reader import Box, MalformedError, fields, version_and_flags
 REFERENCES_MAX = 0xFFFF  # reference_count has 16 bits
 _SIZE_MAX = 0x7FFF_FFFF  # referenced_size has 31
 _DURATION_MAX = 0xFFFF_FFFF
-_STARTS_WITH_SAP_OF_TYPE_1 = 0x9000_0000  # each group begins with a key frame, in closed order
+_STARTS_WITH_SAP_OF_TYPE_1 = 0x9000_0000  # each fragment begins with a key frame, in closed order
 _MICROSECONDS = 1_000_000
 
 _SIDX_BYTES = 40
@@ -23,37 +23,21 @@ _FULL = 4
 
 
 class FragmentPlace(msgspec.Struct, frozen=True, gc=False):
-    """Where a media fragment, or a group of them, stands: bytes of the file, and us on the recording's clock.
-
-    `continued`: what follows is of the same group, and cannot be shown without what stands here.
-    """
+    """Where a media fragment stands: bytes of the file, and microseconds on the recording's clock."""
 
     offset: int
     size: int
     start_us: int
     duration_us: int
-    continued: bool = False
 
 
 class Reference(msgspec.Struct, frozen=True, gc=False):
-    """One group of fragments as `sidx` names it: `start` and `duration` in the track's ticks."""
+    """One fragment as `sidx` names it: `start` and `duration` in the track's ticks."""
 
     offset: int
     size: int
     start: int
     duration: int
-
-
-def grouped(fragments: Iterable[FragmentPlace]) -> list[FragmentPlace]:
-    """Return the places that players may seek to; the last is `continued` where its group has not ended."""
-    groups: list[FragmentPlace] = []
-    for fragment in fragments:
-        if groups and groups[-1].continued:
-            head = groups.pop()
-            size, duration_us = head.size + fragment.size, head.duration_us + fragment.duration_us
-            fragment = FragmentPlace(head.offset, size, head.start_us, duration_us, fragment.continued)
-        groups.append(fragment)
-    return groups
 
 
 def sidx_bytes(references: int) -> int:
@@ -62,18 +46,18 @@ def sidx_bytes(references: int) -> int:
 
 
 def sidx(track_id: int, timescale: int, *, box_end: int, places: Sequence[FragmentPlace]) -> bytes:
-    """Return the `sidx` of one track, one reference for each place; it ends at byte `box_end` of the file.
+    """Return the `sidx` of one track, one reference for each fragment; it ends at byte `box_end` of the file.
 
-    A place is a group of fragments: libavformat shows wrong pictures where a reference leads to a fragment
-    without a key frame. Each reference lasts until the next begins, so rounding never adds up. The places
-    follow one another in the file and in time. Raises ValueError where one is 2 GiB or longer than 32 bits
-    of ticks.
+    References to several fragments at once would be legal and smaller, but libavformat (so Chromium too)
+    plays only the first fragment of each. Each reference lasts until the next begins, so rounding never
+    adds up. The places follow one another in the file and in time. Raises ValueError where one is 2 GiB or
+    longer than 32 bits of ticks.
     """
     starts = [place.start_us * timescale // _MICROSECONDS for place in places]
     end_us = places[-1].start_us + places[-1].duration_us
     durations = [stop - start for start, stop in pairwise([*starts, end_us * timescale // _MICROSECONDS])]
     if any(place.size > _SIZE_MAX for place in places) or max(durations) > _DURATION_MAX:
-        raise ValueError("a group is too large or too long for the index")
+        raise ValueError("a fragment is too large or too long for the index")
     head = _HEAD_64.pack(track_id, timescale, starts[0], places[0].offset - box_end, 0, len(places))
     rows = [
         _REFERENCE.pack(place.size, duration, _STARTS_WITH_SAP_OF_TYPE_1)

@@ -115,7 +115,8 @@ class Bench:
         if self._write is not None:
             self._write(fragment)
         self.threads.add(threading.current_thread().name)
-        self.fragments.append(fragment)
+        if not fragment.provisional:
+            self.fragments.append(fragment)
 
     def said(self, event: MediaEvent) -> None:
         assert threading.current_thread() is threading.main_thread()

@@ -18,10 +18,10 @@ def test_a_finalised_file_says_where_its_fragments_are() -> None:
     box = FILE.init[placed.header_bytes :]
     assert box[4:8] == b"free"  # so the header ends where the reserved room begins
     assert header_bytes(FILE.init[: placed.header_bytes - 1]) is None
-    assert [(place.offset, place.size) for place in placed.groups] == [
+    assert [(place.offset, place.size) for place in placed.fragments] == [
         (place.offset, place.size) for place in FILE.places
     ]
-    for found, written in zip(placed.groups, FILE.places, strict=True):
+    for found, written in zip(placed.fragments, FILE.places, strict=True):
         assert abs(found.start_us - written.start_us) <= 2
         assert abs(found.duration_us - written.duration_us) <= 100  # until the next begins, in whole ticks
 

@@ -1,11 +1,9 @@
 """The spool in ordinary use: what is written is read back, beside the writer and after it."""
 
-import struct
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from msgspec import structs
 
 from recorder.errors import BystanderError
 from recorder.limits import FRAGMENT_BYTES_MAX
@@ -35,24 +33,6 @@ def test_a_reader_sees_what_was_appended_while_the_writer_goes_on(create: Create
     assert reader.read(reader.size - 1, reader.size + 99) == rest[-1].data[-1:]
     assert reader.facts == facts()
     reader.close()
-
-
-def test_an_index_says_which_fragments_are_one_group(create: Create, root: Path) -> None:
-    fragments = [structs.replace(each, continued=at == 2) for at, each in enumerate(sequence(10, 20, 30))]
-    writer = create()
-    for fragment in fragments:
-        writer.append(fragment)
-    writer.close()
-    reader = SpoolReader.open(root, RECORDING)
-    assert [entry.continued for entry in reader.index()] == [False, False, True, False]
-    reader.close()
-
-
-def test_records_without_flags_are_groups_of_their_own() -> None:
-    entry = form.IndexEntry(FragmentKind.MEDIA, 1024, 10, 0, 2_000_000, 7)
-    old = struct.pack("!BxxxIQQQI", 2, 10, 1024, 0, 2_000_000, 7)
-    assert form.pack_record(entry) == old + struct.pack("!I", form.crc32c(old))
-    assert form.unpack_record(form.pack_record(entry)) == entry
 
 
 def test_the_ending_is_told_once_and_stays(create: Create, root: Path) -> None:

@@ -222,7 +222,8 @@ class Output:
     fragments: list[Fragment] = field(default_factory=list)
     events: list[MediaEvent] = field(default_factory=list)
     keyframes_wanted: set[str] = field(default_factory=set)
-    written_at_ns: list[int] = field(default_factory=list)
+    written_at_ns: list[int] = field(default_factory=list)  # provisional fragments too
+    safe_until_us: list[int] = field(default_factory=list)  # the same writes
 
     @property
     def data(self) -> bytes:
@@ -241,8 +242,10 @@ def replay(
     now_ns = 0
 
     def write(fragment: Fragment) -> None:
-        output.fragments.append(fragment)
+        output.safe_until_us.append(fragment.start_us + fragment.duration_us)
         output.written_at_ns.append(now_ns)
+        if not fragment.provisional:
+            output.fragments.append(fragment)
 
     renderer = Renderer(
         plan, write=write, emit=output.events.append, want_keyframe=output.keyframes_wanted.add

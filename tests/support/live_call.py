@@ -140,7 +140,7 @@ class LiveCall:
         self._inbox = watched_inbox()
         self.engine = Engine(
             self.plan,
-            write=self.fragments.append,
+            write=lambda fragment: None if fragment.provisional else self.fragments.append(fragment),
             on_event=self.events.append,
             clock=running_clock(),
             inbox=self._inbox,
