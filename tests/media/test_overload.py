@@ -4,6 +4,7 @@ The machine is simulated: each picture costs a set time, so the schedule is the 
 """
 
 import io
+from collections import Counter
 from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import groupby
@@ -16,11 +17,11 @@ import pytest
 
 from media.check import check_file
 from media.encoded import Codec
-from media.inbox import Arrived, Batch, Inbox
+from media.inbox import Arrived, Batch, Inbox, Joined, Left
 from media.pacing import EFFORTS, Effort
-from media.render import Renderer
+from media.render import CHANGES_WAITING_MAX, STEP_NS, Renderer
 from media.sources import PENDING_BYTES_MAX
-from recorder.limits import MIB
+from recorder.limits import FRAGMENT_DURATION_S_MAX, MIB
 from recorder.values import Canvas, Fragment, MediaEvent, Publisher, RecordingPlan
 from tests.support.encoded_source import NS, Reports, Sender, opus_packets, video_frames
 from tests.support.flashes import examine
@@ -31,8 +32,14 @@ BOB = Publisher(participant="bob", name="Bob")
 BATCH_NS = NS // 5
 HASTE = 0.5  # of the time that a thorough picture takes: what docs/cost.md measured
 NARROWNESS = 0.5  # of the time that a picture of the full width takes: as well
+UNWRITTEN_S_MAX = FRAGMENT_DURATION_S_MAX + STEP_NS / NS + 0.1  # the last two AAC frames and picture
 SECONDS = 12.0
 FLASHES = tuple(float(second) for second in range(1, 12))
+
+
+def unwritten_s(renderer: Renderer) -> float:
+    """What the fragmenter holds: coded pictures and sound that are in no fragment yet."""
+    return renderer.duration_ns / NS - renderer.fragmenter.written_us / 1e6
 
 
 @dataclass
@@ -46,6 +53,7 @@ class SlowMachine:
     events: list[MediaEvent] = field(default_factory=list)
     efforts: list[Effort] = field(default_factory=list)
     lag_ns_max: int = 0
+    unwritten_s_max: float = 0.0  # of what is rendered
 
     def run(self, sender: Sender, *, slow_until_s: float) -> bytes:
         renderer = Renderer(
@@ -65,6 +73,7 @@ class SlowMachine:
             self.busy_until_ns = now_ns + lag_ns + (renderer.frames_composed - composed) * price
             self.lag_ns_max = max(self.lag_ns_max, lag_ns)
             self.efforts.append(renderer.effort)
+            self.unwritten_s_max = max(self.unwritten_s_max, unwritten_s(renderer))
         renderer.finish(end_ns)
         return b"".join(fragment.data for fragment in self.written)
 
@@ -90,6 +99,7 @@ class TestSlowMachine:
             machine.lag_ns_max < 7 * NS
         )  # many times too slow, and yet seconds behind: the inbox holds them
         assert found.beeps == pytest.approx(list(FLASHES), abs=0.03)  # sound never
+        assert machine.unwritten_s_max <= UNWRITTEN_S_MAX
 
     def test_it_is_told_and_ends_when_the_machine_recovers(self) -> None:
         machine = SlowMachine(60 * NS // 1000)
@@ -199,15 +209,40 @@ class TestFlood:
             PLAN, write=written.append, emit=lambda event: None, want_keyframe=lambda key: None
         )
         items = sorted(caller().items + self.flood(SECONDS).items, key=lambda pair: pair[0])
-        held = 0
+        held, unwritten = 0, 0.0
         for now_ns in range(100 * NS, round((101 + SECONDS) * NS), BATCH_NS):
             while items and items[0][0] <= now_ns:
                 renderer.accept(items.pop(0)[1], now_ns)
             renderer.advance(now_ns, {})
-            held = max(held, renderer.pending_bytes)
+            held, unwritten = max(held, renderer.pending_bytes), max(unwritten, unwritten_s(renderer))
         renderer.finish(round((101 + SECONDS) * NS))
         found = examine(b"".join(fragment.data for fragment in written), at=(0.25, 0.5))
         assert held <= PENDING_BYTES_MAX + 2 * MIB
+        assert unwritten <= UNWRITTEN_S_MAX
         assert found.beeps == pytest.approx(list(FLASHES), abs=0.03)
         assert found.flashes == pytest.approx(list(FLASHES), abs=0.045)
         assert set(renderer.dropped()) <= {"video_corrupt", "video_without_keyframe", "video_overflow"}
+
+
+class TestComingAndGoing:
+    """Who comes and goes faster than anything is rendered."""
+
+    @pytest.mark.parametrize(("more", "early"), [(0, 0), (1, 1), (500, 500)])
+    def test_no_more_wait_than_may_and_none_is_forgotten(self, more: int, early: int) -> None:
+        written: list[Fragment] = []
+        events: list[MediaEvent] = []
+        renderer = Renderer(PLAN, write=written.append, emit=events.append, want_keyframe=lambda key: None)
+        for at_ns, item in sorted(caller().items, key=lambda pair: pair[0]):
+            if at_ns < 103 * NS:
+                renderer.accept(item, at_ns)
+        renderer.advance(103 * NS, {})
+        for number in range(CHANGES_WAITING_MAX + more):
+            at_ns = 103 * NS + number
+            session = f"guest {number // 2}"
+            renderer.accept(Left(session, at_ns) if number % 2 else Joined(session, BOB, at_ns), at_ns)
+        assert renderer.dropped().get("changes_before_their_time", 0) == early
+        renderer.finish(105 * NS)
+        kinds = Counter(event.kind for event in events)
+        assert kinds["joined"] == 1 + (CHANGES_WAITING_MAX + more + 1) // 2
+        assert kinds["left"] == (CHANGES_WAITING_MAX + more) // 2
+        assert examine(b"".join(fragment.data for fragment in written)).beeps
