@@ -10,6 +10,13 @@ from storage.settings import StorageSettings
 _METHOD = "bystander-assume-role"
 
 
+class _SessionCredentials(AioDeferredRefreshableCredentials):  # type: ignore[misc]  # untyped library
+    """The library renews 15 minutes before the end: a session of 15 minutes with every single request."""
+
+    _advisory_refresh_timeout = 300  # s; from here on a request renews, and goes on with the old if it cannot
+    _mandatory_refresh_timeout = 120  # s; longer than a request is under way before the store looks at it
+
+
 class AssumedRole:
     """A provider for botocore's credential chain: it asks `load` first and refreshes what that returns."""
 
@@ -24,7 +31,7 @@ class AssumedRole:
 
     async def load(self) -> Any:
         """Credentials that are fetched when first used."""
-        return AioDeferredRefreshableCredentials(self._assume, self.METHOD)
+        return _SessionCredentials(self._assume, self.METHOD)
 
     async def _assume(self) -> dict[str, str]:
         settings = self._settings
