@@ -170,7 +170,7 @@ class RtpPublisher:
         """Connect the new session to what the restart was answered with, and go on through it."""
         session = self._ice_sessions[-1]
         await ice_session.connect(session, fragment)
-        self._ice._send = session.send  # type: ignore[method-assign]
+        self._ice._send = session.send
         self._spawn(self._pump(session))
 
     async def _pump(self, session: aioice.Connection) -> None:

@@ -8,29 +8,38 @@ that gets no processor, and `threads_take_time` lets time pass while a thread wo
 """
 
 import asyncio
+import math
 import selectors
 import socket
+import struct
 import time
+from bisect import bisect_right
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Executor
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
+from unittest import mock
 
+from media import transport
+from media.datagrams import unplug
 from media.inbox import Batch, Inbox
 from recorder.clock import Clock, SystemClock
 
 START_S = 1_000.0  # of the loop's clock: zero would hide who takes an absolute time for a difference
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 PROBE_S_MAX = 5.0
+_TIMESPEC = struct.Struct("@ll")
 
 Result = TypeVar("Result")
 
 
 def simulate(main: Coroutine[Any, Any, Result], *, threads_take_time: bool = False) -> Result:
     """Run a coroutine in simulated time, as asyncio.run does in the machine's."""
-    with asyncio.Runner(
-        loop_factory=lambda: SimulatedTimeLoop(threads_take_time=threads_take_time)
-    ) as runner:
+
+    def loop() -> SimulatedTimeLoop:
+        return SimulatedTimeLoop(threads_take_time=threads_take_time)
+
+    with mock.patch.object(transport, "unplug", _unplugged), asyncio.Runner(loop_factory=loop) as runner:
         return runner.run(main)
 
 
@@ -39,6 +48,7 @@ class SimulatedTimeLoop(asyncio.SelectorEventLoop):
 
     def __init__(self, *, threads_take_time: bool = False) -> None:
         self._now_s = START_S
+        self._moves = [(time.time_ns(), START_S)]  # the civil time at which the clock was moved, and to where
         self._working: set[object] = set()
         self._inboxes: list[WatchedInbox] = []
         self._jumping = _JumpingSelector(self, threads_take_time=threads_take_time)
@@ -56,6 +66,11 @@ class SimulatedTimeLoop(asyncio.SelectorEventLoop):
     def stand_still(self, seconds: float) -> None:
         """Let time pass during which nothing on this loop runs, though timers become due."""
         self._now_s += seconds
+        self._moves.append((time.time_ns(), self._now_s))
+
+    def time_at(self, civil_ns: int) -> float:
+        """What this clock said at an instant of the machine's civil time."""
+        return self._moves[max(0, bisect_right(self._moves, (civil_ns, math.inf)) - 1)][1]
 
     def inbox(self) -> "WatchedInbox":
         """An inbox for an engine: until it is `over`, time stands still while the render thread works."""
@@ -83,6 +98,28 @@ class SimulatedTimeLoop(asyncio.SelectorEventLoop):
     def _wake(self) -> None:
         if not self.is_closed():
             self.call_soon_threadsafe(lambda: None)
+
+
+class _StampedSocket(socket.socket):
+    """A UDP socket whose datagrams are stamped by the running loop's clock instead of the kernel's.
+
+    The stamp is as old as the datagram is in simulated time, on the civil clock that the kernel stamps by.
+    """
+
+    def recvmsg(self, *arguments: Any) -> tuple[bytes, list[tuple[int, int, bytes]], int, Any]:
+        data, control, flags, address = super().recvmsg(*arguments)
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, SimulatedTimeLoop)
+        ((level, kind, stamp),) = control
+        seconds, nanoseconds = _TIMESPEC.unpack(stamp)
+        age_s = loop.time() - loop.time_at(seconds * 1_000_000_000 + nanoseconds)
+        stamped_ns = time.time_ns() - round(age_s * 1e9)
+        stamp = _TIMESPEC.pack(*divmod(stamped_ns, 1_000_000_000))
+        return data, [(level, kind, stamp)], flags, address
+
+
+def _unplugged(plugged: asyncio.BaseTransport) -> socket.socket:
+    return _StampedSocket(fileno=unplug(plugged).detach())
 
 
 class WatchedInbox(Inbox):
