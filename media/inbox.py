@@ -108,9 +108,19 @@ class Inbox:
         self._closed = False
 
     def put(self, item: Item) -> None:
-        """Take something that is not a frame."""
-        if not self._closed:
-            self._items.append(item)
+        """Take something that is not a frame; of reports, no more than the stream's share has room for.
+
+        Everything else takes a handshake or another source, which are few.
+        """
+        if self._closed:
+            return
+        if isinstance(item, Reported):
+            total = self._waiting_bytes + FRAME_OVERHEAD_BYTES
+            if total > VIDEO_BYTES_MAX or self._waiting[item.key] >= STREAM_VIDEO_BYTES_MAX:
+                self.dropped["report_backlog"] += 1
+                return
+            self._weigh(item.key, FRAME_OVERHEAD_BYTES)
+        self._items.append(item)
 
     def close(self) -> None:
         """Nobody takes any more: everything that comes is dropped, and counted."""
@@ -126,9 +136,7 @@ class Inbox:
         if not self._has_room(key, frame, weight):
             self.dropped["video_backlog" if frame.codec.is_video else "audio_backlog"] += 1
             return False
-        self._weights[key] += weight
-        self._waiting[key] += weight
-        self._waiting_bytes += weight
+        self._weigh(key, weight)
         self._items.append(Arrived(key, frame, at_ns))
         if frame.codec.is_video and frame.keyframe:
             self._keyframes.add(key)
@@ -158,6 +166,11 @@ class Inbox:
     def done(self, batch: Batch) -> None:
         """On the render thread: the batch needs no memory any more."""
         self._done.append(batch)
+
+    def _weigh(self, key: str, weight: int) -> None:
+        self._weights[key] += weight
+        self._waiting[key] += weight
+        self._waiting_bytes += weight
 
     def _has_room(self, key: str, frame: EncodedFrame, weight: int) -> bool:
         total = self._waiting_bytes + weight

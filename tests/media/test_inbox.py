@@ -1,5 +1,12 @@
-from media.encoded import Codec, EncodedFrame
-from media.inbox import FRAME_OVERHEAD_BYTES, STREAM_VIDEO_BYTES_MAX, VIDEO_BYTES_MAX, Inbox, TimelineChanged
+from media.encoded import Codec, EncodedFrame, SenderReport
+from media.inbox import (
+    FRAME_OVERHEAD_BYTES,
+    STREAM_VIDEO_BYTES_MAX,
+    VIDEO_BYTES_MAX,
+    Inbox,
+    Reported,
+    TimelineChanged,
+)
 
 BIG = 1_000_000
 
@@ -42,6 +49,24 @@ def test_all_pictures_together_have_a_bound_and_sound_goes_on_beyond_it() -> Non
         inbox.put_frame(str(stream), picture())
     assert inbox.dropped["video_backlog"] > 0
     assert inbox.put_frame("voice", SOUND)
+
+
+def test_a_flood_of_reports_uses_up_the_share_of_its_stream_and_no_more() -> None:
+    inbox, flood = Inbox(), STREAM_VIDEO_BYTES_MAX // FRAME_OVERHEAD_BYTES + 1000
+    for number in range(flood):
+        inbox.put(Reported("fat", SenderReport(number, 0, 0)))
+    inbox.put(Reported("thin", SenderReport(0, 0, 0)))
+    inbox.send(1, {})
+    batch = inbox.take()
+    assert len(batch.items) * FRAME_OVERHEAD_BYTES <= STREAM_VIDEO_BYTES_MAX + 2 * FRAME_OVERHEAD_BYTES
+    assert batch.items[-1] == Reported("thin", SenderReport(0, 0, 0))
+    assert inbox.dropped == {"report_backlog": flood + 1 - len(batch.items)}
+    inbox.done(batch)
+    inbox.send(2, {})
+    inbox.put(Reported("fat", SenderReport(0, 0, 0)))
+    inbox.send(3, {})
+    inbox.take()
+    assert len(inbox.take().items) == 1
 
 
 def test_after_the_end_nothing_is_kept() -> None:
