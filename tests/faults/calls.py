@@ -126,20 +126,20 @@ async def nothing_beside(server: ServerProcess, prefix: str) -> bool:
 
 
 def workers_by_recording(data_dir: Path) -> Mapping[str, int]:
-    """The process ids of running workers; whoever started them."""
-    run = str(data_dir.absolute() / "run")
+    """The process ids of running workers, whoever started them: who writes a spool is one."""
+    spool = str(data_dir.absolute() / "spool")
     found = {}
     for process in psutil.process_iter(["pid"]):
         with suppress(psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):
-            for socket in process.net_connections("unix"):
-                if str(socket.laddr).startswith(run) and socket.status == "NONE":
-                    found[Path(str(socket.laddr)).stem] = process.pid
+            for file in process.open_files():
+                if file.path.startswith(spool) and file.path.endswith("/media") and file.mode == "r+":
+                    found[Path(file.path).parent.name] = process.pid
     return found
 
 
 def kill_all(server: RunningServer) -> None:
     """kill -9 of the server and of its workers."""
-    workers = server.workers()
+    workers = workers_by_recording(server.data_dir)
     server.kill()
-    for worker in workers:
+    for worker in workers.values():
         os.kill(worker, signal.SIGKILL)
