@@ -108,7 +108,7 @@ async def test_the_index_leads_to_every_fragment(kind: str, fragments: int, tmp_
     placed = read_places(data[:HEAD_BYTES_MAX])
     assert placed is not None
     first = len(data) - fragments * BOX_BYTES
-    assert [group.offset for group in placed.groups] == list(range(first, len(data), BOX_BYTES))
+    assert [each.offset for each in placed.fragments] == list(range(first, len(data), BOX_BYTES))
 
 
 async def test_without_room_on_the_disk_the_index_is_what_is_missing(
