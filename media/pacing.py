@@ -12,6 +12,7 @@ from dataclasses import dataclass
 LAG_NS_MAX = 500_000_000  # rendering is this late: the machine cannot do more
 LAG_NS_RELAXED = 100_000_000  # it keeps up again
 RELAXED_FOR_NS = 5_000_000_000  # ... for so long: try the next higher effort
+RELAXED_FOR_NS_MAX = 60_000_000_000  # where that was too much each time; each change can be seen
 STRAINED_LEVEL = 4  # of EFFORTS; from here on a decoder may have to rest
 IDLE_NS = 1_000_000_000  # players and editors expect a picture a second
 BURST_PICTURES = 1.5  # how far a jittering source may run ahead of the even rate
@@ -107,6 +108,8 @@ class Load:
         self._level = 0
         self._relaxed_since: int | None = None
         self._changed_at: int | None = None
+        self._rose = False  # when it changed
+        self._patience_ns = RELAXED_FOR_NS
         self._lag_ns = 0  # when it changed
 
     @property
@@ -127,12 +130,26 @@ class Load:
             self._relaxed_since = now_ns
         if lag_ns > LAG_NS_MAX and not self._catching_up(now_ns, lag_ns):
             self._level = min(len(EFFORTS) - 1, self._level + 1)
-        elif self._relaxed_since is not None and now_ns - self._relaxed_since >= RELAXED_FOR_NS:
+        elif self._relaxed_since is not None and now_ns - self._relaxed_since >= self._wait_ns():
             self._level = max(0, self._level - 1)
             self._relaxed_since = now_ns
-        if self._level != before:
-            self._changed_at, self._lag_ns = now_ns, lag_ns
-        return self._level != before
+        if self._level == before:
+            return False
+        self._learn(now_ns, rises=self._level < before)
+        self._changed_at, self._lag_ns = now_ns, lag_ns
+        return True
+
+    def _wait_ns(self) -> int:
+        """How long without lag before the effort rises: after a rise that went well the usual time."""
+        return RELAXED_FOR_NS if self._rose else self._patience_ns
+
+    def _learn(self, now_ns: int, *, rises: bool) -> None:
+        """Wait twice as long after a rise that was too much, and as ever after one that was not."""
+        if rises and self._rose:
+            self._patience_ns = RELAXED_FOR_NS
+        elif not rises and self._rose and now_ns - (self._changed_at or 0) < 2 * self._patience_ns:
+            self._patience_ns = min(2 * self._patience_ns, RELAXED_FOR_NS_MAX)
+        self._rose = rises
 
     def _catching_up(self, now_ns: int, lag_ns: int) -> bool:
         """A change needs time to be felt before the next, and none is needed while the lag falls."""

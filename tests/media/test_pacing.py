@@ -1,9 +1,10 @@
 from itertools import pairwise
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from media.pacing import EFFORTS, IDLE_NS, LAG_NS_MAX, RELAXED_FOR_NS, Load, Pacer
+from media.pacing import EFFORTS, IDLE_NS, LAG_NS_MAX, RELAXED_FOR_NS, RELAXED_FOR_NS_MAX, Load, Pacer
 
 MS = 1_000_000
 S = 1_000_000_000
@@ -102,3 +103,23 @@ class TestLoad:
     def test_short_lag_changes_nothing(self) -> None:
         load = Load()
         assert not any(load.observe(now * MS, LAG_NS_MAX) for now in range(100))
+
+    @pytest.mark.parametrize("enough", range(1, len(EFFORTS)))
+    def test_a_machine_that_can_do_no_more_is_asked_less_and_less_often(self, enough: int) -> None:
+        load, changes = Load(), []
+        for now in range(0, 600 * S, S // 5):
+            late = EFFORTS.index(load.effort) < enough
+            if load.observe(now, 2 * LAG_NS_MAX if late else 0):
+                changes.append(now)
+        assert EFFORTS.index(load.effort) in (enough - 1, enough)
+        assert len([at for at in changes if at >= 300 * S]) <= 2 * (300 * S // RELAXED_FOR_NS_MAX)
+
+    def test_when_the_machine_recovers_for_good_it_is_asked_soon_again(self) -> None:
+        load, reached = Load(), None
+        for now in range(0, 600 * S, S // 5):
+            late = now < 300 * S and EFFORTS.index(load.effort) < 4
+            load.observe(now, 2 * LAG_NS_MAX if late else 0)
+            if now >= 300 * S and load.effort == EFFORTS[0] and reached is None:
+                reached = now
+        assert reached is not None
+        assert reached - 300 * S <= RELAXED_FOR_NS_MAX + len(EFFORTS) * RELAXED_FOR_NS
