@@ -1,13 +1,15 @@
 """What storing costs: the time to finalise by length, requests and bytes for a recorded minute, memory."""
 
 import asyncio
-import resource
 import tempfile
 import time
+import uuid
 from collections import Counter
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from benchmarks import storing_memory
 from media.isobmff.ordinary import OrdinaryMovie
 from recorder.clock import ManualClock, SystemClock
 from recorder.finalising import finalise_init, finalise_init_grown
@@ -16,16 +18,18 @@ from recorder.values import EndReason, Fragment, FragmentKind
 from storage.lease import NodeLease
 from storage.local import LocalStore
 from storage.memory import MemoryStore
-from storage.objects import ObjectStore, open_store
+from storage.objects import MultipartUpload, ObjectInfo, ObjectStore, Part, open_store
 from storage.settings import StorageSettings
 from storage.spool import SpoolFacts, SpoolWriter, seal
+from storage.spool_format import MEDIA
 from storage.uploader import Uploader
 from tests.storage.stores import make_bucket, s3_settings
 from tests.support import footage
 from tests.support.s3_servers import moto
 
 RECORDING = "rec_00000000000000000000000001"
-LENGTHS_S = {"1 min": 60, "1 h": 3600, "8 h": 28_800}
+LENGTHS_S = {"1 min": 60, "1 h": 3600, "8 h": 28_800, "24 h": 86_400}
+STORES = ("s3", "directory", "elsewhere")
 FRAGMENT_S, MINUTE_BYTES = 2.0, 4_200_000  # two people with video
 MINUTES = 20
 WITHHELD_BYTES_MAX = 2 * 6 * MIB  # the first part and less than another one
@@ -55,31 +59,54 @@ def _uploader(store: ObjectStore, root: Path, settings: StorageSettings) -> Uplo
 
 async def measure() -> None:
     """Print one table after the other."""
-    print(f"{'length':<8}{'store':<12}{'MB':>8}{'from end to verified object, s':>34}{'peak RSS, MB':>15}")
-    source = footage.make(width=64, height=36, noise=0)  # small, so that 8 h fit into the server's memory
-    with tempfile.TemporaryDirectory() as directory, moto() as server:
+    print(f"{'length':<8}{'store':<12}{'MB':>8}{'from end to verified object, s':>34}{'of it joining':>15}")
+    thin = footage.make(width=64, height=36, noise=0)  # so that a day fits into the server's memory
+    full = footage.make(width=256, height=144, noise=16)  # 250 MB an hour
+    with moto() as server:
         make_bucket(server.endpoint)
         for name, length_s in LENGTHS_S.items():
-            for kind in ("s3", "directory"):
-                here = Path(directory) / name / kind
-                store: ObjectStore = (
-                    open_store(s3_settings(server.endpoint, prefix=f"{name[:1]}{kind}"))
-                    if kind == "s3"
-                    else LocalStore(here / "objects")
-                )
-                await _finalise(name, kind, store, here / "spool", source, length_s)
+            for kind in STORES:
+                await _finalise(name, kind, server.endpoint, thin, length_s)
+        for kind in STORES:
+            await _finalise("1 h", kind, server.endpoint, full, 3600)
+        await storing_memory.measure(server.endpoint, _facts())
     await _requests()
 
 
-async def _finalise(
-    name: str, kind: str, store: ObjectStore, root: Path, source: footage.Footage, length_s: int
-) -> None:
+class _Elsewhere(LocalStore):
+    """A directory that shares no file system with the spool: parts go to their offsets."""
+
+    async def can_adopt(self, file: Path) -> bool:
+        return False
+
+
+def _store(kind: str, endpoint: str, directory: Path) -> ObjectStore:
+    if kind == "s3":
+        return open_store(s3_settings(endpoint, prefix=uuid.uuid4().hex))
+    return (LocalStore if kind == "directory" else _Elsewhere)(directory)
+
+
+async def _finalise(name: str, kind: str, endpoint: str, source: footage.Footage, length_s: int) -> None:
+    """The recording is sent as far as it can be before its end; what follows is measured."""
+    with tempfile.TemporaryDirectory() as directory:
+        store = _store(kind, endpoint, Path(directory) / "objects")
+        try:
+            size, took_s, joining_s = await _ended(store, Path(directory) / "spool", source, length_s)
+        finally:
+            await store.close()
+    print(f"{name:<8}{kind:<12}{size / 1e6:>8.1f}{took_s:>34.2f}{joining_s:>15.2f}")
+
+
+async def _ended(
+    store: ObjectStore, root: Path, source: footage.Footage, length_s: int
+) -> tuple[int, float, float]:
     footage.spool_of(source, root, _facts(), length_s * 1_000_000 // footage.FRAGMENT_US)
     writer = SpoolWriter.resume(root, RECORDING)
+    joining_s = _timed_joining(store)
     uploader = _uploader(store, root, StorageSettings())
     uploader.begin(RECORDING)
     size = writer.size
-    if kind == "s3":
+    if store.adoption is None or not await store.adoption.can_adopt(root / RECORDING / MEDIA):
         await _until_sent(store, size)
     writer.end(EndReason.NORMAL, None, writer.duration_us)
     writer.close()
@@ -87,9 +114,23 @@ async def _finalise(
     await uploader.finish(RECORDING)
     took_s = time.monotonic() - began_s
     await uploader.close()
-    await store.close()
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(f"{name:<8}{kind:<12}{size / 1e6:>8.1f}{took_s:>34.2f}{peak:>15.0f}")
+    return size, took_s, sum(joining_s)
+
+
+def _timed_joining(store: ObjectStore) -> list[float]:
+    """How long the store's own completing of uploads takes, in seconds: it is added to this list."""
+    joining_s: list[float] = []
+    complete = store.uploads.complete
+
+    async def timed(upload: MultipartUpload, parts: Sequence[Part]) -> ObjectInfo:
+        began_s = time.monotonic()
+        try:
+            return await complete(upload, parts)
+        finally:
+            joining_s.append(time.monotonic() - began_s)
+
+    setattr(store.uploads, "complete", timed)  # noqa: B010 - a method in place of a method
+    return joining_s
 
 
 async def _until_sent(store: ObjectStore, size: int) -> None:
