@@ -17,7 +17,7 @@ from storage.lease import NodeLease
 from storage.memory import Faults, MemoryStore
 from storage.objects import RECORDING_MARK, SIDE_PREFIX, ObjectProperties
 from storage.settings import StorageSettings
-from storage.spool import SpoolReader, SpoolWriter
+from storage.spool import IndexEntry, SpoolReader, SpoolWriter
 from storage.tail_format import pack_page, unpack_page
 from storage.uploader import Uploader
 from tests.storage.conftest import RECORDING, facts
@@ -156,11 +156,25 @@ async def test_a_node_that_only_lost_its_spool_need_not_wait(bucket: Bucket) -> 
     assert await bucket.object() == expected(900, 900, 900, 900)
 
 
-async def test_what_came_after_the_last_tail_is_all_that_is_lost(bucket: Bucket) -> None:
+async def test_what_came_after_the_last_tail_is_all_that_is_lost(
+    bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[int] = []  # how many fragments the uploader saw
+    index = SpoolReader.index
+
+    def looked(reader: SpoolReader) -> list[IndexEntry]:
+        found = index(reader)
+        looks.append(len(found))
+        return found
+
+    monkeypatch.setattr(SpoolReader, "index", looked)
     writer = await bucket.record(900, 900)
     writer.append(sequence(900, 900, 50)[-1])
-    bucket.first.uploader.grew(RECORDING)
-    await asyncio.sleep(0.05)
+    async with asyncio.timeout(30):
+        while 1 + 3 not in looks:
+            bucket.first.uploader.grew(RECORDING)
+            await asyncio.sleep(0.005)
+    await bucket.until_quiet()
     writer.close()
     await bucket.lose_first()
     second = bucket.node("second")
