@@ -17,7 +17,8 @@ from typing import Any, Protocol
 
 logger = logging.getLogger(__name__)
 
-BEAT_S = 0.05  # a twentieth of the wait for retransmissions, a quarter of a batch for the renderer
+BEAT_S = 0.1  # as often as congestion control is answered; a tenth of the wait for retransmissions
+EARLY_S = 0.002  # by so much a timer may fire early
 DATAGRAMS_PER_READ_MAX = 256  # then others have their turn
 BEGINNING_S = 2.0  # the first key frame tells how large this sender's bursts are
 BURSTING_S = (
@@ -36,8 +37,11 @@ Receive = Callable[[bytes, tuple[Any, ...], int], None]
 
 
 def next_beat(at: float) -> float:
-    """The first beat after `at` (the loop's time); all sockets of a process keep the same."""
-    return (at // BEAT_S + 1) * BEAT_S
+    """The first beat after `at` (the loop's time); all sockets of a process keep the same.
+
+    A timer that fires a little early, as those of whole milliseconds do, has fired on the beat.
+    """
+    return (at // BEAT_S + 1 + (at % BEAT_S > BEAT_S - EARLY_S)) * BEAT_S
 
 
 class Lost(Protocol):

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from media.datagrams import BEAT_S, next_beat
 from media.inbox import Inbox
 from media.peer import Peer
 from media.render_thread import Ending, RenderThread
@@ -253,6 +254,8 @@ class Engine:
         while True:
             interval = BATCH_S if self._begun else BATCH_S_BEGINNING
             due = max(due + interval, self._loop.time())
+            if self._begun:
+                due = next_beat(due - BEAT_S / 2)  # in one wake-up with the reading of the sockets
             await asyncio.sleep(due - self._loop.time())
             now_ns = self._clock.monotonic_ns()
             # When this loop was held up, packets wait in the sockets: time goes on for the renderer only as

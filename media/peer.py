@@ -278,7 +278,7 @@ class Peer:
         blocks = []
         due = loop_now >= self._report_at
         if due:
-            self._report_at = loop_now + REPORT_INTERVAL_S
+            self._report_at = next_beat(loop_now + REPORT_INTERVAL_S - BEAT_S / 2)
             blocks = [block for stream in self._streams for block in stream.reports(now_ns)]
         feedback = b""
         for stream in self._streams:

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 import uvloop
 
-from media.datagrams import BEAT_S, SILENT_BEATS_MAX, SKB_BYTES, BeatSocket, next_beat, unplug
+from media.datagrams import BEAT_S, EARLY_S, SILENT_BEATS_MAX, SKB_BYTES, BeatSocket, next_beat, unplug
 from recorder.clock import SystemClock
 
 MEDIA = b"\x80media"
@@ -167,3 +167,12 @@ def test_a_socket_is_taken_out_of_a_loops_own_transport(run) -> None:
         assert (left.received, left.lost.is_set(), made.tried.is_closing()) == ([], False, True)
 
     run(taken())
+
+
+def test_a_timer_that_fires_a_little_early_waits_for_another_beat() -> None:
+    at = 0.0
+    for _ in range(10_000):
+        following = next_beat(at)
+        assert following - at == pytest.approx(BEAT_S)
+        assert next_beat(following - EARLY_S / 2) == pytest.approx(following + BEAT_S)
+        at = following
