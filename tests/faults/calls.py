@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+from PIL import Image
 
 from media.check import check_file
 from recorder.demo.publisher import Epoch, SceneTrack, VoiceTrack
@@ -59,6 +60,13 @@ class Noted(Epoch):
         await super().reach(at_s)
 
 
+class StillCard(Card):
+    """A picture at rest: its fragments are joined, and still must not cost more."""
+
+    def picture(self, at_s: float) -> Image.Image:
+        return super().picture(0.0)
+
+
 @dataclass(frozen=True)
 class Call:
     """One that is being recorded; `began_s` is when (Unix time) its first media was sent."""
@@ -73,17 +81,17 @@ class Call:
         return time.time() - self.began_s
 
 
-async def begin(api: ApiClient, stack: AsyncExitStack) -> Call:
+async def begin(api: ApiClient, stack: AsyncExitStack, *, still: bool = False) -> Call:
     """A call of one participant who goes on sending until `stack` ends."""
     recording = await api.start()
-    began_s = await join(recording["entry_point"], stack, "ada")
+    began_s = await join(recording["entry_point"], stack, "ada", still=still)
     await api.until(recording["id"], "RECORDING")
     return Call(recording["id"], recording["entry_point"], began_s)
 
 
-async def join(entry_point: dict[str, Any], stack: AsyncExitStack, who: str) -> float:
+async def join(entry_point: dict[str, Any], stack: AsyncExitStack, who: str, *, still: bool = False) -> float:
     """One participant more; when its first media was sent."""
-    card, epoch = Card((200, 40, 40), 160, 90), Noted()
+    card, epoch = (StillCard if still else Card)((200, 40, 40), 160, 90), Noted()
     tracks = (SceneTrack(card, fps=FPS, epoch=epoch), VoiceTrack(tone(700), epoch=epoch))
     await stack.enter_async_context(joined(entry_point, *tracks, participant=who, name=who))
     async with asyncio.timeout(SENDING_S_MAX):
