@@ -161,6 +161,22 @@ def test_rotation_metadata_turns_the_picture() -> None:
     assert at(picture, 100, 360) == BACKGROUND
 
 
+def test_a_turned_picture_stands_in_half_the_columns() -> None:
+    upright = plain(320, 240, (40, 128, 128))
+    planes(upright).y[:, 160:] = 200
+    compositor = Compositor(HD)
+    compositor.set_tiles([share("share")])
+    compositor.set_width(640)
+    compositor.show("share", _decoded_with_rotation(upright))
+
+    picture = compositor.compose()
+
+    assert at(picture, 320, 100)[0] > 190 and at(picture, 320, 620)[0] < 50
+    edges = (640 - 270) // 2, (640 + 270) // 2  # 540 of 1280 columns
+    assert at(picture, edges[0] - 4, 360) == BACKGROUND == at(picture, edges[1] + 4, 360)
+    assert BACKGROUND not in (at(picture, edges[0] + 4, 360), at(picture, edges[1] - 4, 360))
+
+
 def _decoded_with_rotation(picture: Picture) -> Picture:
     encoder = av.CodecContext.create("libx264", "w")
     encoder.width, encoder.height, encoder.pix_fmt = picture.width, picture.height, "yuv420p"
