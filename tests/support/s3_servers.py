@@ -1,6 +1,7 @@
 """Real S3 servers over HTTP on loopback: rclone's (over a file tree) and moto's (AWS's rules, in memory)."""
 
 import http.client
+import os
 import shutil
 import signal
 import socket
@@ -36,6 +37,13 @@ class ServerProcess:
     def endpoint(self) -> str:
         return f"http://127.0.0.1:{self._port}"
 
+    @property
+    def pid(self) -> int:
+        """Of the server that runs now."""
+        if self._process is None:
+            raise RuntimeError("the server does not run")
+        return self._process.pid
+
     def start(self) -> None:
         self._process = subprocess.Popen(self._command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         deadline = time.monotonic() + START_TIMEOUT_S
@@ -58,9 +66,7 @@ class ServerProcess:
         self._signal(signal.SIGCONT)
 
     def _signal(self, number: signal.Signals) -> None:
-        if self._process is None:
-            raise RuntimeError("the server does not run")
-        self._process.send_signal(number)
+        os.kill(self.pid, number)
 
     def _answers(self) -> bool:
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=2)
