@@ -1,8 +1,9 @@
 """What recording costs: the worker beside the C pipeline, which does the same work in the same minutes.
 
 Rounds of worker and C pipeline alternate, and medians are taken, because the machine is shared. One ratio is
-to ffmpeg reading its files as fast as it can, one to the libraries of PyAV doing so, one to ffmpeg paced like
-a call (`-re`), as the worker is: waking for each picture finds cold caches, in C too.
+to ffmpeg reading its files as fast as it can, one to the libraries of PyAV doing so, and two to either paced
+like a call: ffmpeg by `-re`, the libraries a batch at a time, as the worker is. Who wakes finds cold
+caches, in C too.
 """
 
 import asyncio
@@ -109,7 +110,7 @@ async def measure() -> dict[str, float]:
     with tempfile.TemporaryDirectory() as directory:
         rows = cases(Path(directory))
         costs: dict[str, list[Cost]] = {case.name: [] for case in rows}
-        floors: dict[str, list[tuple[float, float, float]]] = {case.name: [] for case in rows}
+        floors: dict[str, list[tuple[float, ...]]] = {case.name: [] for case in rows}
         seen: dict[str, float] = {}
         for number in range(ROUNDS):
             for case in rows:
@@ -138,12 +139,17 @@ async def _recorded(case: Case, seen: dict[str, float] | None) -> Cost:
     return await record(case.scenario, seconds=SECONDS, look=look)
 
 
-def _floors(task: floor.Task) -> tuple[float, float, float]:
-    return floor.ffmpeg(task), floor.libraries(task), floor.ffmpeg(task, paced=True)
+def _floors(task: floor.Task) -> tuple[float, ...]:
+    return (
+        floor.ffmpeg(task),
+        floor.libraries(task),
+        floor.ffmpeg(task, paced=True),
+        floor.libraries(task, paced=True),
+    )
 
 
 def _row(
-    case: Case, costs: list[Cost], floors: list[tuple[float, float, float]], ssim: float | None
+    case: Case, costs: list[Cost], floors: list[tuple[float, ...]], ssim: float | None
 ) -> dict[str, float]:
     cores = median(cost.cores for cost in costs)
     size = median(cost.bytes_per_second for cost in costs) * case.over_s
@@ -158,7 +164,7 @@ def _row(
     )
     figures = {f"{case.name}: MB in {case.over_s:.0f} s": size / 1e6}
     if case.ratio_max is not None:
-        names = ("ffmpeg", "libraries of PyAV", "ffmpeg, paced")
+        names = ("ffmpeg", "libraries of PyAV", "ffmpeg, paced", "libraries, paced")
         for name, values in zip(names, zip(*floors, strict=True), strict=True):
             ratio = cores / median(values)
             print(

@@ -1,14 +1,16 @@
 """A plain loop over the libraries inside PyAV: decode, filter, code, write. Run by benchmarks.floor.
 
-Arguments: width, height and rate of the canvas, rate cap in bit/s, files with pictures, `--`, files with
-sound.
+Arguments: width, height and rate of the canvas, rate cap in bit/s, seconds, length of a batch in seconds (0:
+as fast as it can), files with pictures, `--`, files with sound. Prints the CPU seconds that the work took;
+starting Python is none of it.
 """
 
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from fractions import Fraction
-from itertools import zip_longest
+from itertools import islice, zip_longest
 from typing import cast
 
 import av
@@ -20,8 +22,17 @@ from media.encoding import AAC_CODER, BT601
 from recorder.values import Canvas
 
 
-def compose(canvas: Canvas, bitrate_max: int, films: list[str], voices: list[str], output: str) -> None:
-    """Make the recording."""
+def compose(
+    canvas: Canvas,
+    bitrate_max: int,
+    films: list[str],
+    voices: list[str],
+    output: str,
+    *,
+    seconds: int,
+    batch_s: float = 0.0,
+) -> None:
+    """Make the recording; with `batch_s` in real time, so much of it at once."""
     with av.open(output, "w", format="mp4", options={"movflags": "frag_keyframe+empty_moov"}) as container:
         options = x264_options(bitrate_max)
         video = container.add_stream("libx264", rate=canvas.fps, options=options)
@@ -30,12 +41,23 @@ def compose(canvas: Canvas, bitrate_max: int, films: list[str], voices: list[str
         context.color_primaries = context.color_trc = context.colorspace = BT601
         audio = container.add_stream("aac", rate=48_000, options={"aac_coder": AAC_CODER})
         audio.layout, audio.bit_rate = "mono", DEFAULTS.audio_bitrate
-        for number, picture in enumerate(_pictures(canvas, films)):
+        sounds = _mixed(voices)
+        began, heard = time.monotonic(), 0
+        for number, picture in enumerate(islice(_pictures(canvas, films), seconds * canvas.fps)):
+            if batch_s and number % round(batch_s * canvas.fps) == 0:
+                time.sleep(max(0.0, began + number / canvas.fps - time.monotonic()))
+                while heard < number * 48_000 // canvas.fps:
+                    sound = next(sounds)
+                    heard += sound.samples
+                    container.mux(audio.encode(sound))
             picture.pts, picture.time_base = number, Fraction(1, canvas.fps)
             picture.pict_type = 1 if number % (FRAGMENT_S * canvas.fps) == 0 else 0
             container.mux(video.encode(picture))
         container.mux(video.encode(None))
-        for sound in _mixed(voices):
+        for sound in sounds:
+            if heard >= seconds * 48_000:
+                break
+            heard += sound.samples
             container.mux(audio.encode(sound))
         container.mux(audio.encode(None))
 
@@ -112,12 +134,22 @@ def _decoded_sounds(path: str) -> Iterator[av.AudioFrame]:
 
 
 def main() -> None:
-    width, height, fps, bitrate_max = (int(word) for word in sys.argv[1:5])
-    files = sys.argv[5:]
+    width, height, fps, bitrate_max, seconds = (int(word) for word in sys.argv[1:6])
+    batch_s, files = float(sys.argv[6]), sys.argv[7:]
     split = files.index("--")
     with tempfile.NamedTemporaryFile(suffix=".mp4") as output:
         canvas = Canvas(width=width, height=height, fps=fps)
-        compose(canvas, bitrate_max, files[:split], files[split + 1 :], output.name)
+        before_s = time.process_time()
+        compose(
+            canvas,
+            bitrate_max,
+            files[:split],
+            files[split + 1 :],
+            output.name,
+            seconds=seconds,
+            batch_s=batch_s,
+        )
+        print(time.process_time() - before_s)
 
 
 if __name__ == "__main__":
