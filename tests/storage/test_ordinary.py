@@ -1,24 +1,33 @@
 """`storage.container = "mp4"`: on every store, after any crash, the object is the one ordinary file."""
 
 import asyncio
+import errno
 import io
 import os
+import shutil
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
 
 from media.check import check_file
+from media.isobmff import init_segment
 from media.isobmff.ordinary import OrdinaryMovie
 from media.isobmff.reader import top_level
-from recorder.clock import SystemClock
+from recorder.clock import ManualClock, SystemClock
 from recorder.finalising import finalise_init, finalise_init_grown
-from recorder.values import EndReason, Fragment
+from recorder.values import EndReason, Fragment, FragmentKind
 from storage import spool_format as form
+from storage.lease import NodeLease
 from storage.local import LocalStore
 from storage.memory import MemoryStore
-from storage.objects import ObjectStore
+from storage.objects import ObjectStore, Part
 from storage.settings import StorageSettings
 from storage.spool import SpoolReader, SpoolWriter
+from storage.spool_format import IndexEntry
+from storage.upload_plan import left_fragmented
+from storage.upload_state import Container, HeadPolicy, Phase, UploadState
 from storage.uploader import StoredObject, Uploader
 from tests.storage.conftest import RECORDING, facts
 from tests.support import footage
@@ -26,6 +35,7 @@ from tests.support.footage import Footage
 from tests.support.ordinary import ordinary_file
 
 KEY = facts().key
+PART = Part(number=1, offset=0, size=151, etag="e", md5="m")  # one byte more than was recorded
 SETTINGS = StorageSettings(
     container="mp4", tail_interval_s=0.0, retry_delay_initial_s=0.01, retry_delay_max_s=0.1
 )
@@ -183,3 +193,97 @@ async def test_a_directory_that_takes_the_file_over_survives_a_kill_anywhere(
 def remove_init_copy(root: Path) -> None:
     """As spools were before there was one; it has to be there before the first is written over."""
     (root / RECORDING / form.INIT).unlink(missing_ok=True)
+
+
+async def test_without_room_for_the_tables_it_stays_fragmented(
+    tmp_path: Path, root: Path, small: Footage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorded, store = fragments(small, 5), LocalStore(tmp_path / "objects")
+    written(root, recorded)
+    end, write = sum(len(fragment.data) for fragment in recorded), os.pwrite
+
+    def full(fd: int, data: bytes, offset: int) -> int:
+        if offset >= end:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(fd, data, offset)
+
+    monkeypatch.setattr("storage.spool_files.os.pwrite", full)
+    stored = await shipped(store, root)
+    assert stored.size == end
+    report = check_file(io.BytesIO(await stored_bytes(store)))
+    assert (report.ok, report.fragmented, report.indexed) == (True, True, True)
+
+
+async def test_an_init_segment_without_room_for_the_header_stays_fragmented(
+    root: Path, small: Footage
+) -> None:
+    bare = Fragment(kind=FragmentKind.INIT, data=init_segment(small.coded.tracks, reserved_bytes=0))
+    recorded, store = [bare, *fragments(small, 5)[1:]], MemoryStore()
+    written(root, recorded)
+    await shipped(store, root)
+    report = check_file(io.BytesIO(await stored_bytes(store)))
+    assert (report.ok, report.fragmented) == (True, True)
+
+
+@pytest.mark.parametrize(
+    ("sent", "restarts"),
+    [
+        ({}, False),
+        ({"head_filled": True}, True),
+        ({"parts": (PART,)}, True),
+        ({"phase": Phase.COMPLETED}, True),
+    ],
+)
+def test_what_was_sent_of_an_ordinary_file_is_not_left_in_a_fragmented_one(
+    sent: dict[str, Any], restarts: bool
+) -> None:
+    """Its tables may have gone already when, after a crash, the spool cannot say them any more."""
+    entries = [
+        IndexEntry(FragmentKind.INIT, 0, 100, 0, 0, 0),
+        IndexEntry(FragmentKind.MEDIA, 100, 50, 0, 1, 0),
+    ]
+    state = UploadState(
+        key=KEY, head=HeadPolicy.HOLD, part_size_bytes=10, container=Container.MP4, upload_id="u", **sent
+    )
+    left = left_fragmented(state, entries)
+    assert left.container is Container.FMP4
+    assert (left.upload_id is None) == restarts
+
+
+async def test_who_has_only_the_bucket_leaves_it_fragmented(tmp_path: Path, large: Footage) -> None:
+    """Parts cannot be read before they are joined, so nobody knows what the fragments in them say."""
+    recorded, store, clock = fragments(large, 6), MemoryStore(), ManualClock()
+    settings = msgspec.structs.replace(SETTINGS, tail_interval_s=1.0)
+
+    def node(name: str) -> Uploader:
+        lease = NodeLease(store, clock, installation="ours", node=name, takeover_after_s=900.0)
+        return Uploader(
+            store,
+            tmp_path / name,
+            clock,
+            settings,
+            finalise_init=finalise_init,
+            grow_init=finalise_init_grown,
+            make_movie=OrdinaryMovie,
+            lease=lease,
+            replaces_parts=True,
+        )
+
+    writer, first = SpoolWriter.create(tmp_path / "first", facts()), node("first")
+    first.begin(RECORDING)
+    for fragment in recorded:
+        writer.append(fragment)
+    for _ in range(3):
+        clock.advance(2.0)
+        await until_quiet(first, store)
+    await first.close()
+    writer.close()
+    shutil.rmtree(tmp_path / "first")
+    clock.advance(1000.0)
+    second = node("second")
+    assert (await second.take_up()).restored == [RECORDING]
+    stored = await second.finish(RECORDING)
+    await second.close()
+    assert stored.damaged_fragments == 0
+    report = check_file(io.BytesIO(await stored_bytes(store)))
+    assert (report.ok, report.fragmented, report.fragments) == (True, True, 6)
