@@ -18,6 +18,7 @@ from storage.objects import SIDE_PREFIX, ObjectProperties, ObjectStore, open_sto
 from storage.presigning import LinkTerms, presigned
 from storage.settings import StorageSettings
 from storage.spool import SpoolWriter
+from storage.tail_format import tail_range
 from storage.uploader import Uploader
 from tests.storage.conftest import RECORDING, facts
 from tests.storage.fragments import sequence
@@ -91,7 +92,13 @@ async def sent_parts(store: ObjectStore) -> int:
 
 async def beside(store: ObjectStore) -> list[str]:
     keys = [info.key async for info in store.list_objects(f"{SIDE_PREFIX}uploads/")]
-    return [key.rpartition("/")[2].partition("-")[0] for key in keys]
+    return [key.rpartition("/")[2] for key in keys]
+
+
+async def tails_stop(store: ObjectStore) -> int:
+    """Where the last tail ends, in bytes of the recording."""
+    ranges = [tail_range(name) for name in await beside(store)]
+    return max((held[1] for held in ranges if held is not None), default=0)
 
 
 async def test_another_node_completes_what_a_lost_one_recorded(
@@ -105,8 +112,9 @@ async def test_another_node_completes_what_a_lost_one_recorded(
     first.begin(RECORDING)
     for fragment in fragments:
         writer.append(fragment)
+    recorded_bytes = sum(len(fragment.data) for fragment in fragments)
     async with asyncio.timeout(60):
-        while await sent_parts(store) < 2 or "tail" not in await beside(store):
+        while await sent_parts(store) < 2 or await tails_stop(store) < recorded_bytes:
             clock.advance(QUICK.tail_interval_s)
             first.grew(RECORDING)
             await asyncio.sleep(0.2)
