@@ -250,7 +250,7 @@ class Room:
                 effects += self._invite(seat)
             elif recording.id in seat.invited:
                 seat.invited.discard(recording.id)
-                effects += self._send(seat, Unpublish(recording=recording.id))
+                effects += self._send(seat, Unpublish(recording=recording.id, ended=True))
         return effects
 
     def recording_started(self, recording: Recording, now: Now) -> list[Effect]:

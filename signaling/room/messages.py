@@ -290,9 +290,10 @@ class Publish(_Tagged, frozen=True, tag=_snake):
 
 
 class Unpublish(_Tagged, frozen=True, tag=_snake):
-    """Stop sending to the hidden participant of this recording."""
+    """Stop sending to the hidden participant of this recording; `ended`: its sessions are gone with it."""
 
     recording: str
+    ended: bool = False
 
 
 class Error(_Tagged, frozen=True, tag=_snake):

@@ -12,6 +12,7 @@ class Feed {
   state = "connecting";
   #session = null;
   #closed = false;
+  #gone = false;
   #wake = () => {};
   #options;
   #tracks;
@@ -34,10 +35,12 @@ class Feed {
     this.#session?.replaceTrack(kind, track);
   }
 
-  close() {
+  /** `gone`: the session ended with its recording, so there is none to end. */
+  close({ gone = false } = {}) {
     this.#closed = true;
+    this.#gone = gone;
     this.#wake();
-    this.#session?.close();
+    this.#session?.close({ gone });
   }
 
   /** Open; when the path fails look for another; when there is none, open anew, later and later. */
@@ -50,7 +53,8 @@ class Feed {
       } catch (error) {
         const session = this.#session;
         this.#session = null; // nobody uses it again
-        await session.close(); // also when we were closed while the offer was on its way
+        const gone = this.#gone || session.state === "closed";
+        await session.close({ gone }); // also when we were closed while the offer was on its way
         if (this.#closed) return;
         console.warn("The recorder was not reached.", error);
         this.#say(error.final ? "failed" : "connecting");
@@ -139,9 +143,9 @@ export class RecorderLink extends EventTarget {
     if (Object.keys(tracks).length > 0) this.#screen = this.#feed("screen_share", tracks, stream);
   }
 
-  close() {
-    this.#camera.close();
-    this.#screen?.close();
+  close({ gone = false } = {}) {
+    this.#camera.close({ gone });
+    this.#screen?.close({ gone });
   }
 
   #feed(source, tracks, stream) {

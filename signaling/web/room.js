@@ -91,8 +91,8 @@ const handlers = {
     link.addEventListener("state", showPublishing);
     showPublishing();
   },
-  unpublish({ recording }) {
-    stopPublishing(recording);
+  unpublish({ recording, ended }) {
+    stopPublishing(recording, { gone: ended });
   },
   error({ detail }) {
     toast(detail, { kind: "warning" });
@@ -140,8 +140,9 @@ function sendScreen() {
 }
 
 // --- recorders -----------------------------------------------------------------------------------
-function stopPublishing(recording) {
-  recorders.get(recording)?.close();
+/** `gone`: the recording ended, and took our sessions with it. */
+function stopPublishing(recording, { gone }) {
+  recorders.get(recording)?.close({ gone });
   recorders.delete(recording);
   showPublishing();
 }
@@ -149,7 +150,7 @@ function stopPublishing(recording) {
 /** Recordings that ended while our socket was down. */
 function forgetEndedRecorders(notices) {
   const running = new Set(notices.filter(({ state }) => !["FINALIZING", "AVAILABLE", "FAILED"].includes(state)).map(({ id }) => id));
-  for (const recording of [...recorders.keys()]) if (!running.has(recording)) stopPublishing(recording);
+  for (const recording of [...recorders.keys()]) if (!running.has(recording)) stopPublishing(recording, { gone: true });
 }
 
 function showPublishing() {

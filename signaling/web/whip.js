@@ -87,15 +87,16 @@ export class WhipSession {
 
   /**
    * End the session, once; also while the page is being left. Nothing is sent from now on, but the connection is
-   * only closed after the DELETE: closing first would end the session before we ask for its end.
+   * only closed after the DELETE: closing first would end the session before we ask for its end. `gone`: the server
+   * has ended it, and would know nothing of what we ask for.
    */
-  async close() {
+  async close({ gone = false } = {}) {
     clearTimeout(this.#trickleTimer);
     const connection = this.#connection;
     connection.onconnectionstatechange = connection.onicecandidate = null;
     const resource = this.#resource;
     this.#resource = null;
-    if (resource) {
+    if (resource && !gone) {
       if (connection.signalingState !== "closed") {
         for (const sender of Object.values(this.#senders)) sender.replaceTrack(null);
       }

@@ -392,7 +392,7 @@ class TestRecording:
         effects = pair.room.recording_changed(recording(state=RecordingState.FINALIZING), NOW)
         changed, unpublish = told(effects, 2)
         assert changed.recording.banner is None
-        assert unpublish == Unpublish(recording="rec001")
+        assert unpublish == Unpublish(recording="rec001", ended=True)
         assert [type(m) for m in told(pair.enter(3, CARL), 3)] == [Welcome]
 
     def test_nobody_is_told_the_entry_point_but_by_an_invitation(self, pair: Scene) -> None:

@@ -8,15 +8,16 @@ from media.peer import Peer
 from recorder.clock import SystemClock
 from recorder.errors import not_found
 from recorder.ids import new_id
-from recorder.values import IceServer, PublishedSession, Publisher
+from recorder.values import IceServer, PublishedSession, Publisher, Recording
 from signaling.ports import Ports
-from tests.support.fake_ports import FakeEntryPoints, FakeServer
+from tests.support.fake_ports import FakeEntryPoints, FakeRecordings, FakeServer
 
 
 @dataclass
 class Received:
     """One session: who publishes, through which peer, and how many frames of which codec came."""
 
+    entry_point: str
     publisher: Publisher
     peer: Peer
     frames: Counter[str] = field(default_factory=Counter)
@@ -59,7 +60,7 @@ class ReceivingEntryPoints(FakeEntryPoints):
         sink, session = CountingSink(), new_id("ses")
         peer = Peer(sink=sink, clock=SystemClock(), ice_servers=[])
         sdp, etag = await peer.accept(offer)
-        self.sessions[session] = Received(publisher, peer, sink.frames)
+        self.sessions[session] = Received(entry_point, publisher, peer, sink.frames)
         return PublishedSession(id=session, sdp=sdp, etag=etag)
 
     async def trickle(
@@ -76,9 +77,20 @@ class ReceivingEntryPoints(FakeEntryPoints):
         self.ended.append(received)
         await received.peer.close()
 
+    def forget(self, recording: str) -> None:
+        """The sessions of a recording that ends are found no more; their peers are let go at the end."""
+        gone = {
+            session: received
+            for session, received in self.sessions.items()
+            if self._server.entry_points[received.entry_point] == recording
+        }
+        for session, received in gone.items():
+            del self.sessions[session]
+            self.ended.append(received)
+
     async def close(self) -> None:
         """Let every peer go."""
-        for received in self.sessions.values():
+        for received in [*self.sessions.values(), *self.ended]:
             await received.peer.close()
 
     def of(self, participant: str, source: str) -> Received | None:
@@ -97,8 +109,21 @@ class ReceivingEntryPoints(FakeEntryPoints):
             raise not_found("session") from None
 
 
+class ReceivingRecordings(FakeRecordings):
+    """A recording that is stopped takes its sessions with it, as a worker does."""
+
+    def __init__(self, server: FakeServer, entry_points: ReceivingEntryPoints) -> None:
+        super().__init__(server)
+        self._entry_points = entry_points
+
+    async def stop(self, recording: str) -> Recording:
+        self._entry_points.forget(recording)
+        return await super().stop(recording)
+
+
 def receiving(server: FakeServer) -> tuple[Ports, ReceivingEntryPoints]:
     """The fake server's ports, with entry points that receive."""
     entry_points = ReceivingEntryPoints(server)
-    server.ports = replace(server.ports, entry_points=entry_points)
+    recordings = ReceivingRecordings(server, entry_points)
+    server.ports = replace(server.ports, entry_points=entry_points, recordings=recordings)
     return server.ports, entry_points
