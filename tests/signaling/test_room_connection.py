@@ -1,20 +1,39 @@
 """What waits for a client is bounded; a client that does not take it is cut off."""
 
 import asyncio
+from datetime import UTC, datetime
 from typing import Any, cast
 
 import pytest
 from aiohttp import web
 
+from recorder.ids import new_id
+from recorder.limits import CHAT_CHARS_MAX, TEXT_CHARS_MAX
+from recorder.values import IceServer, IceTransportPolicy, RecordingState, Role
 from signaling.room import connection
 from signaling.room.connection import Allowance, Connection
 from signaling.room.limits import (
+    CHAT_MESSAGES_KEPT_MAX,
+    INSTANCE_CHARS_MAX,
     MESSAGES_BURST_MAX,
     MESSAGES_PER_S_MAX,
+    PARTICIPANTS_PER_ROOM_MAX,
+    RECORDINGS_SHOWN_MAX,
     SEND_QUEUE_BYTES_MAX,
     SEND_QUEUE_MESSAGES_MAX,
 )
-from signaling.room.messages import CloseCode, Error, Pong, encode
+from signaling.room.messages import (
+    ChatLine,
+    CloseCode,
+    Error,
+    Member,
+    Pong,
+    RecordingNotice,
+    Welcome,
+    encode,
+)
+
+ICE_SERVERS, ICE_URLS = 8, 4
 
 
 class StuckSocket:
@@ -75,6 +94,34 @@ async def test_as_many_bytes_as_the_limit_wait_and_one_more_cuts() -> None:
     assert not line.transport.aborted
     line.connection.send(Pong())
     assert line.transport.aborted
+
+
+def test_the_largest_welcome_fits_an_empty_queue() -> None:
+    name = "\x01" * TEXT_CHARS_MAX  # what JSON writes in six bytes
+    member = Member(id=new_id("part"), instance="i" * INSTANCE_CHARS_MAX, name=name, role=Role.VISITOR)
+    said = ChatLine(sender=member.id, name=name, text="\x01" * CHAT_CHARS_MAX, at=datetime.now(UTC))
+    recording = RecordingNotice(
+        id=new_id("rec"),
+        state=RecordingState.AVAILABLE,
+        banner=name,
+        filename="f" * 255,
+        links=dict.fromkeys(("self", "media", "events", "page"), "l" * TEXT_CHARS_MAX),
+    )
+    server = IceServer(urls=["u" * TEXT_CHARS_MAX] * ICE_URLS, username=name, credential=name)
+    welcome = Welcome(
+        you=member,
+        roster=[member] * PARTICIPANTS_PER_ROOM_MAX,
+        resumed=True,
+        may_record=True,
+        ice_servers=[server] * ICE_SERVERS,
+        ice_transport_policy=IceTransportPolicy.ALL,
+        resume_timeout_s=1.0,
+        recordings=[recording] * RECORDINGS_SHOWN_MAX,
+        chat=[said] * CHAT_MESSAGES_KEPT_MAX,
+    )
+    line = Line()
+    line.connection.send(welcome)
+    assert not line.transport.aborted
 
 
 async def test_a_network_that_takes_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
