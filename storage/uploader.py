@@ -206,6 +206,8 @@ class Uploader:
         error = task.exception()
         if error is None:
             self._shipments.pop(recording, None)
+        elif isinstance(error, BystanderError) and error.code == "recording_empty":
+            _log.info("nothing to upload of %s: it ended before any media", recording)
         else:
             _log.error("upload of %s ended: %s", recording, error)
 
