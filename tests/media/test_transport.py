@@ -1,4 +1,4 @@
-"""What media.transport leans on inside its libraries, and the parts of it that need no publisher."""
+"""What the transport leans on inside its libraries, and the parts of it that need no publisher."""
 
 import asyncio
 import inspect
@@ -20,16 +20,11 @@ from aiortc.rtcicetransport import connection_kwargs
 from pylibsrtp._binding import ffi, lib
 
 import media.transport as transport
+from media.ice import DATAGRAM_BYTES_MAX, IceConnection
 from media.negotiation import Fingerprint, IceParameters
 from media.peer import Peer
-from media.transport import (
-    DATAGRAM_BYTES_MAX,
-    EARLY_DATAGRAMS_MAX,
-    SOURCES_MAX,
-    IceConnection,
-    MediaTransport,
-    SrtpReceiver,
-)
+from media.srtp import SOURCES_MAX, SrtpReceiver
+from media.transport import EARLY_DATAGRAMS_MAX, MediaTransport
 from recorder.clock import ManualClock, SystemClock
 from recorder.errors import BystanderError
 from recorder.limits import CANDIDATES_PER_PUBLISHER_MAX
@@ -145,7 +140,7 @@ class TestSrtpReceiver:
         self.events = Events()
         self.dropped: list[str] = []
         self.receiver = SrtpReceiver(
-            self.sessions,  # type: ignore[arg-type]
+            self.sessions,
             self.events,
             ManualClock(monotonic_ns=5),
             self.dropped.append,
