@@ -33,7 +33,7 @@ from tests.support.server import RunningServer, running_server
 HOWS = ("killed", "paused")
 FPS = 10
 LOOK_S = 60.0  # between two looks at a recording whose store is gone
-PARTS_S_MAX = 60.0  # until a part is in the store
+PARTS_S_MAX = 60.0  # until a part is in the store; so long it storms at least
 STORED_S_MAX = 600.0  # from the end of the call to the verified object
 DURATION_OFF_S_MAX = 2.5  # of the recording, against the wall clock
 
@@ -106,7 +106,7 @@ async def endure(
     ):
         async with ApiClient(server) as api:
             recording = await api.start()
-            tracks = camera(Storm(before_s), 700, fps=FPS)
+            tracks = camera(Storm(before_s + PARTS_S_MAX), 700, fps=FPS)
             async with joined(recording["entry_point"], *tracks, participant="ada", name="Ada"):
                 await api.until(recording["id"], "RECORDING")
                 began_s = time.monotonic()
