@@ -24,7 +24,7 @@ WORKER_REQUESTS_PENDING_MAX = 256
 
 # --- fragments and parts ---------------------------------------------------------------------------
 FRAGMENT_DURATION_S_MAX = 2.0  # what a kill -9 can cost
-STILL_FRAGMENTS_JOINED_MAX = 3  # into one while nothing moves, because a key frame is nearly all of it
+STILL_FRAGMENTS_JOINED_MAX = 4  # into one while nothing moves, because a key frame is nearly all of it
 STILL_FRAGMENT_DURATION_S_MAX = STILL_FRAGMENTS_JOINED_MAX * FRAGMENT_DURATION_S_MAX
 FRAGMENT_BYTES_MAX = 16 * MIB
 PART_SIZE_BYTES_MIN = 5 * MIB  # S3's lower bound for every part but the last

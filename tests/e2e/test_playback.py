@@ -24,7 +24,7 @@ from tests.support.server import RunningServer
 
 RANGE_REQUESTS_MAX = 15
 RECORDED_S = 6.0  # at half a second a fragment; ffmpeg begins to follow after two of them
-KEYFRAMES_S_MAX = 1.6  # apart: three fragments where nothing moves
+KEYFRAMES_S_MAX = 2.1  # apart: four fragments where nothing moves
 PLAYER_S_MAX = 60.0
 WHO = {"participant": "ada", "name": "Ada", "role": "AGENT"}
 

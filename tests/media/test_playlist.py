@@ -25,7 +25,7 @@ places = st.lists(
         offset=st.integers(0, 2**40),
         size=st.integers(1, 2**24),
         start_us=st.integers(0, 2**40),
-        duration_us=st.integers(1, 6_000_000),
+        duration_us=st.integers(1, 8_000_000),
     ),
     max_size=20,
 )
@@ -35,7 +35,7 @@ def test_a_finished_recording_is_this_text() -> None:
     assert vod_playlist("../media", 1000, PLACES) == (
         "#EXTM3U\n"
         "#EXT-X-VERSION:7\n"
-        "#EXT-X-TARGETDURATION:6\n"
+        "#EXT-X-TARGETDURATION:8\n"
         "#EXT-X-MEDIA-SEQUENCE:0\n"
         "#EXT-X-PLAYLIST-TYPE:VOD\n"
         "#EXT-X-INDEPENDENT-SEGMENTS\n"
@@ -57,7 +57,7 @@ def test_a_growing_recording_only_adds_lines(fragments: list[FragmentPlace], see
     assert event_playlist("m", 10, fragments, ended=True) == after + "#EXT-X-ENDLIST\n"
 
 
-@pytest.mark.parametrize(("duration_us", "target"), [(6_499_999, 6), (6_500_000, 7), (10_000_000, 10)])
+@pytest.mark.parametrize(("duration_us", "target"), [(8_499_999, 8), (8_500_000, 9), (10_000_000, 10)])
 def test_the_target_covers_a_fragment_that_broke_its_bound(duration_us: int, target: int) -> None:
     text = vod_playlist("m", 10, [FragmentPlace(10, 1, 0, duration_us)])
     assert f"#EXT-X-TARGETDURATION:{target}\n" in text

@@ -93,6 +93,7 @@ def recorded(pages: Sequence[Page], seconds: float) -> Recorded:
     made.begin()
     pacer, lengthening = Pacer(fps=CANVAS.fps, fragment_ns=FRAGMENT_NS), Lengthening(CANVAS, FRAGMENT_NS)
     picture, shown = new_picture(CANVAS.width, CANVAS.height), None
+    planes(picture).u[:] = planes(picture).v[:] = 128
     while (closing := _closing(pages, pacer)) < seconds * NS:
         page = page_at(pages, closing / NS + 1e-6)
         changed = page.scrolled or page is not shown
@@ -127,7 +128,8 @@ def _closing(pages: Sequence[Page], pacer: Pacer) -> int:
 
 def _paint(luma: npt.NDArray[np.uint8], page: Page, time_s: float) -> None:
     luma[:] = GRAY_FIRST + page.gray * GRAY_STEP
-    luma[20:60:4, 20:120] = 235  # what a key frame costs
+    text = np.random.default_rng(page.gray).integers(0, 2, (10, 70), dtype=np.uint8)
+    luma[20:60, 20:300] = 16 + 219 * text.repeat(4, 0).repeat(4, 1)
     if page.scrolled:
         left = round(time_s * SCROLLING_FPS) * 4 % 240
         luma[100:160, left : left + 60] = np.linspace(40, 230, 60).astype(np.uint8)
@@ -146,7 +148,7 @@ def spans(made: Recorded) -> list[tuple[float, float]]:
 
 def pictures_of(data: bytes) -> list[tuple[float, float]]:
     """A time at which each picture of a file is shown, and the gray of its page."""
-    with av.open(io.BytesIO(data)) as container:
+    with av.open(io.BytesIO(data), "r") as container:
         return [((frame.time or 0.0) + 1e-4, gray(frame)) for frame in container.decode(video=0)]
 
 
