@@ -20,7 +20,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 from unittest import mock
 
-from media import transport
+from media import ice
 from media.datagrams import unplug
 from media.inbox import Batch, Inbox
 from recorder.clock import Clock, SystemClock
@@ -39,7 +39,7 @@ def simulate(main: Coroutine[Any, Any, Result], *, threads_take_time: bool = Fal
     def loop() -> SimulatedTimeLoop:
         return SimulatedTimeLoop(threads_take_time=threads_take_time)
 
-    with mock.patch.object(transport, "unplug", _unplugged), asyncio.Runner(loop_factory=loop) as runner:
+    with mock.patch.object(ice, "unplug", _unplugged), asyncio.Runner(loop_factory=loop) as runner:
         return runner.run(main)
 
 
