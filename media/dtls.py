@@ -12,7 +12,7 @@ from aiortc import RTCCertificate, RTCDtlsTransport
 from aiortc.rtcdtlstransport import RTCDtlsFingerprint, RTCDtlsParameters
 
 from media.ice import IceConnection
-from media.negotiation import Fingerprint
+from media.transport_parameters import Fingerprint
 
 logger = logging.getLogger(__name__)
 

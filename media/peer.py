@@ -4,9 +4,10 @@ import asyncio
 import secrets
 from collections.abc import Callable
 
+from media.answer import write_answer, write_fragment
 from media.datagrams import BEAT_S, next_beat
 from media.encoded import EncodedSink
-from media.negotiation import IceParameters, Offer, read_fragment, read_offer, write_answer, write_fragment
+from media.negotiation import Offer, read_fragment, read_offer
 from media.rtp.hold_up import HoldUp
 from media.rtp.packet import PacketBuffer, RtpPacket, parse_rtp
 from media.rtp.routing import Route, Router
@@ -17,6 +18,7 @@ from media.rtp.stream import IncomingStream
 from media.rtp.transport_cc import TransportFeedback
 from media.sdp import malformed
 from media.transport import MediaTransport
+from media.transport_parameters import IceParameters
 from recorder.clock import Clock
 from recorder.errors import BystanderError, caller_error
 from recorder.ids import new_id

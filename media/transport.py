@@ -11,8 +11,8 @@ from typing import Any, Protocol
 
 from media.dtls import DtlsSession, IceLink
 from media.ice import DATAGRAM_BYTES_MAX, IceConnection, connection_arguments, usable_candidate
-from media.negotiation import Fingerprint, IceParameters, LocalTransport
 from media.srtp import MediaEvents, SrtpReceiver
+from media.transport_parameters import Fingerprint, IceParameters, LocalTransport
 from recorder.clock import Clock
 from recorder.limits import CANDIDATES_PER_PUBLISHER_MAX
 from recorder.values import IceServer, IceTransportPolicy

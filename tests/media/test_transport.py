@@ -21,10 +21,10 @@ from pylibsrtp._binding import ffi, lib
 
 import media.transport as transport
 from media.ice import DATAGRAM_BYTES_MAX, IceConnection
-from media.negotiation import Fingerprint, IceParameters
 from media.peer import Peer
 from media.srtp import SOURCES_MAX, SrtpReceiver
 from media.transport import EARLY_DATAGRAMS_MAX, MediaTransport
+from media.transport_parameters import Fingerprint, IceParameters
 from recorder.clock import ManualClock, SystemClock
 from recorder.errors import BystanderError
 from recorder.limits import CANDIDATES_PER_PUBLISHER_MAX
