@@ -2,7 +2,8 @@
 
 import asyncio
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import accumulate
 from pathlib import Path
 
 import msgspec
@@ -14,11 +15,13 @@ from recorder.values import EndReason
 from storage.dangling import Verdict
 from storage.keys import events_key
 from storage.lease import NodeLease
-from storage.memory import Faults, MemoryStore
-from storage.objects import RECORDING_MARK, SIDE_PREFIX, ObjectProperties
+from storage.memory import Faults, MemoryStore, MemoryUploads
+from storage.objects import RECORDING_MARK, SIDE_PREFIX, MultipartUpload, ObjectInfo, ObjectProperties, Part
+from storage.part_bytes import free_box
 from storage.settings import StorageSettings
 from storage.spool import IndexEntry, SpoolReader, SpoolWriter
 from storage.tail_format import pack_page, unpack_page
+from storage.upload_plan import INDEX_ROOM_BYTES
 from storage.uploader import Uploader
 from tests.storage.conftest import RECORDING, facts
 from tests.storage.fragments import sequence
@@ -27,7 +30,7 @@ PART_SIZE_BYTES = 1500
 SETTINGS = StorageSettings(part_size_bytes=5 * 1024 * 1024, retry_delay_initial_s=0.001)
 SMALL = msgspec.structs.replace(SETTINGS, part_size_bytes=PART_SIZE_BYTES, tail_interval_s=10.0)
 KEY = facts().key
-QUIET_LOOKS = 4  # without a request: nothing more is due
+QUIET_LOOKS = 6  # without a request: nothing more is due; each step before a request takes at most two
 
 
 def filled(init: bytes, entries: object) -> bytes:
@@ -53,8 +56,28 @@ class Node:
             takeover_after_s=SMALL.takeover_after_s,
         )
         self.uploader = Uploader(
-            store, self.root, clock, SMALL, finalise_init=filled, lease=self.lease, sleep=at_once, seed=1
+            store,
+            self.root,
+            clock,
+            SMALL,
+            finalise_init=filled,
+            grow_init=filled,
+            lease=self.lease,
+            sleep=at_once,
+            seed=1,
         )
+
+
+class OffsetUploads(MemoryUploads):
+    """Parts lie where they are told to, as in a file."""
+
+    @property
+    def joins_parts(self) -> bool:
+        return False
+
+    async def complete(self, upload: MultipartUpload, parts: Sequence[Part]) -> ObjectInfo:
+        assert [part.offset for part in parts] == [0, *accumulate(part.size for part in parts[:-1])]
+        return await super().complete(upload, parts)
 
 
 class Bucket:
@@ -62,6 +85,7 @@ class Bucket:
 
     def __init__(self, tmp_path: Path) -> None:
         self.tmp_path = tmp_path
+        self.looks: list[int] = []  # how many fragments there were, each time that a spool was looked at
         self.clock = ManualClock()
         self.store = MemoryStore(faults=Faults(part_size_bytes_min=PART_SIZE_BYTES))
         self.first = self.node("first")
@@ -85,13 +109,14 @@ class Bucket:
         await self.until_quiet()
 
     async def until_quiet(self) -> None:
-        """Wait until the uploader asks nothing more of the store."""
-        quiet, before = 0, -1
-        while quiet < QUIET_LOOKS:  # a part may follow a tail, a page the part, and removals the page
-            self.first.uploader.grew(RECORDING)
-            await asyncio.sleep(0.01)
-            quiet = quiet + 1 if before == len(self.store.requests) else 0
-            before = len(self.store.requests)
+        """Wait until the uploader looks at the spool again and again and asks nothing more of the store."""
+        since, before = 0, -1
+        async with asyncio.timeout(30):
+            while before != len(self.store.requests) or len(self.looks) - since < QUIET_LOOKS:
+                if before != len(self.store.requests):
+                    since, before = len(self.looks), len(self.store.requests)
+                self.first.uploader.grew(RECORDING)
+                await asyncio.sleep(0.002)
 
     async def lose_first(self) -> None:
         """Its disk is gone with it, and it was silent for long enough."""
@@ -109,8 +134,17 @@ class Bucket:
 
 
 @pytest.fixture
-def bucket(tmp_path: Path) -> Bucket:
-    return Bucket(tmp_path)
+def bucket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bucket:
+    bucket = Bucket(tmp_path)
+    index = SpoolReader.index
+
+    def looked(reader: SpoolReader) -> list[IndexEntry]:
+        found = index(reader)
+        bucket.looks.append(len(found))
+        return found
+
+    monkeypatch.setattr(SpoolReader, "index", looked)
+    return bucket
 
 
 def expected(*sizes: int) -> bytes:
@@ -145,6 +179,22 @@ async def test_another_node_completes_what_a_lost_one_recorded(
     assert set(bucket.store.requests[before:]) == {"list_objects", "list_uploads"}
 
 
+async def test_another_node_leaves_the_same_room_for_the_index(
+    bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bucket.store, "_uploads", OffsetUploads(bucket.store._world))
+    (await bucket.record(*(900,) * 9)).close()
+    await bucket.lose_first()
+    second = bucket.node("second")
+    assert (await second.uploader.take_up()).restored == [RECORDING]
+    before = bucket.store.requests.count("put_part")
+    await second.uploader.finish(RECORDING)
+    assert bucket.store.requests.count("put_part") - before == 1  # the head, which was held back
+    init, *media = sequence(*(900,) * 9)
+    head = filled(init.data + free_box(INDEX_ROOM_BYTES), None)
+    assert await bucket.object() == head + b"".join(fragment.data for fragment in media)
+
+
 async def test_a_node_that_only_lost_its_spool_need_not_wait(bucket: Bucket) -> None:
     writer = await bucket.record(900, 900, 900, 900)
     writer.close()
@@ -156,22 +206,11 @@ async def test_a_node_that_only_lost_its_spool_need_not_wait(bucket: Bucket) -> 
     assert await bucket.object() == expected(900, 900, 900, 900)
 
 
-async def test_what_came_after_the_last_tail_is_all_that_is_lost(
-    bucket: Bucket, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    looks: list[int] = []  # how many fragments the uploader saw
-    index = SpoolReader.index
-
-    def looked(reader: SpoolReader) -> list[IndexEntry]:
-        found = index(reader)
-        looks.append(len(found))
-        return found
-
-    monkeypatch.setattr(SpoolReader, "index", looked)
+async def test_what_came_after_the_last_tail_is_all_that_is_lost(bucket: Bucket) -> None:
     writer = await bucket.record(900, 900)
     writer.append(sequence(900, 900, 50)[-1])
     async with asyncio.timeout(30):
-        while 1 + 3 not in looks:
+        while 1 + 3 not in bucket.looks:
             bucket.first.uploader.grew(RECORDING)
             await asyncio.sleep(0.005)
     await bucket.until_quiet()
