@@ -135,6 +135,23 @@ class DeliveryState(StrEnum):
     GIVEN_UP = "GIVEN_UP"
 
 
+class WebhookDelivery(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of one event at one webhook. `last_failure` is a stable code, None after a success."""
+
+    id: str
+    webhook: str
+    event: str
+    type: EventType
+    conversation: str
+    occurred_at: datetime
+    state: DeliveryState
+    attempts: int
+    next_attempt_at: datetime | None
+    last_attempt_at: datetime | None
+    last_status: int | None
+    last_failure: str | None
+
+
 class IceTransportPolicy(StrEnum):
     """ALL candidates, or RELAYED: only through the owner's TURN server."""
 

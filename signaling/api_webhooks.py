@@ -7,11 +7,11 @@ import msgspec
 from aiohttp import web
 
 from recorder.errors import not_found
-from recorder.values import DeliveryState, EventType
+from recorder.values import DeliveryState, EventType, WebhookDelivery
 from signaling.operations import LOCATION, Call, Operation, Reply, created, json_response
 from signaling.paging import PageQuery, first_page
 from signaling.texts import AccountId, Text
-from signaling.webhook_port import Webhook, WebhookChange, WebhookDelivery, WebhookTrial
+from signaling.webhook_port import Webhook, WebhookChange, WebhookTrial
 
 URL_CHARS_MAX = 2048
 _TAG = "webhooks"

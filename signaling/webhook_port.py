@@ -6,7 +6,7 @@ from typing import Protocol
 
 import msgspec
 
-from recorder.values import DeliveryState, EventType
+from recorder.values import DeliveryState, EventType, WebhookDelivery
 
 
 class Webhook(msgspec.Struct, frozen=True, kw_only=True):
@@ -25,23 +25,6 @@ class Webhook(msgspec.Struct, frozen=True, kw_only=True):
     disabled_at: datetime | None = None
     disabled_reason: str | None = None
     secret: str | None = None
-
-
-class WebhookDelivery(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of one event at one webhook. `last_failure` is a stable code, None after a success."""
-
-    id: str
-    webhook: str
-    event: str
-    type: EventType
-    conversation: str
-    occurred_at: datetime
-    state: DeliveryState
-    attempts: int
-    next_attempt_at: datetime | None
-    last_attempt_at: datetime | None
-    last_status: int | None
-    last_failure: str | None
 
 
 class WebhookTrial(msgspec.Struct, frozen=True, kw_only=True):

@@ -17,7 +17,7 @@ from recorder.database.opening import Database
 from recorder.database.rows import fields
 from recorder.database.webhook_tables import webhook_deliveries, webhook_events, webhooks
 from recorder.database.webhooks import WebhookRow
-from recorder.values import DeliveryState, EventType
+from recorder.values import DeliveryState, EventType, WebhookDelivery
 
 _deliveries = webhook_deliveries.c
 
@@ -35,23 +35,6 @@ class Due(msgspec.Struct, frozen=True, kw_only=True):
     attempts: int
     since: datetime
     next_attempt_at: datetime
-
-
-class LoggedDelivery(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of one event at one webhook."""
-
-    id: str
-    webhook: str
-    event: str
-    type: EventType
-    conversation: str
-    occurred_at: datetime
-    state: DeliveryState
-    attempts: int
-    next_attempt_at: datetime | None
-    last_attempt_at: datetime | None
-    last_status: int | None
-    last_failure: str | None
 
 
 class Attempted(msgspec.Struct, frozen=True, kw_only=True):
@@ -148,9 +131,9 @@ class DeliveryTable:
 
     async def log(
         self, webhook: str, *, state: DeliveryState | None, after: str | None, limit: int
-    ) -> list[LoggedDelivery]:
+    ) -> list[WebhookDelivery]:
         """Oldest first."""
-        columns = [_column(name) for name in LoggedDelivery.__struct_fields__]
+        columns = [_column(name) for name in WebhookDelivery.__struct_fields__]
         query = _with_events(select(*columns)).where(_deliveries.webhook == webhook)
         if state is not None:
             query = query.where(_deliveries.state == state)
@@ -186,5 +169,5 @@ def _heads(query: Select[Any]) -> Select[Any]:
     return _with_events(query).where(_deliveries.state == DeliveryState.PENDING, enabled, ~blocked)
 
 
-def _logged(row: Row[Any]) -> LoggedDelivery:
-    return msgspec.convert(fields(row), LoggedDelivery)
+def _logged(row: Row[Any]) -> WebhookDelivery:
+    return msgspec.convert(fields(row), WebhookDelivery)

@@ -3,19 +3,17 @@
 import builtins
 from datetime import timedelta
 
-import msgspec
-
 from recorder.clock import Clock
 from recorder.database.deliveries import DeliveryTable
 from recorder.database.webhooks import WebhookRow, WebhookTable
 from recorder.errors import caller_error
 from recorder.ids import new_id
-from recorder.values import DeliveryState, EventType
+from recorder.values import DeliveryState, EventType, WebhookDelivery
 from recorder.webhooks.events import body
 from recorder.webhooks.networks import check_target
 from recorder.webhooks.sending import Sender
 from recorder.webhooks.signing import new_signing_secret, signed_headers
-from signaling.webhook_port import Webhook, WebhookChange, WebhookDelivery, WebhookTrial
+from signaling.webhook_port import Webhook, WebhookChange, WebhookTrial
 
 WEBHOOKS_MAX = 1000  # each is looked at for every event
 SECRET_OVERLAP = timedelta(days=1)
@@ -113,8 +111,7 @@ class Webhooks:
         limit: int,
     ) -> builtins.list[WebhookDelivery]:
         await self._table.get(webhook, account=account)
-        logged = await self._deliveries.log(webhook, state=state, after=after, limit=limit)
-        return [msgspec.convert(one, WebhookDelivery, from_attributes=True) for one in logged]
+        return await self._deliveries.log(webhook, state=state, after=after, limit=limit)
 
 
 def _shown(row: WebhookRow, *, secret: str | None = None) -> Webhook:

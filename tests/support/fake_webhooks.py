@@ -8,8 +8,8 @@ import msgspec
 
 from recorder.errors import caller_error, not_found
 from recorder.ids import new_id
-from recorder.values import DeliveryState, EventType
-from signaling.webhook_port import Webhook, WebhookChange, WebhookDelivery, WebhookTrial
+from recorder.values import DeliveryState, EventType, WebhookDelivery
+from signaling.webhook_port import Webhook, WebhookChange, WebhookTrial
 
 CREATED_AT = datetime(2026, 1, 1, tzinfo=UTC)
 
