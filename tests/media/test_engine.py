@@ -3,6 +3,8 @@ import threading
 from collections.abc import AsyncIterator, Callable
 
 import pytest
+from aiortc import RTCRtpSender
+from aiortc.rtp import RtcpPsfbPacket
 
 from media.encoded import Codec, EncodedFrame
 from media.engine import Ending, Engine
@@ -21,6 +23,7 @@ from recorder.values import (
     RecordingState,
     RecordingType,
 )
+from tests.support.aiortc_peer import AiortcPeer
 from tests.support.encoded_source import opus_packets, video_frames
 from tests.support.flashes import examine
 
@@ -321,3 +324,33 @@ async def test_a_peer_that_vanishes_frees_its_seat_and_the_recording_goes_on(ben
     assert made.engine.statistics().participants == []
     before = made.engine.statistics().duration_s
     await made.until(lambda: made.engine.statistics().duration_s > before + 0.3)
+
+
+async def test_a_publisher_that_begins_with_a_key_frame_is_asked_for_no_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[object] = []
+    received = RTCRtpSender._handle_rtcp_packet
+
+    async def note(sender: RTCRtpSender, packet: object) -> None:
+        if isinstance(packet, RtcpPsfbPacket):
+            asked.append(packet)
+        await received(sender, packet)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(RTCRtpSender, "_handle_rtcp_packet", note)
+    plan = RecordingPlan(recording="rec", conversation="conv", canvas=PLAN.canvas, bind_host="127.0.0.1")
+    made: list[Fragment] = []
+    engine = Engine(plan, write=made.append, on_event=lambda event: None, clock=SystemClock())
+    await engine.start()
+    try:
+        async with AiortcPeer() as publisher:
+            answer, _ = await engine.publish("s1", ADA, await publisher.offer())
+            await publisher.answered(answer)
+            async with asyncio.timeout(PATIENCE_S):
+                # Long enough for two requests at their least distance to have left and arrived.
+                while engine.statistics().duration_s < 1.5:  # noqa: ASYNC110 - it belongs to another thread
+                    await asyncio.sleep(0.05)
+            statistics = engine.statistics()
+    finally:
+        await engine.stop()
+    assert (asked, statistics.dropped) == ([], {})
