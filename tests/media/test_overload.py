@@ -37,6 +37,11 @@ SECONDS = 12.0
 FLASHES = tuple(float(second) for second in range(1, 12))
 
 
+def file_of(written: list[Fragment]) -> bytes:
+    """The recording: of fragments that grew, the last."""
+    return b"".join(fragment.data for fragment in written if not fragment.provisional)
+
+
 def unwritten_s(renderer: Renderer) -> float:
     """What the fragmenter holds: coded pictures and sound that are in no fragment yet."""
     return renderer.duration_ns / NS - renderer.fragmenter.written_us / 1e6
@@ -75,7 +80,7 @@ class SlowMachine:
             self.efforts.append(renderer.effort)
             self.unwritten_s_max = max(self.unwritten_s_max, unwritten_s(renderer))
         renderer.finish(end_ns)
-        return b"".join(fragment.data for fragment in self.written)
+        return file_of(self.written)
 
 
 def caller(seconds: float = SECONDS) -> Sender:
@@ -133,7 +138,7 @@ class TestNarrowPictures:
 
     @pytest.fixture(scope="class")
     def file(self, machine: SlowMachine) -> bytes:
-        return b"".join(fragment.data for fragment in machine.written)
+        return file_of(machine.written)
 
     @pytest.fixture(scope="class")
     def pictures(self, file: bytes) -> list[Shown]:
@@ -216,7 +221,7 @@ class TestFlood:
             renderer.advance(now_ns, {})
             held, unwritten = max(held, renderer.pending_bytes), max(unwritten, unwritten_s(renderer))
         renderer.finish(round((101 + SECONDS) * NS))
-        found = examine(b"".join(fragment.data for fragment in written), at=(0.25, 0.5))
+        found = examine(file_of(written), at=(0.25, 0.5))
         assert held <= PENDING_BYTES_MAX + 2 * MIB
         assert unwritten <= UNWRITTEN_S_MAX
         assert found.beeps == pytest.approx(list(FLASHES), abs=0.03)
@@ -245,4 +250,4 @@ class TestComingAndGoing:
         kinds = Counter(event.kind for event in events)
         assert kinds["joined"] == 1 + (CHANGES_WAITING_MAX + more + 1) // 2
         assert kinds["left"] == (CHANGES_WAITING_MAX + more) // 2
-        assert examine(b"".join(fragment.data for fragment in written)).beeps
+        assert examine(file_of(written)).beeps
