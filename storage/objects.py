@@ -17,6 +17,7 @@ from storage.settings import StorageSettings
 
 READ_CHUNK_BYTES = 256 * 1024  # what a reader holds in memory, per reading
 SIDE_PREFIX = "_bystander/"  # keys of what lies beside uploads, and goes when they are over
+TEST_PREFIX = "bystander-test-"  # keys of the storage test, which removes what it wrote
 RECORDING_MARK = "bystander-recording"  # object metadata: whose object this is
 
 

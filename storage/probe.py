@@ -10,7 +10,7 @@ from typing import Protocol, runtime_checkable
 from recorder.clock import Clock, SystemClock
 from recorder.errors import BystanderError
 from recorder.limits import PART_SIZE_BYTES_MIN
-from storage.objects import MultipartUpload, ObjectProperties, ObjectStore, Part
+from storage.objects import TEST_PREFIX, MultipartUpload, ObjectProperties, ObjectStore, Part
 from storage.probe_speed import SLOW_MBIT_PER_S, SpeedTrial
 from storage.store_errors import CORRUPTED, DENIED, PART_REFUSED, store_error
 
@@ -143,7 +143,7 @@ class _Trial:
 async def test_store(store: ObjectStore, *, clock: Clock | None = None) -> ProbeResult:
     """Try the store with objects of a random name, and remove them; what fails is in the result."""
     clock = clock or SystemClock()
-    trial = _Trial(store, f"bystander-test-{secrets.token_hex(8)}", clock)
+    trial = _Trial(store, f"{TEST_PREFIX}{secrets.token_hex(8)}", clock)
     steps: list[ProbeStep] = []
     for step in (
         trial.existence,

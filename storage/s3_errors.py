@@ -54,6 +54,7 @@ _BY_CODE = {
     "QuotaExceeded": FULL,
     "XMinioStorageFull": FULL,
     "ObjectLocked": LOCKED,
+    "ObjectLockConfigurationNotFoundError": FAILED,  # a 404, of which nothing is missing but a setting
     "ExpiredToken": DENIED,
     "InvalidToken": DENIED,
     "RequestTimeTooSkewed": DENIED,

@@ -10,12 +10,12 @@ from urllib.parse import urlencode
 from recorder.errors import BystanderError
 from storage.holding import Hold
 from storage.keys import check_key
-from storage.objects import SIDE_PREFIX, ObjectInfo, ObjectProperties
+from storage.objects import SIDE_PREFIX, TEST_PREFIX, ObjectInfo, ObjectProperties
 from storage.presigning import LINK_S_MAX, LinkTerms, no_store_link
 from storage.s3 import Access, S3Connection, unquoted
 from storage.s3_uploads import S3Uploads
 from storage.settings import StorageSettings
-from storage.store_errors import OBJECT_MISSING, range_error
+from storage.store_errors import DENIED, FAILED, OBJECT_MISSING, range_error, store_error
 
 
 class S3Store:
@@ -44,6 +44,19 @@ class S3Store:
 
     async def check(self) -> None:
         await self._s3.call("head_bucket")
+        if self._lock():
+            await self._check_keeps_locks()
+
+    async def _check_keeps_locks(self) -> None:
+        """Some stores take an object with a lock and keep the object without it."""
+        try:
+            answer = await self._s3.call("get_object_lock_configuration")
+        except BystanderError as error:
+            if error.code == DENIED:  # to ask is a permission of its own, which recording does not need
+                return
+            raise
+        if answer.get("ObjectLockConfiguration", {}).get("ObjectLockEnabled") != "Enabled":
+            raise store_error(FAILED, "the settings ask for locks, and this bucket keeps none")
 
     async def put(self, key: str, data: bytes, properties: ObjectProperties) -> ObjectInfo:
         answer = await self._s3.call(
@@ -55,7 +68,7 @@ class S3Store:
             ContentType=properties.content_type,
             Metadata=dict(properties.metadata),
             **self._s3.digest(hashlib.md5(data, usedforsecurity=False).digest()),
-            **(self._encryption() if key.startswith(SIDE_PREFIX) else self._fixed_properties()),
+            **self._fixed_properties(key),
         )
         return ObjectInfo(
             key, len(data), unquoted(answer["ETag"]), properties.content_type, properties.metadata
@@ -119,23 +132,25 @@ class S3Store:
     async def close(self) -> None:
         await self._s3.close()
 
-    def _fixed_properties(self) -> dict[str, Any]:
-        """What every new object gets by the settings."""
+    def _fixed_properties(self, key: str) -> dict[str, Any]:
+        """What a new object gets by the settings; what is soon removed is neither locked nor archived."""
         settings = self._settings
-        lock_until = None
-        if settings.object_lock_mode is not None and settings.object_lock_days is not None:
-            lock_until = datetime.now(UTC) + timedelta(days=settings.object_lock_days)
-        wanted = {
-            "StorageClass": settings.storage_class,
-            "Tagging": urlencode(settings.tags) or None,
-            "ObjectLockMode": settings.object_lock_mode if lock_until else None,
-            "ObjectLockRetainUntilDate": lock_until,
-            "ObjectLockLegalHoldStatus": "ON" if settings.legal_hold else None,
+        wanted: dict[str, Any] = {
+            "ServerSideEncryption": settings.encryption,
+            "SSEKMSKeyId": settings.kms_key_id,
         }
-        told = {name: value for name, value in wanted.items() if value is not None}
-        return self._encryption() | told
-
-    def _encryption(self) -> dict[str, Any]:
-        """All that short-lived objects get: they must be readable and removable at once."""
-        wanted = {"ServerSideEncryption": self._settings.encryption, "SSEKMSKeyId": self._settings.kms_key_id}
+        if not key.startswith(SIDE_PREFIX):
+            wanted["Tagging"] = urlencode(settings.tags) or None
+        if not key.startswith((SIDE_PREFIX, TEST_PREFIX)):
+            wanted["StorageClass"] = settings.storage_class
+            wanted |= self._lock()
         return {name: value for name, value in wanted.items() if value is not None}
+
+    def _lock(self) -> dict[str, Any]:
+        """What keeps a new object from being deleted."""
+        settings = self._settings
+        held = {"ObjectLockLegalHoldStatus": "ON"} if settings.legal_hold else {}
+        if settings.object_lock_mode is None or settings.object_lock_days is None:
+            return held
+        until = datetime.now(UTC) + timedelta(days=settings.object_lock_days)
+        return held | {"ObjectLockMode": settings.object_lock_mode, "ObjectLockRetainUntilDate": until}

@@ -14,8 +14,8 @@ from storage.store_errors import UPLOAD_MISSING
 class S3Uploads:
     """The multipart half of S3Store."""
 
-    def __init__(self, connection: S3Connection, properties: Callable[[], dict[str, Any]]) -> None:
-        """`properties` says what every new object gets besides its own: encryption, class, lock, tags."""
+    def __init__(self, connection: S3Connection, properties: Callable[[str], dict[str, Any]]) -> None:
+        """`properties` says what a new object of this key gets besides: encryption, class, lock, tags."""
         self._s3 = connection
         self._properties = properties
 
@@ -29,7 +29,7 @@ class S3Uploads:
             Key=self._s3.full_key(key),
             ContentType=properties.content_type,
             Metadata=dict(properties.metadata),
-            **self._properties(),
+            **self._properties(key),
         )
         return MultipartUpload(key, answer["UploadId"])
 

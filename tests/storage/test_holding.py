@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from recorder.errors import BystanderError
+from storage import probe
 from storage.holding import Hold, check_deletable
 from storage.memory import MemoryStore
 from storage.objects import ObjectProperties, open_store
@@ -67,6 +68,28 @@ async def test_a_legal_hold_refuses_at_any_time(locking: tuple[str, StorageSetti
             await check_deletable(store, ["conv/call.mp4"], NOW + timedelta(days=36_500))
     finally:
         await store.close()
+
+
+@pytest.mark.parametrize(
+    "lock", [{"object_lock_mode": "COMPLIANCE", "object_lock_days": 30}, {"legal_hold": True}]
+)
+async def test_the_storage_test_leaves_nothing_locked(
+    moto_server: ServerProcess, locking: tuple[str, StorageSettings], lock: dict[str, object]
+) -> None:
+    bucket, settings = locking
+    store = open_store(msgspec.structs.replace(settings, storage_class="GLACIER", **lock))
+    result = await probe.test_store(store)
+    await store.close()
+    assert result.ok, result.steps
+    assert versions(moto_server.endpoint, bucket) == 0
+
+
+async def test_a_bucket_that_keeps_no_locks_is_refused(moto_server: ServerProcess) -> None:
+    store = open_store(s3_settings(moto_server.endpoint, legal_hold=True))
+    result = await probe.test_store(store)
+    await store.close()
+    (refused,) = [step for step in result.steps if not step.ok]
+    assert (refused.name, (refused.detail or "").partition(":")[0]) == ("existence", "store_failed")
 
 
 async def test_every_version_is_deleted_and_no_neighbour(

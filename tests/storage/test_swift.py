@@ -44,11 +44,12 @@ def settings(swift_server: ServerProcess) -> StorageSettings:
         ({"secret_access_key": "wrong"}, "store_denied"),
         ({"access_key_id": "test:nobody"}, "store_denied"),
         ({"url": "s3://no-such-bucket/calls"}, "bucket_missing"),
+        ({"legal_hold": True}, "store_failed"),  # it would take the hold and not keep it
     ],
-    ids=["secret", "user", "bucket"],
+    ids=["secret", "user", "bucket", "hold"],
 )
 async def test_the_storage_test_says_what_is_wrong(
-    settings: StorageSettings, changed: dict[str, str], code: str
+    settings: StorageSettings, changed: dict[str, object], code: str
 ) -> None:
     """Although Swift's refusal of a HEAD is nothing that an HTTP client can read."""
     store = open_store(msgspec.structs.replace(settings, **changed))
