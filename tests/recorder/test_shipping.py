@@ -1,6 +1,7 @@
 """The server's way to storage: what begins without a store, and what is still known of what is stored."""
 
-from collections.abc import AsyncIterator, Callable
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from recorder.clock import ManualClock
 from recorder.errors import BystanderError
 from recorder.shipping import Shipping
 from recorder.values import EndReason, Fragment, FragmentKind
+from storage.lease import NodeLease
 from storage.memory import MemoryStore
 from storage.settings import StorageSettings
 from storage.spool import SpoolFacts, SpoolWriter
@@ -75,3 +77,28 @@ async def test_how_a_stored_recording_ended_is_known_from_its_receipt(opened: Op
     assert (ending.reason, ending.failure) == (EndReason.ABORT_TIMEOUT, "no_media")
     await shipping.forget(RECORDING)
     assert await shipping.ending(RECORDING) is None
+
+
+async def test_a_missing_spool_is_not_believed_before_the_bucket_was_looked_through(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("recorder.shipping.FIRST_LOOK_INTERVAL_S", 0.01)
+    store, clock = MemoryStore(), ManualClock()
+    lease = NodeLease(store, clock, installation="ours", node="this", takeover_after_s=900.0)
+    shipping = Shipping(store, Uploader(store, tmp_path, clock, StorageSettings(), lease=lease), tmp_path)
+    restored: list[str] = []
+
+    async def told(recordings: Sequence[str]) -> None:
+        restored.extend(recordings)
+
+    store.faults.outage = "store_unreachable"
+    await shipping.take_up(told)
+    sealing = asyncio.create_task(shipping.seal(RECORDING, None, "worker_died"))
+    done, _ = await asyncio.wait([sealing], timeout=0.1)  # several looks
+    assert not done
+    store.faults.outage = None
+    async with asyncio.timeout(5):
+        assert await sealing is None
+    assert await shipping.seal(RECORDING, None, "worker_died") is None
+    assert restored == []
+    await shipping.close()
