@@ -199,6 +199,8 @@ class Shipment:
         elif action is Simple.GIVE_UP_EMPTY:
             state = plan.empty(self._state)
         else:
+            if action is Simple.BEGIN:  # who is killed before its answer is written down must know of it
+                await asyncio.to_thread(self._files.save, plan.suspected(self._state))
             state = await self._steps.perform(self._state, action, entries)
             self._refusals = 0
         if state.is_over and self._tail is not None:

@@ -12,7 +12,7 @@ from recorder.limits import MIB
 from recorder.values import EndReason, Fragment
 from storage.keys import events_key
 from storage.memory import MemoryStore
-from storage.objects import ObjectStore
+from storage.objects import MultipartUpload, ObjectProperties, ObjectStore
 from storage.settings import StorageSettings
 from storage.spool import SpoolWriter, spooled_recordings
 from storage.uploader import Uploader
@@ -176,3 +176,25 @@ async def test_receipts_that_nobody_wants_are_bounded(
         write(create(f"rec_{number}"), sequence(10))
         await uploader.finish(f"rec_{number}")
     assert spooled_recordings(root) == ["rec_2", "rec_3"]
+
+
+async def test_an_upload_whose_beginning_was_not_written_down_does_not_dangle(
+    uploader: Uploader, store: MemoryStore, create: Create, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed between the store's answer and the state on disk: the next server begins another one."""
+    write(create(), FOUR_PARTS)
+    begin = store.uploads.begin
+
+    async def killed(key: str, properties: ObjectProperties) -> MultipartUpload:
+        await begin(key, properties)
+        raise RuntimeError("killed")
+
+    monkeypatch.setattr(store.uploads, "begin", killed)
+    with pytest.raises(RuntimeError):
+        await uploader.finish(RECORDING)
+    monkeypatch.undo()
+    again = Uploader(store, root, ManualClock(), StorageSettings(), sleep=at_once, seed=1)
+    await again.finish(RECORDING)
+    await again.close()
+    assert await stored_bytes(store) == joined(FOUR_PARTS)
+    assert [upload.id async for upload in store.uploads.list_uploads()] == []
