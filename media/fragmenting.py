@@ -1,7 +1,8 @@
 """From encoded pictures and sound to fragments: written as soon as both tracks reach the next cut.
 
 The video track's samples last until the next picture; the audio track's frames belong to the fragment in
-which they begin. Pure but for the `write` that it is given.
+which they end, because libavformat looks for the sound that is heard with a key frame, and plays some other
+where none is old enough. Pure but for the `write` that it is given.
 """
 
 from collections import deque
@@ -82,7 +83,7 @@ class Fragmenter:
 
     def _cut(self, end: int, *, provisional: bool = False, last: bool = False) -> None:
         pictures = [picture for picture in self._pictures if picture.pts < end]
-        sounds = [sound for sound in self._sounds if last or _to_ticks(sound.pts) < end]
+        sounds = [sound for sound in self._sounds if last or _to_ticks(sound.pts + sound.duration) <= end]
         runs = [run for run in (_video_run(pictures, end), self._audio_run(sounds, end, last=last)) if run]
         if not runs:
             return  # nothing begins in so short a time: it belongs to the next fragment
