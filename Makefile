@@ -49,11 +49,11 @@ test: setup ## the test suite, on real parts, in a few minutes
 test-faults test-stores test-slow: setup ## the slower suites: faults by the dozen, more stores, minutes of media
 	$(BIN)/python -m pytest --timeout 1800 -m $(@:test-%=%) $(PYTEST_ARGS)
 
-# A second browser.
-test-slow: setup-firefox
-.PHONY: setup-firefox
-setup-firefox:
-	@deploy/install-debian-packages firefox-esr
+# A second browser, and a player that is none.
+test-slow: setup-players
+.PHONY: setup-players
+setup-players:
+	@deploy/install-debian-packages firefox-esr vlc-bin vlc-plugin-base
 
 # Microsoft's emulator of Azure comes from npm, which is to believe the system's certificates; OpenStack Swift from
 # Debian, as a library, which starts nothing by itself.
