@@ -43,6 +43,8 @@ class Salvage:
     @classmethod
     def of(cls, pages: Sequence[Page], dangling: frozenset[str]) -> "Salvage | None":
         """None where not even the init segment is found. `dangling` are uploads that the store still has."""
+        grown = [page for page in pages if page.header.provisional]
+        pages = [page for page in pages if not page.header.provisional]
         if not pages:
             return None
         newest = max(pages, key=lambda page: page.entries[-1].stop)
@@ -57,11 +59,17 @@ class Salvage:
             at = entry.stop
         if not entries or entries[0].kind is not FragmentKind.INIT:
             return None
+        data = {page.entries[0].offset: page.data for page in usable if page.data}
+        behind = [page for page in grown if page.entries[0].offset == at == newest.entries[-1].stop]
+        if behind:
+            longest = max(behind, key=lambda page: page.entries[0].duration_us)
+            entries += longest.entries
+            data[at] = longest.data
         parts = sorted((p.header.part for p in usable if p.header.part is not None), key=lambda p: p.number)
         return cls(
             header=msgspec.structs.replace(newest.header, upload_id=upload_id, part=None),
             entries=entries,
-            data={page.entries[0].offset: page.data for page in usable if page.data},
+            data=data,
             parts=[part for part in parts if part.offset + part.size <= at],
         )
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from recorder.errors import BystanderError, Fault
 from recorder.limits import MIB
 from recorder.values import FragmentKind
+from storage import provisional
 from storage import spool_format as form
 from storage.keys import check_recording
 from storage.moving import at_rest, moved_by
@@ -74,6 +75,11 @@ class SpoolReader:
         self._second_init()  # now, because who reads later may find only the files that are open
         self._records += found.records
         return self._entries + self._behind_entries
+
+    def growing(self) -> tuple[IndexEntry, bytes] | None:
+        """The fragment behind all others, as far as it has grown; nobody may take it for the recording's."""
+        with disk_errors():
+            return provisional.kept(self.directory, self.size)
 
     def extend(self, tables: bytes) -> None:
         """Let this be read as if it stood behind the last fragment, in place of what was said before.

@@ -13,7 +13,7 @@ from storage.spool_format import EVENTS, IndexEntry
 from storage.spool_reader import SpoolReader
 from storage.tail_events import EventsKept, read_lines
 from storage.tail_format import Page, PageHeader, is_page, pack_page, side_prefix
-from storage.tail_plan import Drop, PutPart, PutTail, TailStep
+from storage.tail_plan import Drop, PutGrown, PutPart, PutTail, TailStep
 from storage.upload_state import UploadState
 
 _PROPERTIES = ObjectProperties("application/octet-stream")
@@ -34,6 +34,7 @@ class Tail:
         self._prefix = side_prefix(reader.facts.recording)
         self._names: set[str] | None = None  # None: not asked yet
         self._events = EventsKept({})
+        self._growing: IndexEntry | None = None
         self._last_s = self._now_s()
 
     @property
@@ -47,16 +48,20 @@ class Tail:
         return self.due_in_s or math.inf
 
     async def look(self) -> None:
-        """Learn what an earlier process left; asked of the store once."""
+        """Learn what an earlier process left, asked of the store once, and what grows now."""
         if self._names is None:
             listed = self._store.list_objects(self._prefix)
             sizes = {info.key.removeprefix(self._prefix): info.size async for info in listed}
             self._events = EventsKept(sizes)
             self._names = {name for name in sizes if is_page(name)}
+        if self.due_in_s <= 0:
+            found = await asyncio.to_thread(self._reader.growing)
+            self._growing = None if found is None else found[0]
 
     def next_step(self, state: UploadState, entries: Sequence[IndexEntry]) -> TailStep | None:
         """What to do now, after `look`."""
-        return plan.next_step(self._names or (), state, entries, due=self.due_in_s <= 0)
+        due = self.due_in_s <= 0
+        return plan.next_step(self._names or (), state, entries, due=due, growing=self._growing)
 
     async def perform(self, step: TailStep, state: UploadState, entries: Sequence[IndexEntry]) -> None:
         """Do it."""
@@ -71,8 +76,17 @@ class Tail:
                 name = plan.name_of(step)
                 await self._put(name, self._page(state, covered, data, None))
                 self._names.add(name)
-                if step.last + 1 == len(entries):
+                if step.last + 1 == len(entries) and self._growing is None:
                     self._last_s = began_s
+            case PutGrown(entry):
+                began_s = self._now_s()
+                found = await asyncio.to_thread(self._reader.growing)
+                if found is None or found[0] != entry:
+                    return  # it has grown meanwhile: the next step is another
+                await self._put_events()
+                await self._put(plan.name_of(step), self._page(state, [entry], found[1], step))
+                self._names.add(plan.name_of(step))
+                self._last_s = began_s
             case PutPart(part):
                 name = plan.page_names(state, part)
                 covered = [e for e in entries if part.offset <= e.offset < part.offset + part.size]
@@ -108,7 +122,7 @@ class Tail:
         await self._store.put(self._prefix + name, data, _PROPERTIES)
 
     def _page(
-        self, state: UploadState, entries: Sequence[IndexEntry], data: bytes, about: PutPart | None
+        self, state: UploadState, entries: Sequence[IndexEntry], data: bytes, about: PutPart | PutGrown | None
     ) -> Page:
         header = PageHeader(
             installation=self._lease.installation,
@@ -118,7 +132,8 @@ class Tail:
             part_size_bytes=state.part_size_bytes,
             head_growth=state.head_growth,
             upload_id=state.upload_id,
-            part=None if about is None else about.part,
+            part=about.part if isinstance(about, PutPart) else None,
+            provisional=isinstance(about, PutGrown),
         )
         return Page(header, list(entries), data)
 

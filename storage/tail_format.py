@@ -1,12 +1,14 @@
 """What is kept beside an upload, so that the bucket alone can complete it; pure.
 
     _bystander/uploads/<recording>/tail-<start>-<stop>     fragments, of these bytes, that no part holds yet
+    _bystander/uploads/<recording>/grown-<start>-<stop>    the fragment behind them, as far as it has grown
     _bystander/uploads/<recording>/part-<number>-<upload>  the index records of a part that the store holds
     _bystander/uploads/<recording>/events-<start>          lines of events.jsonl, from this byte of it
     _bystander/uploads/<recording>/claim-<node>            another node goes on with the upload
     _bystander/nodes/<node>                                when that node was last known to live
 
-Tail and part pages are one format: a header that says whose they are, index records as in the spool, bytes.
+Tails, grown fragments and part pages are one format: a header that says whose they are, index records as in
+the spool, bytes.
 The records of all pages together are the recording's index; the bytes are in the tails or in the parts.
 """
 
@@ -23,7 +25,7 @@ from storage.upload_state import HeadPolicy
 
 UPLOADS_PREFIX = f"{SIDE_PREFIX}uploads/"
 NODES_PREFIX = f"{SIDE_PREFIX}nodes/"
-_TAIL, _PART, _EVENTS, _CLAIM = "tail-", "part-", "events-", "claim-"
+_TAIL, _GROWN, _PART, _EVENTS, _CLAIM = "tail-", "grown-", "part-", "events-", "claim-"
 
 _HEAD = struct.Struct("!4sIIQ")  # magic, bytes of the header and of the records, bytes of media
 _CHECK = struct.Struct("!II")  # crc32c of header and records, crc32c of the media
@@ -31,7 +33,10 @@ _MAGIC = b"BYTL"
 
 
 class PageHeader(msgspec.Struct, frozen=True, kw_only=True):
-    """Whose upload this is and how it is cut. `part` is None for a tail."""
+    """Whose upload this is and how it is cut. `part` is None for a tail.
+
+    What is `provisional` grows on: it is the recording's only while no other page speaks of its place.
+    """
 
     installation: str
     node: str
@@ -41,6 +46,7 @@ class PageHeader(msgspec.Struct, frozen=True, kw_only=True):
     upload_id: str | None
     head_growth: int = 0
     part: Part | None = None
+    provisional: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +70,17 @@ def tail_name(start: int, stop: int) -> str:
 
 def tail_range(name: str) -> tuple[int, int] | None:
     """The bytes that a tail of this name holds; None for another name."""
-    start, separator, stop = name.removeprefix(_TAIL).partition("-")
-    if not name.startswith(_TAIL) or not separator:
-        return None
-    return int(start, 16), int(stop, 16)
+    return _range(_TAIL, name)
+
+
+def grown_name(start: int, stop: int) -> str:
+    """The last segment of the key of a fragment that may still grow and now takes the bytes [start, stop)."""
+    return f"{_GROWN}{start:016x}-{stop:016x}"
+
+
+def grown_range(name: str) -> tuple[int, int] | None:
+    """The bytes that such a fragment takes; None for another name."""
+    return _range(_GROWN, name)
 
 
 def part_name(number: int, upload_id: str) -> str:
@@ -78,7 +91,7 @@ def part_name(number: int, upload_id: str) -> str:
 
 def is_page(name: str) -> bool:
     """Whether an object of this name can be decoded as a page."""
-    return name.startswith((_TAIL, _PART))
+    return name.startswith((_TAIL, _GROWN, _PART))
 
 
 def events_name(start: int) -> str:
@@ -99,6 +112,11 @@ def claim_name(node: str) -> str:
 def claimant(name: str) -> str | None:
     """The node that an object of this name speaks for; None for another name."""
     return name.removeprefix(_CLAIM) if name.startswith(_CLAIM) else None
+
+
+def _range(prefix: str, name: str) -> tuple[int, int] | None:
+    start, separator, stop = name.removeprefix(prefix).partition("-")
+    return (int(start, 16), int(stop, 16)) if name.startswith(prefix) and separator else None
 
 
 def pack_page(page: Page) -> bytes:

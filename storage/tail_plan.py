@@ -1,6 +1,7 @@
 """What is put beside an upload and what is removed from there; pure.
 
 A tail holds only what no other tail and no part holds, so that the bytes of a recording leave twice at most.
+Only a fragment that still grows leaves once for each tail: it shows a page at rest, and is small.
 Once a part is acknowledged and its index records are stored, the tails that it covers may go. Those of part 1
 stay while it can still be sent again, because a store does not give the bytes of a part back.
 """
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 from recorder.limits import MIB
 from storage.objects import Part
 from storage.spool_format import IndexEntry
-from storage.tail_format import part_name, tail_name, tail_range
+from storage.tail_format import grown_name, grown_range, part_name, tail_name, tail_range
 from storage.upload_state import HeadPolicy, UploadState
 
 TAIL_BYTES_MAX = 8 * MIB  # in one request; more goes into the next
@@ -29,6 +30,13 @@ class PutTail:
 
 
 @dataclass(frozen=True, slots=True)
+class PutGrown:
+    """Store what there is of the fragment that may still grow."""
+
+    entry: IndexEntry
+
+
+@dataclass(frozen=True, slots=True)
 class PutPart:
     """Store the index records of a part that the store acknowledged."""
 
@@ -42,13 +50,21 @@ class Drop:
     name: str
 
 
-TailStep = PutTail | PutPart | Drop
+TailStep = PutTail | PutGrown | PutPart | Drop
 
 
 def next_step(
-    names: Iterable[str], state: UploadState, entries: Sequence[IndexEntry], *, due: bool
+    names: Iterable[str],
+    state: UploadState,
+    entries: Sequence[IndexEntry],
+    *,
+    due: bool,
+    growing: IndexEntry | None = None,
 ) -> TailStep | None:
-    """The one thing to do beside the upload, given what is there; `due`: it is time for the next tail."""
+    """The one thing to do beside the upload, given what is there; `due`: it is time for the next tail.
+
+    `growing` is the fragment behind the `entries` that may still grow.
+    """
     known = set(names)
     parts = [part for part in state.parts if part.etag]
     wanted = {part_name(part.number, state.upload_id or ""): part for part in parts}
@@ -57,11 +73,15 @@ def next_step(
             return PutPart(part)
     held = [(p.offset, p.offset + p.size) for p in parts if p.number > 1 or state.head is HeadPolicy.AS_IT_IS]
     tails = {name: span for name in known if (span := tail_range(name)) is not None}
+    spans = [*held, *tails.values()]
     for name in sorted(known - set(wanted)):
-        span = tails.get(name)
-        if span is None or _covered(span, held):
+        grown = grown_range(name)
+        if _outgrown(grown, known, spans) if grown is not None else _useless(tails.get(name), held):
             return Drop(name)
-    return _next_tail([*held, *tails.values()], entries) if due else None
+    if not due:
+        return None
+    fresh = growing is not None and grown_name(growing.offset, growing.stop) not in known
+    return _next_tail(spans, entries) or (PutGrown(growing) if growing is not None and fresh else None)
 
 
 def page_names(state: UploadState, part: Part) -> str:
@@ -69,8 +89,10 @@ def page_names(state: UploadState, part: Part) -> str:
     return part_name(part.number, state.upload_id or "")
 
 
-def name_of(step: PutTail) -> str:
-    """The name of the tail that the step stores."""
+def name_of(step: PutTail | PutGrown) -> str:
+    """The name of what the step stores."""
+    if isinstance(step, PutGrown):
+        return grown_name(step.entry.offset, step.entry.stop)
     return tail_name(step.start, step.stop)
 
 
@@ -91,8 +113,15 @@ def _next_tail(spans: list[tuple[int, int]], entries: Sequence[IndexEntry]) -> P
     return PutTail(first, last, entries[first].offset, entries[last].stop)
 
 
-def _covered(span: tuple[int, int], held: list[tuple[int, int]]) -> bool:
-    return any(begin <= span[0] and span[1] <= stop for begin, stop in _merged(held))
+def _useless(span: tuple[int, int] | None, held: list[tuple[int, int]]) -> bool:
+    return span is None or any(begin <= span[0] and span[1] <= stop for begin, stop in _merged(held))
+
+
+def _outgrown(grown: tuple[int, int], known: set[str], spans: list[tuple[int, int]]) -> bool:
+    """Whether the fragment is stored whole by now, or more of it."""
+    start, stop = grown
+    longer = (other for name in known if (other := grown_range(name)) is not None)
+    return any(begin <= start < end for begin, end in spans) or (start, stop) < max(longer)
 
 
 def _merged(spans: list[tuple[int, int]]) -> list[tuple[int, int]]:

@@ -2,6 +2,8 @@
 
 import random
 
+from msgspec import structs
+
 from recorder.values import Fragment, FragmentKind
 
 FRAGMENT_US = 2_000_000
@@ -19,6 +21,11 @@ def media(number: int, size: int) -> Fragment:
         start_us=(number - 1) * FRAGMENT_US,
         duration_us=FRAGMENT_US,
     )
+
+
+def growing(number: int, size: int) -> Fragment:
+    """The same, as long as it may still grow."""
+    return structs.replace(media(number, size), provisional=True)
 
 
 def sequence(*sizes: int) -> list[Fragment]:

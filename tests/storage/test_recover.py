@@ -24,7 +24,7 @@ from storage.tail_format import pack_page, unpack_page
 from storage.upload_plan import INDEX_ROOM_BYTES
 from storage.uploader import Uploader
 from tests.storage.conftest import RECORDING, facts
-from tests.storage.fragments import sequence
+from tests.storage.fragments import growing, media, sequence
 
 PART_SIZE_BYTES = 1500
 SETTINGS = StorageSettings(part_size_bytes=5 * 1024 * 1024, retry_delay_initial_s=0.001)
@@ -125,8 +125,11 @@ class Bucket:
         self.clock.advance(SMALL.takeover_after_s + 1)
 
     async def object(self) -> bytes:
-        info = await self.store.head(KEY)
-        return b"".join([chunk async for chunk in self.store.read(KEY, 0, info.size)])
+        return await self.read(KEY)
+
+    async def read(self, key: str) -> bytes:
+        info = await self.store.head(key)
+        return b"".join([chunk async for chunk in self.store.read(key, 0, info.size)])
 
     async def beside(self) -> list[str]:
         listed = [info.key async for info in self.store.list_objects(f"{SIDE_PREFIX}uploads/")]
@@ -221,6 +224,42 @@ async def test_what_came_after_the_last_tail_is_all_that_is_lost(bucket: Bucket)
     await second.uploader.finish(RECORDING)
 
     assert await bucket.object() == expected(900, 900)
+
+
+async def test_a_fragment_that_still_grew_comes_back_as_far_as_the_tails_go(bucket: Bucket) -> None:
+    writer = await bucket.record(900, 900)
+    for size in (100, 200):
+        writer.append(growing(3, size))
+        await bucket.settle()
+    assert sum(name.startswith("grown-") for name in await bucket.beside()) == 1
+    writer.append(growing(3, 300))  # after the last tail
+    writer.close()
+    await bucket.lose_first()
+    second = bucket.node("second")
+    await second.uploader.take_up()
+    await second.uploader.finish(RECORDING)
+    assert await bucket.object() == expected(900, 900, 200)
+    assert await bucket.beside() == []
+
+
+async def test_what_a_fragment_became_takes_the_place_of_what_it_was(bucket: Bucket) -> None:
+    writer = await bucket.record(900, 900)
+    writer.append(growing(3, 100))
+    await bucket.settle()
+    (grown, *_) = await bucket.beside()
+    key = f"{SIDE_PREFIX}uploads/{RECORDING}/{grown}"
+    page = await bucket.read(key)
+    writer.append(media(3, 300))
+    await bucket.settle()
+    assert grown not in await bucket.beside()
+    await bucket.store.put(key, page, ObjectProperties("application/octet-stream"))  # as if not removed
+    writer.close()
+    await bucket.lose_first()
+    second = bucket.node("second")
+    await second.uploader.take_up()
+    await second.uploader.finish(RECORDING)
+    assert await bucket.object() == expected(900, 900, 300)
+    assert await bucket.beside() == []
 
 
 async def test_what_happened_comes_back_as_far_as_the_tails_go(bucket: Bucket) -> None:

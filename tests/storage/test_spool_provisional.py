@@ -6,19 +6,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from msgspec import structs
 
-from recorder.values import EndReason, Fragment
+from recorder.values import EndReason
 from storage import spool_format as form
 from storage.spool import SpoolReader, SpoolWriter, seal
 from tests.storage.conftest import RECORDING
-from tests.storage.fragments import FRAGMENT_US, init, media
+from tests.storage.fragments import FRAGMENT_US, growing, init, media
 
 Create = Callable[..., SpoolWriter]
-
-
-def growing(number: int, size: int) -> Fragment:
-    return structs.replace(media(number, size), provisional=True)
 
 
 def written(root: Path) -> tuple[list[int], list[int]]:
