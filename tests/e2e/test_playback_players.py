@@ -60,7 +60,7 @@ async def test_vlc_seeks_and_goes_on(made: Recorded) -> None:
 
 @with_vlc
 async def test_vlc_seeks_in_byte_ranges(made: Recorded) -> None:
-    """Its pictures are looked at where it begins: after a seek by HLS its scene filter takes no later ones."""
+    """Pictures are looked at where it begins: after a seek by HLS the scene filter takes no later ones."""
     async with serving(served(made)) as server:
         for start_s in TARGETS_S:
             played = await vlc(f"{server.origin}/index.m3u8", start_s=start_s, seconds=PLAYED_S)
