@@ -10,8 +10,10 @@ from collections.abc import Callable
 
 from media.encoding import AAC_FRAME_SAMPLES, VIDEO_TIMESCALE, EncodedPicture, EncodedSound
 from media.isobmff import AudioTrack, Sample, Track, TrackRun, VideoTrack, init_segment, media_fragment
+from recorder.limits import UNWRITTEN_S_MAX
 from recorder.values import Fragment, FragmentKind
 
+_UNWRITTEN_US_MAX = round(UNWRITTEN_S_MAX * 1_000_000)
 VIDEO_TRACK = 1
 AUDIO_TRACK = 2
 AUDIO_RATE = 48_000
@@ -68,6 +70,15 @@ class Fragmenter:
         while self._cuts and self._covered(self._cuts[0][0]):
             end, provisional = self._cuts.popleft()
             self._cut(end, provisional=provisional)
+
+    def keep(self) -> None:
+        """Write what there is of the fragment, provisionally, once it is so much longer than what is written.
+
+        Its last picture stands as long as the sound goes on: the next one may be in the encoder still.
+        """
+        end = _to_ticks(self._sounds[-1].pts + self._sounds[-1].duration) if self._sounds else 0
+        if not self._cuts and _to_us(end) - self.written_us >= _UNWRITTEN_US_MAX:
+            self._cut(end, provisional=True)
 
     def finish(self, end: int) -> None:
         """Write all that is left as ending at `end` (1/90000 s); the last sample of each track ends there."""

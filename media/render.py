@@ -265,6 +265,7 @@ class Renderer:
             if self._picture is not None:
                 self._render_pictures(step_ns)
             self._rendered_ns = step_ns
+            self.fragmenter.keep()
             self._come_and_go((self._zero_ns or 0) + step_ns)
 
     def _next_change_ns(self) -> int:

@@ -23,7 +23,10 @@ WORKER_MESSAGE_BYTES_MAX = 1 * MIB  # an SDP answer or statistics of 32 publishe
 WORKER_REQUESTS_PENDING_MAX = 256
 
 # --- fragments and parts ---------------------------------------------------------------------------
-FRAGMENT_DURATION_S_MAX = 2.0  # what a kill -9 can cost
+FRAGMENT_DURATION_S_MAX = 2.0
+UNWRITTEN_S_MAX = (
+    1.0  # of coded media; with a step of rendering and the hand-over this is what a kill -9 costs
+)
 STILL_FRAGMENTS_JOINED_MAX = 4  # into one while nothing moves, because a key frame is nearly all of it
 STILL_FRAGMENT_DURATION_S_MAX = STILL_FRAGMENTS_JOINED_MAX * FRAGMENT_DURATION_S_MAX
 FRAGMENT_BYTES_MAX = 16 * MIB

@@ -5,6 +5,7 @@ import math
 from collections.abc import Sequence
 
 from recorder.clock import Clock
+from recorder.limits import FRAGMENT_DURATION_S_MAX
 from storage import tail_plan as plan
 from storage.lease import NodeLease
 from storage.objects import ObjectProperties, ObjectStore
@@ -18,6 +19,10 @@ from storage.upload_state import UploadState
 
 _PROPERTIES = ObjectProperties("application/octet-stream")
 _EVENTS_PROPERTIES = ObjectProperties("application/jsonl")
+
+
+# What is shorter comes whole with the next tail or the one after; only pages at rest grow on.
+GROWN_US_MIN = round(0.75 * FRAGMENT_DURATION_S_MAX * 1_000_000)
 
 
 class Tail:
@@ -56,7 +61,7 @@ class Tail:
             self._names = {name for name in sizes if is_page(name)}
         if self.due_in_s <= 0:
             found = await asyncio.to_thread(self._reader.growing)
-            self._growing = None if found is None else found[0]
+            self._growing = found[0] if found is not None and found[0].duration_us >= GROWN_US_MIN else None
 
     def next_step(self, state: UploadState, entries: Sequence[IndexEntry]) -> TailStep | None:
         """What to do now, after `look`."""

@@ -15,7 +15,6 @@ from pathlib import Path
 import pytest
 
 from tests.faults.calls import (
-    CODING_S_MAX,
     MEDIA_LOST_S_MAX,
     TAIL_S,
     Call,
@@ -147,4 +146,4 @@ async def test_a_call_whose_node_lost_its_spool(
     assert [one["participant"] for one in events if one["kind"] == "joined"] == ["ada", "bob"]
     lost_s = lost.received_s - found.duration_s
     figure("spool of a call deleted (tail 1 s)", "media lost, s", lost_s)
-    assert lost_s <= TAIL_S + MEDIA_LOST_S_MAX + CODING_S_MAX
+    assert lost_s <= TAIL_S + MEDIA_LOST_S_MAX

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from tests.faults.calls import (
-    CODING_S_MAX,
     MEDIA_LOST_S_MAX,
     Call,
     begin,
@@ -54,7 +53,7 @@ async def test_the_workers_of_calls_are_killed(
     for number, (call, received_s) in enumerate(zip(calls, received, strict=True)):
         lost_s = received_s - (await kept(store_server, prefix, call.recording, tmp_path)).duration_s
         figure(f"worker of a call {('that moves', 'at rest')[number % 2]} killed", "media lost, s", lost_s)
-        assert lost_s <= MEDIA_LOST_S_MAX + CODING_S_MAX
+        assert lost_s <= MEDIA_LOST_S_MAX
     assert await nothing_beside(store_server, prefix)
 
 

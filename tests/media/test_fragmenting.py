@@ -47,6 +47,23 @@ class TestFragments:
         assert fragment.data.count(b"sound") == 47
         assert made.bytes_written == sum(len(fragment.data) for fragment in written)
 
+    def test_what_there_is_of_a_fragment_is_kept_each_second(self) -> None:
+        made, written = self.make()
+        for index in range(200):  # 4.27 s
+            if index % 10 == 0:
+                made.add_pictures([EncodedPicture(b"picture", index * 1920, index == 0)])
+            made.add_sounds([EncodedSound(b"sound", index * 1024)])
+            made.keep()
+        kept = written[1:]
+        assert [fragment.provisional for fragment in kept] == [True] * 4
+        assert [fragment.start_us for fragment in kept] == [0] * 4
+        lasts_us = [0, *(fragment.duration_us for fragment in kept), 200 * 1024 * 1_000_000 // 48_000]
+        assert all(later - earlier <= 1_000_000 + 22_000 for earlier, later in pairwise(lasts_us))
+        assert made.written_us == kept[-1].duration_us
+        made.cut(200 * 1920)
+        assert not written[-1].provisional
+        assert (written[-1].data.count(b"sound"), written[-1].data.count(b"picture")) == (200, 20)
+
     def test_nothing_recorded_is_nothing_written(self) -> None:
         made, written = self.make()
         made.finish(0)
