@@ -1,7 +1,6 @@
 """Firefox, as Chromium in test_playback: it opens a finished recording and seeks with few requests."""
 
 import asyncio
-import shutil
 from pathlib import Path
 
 import pytest
@@ -10,7 +9,7 @@ from aiohttp import web
 from tests.e2e.test_playback import PAGE, PLAYER_S_MAX, RANGE_REQUESTS_MAX, WHO, counted
 from tests.media.test_isobmff_finalising import FILLER_BYTES, long_recording
 from tests.support.api_client import ApiClient
-from tests.support.firefox import PROGRAM, firefox
+from tests.support.firefox import firefox
 from tests.support.participants import Card, camera, joined
 from tests.support.player import OPEN_VIDEO, SEEK_VIDEO
 from tests.support.server import RunningServer
@@ -19,7 +18,6 @@ LONG_S = 600
 ROUNDING_S = 1e-3  # Firefox keeps microseconds
 
 pytestmark = [
-    pytest.mark.skipif(shutil.which(PROGRAM) is None, reason="Debian's firefox-esr is not installed"),
     pytest.mark.slow,
     pytest.mark.timeout(PLAYER_S_MAX * 3),
 ]

@@ -1,7 +1,6 @@
 """Browsers on a recording whose pictures had half the columns for a while: same size, right places."""
 
 import asyncio
-import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -13,7 +12,7 @@ from aiohttp import web
 from tests.media.test_overload import SlowMachine, caller
 from tests.support.browser import chromium
 from tests.support.encoded_source import NS
-from tests.support.firefox import PROGRAM, firefox
+from tests.support.firefox import firefox
 from tests.support.player import OPEN_VIDEO
 
 PLAYER_S_MAX = 60.0
@@ -97,7 +96,6 @@ async def test_chromium(narrowed: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(shutil.which(PROGRAM) is None, reason="Debian's firefox-esr is not installed")
 @pytest.mark.timeout(PLAYER_S_MAX * 3)
 async def test_firefox(narrowed: Path) -> None:
     async with served(narrowed) as origin, firefox() as browser:

@@ -91,7 +91,6 @@ async def test_chromium_seeks_with_few_requests(long_file: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(PLAYER_S_MAX * 3)
-@pytest.mark.skipif(shutil.which(firefox.PROGRAM) is None, reason="Debian's firefox-esr is not installed")
 async def test_firefox_seeks_with_few_requests(long_file: Path) -> None:
     async with served(long_file.parent) as server, firefox.firefox() as browser:
         await browser.call("WebDriver:Navigate", url=f"{server.origin}/page")
@@ -120,7 +119,6 @@ async def test_ffmpeg_old_and_new_seek_with_few_requests(long_file: Path) -> Non
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(shutil.which("cvlc") is None, reason="Debian's vlc-bin is not installed")
 async def test_vlc_takes_two_seconds_from_the_middle(long_file: Path, tmp_path: Path) -> None:
     """What it demultiplexes goes into another file; it runs as nobody, because it refuses to as root."""
     home = tmp_path / "home"

@@ -1,6 +1,5 @@
 """VLC and ffplay: they seek to any page, show it, and go on without a hole, with few requests."""
 
-import shutil
 import time
 from collections.abc import Awaitable, Callable
 from itertools import pairwise
@@ -12,7 +11,7 @@ from media.playlist import event_playlist, vod_playlist
 from recorder.limits import STILL_FRAGMENT_DURATION_S_MAX
 from tests.media.test_isobmff_finalising import FILLER_BYTES, long_recording
 from tests.support.pages import Page, Recorded, page_at, recorded
-from tests.support.players import FFPLAY, PLAYER_S_MAX, VLC, Played, Served, ffplay, serving, vlc
+from tests.support.players import PLAYER_S_MAX, Played, Served, ffplay, serving, vlc
 
 RANGE_REQUESTS_MAX = 15
 PAGES = [Page(0, 0), Page(11.3, 1), Page(24, 2, scrolled=True), Page(32, 3), Page(51, 4), Page(52.5, 5)]
@@ -21,8 +20,6 @@ TARGETS_S = (3, 25.3, 50, 20)  # in long fragments and in a short one, before tw
 HOLE_S_MAX = 0.3  # a tenth of a second is told to within a few hundredths
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(PLAYER_S_MAX * 6)]
-with_vlc = pytest.mark.skipif(shutil.which(VLC) is None, reason="Debian's vlc-bin is not installed")
-with_ffplay = pytest.mark.skipif(shutil.which(FFPLAY) is None, reason="Debian's ffmpeg is not installed")
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +47,6 @@ def assert_goes_on(played: Played, start_s: float, seconds: float = PLAYED_S) ->
     assert last >= page_at(PAGES, start_s + seconds - 1).gray
 
 
-@with_vlc
 async def test_vlc_seeks_and_goes_on(made: Recorded) -> None:
     async with serving(served(made)) as server:
         for start_s in TARGETS_S:
@@ -58,7 +54,6 @@ async def test_vlc_seeks_and_goes_on(made: Recorded) -> None:
             assert_goes_on(played, start_s)
 
 
-@with_vlc
 async def test_vlc_seeks_in_byte_ranges(made: Recorded) -> None:
     """Pictures are looked at where it begins: after a seek by HLS the scene filter takes no later ones."""
     async with serving(served(made)) as server:
@@ -69,7 +64,6 @@ async def test_vlc_seeks_in_byte_ranges(made: Recorded) -> None:
             assert page_at(PAGES, start_s).gray in played.pages
 
 
-@with_ffplay
 async def test_ffplay_seeks_and_goes_on(made: Recorded) -> None:
     async with serving(served(made)) as server:
         for start_s in TARGETS_S:
@@ -77,7 +71,6 @@ async def test_ffplay_seeks_and_goes_on(made: Recorded) -> None:
             assert_goes_on(played, start_s)
 
 
-@with_ffplay
 async def test_ffplay_plays_byte_ranges(made: Recorded) -> None:
     """FFmpeg 5 cannot seek in fragmented MP4 by HLS, in its own playlists neither."""
     async with serving(served(made)) as server:
@@ -85,7 +78,6 @@ async def test_ffplay_plays_byte_ranges(made: Recorded) -> None:
     assert_goes_on(played, 0, 14)
 
 
-@with_vlc
 async def test_vlc_follows_a_recording_that_goes_on() -> None:
     growing = recorded(PAGES, 20)
     began = time.monotonic()
@@ -103,9 +95,7 @@ async def test_vlc_follows_a_recording_that_goes_on() -> None:
     assert played.pages[-1] == 1
 
 
-@pytest.mark.parametrize(
-    "player", [pytest.param(vlc, marks=with_vlc), pytest.param(ffplay, marks=with_ffplay)]
-)
+@pytest.mark.parametrize("player", [vlc, ffplay])
 async def test_long_files_take_few_requests(player: Callable[..., Awaitable[Played]]) -> None:
     """Ten minutes, 90 MB: far more than a player reads ahead."""
     muxed = long_recording(600, reserved_bytes=8192, filler_bytes=FILLER_BYTES)

@@ -36,7 +36,7 @@ def azure_settings(endpoint: str, *, prefix: str = "", **others: str) -> Storage
 def azurite(directory: Path) -> Iterator[ServerProcess]:
     """The emulator over `directory`, with the container in it."""
     if not PROGRAM.exists():
-        pytest.skip("azurite is not installed: make test-stores does it")
+        pytest.fail("azurite is not installed: make test-stores does it")
     port = free_port()
     command = [str(PROGRAM), "--blobHost", "127.0.0.1", "--blobPort", str(port), "--location", str(directory)]
     server = ServerProcess([*command, "--silent", "--skipApiVersionCheck", "--disableTelemetry"], port)
