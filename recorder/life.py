@@ -71,6 +71,7 @@ class Life(msgspec.Struct, frozen=True, kw_only=True):
     attempt: int = 0  # of launching; counts from 1
     end_reason: EndReason | None = None
     failure: str | None = None
+    recovered: bool = False  # found and completed after a crash, whatever ended it
 
 
 # --- events ------------------------------------------------------------------------------------------

@@ -11,7 +11,8 @@ fragment) and then UPLOADING (the store takes what is missing). Rules that hold 
 - Every phase but the two last ones has a deadline; `Overdue` is an event like any other, so nothing is stuck.
 - A recording that wrote something passes UPLOADING whatever befell it: what was received is kept.
 - AVAILABLE is entered by `Uploaded` only, which says that the object was verified in its store.
-- `failure` is set where something went wrong; with it the last state is FAILED, else AVAILABLE.
+- `failure` is set where something went wrong; with it the last state is FAILED, else AVAILABLE. What was
+  recovered after a crash and is whole in its store is AVAILABLE, with that failure: there is no more of it.
 - An event that the table does not know raises IllegalMoveError and changes nothing.
 
 Pure: times are seconds on one monotonic clock, handed in as `now`. Which interactions are held back, released
@@ -79,9 +80,15 @@ def adopt_running(phase: Phase, terms: Terms, now: float) -> Life:
     return Life(phase=phase, deadline=now + limit, attempt=1)
 
 
-def adopt_ended(end_reason: EndReason, failure: str | None, terms: Terms, now: float) -> Step:
-    """A restarted server found the recording without a worker: what its spool says is shipped."""
-    return _upload(Life(phase=Phase.DRAINING, deadline=now), terms, now, end_reason, failure)
+def adopt_ended(
+    end_reason: EndReason, failure: str | None, terms: Terms, now: float, *, recovered: bool = True
+) -> Step:
+    """A restarted server found the recording without a worker: what its spool says is shipped.
+
+    `recovered` is False where a server had seen the recording fail before.
+    """
+    life = Life(phase=Phase.DRAINING, deadline=now, recovered=recovered)
+    return _upload(life, terms, now, end_reason, failure)
 
 
 def step(life: Life, event: Event, terms: Terms, now: float) -> Step:
@@ -205,7 +212,8 @@ def _unchanged(life: Life, event: Event, terms: Terms, now: float) -> Step:
 
 
 def _stored(life: Life, event: Uploaded, terms: Terms, now: float) -> Step:
-    return _moved(life, Phase.FAILED if life.failure else Phase.AVAILABLE, None), ()
+    failed = life.failure is not None and not life.recovered
+    return _moved(life, Phase.FAILED if failed else Phase.AVAILABLE, None), ()
 
 
 def _nothing(life: Life, event: NothingWritten, terms: Terms, now: float) -> Step:

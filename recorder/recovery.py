@@ -61,7 +61,8 @@ async def ended(row: RecordingRow, means: Means) -> LiveRecording:
         reason, failure = EndReason.ABORT_UNEXPECTED, "worker_died"
     _log.warning("a recording has no worker any more", extra={"recording": row.id, "failure": failure})
     now = means.clock.monotonic_ns() / 1e9
-    return LiveRecording(row, adopt_ended(reason, failure, means.terms, now), means)
+    step = adopt_ended(reason, failure, means.terms, now, recovered=row.failure is None)
+    return LiveRecording(row, step, means)
 
 
 async def complete(recording: str, means: Means) -> StoredObject | None:
@@ -91,7 +92,7 @@ def amended(row: RecordingRow, ending: SpoolEnding, stored: StoredObject, now: d
         return row
     return msgspec.structs.replace(
         row,
-        state=RecordingState.AVAILABLE if ending.failure is None else RecordingState.FAILED,
+        state=RecordingState.AVAILABLE,
         end_reason=ending.reason,
         failure=ending.failure,
         ended_at=row.ended_at or now,

@@ -81,7 +81,10 @@ async def lose(store: ServerProcess, data_dir: Path) -> Lost:
     server = await asyncio.to_thread(start_server, data_dir, settings=settings)
     async with AsyncExitStack() as stack:
         async with ApiClient(server) as api:
-            hook = {"url": f"http://127.0.0.1:{free_port()}/", "events": ["recording.failed"]}
+            hook = {
+                "url": f"http://127.0.0.1:{free_port()}/",
+                "events": ["recording.available", "recording.failed"],
+            }
             await api.call("POST", "/v1/webhooks", hook, status=201)
             call = await begin(api, stack)
             await asyncio.sleep(RECORDED_S / 2)
@@ -98,7 +101,7 @@ async def by_hand(lost: Lost, store: ServerProcess) -> None:
     told = await recover(lost)
     assert told.returncode == 0, told.stderr
     assert f"{lost.call.recording}  without a spool: restored" in told.stdout
-    assert "FAILED, ABORT_UNEXPECTED (node_lost)" in told.stdout
+    assert "AVAILABLE, ABORT_UNEXPECTED (node_lost)" in told.stdout
     before = written_down(lost), announced(lost)
     assert (await recover(lost)).stdout == ""
     assert (written_down(lost), announced(lost)) == before
@@ -138,10 +141,10 @@ async def test_a_call_whose_node_lost_its_spool(
         found = await kept(store, PREFIX, lost.call.recording, tmp_path)
         assert await nothing_beside(store, PREFIX)
     state, reason, failure, size = written_down(lost)
-    assert (state, reason) == ("FAILED", "ABORT_UNEXPECTED")
+    assert (state, reason) == ("AVAILABLE", "ABORT_UNEXPECTED")
     assert failure in ("node_lost", "worker_died")
     assert size == (tmp_path / f"{lost.call.recording}.mp4").stat().st_size
-    assert announced(lost) == ["recording.failed"]
+    assert announced(lost) == ["recording.available"]
     events = [json.loads(line) for line in found.events]
     assert [one["participant"] for one in events if one["kind"] == "joined"] == ["ada", "bob"]
     lost_s = lost.received_s - found.duration_s

@@ -212,6 +212,17 @@ class TestAdopting:
         life, effects = adopt_ended(EndReason.NORMAL, None, TERMS, 0.0)
         assert (life.phase, effects) == (Phase.UPLOADING, (word.Upload(),))
 
+    @pytest.mark.parametrize(("recovered", "phase"), [(True, Phase.AVAILABLE), (False, Phase.FAILED)])
+    def test_what_a_crash_left_is_available_when_it_is_whole(self, recovered: bool, phase: Phase) -> None:
+        reason, failure = EndReason.ABORT_UNEXPECTED, "worker_died"
+        life, _ = adopt_ended(reason, failure, TERMS, 0.0, recovered=recovered)
+        life, _ = step(life, word.Uploaded(), TERMS, 1.0)
+        assert (life.phase, life.end_reason, life.failure) == (phase, reason, failure)
+
+    def test_a_crash_that_left_nothing_is_a_failure(self) -> None:
+        life, _ = adopt_ended(EndReason.ABORT_UNEXPECTED, "worker_died", TERMS, 0.0)
+        assert step(life, word.NothingWritten(), TERMS, 1.0)[0].phase is Phase.FAILED
+
 
 class TestEveryPath:
     @given(st.lists(st.sampled_from(EVENTS), max_size=40))

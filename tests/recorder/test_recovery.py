@@ -91,13 +91,13 @@ async def test_one_that_was_running_elsewhere_ends_like_any_other(node: Node) ->
     row = await known(node, RecordingState.RECORDING, started_at=NOW)
     spool(node, row, EndReason.ABORT_UNEXPECTED, "node_lost")
     await take_over(node.recordings, node.means, [row.id])
-    await node.until(row.id, "FAILED")
+    await node.until(row.id, "AVAILABLE")
     after = await node.table.get(row.id)
     assert (after.end_reason, after.failure) == (EndReason.ABORT_UNEXPECTED, "node_lost")
     assert (after.duration_s, after.bytes) == (2.0, len(b"init" + MEDIA))
     assert after.ended_at is not None
     assert await node.media(row.id) == b"init" + MEDIA
-    assert await announced(node) == ["recording.failed"]
+    assert await announced(node) == ["recording.available"]
 
 
 async def test_one_that_was_given_up_becomes_available_once(node: Node) -> None:
