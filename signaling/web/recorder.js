@@ -56,7 +56,8 @@ class Feed {
         const gone = this.#gone || session.state === "closed";
         await session.close({ gone }); // also when we were closed while the offer was on its way
         if (this.#closed) return;
-        console.warn("The recorder was not reached.", error);
+        // Its end mostly overtakes the room's word that there is nothing to publish any more.
+        if (!(error instanceof SessionEndedError)) console.warn("The recorder was not reached.", error);
         this.#say(error.final ? "failed" : "connecting");
         if (error.final) return;
         await this.#woken(Math.max(retryMs, (error.retryAfterS ?? 0) * 1000));
@@ -74,7 +75,7 @@ class Feed {
   /** Resolve when we are done; reject when the session cannot be kept. */
   async #hold() {
     while (!this.#closed) {
-      if (this.#session.state === "closed") throw new Error("The recorder ended the session.");
+      if (this.#session.state === "closed") throw new SessionEndedError("The recorder ended the session.");
       if (await this.#isLost()) {
         this.#say("connecting");
         await this.#session.restart();
@@ -108,6 +109,8 @@ class Feed {
 }
 
 /** Event `state`: `state` is "connecting", "connected" or "failed", the worst of its feeds. */
+class SessionEndedError extends Error {}
+
 export class RecorderLink extends EventTarget {
   #invitation;
   #configuration;
