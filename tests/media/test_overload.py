@@ -21,7 +21,7 @@ from media.inbox import Arrived, Batch, Inbox, Joined, Left
 from media.pacing import EFFORTS, Effort
 from media.render import CHANGES_WAITING_MAX, STEP_NS, Renderer
 from media.sources import PENDING_BYTES_MAX
-from recorder.limits import FRAGMENT_DURATION_S_MAX, MIB
+from recorder.limits import MIB, UNWRITTEN_S_MAX
 from recorder.values import Canvas, Fragment, MediaEvent, Publisher, RecordingPlan
 from tests.support.encoded_source import NS, Reports, Sender, opus_packets, video_frames
 from tests.support.flashes import examine
@@ -32,7 +32,7 @@ BOB = Publisher(participant="bob", name="Bob")
 BATCH_NS = NS // 5
 HASTE = 0.5  # of the time that a thorough picture takes: what docs/cost.md measured
 NARROWNESS = 0.5  # of the time that a picture of the full width takes: as well
-UNWRITTEN_S_MAX = FRAGMENT_DURATION_S_MAX + STEP_NS / NS + 0.1  # the last two AAC frames and picture
+CODED_S_MAX = UNWRITTEN_S_MAX + STEP_NS / NS + 0.1  # the last two AAC frames and picture
 SECONDS = 12.0
 FLASHES = tuple(float(second) for second in range(1, 12))
 
@@ -104,7 +104,7 @@ class TestSlowMachine:
             machine.lag_ns_max < 7 * NS
         )  # many times too slow, and yet seconds behind: the inbox holds them
         assert found.beeps == pytest.approx(list(FLASHES), abs=0.03)  # sound never
-        assert machine.unwritten_s_max <= UNWRITTEN_S_MAX
+        assert machine.unwritten_s_max <= CODED_S_MAX
 
     def test_it_is_told_and_ends_when_the_machine_recovers(self) -> None:
         machine = SlowMachine(60 * NS // 1000)
@@ -127,28 +127,31 @@ def bar_at(frame: av.VideoFrame) -> float:
     return (int(np.convolve(columns, np.ones(length), "valid").argmax()) + length / 2) / frame.width
 
 
+@pytest.fixture(scope="module")
+def machine() -> SlowMachine:
+    machine = SlowMachine(300 * NS // 1000, seconds=18.0)
+    machine.run(caller(18.0), slow_until_s=4.0)
+    return machine
+
+
+@pytest.fixture(scope="module")
+def file(machine: SlowMachine) -> bytes:
+    return file_of(machine.written)
+
+
+@pytest.fixture(scope="module")
+def pictures(file: bytes) -> list[Shown]:
+    with av.open(io.BytesIO(file), "r") as container:
+        stream = container.streams.video[0]
+        assert (stream.width, stream.height) == (320, 180)
+        return [
+            Shown(frame, frame.time or 0.0, stream.codec_context.sample_aspect_ratio or Fraction(1))
+            for frame in container.decode(stream)
+        ]
+
+
 class TestNarrowPictures:
     """The file of a machine that could code no more than half the columns for a while."""
-
-    @pytest.fixture(scope="class")
-    def machine(self) -> SlowMachine:
-        machine = SlowMachine(300 * NS // 1000, seconds=18.0)
-        machine.run(caller(18.0), slow_until_s=4.0)
-        return machine
-
-    @pytest.fixture(scope="class")
-    def file(self, machine: SlowMachine) -> bytes:
-        return file_of(machine.written)
-
-    @pytest.fixture(scope="class")
-    def pictures(self, file: bytes) -> list[Shown]:
-        with av.open(io.BytesIO(file), "r") as container:
-            stream = container.streams.video[0]
-            assert (stream.width, stream.height) == (320, 180)
-            return [
-                Shown(frame, frame.time or 0.0, stream.codec_context.sample_aspect_ratio or Fraction(1))
-                for frame in container.decode(stream)
-            ]
 
     def test_it_is_told_after_the_rate_fell_and_again_when_it_is_over(self, machine: SlowMachine) -> None:
         told = [event.detail for event in machine.events if event.kind == "degraded"]
@@ -223,7 +226,7 @@ class TestFlood:
         renderer.finish(round((101 + SECONDS) * NS))
         found = examine(file_of(written), at=(0.25, 0.5))
         assert held <= PENDING_BYTES_MAX + 2 * MIB
-        assert unwritten <= UNWRITTEN_S_MAX
+        assert unwritten <= CODED_S_MAX
         assert found.beeps == pytest.approx(list(FLASHES), abs=0.03)
         assert found.flashes == pytest.approx(list(FLASHES), abs=0.045)
         assert set(renderer.dropped()) <= {"video_corrupt", "video_without_keyframe", "video_overflow"}
