@@ -15,9 +15,9 @@ from pathlib import Path
 from recorder.errors import BystanderError
 from storage.lease import NodeLease
 from storage.objects import RECORDING_MARK, MultipartUpload, ObjectStore
-from storage.restoring import Salvage, restore_spool
+from storage.restoring import Salvage, restore_spool, upload_of
 from storage.spool_format import FACTS
-from storage.store_errors import OBJECT_MISSING
+from storage.store_errors import OBJECT_MISSING, UPLOAD_MISSING
 from storage.tail_events import joined
 from storage.tail_format import (
     UPLOADS_PREFIX,
@@ -107,9 +107,9 @@ class _Finding:
 
     async def _take_up(self, recording: str, pages: list[Page], events: Sequence[str]) -> Verdict:
         verdict = await self._refused(pages)
-        salvage = Salvage.of(pages, self.dangling)
         if verdict is not None:
             return verdict
+        salvage = await self._salvage(pages)
         if salvage is None or salvage.facts.recording != recording:
             return Verdict.UNREADABLE
         if not await self.lease.claim(recording):
@@ -121,6 +121,19 @@ class _Finding:
         lines = joined({name: data for name, data in read.items() if data is not None})
         await asyncio.to_thread(restore_spool, self.root, salvage, lines)
         return Verdict.RESTORED
+
+    async def _salvage(self, pages: list[Page]) -> Salvage | None:
+        upload_id = upload_of(pages, self.dangling)
+        if not pages or upload_id is None or upload_id not in self.dangling:
+            return Salvage.of(pages, upload_id, None)
+        upload = MultipartUpload(pages[0].header.facts.key, upload_id)
+        try:
+            listed = await self.store.uploads.list_parts(upload)
+        except BystanderError as error:
+            if error.code != UPLOAD_MISSING:
+                raise
+            listed = None  # somebody aborted it just now
+        return Salvage.of(pages, upload_id, listed)
 
 
 def _uploads(pages: Sequence[Page]) -> set[str]:

@@ -1,5 +1,6 @@
 """Makes a spool of what lay beside an upload, so that shipping goes on from there."""
 
+import dataclasses
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ import msgspec
 from recorder.values import EndReason, FragmentKind
 from storage import spool_format as form
 from storage.keys import check_recording
-from storage.objects import Part
+from storage.objects import ListedPart, Part
 from storage.spool_files import (
     disk_errors,
     remove_flat_directory,
@@ -41,16 +42,20 @@ class Salvage:
         return self.header.facts
 
     @classmethod
-    def of(cls, pages: Sequence[Page], dangling: frozenset[str]) -> "Salvage | None":
-        """None where not even the init segment is found. `dangling` are uploads that the store still has."""
+    def of(
+        cls, pages: Sequence[Page], upload_id: str | None, listed: Sequence[ListedPart] | None
+    ) -> "Salvage | None":
+        """None where not even the init segment is found.
+
+        `listed` is what the store has of the upload; None where it has the upload no more.
+        """
         grown = [page for page in pages if page.header.provisional]
         pages = [page for page in pages if not page.header.provisional]
         if not pages:
             return None
         newest = max(pages, key=lambda page: page.entries[-1].stop)
-        spoken_of = [p.header.upload_id for p in _by_end(pages) if p.header.upload_id]
-        upload_id = next((it for it in spoken_of if it in dangling), spoken_of[0] if spoken_of else None)
-        usable = [p for p in pages if p.header.part is None or p.header.upload_id == upload_id]
+        known = [_as_listed(page, listed) for page in pages if page.header.upload_id == upload_id]
+        usable = [p for p in pages if p.header.part is None] + [p for p in known if p is not None]
         by_offset = {entry.offset: entry for page in usable for entry in page.entries}
         entries: list[IndexEntry] = []
         at = 0
@@ -102,6 +107,24 @@ class Salvage:
             bytes=last.stop,
             fragments=len(self.entries),
         )
+
+
+def upload_of(pages: Sequence[Page], dangling: frozenset[str]) -> str | None:
+    """The upload that goes on: the newest that pages speak of and the store still has, or else the newest."""
+    spoken_of = [p.header.upload_id for p in _by_end(pages) if p.header.upload_id]
+    return next((it for it in spoken_of if it in dangling), spoken_of[0] if spoken_of else None)
+
+
+def _as_listed(page: Page, listed: Sequence[ListedPart] | None) -> Page | None:
+    """The page of a part with what the store says of it; None for another, and where it has no such part."""
+    part = page.header.part
+    if part is None or listed is None or part.etag:
+        return None if part is None else page
+    found = next((it for it in listed if (it.number, it.size) == (part.number, part.size)), None)
+    if found is None:
+        return None  # its node died before it was sent
+    known = msgspec.structs.replace(part, etag=found.etag)
+    return dataclasses.replace(page, header=msgspec.structs.replace(page.header, part=known))
 
 
 def restore_spool(root: Path, salvage: Salvage, events: bytes) -> None:

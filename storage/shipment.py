@@ -23,9 +23,9 @@ from storage.spool_format import MEDIA, IndexEntry
 from storage.spool_reader import SpoolReader
 from storage.store_errors import FULL
 from storage.tail import Tail
-from storage.tail_plan import PutTail
+from storage.tail_plan import PutGrown, PutPart, PutTail
 from storage.upload_files import UploadFiles
-from storage.upload_plan import Action, Simple
+from storage.upload_plan import Action, SendPart, Simple
 from storage.upload_remedy import Remedy, remedy
 from storage.upload_state import Container, HeadPolicy, Phase, StoredObject, UploadState
 from storage.upload_steps import UploadSteps
@@ -161,11 +161,14 @@ class Shipment:
         if self._tail is None or self._route.lease is None:
             return False
         await self._route.lease.hold(self.recording)
-        if ended or self._must_ask:
-            return False  # all of it is about to be in the object
+        sending = action if isinstance(action, SendPart) else None
+        if self._must_ask or (ended and sending is None):
+            return False
         await self._tail.look()
-        step = self._tail.next_step(self._state, entries)
-        if step is None or (isinstance(step, PutTail) and action is not Simple.WAIT):
+        step = self._tail.next_step(self._state, entries, sending)
+        if ended and not isinstance(step, PutPart):
+            return False  # all of it is about to be in the object
+        if step is None or (isinstance(step, (PutTail, PutGrown)) and action is not Simple.WAIT):
             return False
         await self._tail.perform(step, self._state, entries)
         return True

@@ -15,6 +15,7 @@ from storage.spool_reader import SpoolReader
 from storage.tail_events import EventsKept, read_lines
 from storage.tail_format import Page, PageHeader, is_page, pack_page, side_prefix
 from storage.tail_plan import Drop, PutGrown, PutPart, PutTail, TailStep
+from storage.upload_plan import SendPart
 from storage.upload_state import UploadState
 
 _PROPERTIES = ObjectProperties("application/octet-stream")
@@ -63,10 +64,14 @@ class Tail:
             found = await asyncio.to_thread(self._reader.growing)
             self._growing = found[0] if found is not None and found[0].duration_us >= GROWN_US_MIN else None
 
-    def next_step(self, state: UploadState, entries: Sequence[IndexEntry]) -> TailStep | None:
-        """What to do now, after `look`."""
+    def next_step(
+        self, state: UploadState, entries: Sequence[IndexEntry], sending: SendPart | None
+    ) -> TailStep | None:
+        """What to do now, after `look`, and before the part `sending` is sent."""
         due = self.due_in_s <= 0
-        return plan.next_step(self._names or (), state, entries, due=due, growing=self._growing)
+        return plan.next_step(
+            self._names or (), state, entries, due=due, growing=self._growing, sending=sending
+        )
 
     async def perform(self, step: TailStep, state: UploadState, entries: Sequence[IndexEntry]) -> None:
         """Do it."""

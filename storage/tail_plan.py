@@ -2,8 +2,9 @@
 
 A tail holds only what no other tail and no part holds, so that the bytes of a recording leave twice at most.
 Only a fragment that still grows leaves once for each tail: it shows a page at rest, and is small.
-Once a part is acknowledged and its index records are stored, the tails that it covers may go. Those of part 1
-stay while it can still be sent again, because a store does not give the bytes of a part back.
+A part's index records are stored before the part: a store that has a part of which nobody knows what is in it
+could neither be given another nor complete without it. Once it is acknowledged, the tails that it covers may
+go. Those of part 1 stay while it can still be sent again, because a store does not give a part's bytes back.
 """
 
 from bisect import bisect_left
@@ -11,9 +12,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from recorder.limits import MIB
+from recorder.values import FragmentKind
 from storage.objects import Part
 from storage.spool_format import IndexEntry
 from storage.tail_format import grown_name, grown_range, part_name, tail_name, tail_range
+from storage.upload_plan import SendPart, part_of
 from storage.upload_state import HeadPolicy, UploadState
 
 TAIL_BYTES_MAX = 8 * MIB  # in one request; more goes into the next
@@ -38,7 +41,7 @@ class PutGrown:
 
 @dataclass(frozen=True, slots=True)
 class PutPart:
-    """Store the index records of a part that the store acknowledged."""
+    """Store the index records of a part that the store has, or is about to be sent."""
 
     part: Part
 
@@ -60,14 +63,17 @@ def next_step(
     *,
     due: bool,
     growing: IndexEntry | None = None,
+    sending: SendPart | None = None,
 ) -> TailStep | None:
     """The one thing to do beside the upload, given what is there; `due`: it is time for the next tail.
 
-    `growing` is the fragment behind the `entries` that may still grow.
+    `growing` is the fragment behind the `entries` that may still grow, `sending` the part that is sent next.
     """
     known = set(names)
     parts = [part for part in state.parts if part.etag]
-    wanted = {part_name(part.number, state.upload_id or ""): part for part in parts}
+    upcoming = [] if sending is None or _changes(sending, state) else [part_of(sending, etag="", md5="")]
+    recorded = [part for part in (*parts, *upcoming) if _is_recorded(part, entries)]
+    wanted = {part_name(part.number, state.upload_id or ""): part for part in recorded}
     for name, part in wanted.items():
         if name not in known:
             return PutPart(part)
@@ -82,6 +88,17 @@ def next_step(
         return None
     fresh = growing is not None and grown_name(growing.offset, growing.stop) not in known
     return _next_tail(spans, entries) or (PutGrown(growing) if growing is not None and fresh else None)
+
+
+def _changes(sending: SendPart, state: UploadState) -> bool:
+    """Whether other bytes than those in the spool are sent, or come later."""
+    return sending.number == 1 and state.head is not HeadPolicy.AS_IT_IS
+
+
+def _is_recorded(part: Part, entries: Sequence[IndexEntry]) -> bool:
+    """Whether nothing in it was computed at the end: a recording taken up from here computes that anew."""
+    last = bisect_left(entries, part.offset + part.size, key=lambda entry: entry.stop)
+    return last < len(entries) and entries[last].kind is not FragmentKind.TABLES
 
 
 def page_names(state: UploadState, part: Part) -> str:

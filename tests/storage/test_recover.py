@@ -15,7 +15,7 @@ from recorder.values import EndReason
 from storage.dangling import Verdict
 from storage.keys import events_key
 from storage.lease import NodeLease
-from storage.memory import Faults, MemoryStore, MemoryUploads
+from storage.memory import Faults, MemoryStore, MemoryUploads, _World
 from storage.objects import RECORDING_MARK, SIDE_PREFIX, MultipartUpload, ObjectInfo, ObjectProperties, Part
 from storage.part_bytes import free_box
 from storage.settings import StorageSettings
@@ -78,6 +78,23 @@ class OffsetUploads(MemoryUploads):
     async def complete(self, upload: MultipartUpload, parts: Sequence[Part]) -> ObjectInfo:
         assert [part.offset for part in parts] == [0, *accumulate(part.size for part in parts[:-1])]
         return await super().complete(upload, parts)
+
+
+class SilentUploads(MemoryUploads):
+    """Part `number` is stored, or not, and its sender never hears of it."""
+
+    def __init__(self, world: _World, number: int, *, stored: bool) -> None:
+        super().__init__(world)
+        self.number, self.stored = number, stored
+        self.reached = asyncio.Event()
+
+    async def put_part(self, upload: MultipartUpload, number: int, offset: int, data: bytes) -> Part:
+        if number != self.number:
+            return await super().put_part(upload, number, offset, data)
+        if self.stored:
+            await super().put_part(upload, number, offset, data)
+        self.reached.set()
+        return await asyncio.Future()
 
 
 class Bucket:
@@ -224,6 +241,35 @@ async def test_what_came_after_the_last_tail_is_all_that_is_lost(bucket: Bucket)
     await second.uploader.finish(RECORDING)
 
     assert await bucket.object() == expected(900, 900)
+
+
+@pytest.mark.parametrize("ended", [False, True])
+@pytest.mark.parametrize("stored", [False, True])
+async def test_a_part_that_its_node_never_heard_of(
+    bucket: Bucket, monkeypatch: pytest.MonkeyPatch, stored: bool, ended: bool
+) -> None:
+    """What is in it was written down before: the store would take no other bytes in its place."""
+    bucket.store.faults.replaces_parts = False
+    uploads = SilentUploads(bucket.store._world, 3, stored=stored)
+    monkeypatch.setattr(bucket.store, "_uploads", uploads)
+    writer = await bucket.record(900, 900, 900)
+    for number in (4,) if ended else (4, 5):
+        writer.append(media(number, 900))
+    if ended:
+        writer.end(EndReason.NORMAL, None, 8_000_000)
+    bucket.first.uploader.grew(RECORDING)
+    async with asyncio.timeout(30):
+        await uploads.reached.wait()
+    writer.close()
+    await bucket.lose_first()
+    monkeypatch.setattr(bucket.store, "_uploads", MemoryUploads(bucket.store._world))
+    second = bucket.node("second")
+    await second.uploader.take_up()
+    found = await second.uploader.finish(RECORDING)
+    assert found.damaged_fragments == 0
+    kept = 3 if not stored else 4 if ended else 5
+    assert await bucket.object() == expected(*(900,) * kept)
+    assert await bucket.beside() == []
 
 
 async def test_a_fragment_that_still_grew_comes_back_as_far_as_the_tails_go(bucket: Bucket) -> None:
