@@ -63,15 +63,3 @@ LOSSY: dict[str, list[Script]] = {
     "loss_jitter_and_no_reports": [replace(ADA, link=lossy(), sound_reports=None, picture_reports=None)],
     "loss_jitter_without_retransmission": [replace(BOB, link=lossy(), retransmission=False)],
 }
-
-QUICK: dict[str, list[Script]] = {
-    name: CLEAN[name]
-    for name in (
-        "two_drifting_clocks",
-        "one_is_60_ms_further_away",
-        "pictures_begin_3_s_later",
-        "slow_camera_that_reports_late",
-        "reports_wrong_now_and_then",
-    )
-}
-QUICK_LOSSY: dict[str, list[Script]] = {"loss_and_jitter": LOSSY["loss_and_jitter"]}

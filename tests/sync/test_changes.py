@@ -193,7 +193,6 @@ def test_changes_in_mid_call() -> None:
     assert [event.kind for event in in_order] == ["joined", "left"] * 2
 
 
-@pytest.mark.slow
 def test_ten_seconds_without_a_network() -> None:
     assert_gap(simulate(the_network_is_gone(10.0)), gap_s=10.0)
 

@@ -114,7 +114,6 @@ def assert_ada_is_in_sync(recorded: Recorded, eve: Script) -> None:
     assert found.max_s <= MAX_S, (found, recorded.statistics)
 
 
-@pytest.mark.slow
 def test_garbage() -> None:
     eve = Script(name="eve", hertz=1700)
     recorded = simulate(beside(eve, garbage))
@@ -125,7 +124,6 @@ def test_garbage() -> None:
     assert recorded.statistics.participants[0].dropped == {}
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("mischief", [flood, film_in_4k])
 def test_too_much(mischief: Callable[[RtpPublisher], Coroutine[Any, Any, None]]) -> None:
     eve = Script(name="eve", sound=())

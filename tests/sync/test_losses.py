@@ -124,7 +124,6 @@ def test_a_key_frame_is_asked_for_once_as_soon_as_a_reference_is_lost(codec: Cod
     assert max(later - earlier for earlier, later in pairwise(times_s)) <= PLI_S_MAX + 3 / FPS
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("codec", [Codec.VP8, Codec.H264])
 def test_a_minute_of_losses(codec: Codec) -> None:
     (with_it, _), (without_it, behind_s) = hold_all([answering(codec), deaf(codec)], MINUTE_S)
