@@ -33,7 +33,7 @@ class IceLink:
         """Queue one datagram for the handshake; over the bound it is dropped, DTLS sends it again."""
         if self._datagrams.full():
             self._drop("dtls_overflow")
-        elif 20 <= data[0] <= 63:
+        elif data and 20 <= data[0] <= 63:
             self._datagrams.put_nowait(data)
         else:
             self._drop("not_media")

@@ -20,6 +20,7 @@ from aiortc.rtcicetransport import connection_kwargs
 from pylibsrtp._binding import ffi, lib
 
 import media.transport as transport
+from media.dtls import IceLink
 from media.ice import DATAGRAM_BYTES_MAX, IceConnection
 from media.peer import Peer
 from media.srtp import SOURCES_MAX, SrtpReceiver
@@ -348,3 +349,9 @@ async def test_everything_passes_the_relay_where_it_must(turn_server: IceServer)
 
 def test_the_ice_connection_is_what_it_says() -> None:
     assert issubclass(IceConnection, aioice.Connection)
+
+
+def test_a_datagram_of_nothing_is_dropped_and_counted() -> None:
+    dropped: list[str] = []
+    IceLink(dropped.append).dtls_received(b"")
+    assert dropped == ["not_media"]
