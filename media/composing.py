@@ -162,8 +162,6 @@ class Composition:
         changed = self._compositor.damaged
         if not due and not changed:
             return None
-        if self._lengthening.over:
-            self.pacer.cut_next()
         at, cut = self.pacer.make(sum(times) // len(times) if times else closing)
         pts = at * (VIDEO_TIMESCALE // 1000) // (NS // 1000)
         keyframe = self._lengthening.add(at, pts, cut=cut, changed=changed)

@@ -2,8 +2,9 @@
 
 On a still page key frames are nearly all there is to store, and every fragment needs one: libavformat, and
 Chromium with it, cannot seek otherwise (docs/encoding.md). So where what changed in a fragment took next to
-nothing to code, the next one becomes part of it. That is known once it is coded: a fragment ends two pictures
-after something moved. Pure; times are nanoseconds on the recording's clock.
+nothing to code, the next one becomes part of it; where something moved, a fragment begins with the next cut.
+Cutting at once would cost a page that is scrolled now and then a key frame more each time. Pure; times are
+nanoseconds on the recording's clock.
 """
 
 from collections import deque
@@ -33,11 +34,6 @@ class Lengthening:
         self._changed: deque[int] = deque()  # 1/90000 s: pictures in the encoder that show something else
         self._moved = False  # since the last cut
         self._due = False
-
-    @property
-    def over(self) -> bool:
-        """Whether there must be a cut at the next picture, because something moved on a page at rest."""
-        return self._joined and self._moved
 
     def begin_next(self) -> None:
         """Let a fragment, hence a key frame, begin with the next cut."""

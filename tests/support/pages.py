@@ -99,8 +99,6 @@ def recorded(pages: Sequence[Page], seconds: float) -> Recorded:
         changed = page.scrolled or page is not shown
         shown = page
         _paint(planes(picture).y, page, closing / NS)
-        if lengthening.over:
-            pacer.cut_next()
         at, cut = pacer.make(closing)
         opening, pts = at == 0, at * 9 // 100_000
         keyframe = lengthening.add(at, pts, cut=cut, changed=changed)
