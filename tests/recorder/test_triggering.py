@@ -354,7 +354,7 @@ class TestRestart:
         os.kill(pid, signal.SIGKILL)
         scene.node = await stage.node()
         assert (await scene.recorded(2)).id != recording.id
-        assert (await scene.recorded(1, "FAILED")).failure == "worker_died"
+        assert (await scene.recorded(1, "AVAILABLE")).failure == "worker_died"
 
     async def test_a_held_call_is_released_by_the_next_server(self, stage: Stage) -> None:
         scene = await stage.scene(trouble="hangs", initialization_timeout_s=60.0)
