@@ -1,24 +1,26 @@
 """Which fragments are joined into one: none while something moves, four on a page at rest.
 
 On a still page key frames are nearly all there is to store, and every fragment needs one: libavformat, and
-Chromium with it, cannot seek otherwise (docs/encoding.md). So where what changed in a fragment took next to
-nothing to code, the next one becomes part of it; where something moved, a fragment begins with the next cut.
-Cutting at once would cost a page that is scrolled now and then a key frame more each time. Pure; times are
-nanoseconds on the recording's clock.
+Chromium with it, cannot seek otherwise (docs/encoding.md). So where a page has come to rest before a cut,
+what follows becomes part of the same fragment; where something moves across it, the next one begins there. A
+page that is turned or scrolled now and then is at rest at most cuts. Pure; times are nanoseconds on the
+recording's clock.
 """
 
 from collections import deque
 from collections.abc import Iterable
 
-from media.encoding import EncodedPicture
+from media.encoding import VIDEO_TIMESCALE, EncodedPicture
 from recorder.limits import STILL_FRAGMENTS_JOINED_MAX
 from recorder.values import Canvas
 
+AT_REST_S = 0.5  # nothing moved for so long: scrolling pauses for less
 # x264 says "all as before" in 12 bytes of 320x180 and 67 of 1920x1080. While a sender sharpens its page, it
 # takes 100 to 210 of 1920x1080; a caret that blinks takes 100 as well.
 _STILL_BYTES_MIN = 24
 _MACROBLOCKS_PER_BYTE = 35
 _MACROBLOCK_SAMPLES = 256
+_AT_REST = round(AT_REST_S * VIDEO_TIMESCALE)
 
 
 class Lengthening:
@@ -30,9 +32,8 @@ class Lengthening:
         self._still_bytes = _STILL_BYTES_MIN + macroblocks // _MACROBLOCKS_PER_BYTE
         self._cut_ns_max = fragment_ns
         self._begun_ns: int | None = None  # the fragment, with its key frame
-        self._joined = False  # it went over a cut
         self._changed: deque[int] = deque()  # 1/90000 s: pictures in the encoder that show something else
-        self._moved = False  # since the last cut
+        self._moved_at: int | None = None  # 1/90000 s
         self._due = False
 
     def begin_next(self) -> None:
@@ -50,11 +51,11 @@ class Lengthening:
             return False
         longest_ns = self._cut_ns_max * STILL_FRAGMENTS_JOINED_MAX
         too_long = self._begun_ns is None or at_ns + self._cut_ns_max - self._begun_ns > longest_ns
-        self._joined = not (too_long or self._moved or self._due)
-        self._moved = False
-        if not self._joined:
-            self._begun_ns, self._due = at_ns, False
-        return not self._joined
+        moves = self._moved_at is not None and pts - self._moved_at < _AT_REST
+        if not (too_long or moves or self._due):
+            return False
+        self._begun_ns, self._due = at_ns, False
+        return True
 
     def coded(self, pictures: Iterable[EncodedPicture]) -> None:
         """Take what came out of the encoder, in order."""
@@ -62,4 +63,5 @@ class Lengthening:
             while self._changed and self._changed[0] < picture.pts:
                 self._changed.popleft()
             changed = bool(self._changed) and self._changed[0] == picture.pts
-            self._moved |= changed and not picture.keyframe and len(picture.data) > self._still_bytes
+            if changed and not picture.keyframe and len(picture.data) > self._still_bytes:
+                self._moved_at = picture.pts
