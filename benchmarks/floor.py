@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.streams import SECONDS, Stream
+from media.batching import batch_s
 from media.encoding import AAC_CODER, PRESET, VBV_BUFFER_S, X264_PARAMETERS
-from media.engine import BATCH_S
 from recorder.values import Canvas, RecordingPlan
 
 FRAGMENT_S = 2
@@ -71,9 +71,9 @@ def libraries(task: Task, *, paced: bool = False) -> float:
 
     `paced`: in real time, a batch at once as the worker takes them; nothing that is live can cost less.
     """
-    seconds, batch_s = (PACED_S, BATCH_S) if paced else (SECONDS, 0.0)
     canvas = task.canvas
-    numbers = (canvas.width, canvas.height, canvas.fps, task.bitrate_max, seconds, batch_s)
+    seconds, at_once_s = (PACED_S, batch_s(canvas)) if paced else (SECONDS, 0.0)
+    numbers = (canvas.width, canvas.height, canvas.fps, task.bitrate_max, seconds, at_once_s)
     command = [sys.executable, "-m", "benchmarks.floor_loop", *map(str, numbers)]
     command += [str(stream.pictures) for stream in task.streams]
     command += ["--", *(str(stream.sound) for stream in task.streams)]

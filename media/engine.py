@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from media.batching import batch_s
 from media.datagrams import BEAT_S, next_beat
 from media.inbox import Inbox
 from media.peer import Peer
@@ -33,11 +34,7 @@ from recorder.values import (
     Statistics,
 )
 
-# How often received frames go to the render thread. Nobody watches live: five pictures in a row find the
-# caches warm and wake the machine once, which saves a sixth of the CPU (docs/cost.md). Only the beginning is
-# in a hurry: "recording" is said when media is there.
-BATCH_S = 0.2
-BATCH_S_BEGINNING = 0.04
+BATCH_S_BEGINNING = 0.04  # here received frames are in a hurry: "recording" is said when media is there
 CLOSE_S_MAX = 2.0  # a TURN server that does not answer must not keep a recording from ending
 CATCH_UP = 2  # so much faster than it passes, time is told after a hold-up
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
@@ -70,6 +67,7 @@ class Engine:
         inbox: Inbox | None = None,
     ) -> None:
         self._plan = plan
+        self._batch_s = batch_s(None if plan.type is RecordingType.AUDIO else plan.canvas)
         self._on_event = on_event
         self._clock = clock
         self._make_peer = make_peer or self._peer
@@ -252,7 +250,7 @@ class Engine:
         due = self._loop.time()
         told_ns = self._clock.monotonic_ns()
         while True:
-            interval = BATCH_S if self._begun else BATCH_S_BEGINNING
+            interval = self._batch_s if self._begun else BATCH_S_BEGINNING
             due = max(due + interval, self._loop.time())
             if self._begun:
                 due = next_beat(due - BEAT_S / 2)  # in one wake-up with the reading of the sockets
