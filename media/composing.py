@@ -67,6 +67,7 @@ class Composition:
         self._seats: dict[str, _Seat] = {}
         self._homeless: dict[str, list[PictureSource]] = {}  # of sessions that have not joined yet
         self._shown: dict[str, Picture] = {}  # by source
+        self._tiles: list[tuple[str, PictureSource | None]] = []  # on the canvas, by key
         self._rearranged_at: int | None = 0  # when the tiles became others, until that is on the canvas
 
     def join(self, session: str, publisher: Publisher, at_ns: int) -> None:
@@ -202,9 +203,10 @@ class Composition:
 
     def _arrange(self) -> None:
         """Give the compositor the tiles, when they changed, and what they show."""
-        seated = [pair for seat in self._seats.values() for pair in seat.tiles(self._shown)]
         if self._rearranged_at is not None:
-            self._compositor.set_tiles([tile for tile, _ in seated])
+            tiles = [pair for seat in self._seats.values() for pair in seat.tiles(self._shown)]
+            self._compositor.set_tiles([tile for tile, _ in tiles])
+            self._tiles = [(tile.key, source) for tile, source in tiles]
             self._rearranged_at = None
-        for tile, source in seated:
-            self._compositor.show(tile.key, None if source is None else self._shown.get(source.key))
+        for key, source in self._tiles:
+            self._compositor.show(key, None if source is None else self._shown.get(source.key))
