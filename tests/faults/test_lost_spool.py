@@ -32,6 +32,8 @@ from tests.support.server import running_server, start_server
 
 RECORDED_S = 6.0
 PREFIX = "lost"
+NO_ANSWER = "the bucket cannot be looked through"
+WAITS = "a recording without a spool waits for the store"
 
 pytestmark = pytest.mark.faults
 
@@ -125,7 +127,8 @@ async def by_a_server_that_had_no_store(lost: Lost, store: ServerProcess) -> Non
     with running_server(lost.data_dir, settings=lost.settings) as server:
         async with ApiClient(server) as api:
             await api.until(lost.call.recording, "FINALIZING")
-            await asyncio.sleep(1.0)  # in which nothing may happen
+            await server.until_logged(WAITS)
+            await server.until_logged(NO_ANSWER, times=1 + server.logged(NO_ANSWER))  # asked again, in vain
             assert (await api.recording(lost.call.recording))["state"] == "FINALIZING"
             await asyncio.to_thread(store.start)
             await api.until(lost.call.recording, "AVAILABLE", "FAILED")

@@ -1,6 +1,7 @@
 """The store does not answer when a call is to be recorded."""
 
 import asyncio
+import time
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from tests.support.server import running_server
 PREFIX = "absent"
 RECORDED_S = 3.0
 DECISION_S_MAX = 30.0
+RETRY_DELAY_S_MAX = 0.001  # far less than a store takes to be found unreachable
 
 pytestmark = pytest.mark.faults
 
@@ -27,7 +29,7 @@ async def test_it_is_spooled_where_that_is_wanted(tmp_path: Path) -> None:
         with running_server(tmp_path / "data", settings=wanted) as server:
             async with ApiClient(server) as api, AsyncExitStack() as stack:
                 call = await begin(api, stack)
-                await asyncio.sleep(RECORDED_S)
+                await api.until_it(call.recording, lambda now: (now["duration_s"] or 0) >= RECORDED_S)
                 assert (await api.stop(call.recording))["state"] == "FINALIZING"
                 await asyncio.to_thread(store.start)
                 over = await api.until(call.recording, "AVAILABLE", "FAILED")
@@ -41,22 +43,33 @@ async def test_it_is_spooled_where_that_is_wanted(tmp_path: Path) -> None:
 async def test_the_call_is_decided_upon_at_once_and_nothing_is_tried_again(
     mode: str, decided: str, tmp_path: Path
 ) -> None:
+    """Another call is decided upon after it, when another attempt would have begun long ago."""
     with rclone(tmp_path / "store") as store:
         store.kill()
-        settings = on_s3(store, PREFIX) | {"BYSTANDER_RECORDING__FAILOVER_MODE": mode}
+        settings = on_s3(store, PREFIX) | {
+            "BYSTANDER_RECORDING__FAILOVER_MODE": mode,
+            "BYSTANDER_RECORDING__MAX_RETRY_DELAY_S": str(RETRY_DELAY_S_MAX),
+        }
         with running_server(tmp_path / "data", settings=settings) as server:
             async with ApiClient(server) as api:
-                path = f"/v1/conversations/{await api.conversation()}"
-                begun = await api.call("POST", f"{path}/interactions", {"kind": "CALL"}, status=201)
-                assert begun["state"] == "HELD"
-                last = await decision(api, path, decided)
+                path, last = await held_and_decided(api, decided)
                 assert last["reason"] == ("store_unreachable" if mode == "ABORT" else "not_recorded")
                 assert (last["may_start"], last["must_end"]) == (mode == "RETRY", mode == "ABORT")
-                await asyncio.sleep(RECORDED_S)  # in which another attempt would have begun
+                began_s = time.monotonic()
+                await held_and_decided(api, decided)
+                assert time.monotonic() - began_s > RETRY_DELAY_S_MAX
                 recordings = (await api.call("GET", f"{path}/recordings"))["items"]
-        assert server.workers() == []
+                assert await asyncio.to_thread(server.workers) == []
     (only,) = recordings
     assert (only["state"], only["end_reason"]) == ("FAILED", "ABORT_BLOBSTORE_FAILURE")
+
+
+async def held_and_decided(api: ApiClient, kind: str) -> tuple[str, dict[str, Any]]:
+    """A call that is held back until this is decided upon it: the path of its conversation, the decision."""
+    path = f"/v1/conversations/{await api.conversation()}"
+    begun = await api.call("POST", f"{path}/interactions", {"kind": "CALL"}, status=201)
+    assert begun["state"] == "HELD"
+    return path, await decision(api, path, kind)
 
 
 async def decision(api: ApiClient, path: str, kind: str) -> dict[str, Any]:

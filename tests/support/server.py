@@ -1,5 +1,6 @@
 """A real `bystander serve` in a process of its own, and what is left of it afterwards."""
 
+import asyncio
 import os
 import re
 import select
@@ -16,6 +17,8 @@ import psutil
 
 START_S_MAX = 60.0  # a cold machine imports everything twice: in the server and in its forkserver
 STOP_S_MAX = 60.0
+LOGGED_S_MAX = 60.0  # a start waits 15 s for a store, and asks again after 10 s
+LOOK_S = 0.05  # between two looks at a log
 _READY = re.compile(r"bystander: listening on (\S+)")
 
 
@@ -38,6 +41,16 @@ class RunningServer:
     def workers(self) -> list[int]:
         """The process ids of running workers, which are those that listen in the run directory."""
         return workers_of(self.data_dir)
+
+    def logged(self, sentence: str) -> int:
+        """How many lines of the log say this."""
+        return sum(sentence in line for line in self.log.read_text().splitlines())
+
+    async def until_logged(self, sentence: str, times: int = 1) -> None:
+        """Wait until so many lines of the log say this."""
+        async with asyncio.timeout(LOGGED_S_MAX):
+            while await asyncio.to_thread(self.logged, sentence) < times:  # noqa: ASYNC110 - a file of another process
+                await asyncio.sleep(LOOK_S)
 
     def stop(self) -> int:
         """SIGTERM, and the exit code."""
