@@ -15,7 +15,7 @@ from collections import deque
 from typing import assert_never
 
 from recorder.dialogue import ConsentAnswer
-from recorder.values import IceServer, InteractionKind, LayerKind, Participant, Recording, RecordingState
+from recorder.values import IceServer, InteractionKind, Participant, Recording, RecordingState
 from signaling.room import announcement
 from signaling.room.announcement import RecordingLinks, RoomPolicy
 from signaling.room.effects import (
@@ -59,7 +59,6 @@ from signaling.room.messages import (
     Returned,
     Said,
     Say,
-    ServerMessage,
     SetMedia,
     SetScreen,
     Signal,
@@ -69,7 +68,7 @@ from signaling.room.messages import (
     Unpublish,
     Welcome,
 )
-from signaling.room.seat import Seat
+from signaling.room.seats import Seat, Seats
 
 _RESUME_TIMEOUT_NS = round(RESUME_TIMEOUT_S * 1e9)
 
@@ -80,8 +79,7 @@ class Room:
     def __init__(self, policy: RoomPolicy, links: RecordingLinks = announcement.own_links) -> None:
         self._policy = policy
         self._links = links
-        self._seats: dict[str, Seat] = {}
-        self._by_connection: dict[int, Seat] = {}
+        self._seats = Seats()
         self._recordings = KnownRecordings()
         self._chat: deque[ChatLine] = deque(maxlen=CHAT_MESSAGES_KEPT_MAX)
         self._starting = False
@@ -95,9 +93,7 @@ class Room:
 
     def deadline_ns(self) -> int | None:
         """When `expire` has something to do next, on the monotonic clock."""
-        return min(
-            (s.away_until_ns for s in self._seats.values() if s.away_until_ns is not None), default=None
-        )
+        return min((s.away_until_ns for s in self._seats if s.away_until_ns is not None), default=None)
 
     # --- coming and going --------------------------------------------------------------------------
     def enter(
@@ -114,47 +110,43 @@ class Room:
 
         `answer` is what this participant has said to being recorded, as it is kept.
         """
-        seat = self._seats.get(participant.id)
+        seat = self._seats.of(participant.id)
         if seat is None and len(self._seats) >= PARTICIPANTS_PER_ROOM_MAX:
             full = Error(code="room_full", detail="The room is full.")
             return [Send(connection, full), Close(connection, CloseCode.ROOM_FULL)]
         resumed = seat is not None and seat.instance == instance
         effects: list[Effect] = []
         if seat is not None:
-            effects += self._disconnect(seat, CloseCode.REPLACED)
+            effects += self._seats.disconnect(seat, CloseCode.REPLACED)
             if not resumed:
                 effects += self._vacate(seat)
                 seat = None
         if seat is None:
-            seat = self._seats[participant.id] = Seat(participant, instance, connection)
-        seat.connection, seat.away_until_ns, seat.answer = connection, None, answer
+            seat = Seat(participant, instance)
+            self._seats.add(seat)
+        self._seats.connect(seat, connection)
+        seat.away_until_ns, seat.answer = None, answer
         seat.invited.clear()  # what was told to a connection that dropped may not have arrived
-        self._by_connection[connection] = seat
         effects += self._call_changes(but=seat)  # whoever is told holds back what they hear of this seat
         arrival = Returned(member=seat.member()) if resumed else Joined(member=seat.member())
         effects.append(Send(connection, self._welcome(seat, resumed, ice_servers, now)))
-        effects += self._to_others(seat, arrival)
+        effects += self._seats.tell_all(arrival, but=seat)
         effects += self._invite(seat)
         if seat.screen is not None:
-            effects += self._send(seat, _share_changed(seat))
+            effects += self._seats.tell(seat, seat.share_changed())
         return effects
 
     def lost(self, connection: int, now: Now) -> list[Effect]:
         """The socket dropped without a goodbye: the seat is kept for a while."""
-        seat = self._by_connection.pop(connection, None)
+        seat = self._seats.lost(connection)
         if seat is None:  # it left, or another page replaced it
             return []
-        seat.connection = None
         seat.away_until_ns = now.monotonic_ns + _RESUME_TIMEOUT_NS
-        return self._to_others(seat, Away(participant=seat.participant.id))
+        return self._seats.tell_all(Away(participant=seat.participant.id), but=seat)
 
     def expire(self, now: Now) -> list[Effect]:
         """Free the seats that nobody came back to in time."""
-        gone = [
-            s
-            for s in self._seats.values()
-            if s.away_until_ns is not None and s.away_until_ns <= now.monotonic_ns
-        ]
+        gone = [s for s in self._seats if s.away_until_ns is not None and s.away_until_ns <= now.monotonic_ns]
         return [effect for seat in gone for effect in self._vacate(seat)] + self._call_changes()
 
     def end(self, code: CloseCode) -> list[Effect]:
@@ -162,15 +154,15 @@ class Room:
 
         For when it is only the server that goes, the pages keep their peer connections and the call goes on.
         """
-        seats = list(self._seats.values())
-        effects = [effect for seat in seats for effect in self._disconnect(seat, code)]
+        seats = list(self._seats)
+        effects = [effect for seat in seats for effect in self._seats.disconnect(seat, code)]
         effects += [effect for seat in seats for effect in self._vacate(seat)]
         return effects + self._call_changes()
 
     # --- what pages say ----------------------------------------------------------------------------
     def received(self, connection: int, message: ClientMessage, now: Now) -> list[Effect]:
         """A page said something; nothing happens for a connection that has been replaced."""
-        seat = self._by_connection.get(connection)
+        seat = self._seats.at(connection)
         if seat is None:
             return []
         match message:
@@ -178,7 +170,7 @@ class Room:
                 return self._relay(seat, message)
             case SetMedia():
                 seat.microphone, seat.camera = message.microphone, message.camera
-                return self._to_others(seat, Changed(member=seat.member()))
+                return self._seats.tell_all(Changed(member=seat.member()), but=seat)
             case SetScreen():
                 return self._set_screen(seat, message.stream)
             case Say():
@@ -190,7 +182,9 @@ class Room:
             case AnswerConsent():
                 return self._answer_consent(seat, message.answer)
             case Leave():
-                return self._disconnect(seat, CloseCode.LEFT) + self._vacate(seat) + self._call_changes()
+                return (
+                    self._seats.disconnect(seat, CloseCode.LEFT) + self._vacate(seat) + self._call_changes()
+                )
             case Ping():
                 return [Send(connection, Pong())]
             case _:
@@ -199,7 +193,7 @@ class Room:
     def heard(self, line: ChatLine) -> list[Effect]:
         """Somebody said this by the API."""
         self._chat.append(line)
-        return [effect for seat in self._seats.values() for effect in self._send(seat, Said(line=line))]
+        return self._seats.tell_all(Said(line=line))
 
     # --- what is decided ---------------------------------------------------------------------------
     def interaction_decided(
@@ -208,14 +202,14 @@ class Room:
         """What began is HELD, STARTED or ABORTED; nothing happens when it has ended since."""
         if isinstance(began, CallBegan):
             return self._call_decided(state, reason) if self._is_current(began) else []
-        seat = self._seats.get(began.participant)
+        seat = self._seats.of(began.participant)
         if seat is None or seat.screen is None or seat.shares - 1 != began.share or seat.share is state:
             return []
         seat.share = state
-        told = _share_changed(seat, reason)
+        told = seat.share_changed(reason)
         if state is InteractionState.HELD:
-            return self._send(seat, told)
-        return [*self._send(seat, told), *self._to_others(seat, told)]
+            return self._seats.tell(seat, told)
+        return [*self._seats.tell(seat, told), *self._seats.tell_all(told, but=seat)]
 
     def _is_current(self, began: CallBegan) -> bool:
         return self._call is not InteractionState.ENDED and began.call == self._calls
@@ -224,16 +218,16 @@ class Room:
         if state is self._call:
             return []
         self._call = state
-        told = [e for seat in self._seats.values() for e in self._send(seat, _call_changed(state, reason))]
+        told = self._seats.tell_all(_call_changed(state, reason))
         return [*told, *self.end(CloseCode.ABORTED)] if state is InteractionState.ABORTED else told
 
     def consent_kept(self, participant: str, answer: ConsentAnswer) -> list[Effect]:
         """This answer counts from now on: who agreed is invited to recordings, who refused leaves them."""
-        seat = self._seats.get(participant)
+        seat = self._seats.of(participant)
         if seat is None:
             return []
         seat.answer = answer
-        told = self._send(seat, ConsentChanged(answer=answer))
+        told = self._seats.tell(seat, ConsentChanged(answer=answer))
         return told + (self._invite(seat) if self._policy.may_take(answer) else self._uninvite(seat))
 
     # --- what recordings do ------------------------------------------------------------------------
@@ -243,14 +237,14 @@ class Room:
             return []
         self._starting = self._starting and not announcement.is_active(recording)
         effects: list[Effect] = []
-        for seat in self._seats.values():
+        for seat in self._seats:
             told = self._notice(recording, seat, now)
-            effects += self._send(seat, RecordingChanged(recording=told))
+            effects += self._seats.tell(seat, RecordingChanged(recording=told))
             if announcement.is_publishable(recording):
                 effects += self._invite(seat)
             elif recording.id in seat.invited:
                 seat.invited.discard(recording.id)
-                effects += self._send(seat, Unpublish(recording=recording.id, ended=True))
+                effects += self._seats.tell(seat, Unpublish(recording=recording.id, ended=True))
         return effects
 
     def recording_started(self, recording: Recording, now: Now) -> list[Effect]:
@@ -264,11 +258,9 @@ class Room:
         effects: list[Effect] = []
         if self._starting:
             self._starting = False
-            effects += [
-                e for s in self._seats.values() for e in self._send(s, RecordingChanged(recording=withdrawn))
-            ]
-        asker = self._seats.get(participant)
-        return effects + (self._send(asker, Error(code=code, detail=detail)) if asker else [])
+            effects += self._seats.tell_all(RecordingChanged(recording=withdrawn))
+        asker = self._seats.of(participant)
+        return effects + (self._seats.tell(asker, Error(code=code, detail=detail)) if asker else [])
 
     # --- inside ------------------------------------------------------------------------------------
     def _welcome(self, seat: Seat, resumed: bool, ice_servers: list[IceServer], now: Now) -> Welcome:
@@ -277,7 +269,7 @@ class Room:
             notices.append(RecordingNotice(id=None, state=RecordingState.REQUESTED))
         return Welcome(
             you=seat.member(),
-            roster=[other.member() for other in self._seats.values() if other is not seat],
+            roster=[other.member() for other in self._seats if other is not seat],
             resumed=resumed,
             may_record=seat.participant.role in self._policy.may_record,
             ice_servers=ice_servers,
@@ -299,16 +291,10 @@ class Room:
             utc_now=now.utc,
         )
 
-    def _send(self, seat: Seat, message: ServerMessage) -> list[Effect]:
-        return [] if seat.connection is None else [Send(seat.connection, message)]
-
-    def _to_others(self, seat: Seat, message: ServerMessage) -> list[Effect]:
-        return [e for other in self._seats.values() if other is not seat for e in self._send(other, message)]
-
     def _relay(self, seat: Seat, signal: Signal) -> list[Effect]:
         if self._call is not InteractionState.STARTED:
             return []  # a page that does not hold back is held back here
-        addressee = self._seats.get(signal.to)
+        addressee = self._seats.of(signal.to)
         if addressee is None or addressee.instance != signal.instance:
             return []  # said to a page that is gone: the sender is being told so
         relayed = Signaled(
@@ -317,11 +303,11 @@ class Room:
             description=signal.description,
             candidate=signal.candidate,
         )
-        return self._send(addressee, relayed)
+        return self._seats.tell(addressee, relayed)
 
     def _set_screen(self, seat: Seat, stream: str | None) -> list[Effect]:
         before, seat.screen = seat.screen, stream
-        effects = self._to_others(seat, Changed(member=seat.member()))
+        effects = self._seats.tell_all(Changed(member=seat.member()), but=seat)
         if before is None and stream is not None:
             seat.share, seat.shares = InteractionState.HELD, seat.shares + 1
             effects.append(ShareBegan(seat.participant.id, seat.shares - 1))
@@ -332,14 +318,13 @@ class Room:
     def _share_ended(self, seat: Seat) -> list[Effect]:
         was_told = seat.share is InteractionState.STARTED
         seat.share = InteractionState.ENDED
-        told = self._to_others(seat, _share_changed(seat)) if was_told else []
+        told = self._seats.tell_all(seat.share_changed(), but=seat) if was_told else []
         return [*told, ShareEnded(seat.participant.id)]
 
     def _say(self, seat: Seat, text: str, now: Now) -> list[Effect]:
         line = ChatLine(sender=seat.participant.id, name=seat.participant.name, text=text, at=now.utc)
         self._chat.append(line)
-        told = [effect for other in self._seats.values() for effect in self._send(other, Said(line=line))]
-        return [*told, Spoken(seat.participant, text)]
+        return [*self._seats.tell_all(Said(line=line)), Spoken(seat.participant, text)]
 
     def _answer_consent(self, seat: Seat, answer: ConsentAnswer) -> list[Effect]:
         """A refusal counts at once, an agreement when it is kept."""
@@ -351,24 +336,25 @@ class Room:
 
     def _uninvite(self, seat: Seat) -> list[Effect]:
         invited, seat.invited = sorted(seat.invited), set()
-        return [effect for one in invited for effect in self._send(seat, Unpublish(recording=one))]
+        return [effect for one in invited for effect in self._seats.tell(seat, Unpublish(recording=one))]
 
     def _start_recording(self, seat: Seat, now: Now) -> list[Effect]:
         if seat.participant.role not in self._policy.may_record:
-            return self._send(seat, Error(code="forbidden", detail="Your role may not record."))
+            return self._seats.tell(seat, Error(code="forbidden", detail="Your role may not record."))
         if self._starting or self._recordings.active():
-            return self._send(seat, Error(code="already_recording", detail="A recording is running already."))
+            return self._seats.tell(
+                seat, Error(code="already_recording", detail="A recording is running already.")
+            )
         self._starting = True
         requested = RecordingChanged(recording=RecordingNotice(id=None, state=RecordingState.REQUESTED))
-        told = [effect for other in self._seats.values() for effect in self._send(other, requested)]
-        return [*told, RecordingWanted(seat.participant)]
+        return [*self._seats.tell_all(requested), RecordingWanted(seat.participant)]
 
     def _stop_recording(self, seat: Seat) -> list[Effect]:
         if seat.participant.role not in self._policy.may_record:
-            return self._send(seat, Error(code="forbidden", detail="Your role may not record."))
+            return self._seats.tell(seat, Error(code="forbidden", detail="Your role may not record."))
         active = self._recordings.active()
         if not active:
-            return self._send(seat, Error(code="not_recording", detail="No recording is running."))
+            return self._seats.tell(seat, Error(code="not_recording", detail="No recording is running."))
         return [RecordingUnwanted(one, seat.participant) for one in active]
 
     def _invite(self, seat: Seat) -> list[Effect]:
@@ -379,20 +365,13 @@ class Room:
             told = announcement.invitation(recording, seat.participant, self._policy)
             if told is not None and seat.connection is not None and recording.id not in seat.invited:
                 seat.invited.add(recording.id)
-                effects += self._send(seat, told)
+                effects += self._seats.tell(seat, told)
         return effects
 
-    def _disconnect(self, seat: Seat, code: CloseCode) -> list[Effect]:
-        if seat.connection is None:
-            return []
-        connection, seat.connection = seat.connection, None
-        del self._by_connection[connection]
-        return [Close(connection, code)]
-
     def _vacate(self, seat: Seat) -> list[Effect]:
-        del self._seats[seat.participant.id]
+        self._seats.remove(seat)
         effects = self._share_ended(seat) if seat.screen is not None else []
-        return effects + self._to_others(seat, Left(participant=seat.participant.id))
+        return effects + self._seats.tell_all(Left(participant=seat.participant.id), but=seat)
 
     def _call_changes(self, but: Seat | None = None) -> list[Effect]:
         """`but` is not told: their welcome says it."""
@@ -402,22 +381,11 @@ class Room:
         began = CallBegan(self._calls)
         self._call = InteractionState.HELD if in_call else InteractionState.ENDED
         self._calls += 0 if in_call else 1
-        others = [seat for seat in self._seats.values() if seat is not but]
-        told = [e for seat in others for e in self._send(seat, _call_changed(self._call))]
+        told = self._seats.tell_all(_call_changed(self._call), but=but)
         return [*told, began if in_call else CallEnded()]
 
 
 def _call_changed(state: InteractionState, reason: str | None = None) -> InteractionChanged:
     return InteractionChanged(
         kind=InteractionKind.CALL, layer=None, participant=None, state=state, reason=reason
-    )
-
-
-def _share_changed(seat: Seat, reason: str | None = None) -> InteractionChanged:
-    return InteractionChanged(
-        kind=InteractionKind.COLLABORATION_LAYER,
-        layer=LayerKind.SCREEN_SHARE,
-        participant=seat.participant.id,
-        state=seat.share,
-        reason=reason,
     )
