@@ -2,9 +2,8 @@
 
 A *seat* is a participant's place. It is taken by one page at a time (an `instance`) over one connection, and
 is kept for RESUME_TIMEOUT_S when the connection drops: media flows between the peers meanwhile and the call
-goes on. Descriptions and candidates pass from seat to seat unread. Recordings are told as they change; each
-seat is invited once to each recording that takes publishers, and told when it ends. The hidden participant
-has no seat.
+goes on. Descriptions and candidates pass from seat to seat unread. The hidden participant has no seat. What
+is told of recordings is signaling.room.recordings'.
 
 The CALL interaction begins when two have a seat, because only then is there a conversation, and ends when
 fewer than two are left. It is held until the control plane has decided: until then no signal is passed on, so
@@ -15,24 +14,20 @@ from collections import deque
 from typing import assert_never
 
 from recorder.dialogue import ConsentAnswer
-from recorder.values import IceServer, InteractionKind, Participant, Recording, RecordingState
+from recorder.values import IceServer, InteractionKind, Participant, Recording
 from signaling.room import announcement
 from signaling.room.announcement import RecordingLinks, RoomPolicy
 from signaling.room.effects import (
     CallBegan,
     CallEnded,
     Close,
-    ConsentAnswered,
     Effect,
     Now,
-    RecordingUnwanted,
-    RecordingWanted,
     Send,
     ShareBegan,
     ShareEnded,
     Spoken,
 )
-from signaling.room.known import KnownRecordings
 from signaling.room.limits import (
     CHAT_MESSAGES_KEPT_MAX,
     PARTICIPANTS_PER_ROOM_MAX,
@@ -45,7 +40,6 @@ from signaling.room.messages import (
     ChatLine,
     ClientMessage,
     CloseCode,
-    ConsentChanged,
     Error,
     InteractionChanged,
     InteractionState,
@@ -54,8 +48,6 @@ from signaling.room.messages import (
     Left,
     Ping,
     Pong,
-    RecordingChanged,
-    RecordingNotice,
     Returned,
     Said,
     Say,
@@ -65,9 +57,9 @@ from signaling.room.messages import (
     Signaled,
     StartRecording,
     StopRecording,
-    Unpublish,
     Welcome,
 )
+from signaling.room.recordings import RoomRecordings
 from signaling.room.seats import Seat, Seats
 
 _RESUME_TIMEOUT_NS = round(RESUME_TIMEOUT_S * 1e9)
@@ -78,11 +70,9 @@ class Room:
 
     def __init__(self, policy: RoomPolicy, links: RecordingLinks = announcement.own_links) -> None:
         self._policy = policy
-        self._links = links
         self._seats = Seats()
-        self._recordings = KnownRecordings()
+        self._recordings = RoomRecordings(self._seats, policy, links)
         self._chat: deque[ChatLine] = deque(maxlen=CHAT_MESSAGES_KEPT_MAX)
-        self._starting = False
         self._call = InteractionState.ENDED
         self._calls = 0  # how many have ended
 
@@ -131,7 +121,7 @@ class Room:
         arrival = Returned(member=seat.member()) if resumed else Joined(member=seat.member())
         effects.append(Send(connection, self._welcome(seat, resumed, ice_servers, now)))
         effects += self._seats.tell_all(arrival, but=seat)
-        effects += self._invite(seat)
+        effects += self._recordings.invite(seat)
         if seat.screen is not None:
             effects += self._seats.tell(seat, seat.share_changed())
         return effects
@@ -176,11 +166,11 @@ class Room:
             case Say():
                 return self._say(seat, message.text, now)
             case StartRecording():
-                return self._start_recording(seat, now)
+                return self._recordings.start(seat)
             case StopRecording():
-                return self._stop_recording(seat)
+                return self._recordings.stop(seat)
             case AnswerConsent():
-                return self._answer_consent(seat, message.answer)
+                return self._recordings.answered(seat, message.answer)
             case Leave():
                 return (
                     self._seats.disconnect(seat, CloseCode.LEFT) + self._vacate(seat) + self._call_changes()
@@ -224,49 +214,23 @@ class Room:
     def consent_kept(self, participant: str, answer: ConsentAnswer) -> list[Effect]:
         """This answer counts from now on: who agreed is invited to recordings, who refused leaves them."""
         seat = self._seats.of(participant)
-        if seat is None:
-            return []
-        seat.answer = answer
-        told = self._seats.tell(seat, ConsentChanged(answer=answer))
-        return told + (self._invite(seat) if self._policy.may_take(answer) else self._uninvite(seat))
+        return [] if seat is None else self._recordings.consent_kept(seat, answer)
 
     # --- what recordings do ------------------------------------------------------------------------
     def recording_changed(self, recording: Recording, now: Now) -> list[Effect]:
         """A recording of this conversation is as it is said here, now."""
-        if not self._recordings.take(recording):
-            return []
-        self._starting = self._starting and not announcement.is_active(recording)
-        effects: list[Effect] = []
-        for seat in self._seats:
-            told = self._notice(recording, seat, now)
-            effects += self._seats.tell(seat, RecordingChanged(recording=told))
-            if announcement.is_publishable(recording):
-                effects += self._invite(seat)
-            elif recording.id in seat.invited:
-                seat.invited.discard(recording.id)
-                effects += self._seats.tell(seat, Unpublish(recording=recording.id, ended=True))
-        return effects
+        return self._recordings.changed(recording, now.utc)
 
     def recording_started(self, recording: Recording, now: Now) -> list[Effect]:
         """The start that was wanted succeeded; the room may have heard of it already."""
-        self._starting = False
-        return self.recording_changed(recording, now) if recording.id not in self._recordings else []
+        return self._recordings.started(recording, now.utc)
 
     def recording_refused(self, participant: str, code: str, detail: str) -> list[Effect]:
         """A start or a stop did not work: whoever asked is told why, the others that nothing is coming."""
-        withdrawn = RecordingNotice(id=None, state=RecordingState.FAILED, failure=code)
-        effects: list[Effect] = []
-        if self._starting:
-            self._starting = False
-            effects += self._seats.tell_all(RecordingChanged(recording=withdrawn))
-        asker = self._seats.of(participant)
-        return effects + (self._seats.tell(asker, Error(code=code, detail=detail)) if asker else [])
+        return self._recordings.refused(self._seats.of(participant), code, detail)
 
     # --- inside ------------------------------------------------------------------------------------
     def _welcome(self, seat: Seat, resumed: bool, ice_servers: list[IceServer], now: Now) -> Welcome:
-        notices = [self._notice(one, seat, now) for one in self._recordings]
-        if self._starting:
-            notices.append(RecordingNotice(id=None, state=RecordingState.REQUESTED))
         return Welcome(
             you=seat.member(),
             roster=[other.member() for other in self._seats if other is not seat],
@@ -275,20 +239,11 @@ class Room:
             ice_servers=ice_servers,
             ice_transport_policy=self._policy.ice_transport_policy,
             resume_timeout_s=RESUME_TIMEOUT_S,
-            recordings=notices,
+            recordings=self._recordings.notices(seat, now.utc),
             chat=list(self._chat),
             call=self._call,
             consent=self._policy.consent,
             answer=seat.answer,
-        )
-
-    def _notice(self, recording: Recording, seat: Seat, now: Now) -> RecordingNotice:
-        return announcement.notice(
-            recording,
-            role=seat.participant.role,
-            policy=self._policy,
-            links=self._links,
-            utc_now=now.utc,
         )
 
     def _relay(self, seat: Seat, signal: Signal) -> list[Effect]:
@@ -325,48 +280,6 @@ class Room:
         line = ChatLine(sender=seat.participant.id, name=seat.participant.name, text=text, at=now.utc)
         self._chat.append(line)
         return [*self._seats.tell_all(Said(line=line)), Spoken(seat.participant, text)]
-
-    def _answer_consent(self, seat: Seat, answer: ConsentAnswer) -> list[Effect]:
-        """A refusal counts at once, an agreement when it is kept."""
-        effects: list[Effect] = []
-        if answer is ConsentAnswer.REFUSED:
-            seat.answer = answer
-            effects = [] if self._policy.may_take(answer) else self._uninvite(seat)
-        return [*effects, ConsentAnswered(seat.participant, answer)]
-
-    def _uninvite(self, seat: Seat) -> list[Effect]:
-        invited, seat.invited = sorted(seat.invited), set()
-        return [effect for one in invited for effect in self._seats.tell(seat, Unpublish(recording=one))]
-
-    def _start_recording(self, seat: Seat, now: Now) -> list[Effect]:
-        if seat.participant.role not in self._policy.may_record:
-            return self._seats.tell(seat, Error(code="forbidden", detail="Your role may not record."))
-        if self._starting or self._recordings.active():
-            return self._seats.tell(
-                seat, Error(code="already_recording", detail="A recording is running already.")
-            )
-        self._starting = True
-        requested = RecordingChanged(recording=RecordingNotice(id=None, state=RecordingState.REQUESTED))
-        return [*self._seats.tell_all(requested), RecordingWanted(seat.participant)]
-
-    def _stop_recording(self, seat: Seat) -> list[Effect]:
-        if seat.participant.role not in self._policy.may_record:
-            return self._seats.tell(seat, Error(code="forbidden", detail="Your role may not record."))
-        active = self._recordings.active()
-        if not active:
-            return self._seats.tell(seat, Error(code="not_recording", detail="No recording is running."))
-        return [RecordingUnwanted(one, seat.participant) for one in active]
-
-    def _invite(self, seat: Seat) -> list[Effect]:
-        if not self._policy.may_take(seat.answer):
-            return []
-        effects: list[Effect] = []
-        for recording in self._recordings:
-            told = announcement.invitation(recording, seat.participant, self._policy)
-            if told is not None and seat.connection is not None and recording.id not in seat.invited:
-                seat.invited.add(recording.id)
-                effects += self._seats.tell(seat, told)
-        return effects
 
     def _vacate(self, seat: Seat) -> list[Effect]:
         self._seats.remove(seat)
