@@ -14,12 +14,12 @@ from collections import deque
 from typing import assert_never
 
 from recorder.dialogue import ConsentAnswer
-from recorder.values import IceServer, InteractionKind, Participant, Recording
+from recorder.values import IceServer, Participant, Recording
 from signaling.room import announcement
 from signaling.room.announcement import RecordingLinks, RoomPolicy
+from signaling.room.call import Call
 from signaling.room.effects import (
     CallBegan,
-    CallEnded,
     Close,
     Effect,
     Now,
@@ -41,7 +41,6 @@ from signaling.room.messages import (
     ClientMessage,
     CloseCode,
     Error,
-    InteractionChanged,
     InteractionState,
     Joined,
     Leave,
@@ -73,8 +72,7 @@ class Room:
         self._seats = Seats()
         self._recordings = RoomRecordings(self._seats, policy, links)
         self._chat: deque[ChatLine] = deque(maxlen=CHAT_MESSAGES_KEPT_MAX)
-        self._call = InteractionState.ENDED
-        self._calls = 0  # how many have ended
+        self._call = Call()
 
     @property
     def is_empty(self) -> bool:
@@ -191,7 +189,7 @@ class Room:
     ) -> list[Effect]:
         """What began is HELD, STARTED or ABORTED; nothing happens when it has ended since."""
         if isinstance(began, CallBegan):
-            return self._call_decided(state, reason) if self._is_current(began) else []
+            return self._call_decided(began, state, reason)
         seat = self._seats.of(began.participant)
         if seat is None or seat.screen is None or seat.shares - 1 != began.share or seat.share is state:
             return []
@@ -201,14 +199,10 @@ class Room:
             return self._seats.tell(seat, told)
         return [*self._seats.tell(seat, told), *self._seats.tell_all(told, but=seat)]
 
-    def _is_current(self, began: CallBegan) -> bool:
-        return self._call is not InteractionState.ENDED and began.call == self._calls
-
-    def _call_decided(self, state: InteractionState, reason: str | None) -> list[Effect]:
-        if state is self._call:
+    def _call_decided(self, began: CallBegan, state: InteractionState, reason: str | None) -> list[Effect]:
+        if not self._call.decided(began, state):
             return []
-        self._call = state
-        told = self._seats.tell_all(_call_changed(state, reason))
+        told = self._seats.tell_all(self._call.changed(reason))
         return [*told, *self.end(CloseCode.ABORTED)] if state is InteractionState.ABORTED else told
 
     def consent_kept(self, participant: str, answer: ConsentAnswer) -> list[Effect]:
@@ -241,13 +235,13 @@ class Room:
             resume_timeout_s=RESUME_TIMEOUT_S,
             recordings=self._recordings.notices(seat, now.utc),
             chat=list(self._chat),
-            call=self._call,
+            call=self._call.state,
             consent=self._policy.consent,
             answer=seat.answer,
         )
 
     def _relay(self, seat: Seat, signal: Signal) -> list[Effect]:
-        if self._call is not InteractionState.STARTED:
+        if not self._call.may_connect:
             return []  # a page that does not hold back is held back here
         addressee = self._seats.of(signal.to)
         if addressee is None or addressee.instance != signal.instance:
@@ -288,17 +282,5 @@ class Room:
 
     def _call_changes(self, but: Seat | None = None) -> list[Effect]:
         """`but` is not told: their welcome says it."""
-        in_call = len(self._seats) >= 2
-        if in_call == (self._call is not InteractionState.ENDED):
-            return []
-        began = CallBegan(self._calls)
-        self._call = InteractionState.HELD if in_call else InteractionState.ENDED
-        self._calls += 0 if in_call else 1
-        told = self._seats.tell_all(_call_changed(self._call), but=but)
-        return [*told, began if in_call else CallEnded()]
-
-
-def _call_changed(state: InteractionState, reason: str | None = None) -> InteractionChanged:
-    return InteractionChanged(
-        kind=InteractionKind.CALL, layer=None, participant=None, state=state, reason=reason
-    )
+        change = self._call.seated(len(self._seats))
+        return [] if change is None else [*self._seats.tell_all(self._call.changed(), but=but), change]
