@@ -12,7 +12,7 @@ from typing import Protocol
 
 import msgspec
 
-from recorder import supervision as word
+from recorder import supervision_events as word
 from recorder.clock import Clock
 from recorder.database import RecordingRow
 from recorder.database.supervisions import Change, SupervisionTable
@@ -25,7 +25,8 @@ from recorder.planning import terms
 from recorder.policy import Activity, covers, triggers
 from recorder.recordings import Recordings
 from recorder.settings import Settings
-from recorder.supervision import Event, Rules, Stage, Supervised, Supervision, Why, restored, step
+from recorder.supervision import Stage, Supervision, restored, step
+from recorder.supervision_events import Event, Rules, Supervised, Why
 from recorder.values import (
     Conversation,
     Decision,

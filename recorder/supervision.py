@@ -16,6 +16,7 @@ hold for every path:
 - Failover is for recordings that started by themselves. One by hand holds nothing back and is tried once.
 - Somebody who stops a recording by hand means it: what runs starts no other one, what begins later does.
 
+What happens, and what is to be done, are recorder.supervision_events.
 Pure: `now` is seconds on one monotonic clock; `fresh` is the id of the recording that this step may start.
 Events about a recording that is no longer ours change nothing: they crossed our decision on their way.
 """
@@ -28,6 +29,25 @@ import msgspec
 
 from recorder.errors import BystanderError, caller_error
 from recorder.lifecycle import back_off_s
+from recorder.supervision_events import (
+    AbortInteraction,
+    AskedByHand,
+    Began,
+    Closed,
+    Effect,
+    Ended,
+    Event,
+    HoldInteraction,
+    Over,
+    Overdue,
+    Ready,
+    ReleaseInteraction,
+    Rules,
+    StartRecording,
+    StopRecording,
+    Supervised,
+    Why,
+)
 from recorder.values import FailoverMode, StartMode
 
 
@@ -38,24 +58,6 @@ class Stage(StrEnum):
     STARTING = "STARTING"  # it was asked for and is not READY
     RECORDING = "RECORDING"  # its entry point is open
     BACKING_OFF = "BACKING_OFF"  # the next one has to wait
-
-
-class Rules(msgspec.Struct, frozen=True, kw_only=True):
-    """The settings as they were when the recording was asked for; delays in seconds."""
-
-    start_mode: StartMode
-    failover_mode: FailoverMode
-    retry_delay_s_max: float
-    start_limit_s: float  # the recording's own deadlines come first: this one is for a defect
-
-
-class Supervised(msgspec.Struct, frozen=True, kw_only=True):
-    """An interaction that runs, or waits to be let."""
-
-    id: str
-    triggers: bool
-    covered: bool
-    held: bool = False
 
 
 class Supervision(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,81 +78,6 @@ class Supervision(msgspec.Struct, frozen=True, kw_only=True):
     def is_over(self) -> bool:
         """Nothing is left to supervise."""
         return self.stage is Stage.IDLE and not self.interactions
-
-
-class Why(StrEnum):
-    """Why a recording is over, as far as anything follows from it."""
-
-    STOPPED = "STOPPED"  # somebody stopped it, or it reached its greatest length
-    NOT_STARTED = "NOT_STARTED"  # no attempt succeeded
-    NO_STORE = "NO_STORE"
-    INTERRUPTED = "INTERRUPTED"
-    SILENT = "SILENT"  # nobody sent anything for too long: not an error, but somebody still may
-    SHUT_DOWN = "SHUT_DOWN"  # the server ended it to be restarted
-
-
-# --- events ------------------------------------------------------------------------------------------
-class Event(msgspec.Struct, frozen=True, kw_only=True):
-    """Something that happened in the conversation."""
-
-
-class Began(Event, frozen=True, kw_only=True):
-    interaction: Supervised
-    rules: Rules
-
-
-class Ended(Event, frozen=True, kw_only=True):
-    interaction: str
-
-
-class AskedByHand(Event, frozen=True, kw_only=True):
-    rules: Rules
-
-
-class Ready(Event, frozen=True, kw_only=True):
-    recording: str
-
-
-class Over(Event, frozen=True, kw_only=True):
-    """The recording takes no publishers any more."""
-
-    recording: str
-    why: Why
-
-
-class Closed(Event, frozen=True, kw_only=True):
-    """The conversation has ended, and every interaction with it."""
-
-
-class Overdue(Event, frozen=True, kw_only=True):
-    """The deadline passed."""
-
-
-# --- effects -----------------------------------------------------------------------------------------
-class Effect(msgspec.Struct, frozen=True, kw_only=True):
-    """Something to be done."""
-
-
-class HoldInteraction(Effect, frozen=True, kw_only=True):
-    interaction: str
-
-
-class ReleaseInteraction(Effect, frozen=True, kw_only=True):
-    interaction: str
-    recorded: bool  # False: it starts although nothing records it
-
-
-class AbortInteraction(Effect, frozen=True, kw_only=True):
-    interaction: str
-    why: Why
-
-
-class StartRecording(Effect, frozen=True, kw_only=True):
-    recording: str
-
-
-class StopRecording(Effect, frozen=True, kw_only=True):
-    recording: str
 
 
 Step = tuple[Supervision, tuple[Effect, ...]]

@@ -8,7 +8,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
-from recorder import supervision as word
+from recorder import supervision_events as word
 from recorder.clock import Clock
 from recorder.database import ConversationTable, RecordingRow
 from recorder.database.supervisions import SupervisionTable

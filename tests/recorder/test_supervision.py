@@ -7,9 +7,10 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from recorder import supervision as word
+from recorder import supervision, supervision_events
 from recorder.errors import BystanderError
-from recorder.supervision import (
+from recorder.supervision import Stage, Supervision, restored, step
+from recorder.supervision_events import (
     AbortInteraction,
     AskedByHand,
     Began,
@@ -23,14 +24,10 @@ from recorder.supervision import (
     Ready,
     ReleaseInteraction,
     Rules,
-    Stage,
     StartRecording,
     StopRecording,
     Supervised,
-    Supervision,
     Why,
-    restored,
-    step,
 )
 from recorder.values import FailoverMode, StartMode
 
@@ -446,5 +443,9 @@ TestConversations.settings = hypothesis_settings(max_examples=150, stateful_step
 
 
 def test_every_event_has_its_rule() -> None:
-    events = {kind for kind in vars(word).values() if isinstance(kind, type) and issubclass(kind, Event)}
-    assert set(word._TABLE) == events - {Event}
+    events = {
+        kind
+        for kind in vars(supervision_events).values()
+        if isinstance(kind, type) and issubclass(kind, Event)
+    }
+    assert set(supervision._TABLE) == events - {Event}
