@@ -19,14 +19,13 @@ from recorder.database.supervisions import Change, SupervisionTable
 from recorder.decisions import Decisions
 from recorder.errors import BystanderError
 from recorder.ids import new_id
-from recorder.lifecycle import start_limit_s
 from recorder.live import LiveRecording
-from recorder.planning import terms
 from recorder.policy import Activity, covers, triggers
 from recorder.recordings import Recordings
 from recorder.settings import Settings
 from recorder.supervision import Stage, Supervision, restored, step
-from recorder.supervision_events import Event, Rules, Supervised, Why
+from recorder.supervision_events import Event, Supervised, Why
+from recorder.supervision_terms import decisions_of, rules, why_over
 from recorder.values import (
     Conversation,
     Decision,
@@ -37,7 +36,6 @@ from recorder.values import (
     RecordingState,
 )
 
-START_MARGIN_S = 5.0  # the recording's own deadlines come first: this one is for a defect
 AGAIN_S = 1.0  # after a database that refused
 RETURN_S = 60.0  # how long a restarted server waits for a room to say that its call still runs
 
@@ -118,7 +116,7 @@ class SupervisedConversation:
         supervised = Supervised(
             id=interaction.id, triggers=triggers(recording, activity), covered=interaction.recorded
         )
-        began = word.Began(interaction=supervised, rules=_rules(settings))
+        began = word.Began(interaction=supervised, rules=rules(settings))
         await self.apply(began, began=interaction, owner=owner, settings=settings)
         return self._running.get(interaction.id) or await self._ended(interaction.id)
 
@@ -129,14 +127,14 @@ class SupervisedConversation:
         return await self._ended(interaction)
 
     async def start_by_hand(self, settings: Settings) -> LiveRecording:
-        await self.apply(word.AskedByHand(rules=_rules(settings)), settings=settings)
+        await self.apply(word.AskedByHand(rules=rules(settings)), settings=settings)
         return self._means.recordings.live(self._supervision.recording or "")
 
     async def heard(self, row: RecordingRow) -> None:
         """How one of the conversation's recordings is now."""
         if row.state in _OPEN:
             await self._try(word.Ready(recording=row.id))
-        elif (why := _why(row, self._supervision.stage)) is not None and self._means.recordings.accepting:
+        elif (why := why_over(row, self._supervision.stage)) is not None and self._means.recordings.accepting:
             await self._try(word.Over(recording=row.id, why=why))
 
     async def restore(self) -> None:
@@ -211,7 +209,12 @@ class SupervisedConversation:
                 over = word.Over(recording=starting[0].recording, why=Why.NOT_STARTED)
                 after, more = step(after, over, self._now(), "")
                 effects = (*(one for one in effects if one not in starting), *more)
-        decisions = tuple(self._decision(one, before, after, now) for one in effects if _is_told(one))
+        decisions = decisions_of(
+            effects,
+            conversation=self.conversation.id,
+            recording=before.recording or after.recording,
+            decided_at=now,
+        )
         change = Change(
             supervision=after, began=began, owner=owner, ended=ended, decisions=decisions, recording=row
         )
@@ -229,30 +232,6 @@ class SupervisedConversation:
             if isinstance(effect, word.StopRecording):
                 self._means.recordings.end(effect.recording, EndReason.NORMAL)
         self._wait()
-
-    def _decision(
-        self, effect: word.Effect, before: Supervision, after: Supervision, now: datetime
-    ) -> Decision:
-        match effect:
-            case word.HoldInteraction():
-                kind, reason = DecisionKind.HOLD, None
-            case word.ReleaseInteraction():
-                kind, reason = DecisionKind.RELEASE, None if effect.recorded else "not_recorded"
-            case word.AbortInteraction():
-                kind, reason = DecisionKind.ABORT, _REASONS[effect.why]
-            case _:
-                raise NotImplementedError(type(effect).__name__)
-        return Decision(
-            sequence=0,
-            conversation=self.conversation.id,
-            interaction=effect.interaction,
-            kind=kind,
-            may_start=kind is DecisionKind.RELEASE,
-            must_end=kind is DecisionKind.ABORT,
-            reason=reason,
-            recording=before.recording or after.recording,
-            decided_at=now,
-        )
 
     def _take(
         self,
@@ -323,41 +302,3 @@ class SupervisedConversation:
 
     def _fields(self, **more: object) -> dict[str, object]:
         return {"conversation": self.conversation.id, "stage": self._supervision.stage, **more}
-
-
-_REASONS = {
-    Why.NOT_STARTED: "recording_not_started",
-    Why.NO_STORE: "store_unreachable",
-    Why.INTERRUPTED: "recording_interrupted",
-}
-
-
-def _is_told(effect: word.Effect) -> bool:
-    return isinstance(effect, word.HoldInteraction | word.ReleaseInteraction | word.AbortInteraction)
-
-
-def _rules(settings: Settings) -> Rules:
-    recording = settings.recording
-    return Rules(
-        start_mode=recording.start_mode,
-        failover_mode=recording.failover_mode,
-        retry_delay_s_max=recording.max_retry_delay_s,
-        start_limit_s=start_limit_s(terms(settings)) + START_MARGIN_S,
-    )
-
-
-def _why(row: RecordingRow, stage: Stage) -> Why | None:
-    """Why the recording takes nobody any more; None while it may still become READY."""
-    match row.end_reason:
-        case None:
-            return None
-        case EndReason.NORMAL:
-            return Why.STOPPED
-        case EndReason.ABORT_SYSTEM:
-            return Why.SHUT_DOWN
-        case EndReason.ABORT_BLOBSTORE_FAILURE:  # later than at its start it says nothing of the next one
-            return Why.NO_STORE if stage is Stage.STARTING else Why.INTERRUPTED
-        case EndReason.ABORT_TIMEOUT:
-            return Why.STOPPED if row.failure is None else Why.SILENT
-        case EndReason.ABORT_UNEXPECTED:
-            return Why.INTERRUPTED if stage is Stage.RECORDING else Why.NOT_STARTED
