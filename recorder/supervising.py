@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-import msgspec
-
 from recorder import supervision_events as word
 from recorder.clock import Clock
 from recorder.database import RecordingRow
@@ -22,17 +20,15 @@ from recorder.ids import new_id
 from recorder.live import LiveRecording
 from recorder.policy import Activity, covers, triggers
 from recorder.recordings import Recordings
+from recorder.running_interactions import RunningInteractions
 from recorder.settings import Settings
 from recorder.supervision import Stage, Supervision, restored, step
 from recorder.supervision_events import Event, Supervised, Why
 from recorder.supervision_terms import decisions_of, rules, why_over
 from recorder.values import (
     Conversation,
-    Decision,
-    DecisionKind,
     EndReason,
     Interaction,
-    InteractionState,
     RecordingState,
 )
 
@@ -77,9 +73,7 @@ class SupervisedConversation:
         self._means = means
         self._alone = alone
         self._supervision = Supervision()
-        self._running: dict[str, Interaction] = {}
-        self._owners: dict[str, str] = {}  # owner -> interaction
-        self._unclaimed: set[str] = set()  # interactions of a room that has not come back
+        self._running = RunningInteractions()
         self._loaded = False
         self._timers: dict[str, asyncio.TimerHandle] = {}
 
@@ -89,18 +83,12 @@ class SupervisedConversation:
 
     def running(self) -> list[tuple[Activity, bool]]:
         """What runs, and whether recordings take it."""
-        return [
-            (Activity(kind=one.kind, layer=one.layer, by_pin=one.by_pin), one.recorded)
-            for one in self._running.values()
-        ]
+        return self._running.activities()
 
     # --- what happens ----------------------------------------------------------------------------------
     def take_back(self, owner: str | None) -> Interaction | None:
-        interaction = self._owners.get(owner or "")
-        if interaction is None:
-            return None
-        self._unclaimed.discard(interaction)
-        return self._running[interaction]
+        """The running interaction that this owner has."""
+        return self._running.take_back(owner)
 
     async def begin(self, activity: Activity, owner: str | None, settings: Settings) -> Interaction:
         recording, before = settings.recording, self._supervision.stage is not Stage.IDLE
@@ -140,8 +128,8 @@ class SupervisedConversation:
     async def restore(self) -> None:
         """What an earlier server left, and what became of its recording since."""
         self._supervision = restored(self._supervision, self._now())
-        self._unclaimed = set(self._owners.values())
-        if self._unclaimed:
+        self._running.unclaim()
+        if self._running.unclaimed():
             self._in("return", RETURN_S, self._give_up_unclaimed)
         recording, starting = self._supervision.recording, self._supervision.stage is Stage.STARTING
         if recording is not None:
@@ -159,9 +147,7 @@ class SupervisedConversation:
             return
         self._supervision = await self._means.table.get(self.conversation.id)
         for interaction, owner in await self._means.table.running(self.conversation.id):
-            self._running[interaction.id] = interaction
-            if owner is not None:
-                self._owners[owner] = interaction.id
+            self._running.add(interaction, owner)
         self._loaded = True
 
     def leave(self) -> None:
@@ -220,10 +206,13 @@ class SupervisedConversation:
         )
         kept = await self._means.table.write(self.conversation, change, now)
         self._supervision = after
-        self._take(began, owner, ended, kept)
+        if began is not None:
+            self._running.add(began, owner)
+        if ended is not None:
+            self._running.remove(ended)
+        self._running.obey(kept)
         if isinstance(event, word.Closed):
-            for interaction in list(self._running):
-                self._forget(interaction)
+            self._running.clear()
         if kept:
             self._means.decisions.tell(self.conversation.id)
         if row is not None and settings is not None:
@@ -232,33 +221,6 @@ class SupervisedConversation:
             if isinstance(effect, word.StopRecording):
                 self._means.recordings.end(effect.recording, EndReason.NORMAL)
         self._wait()
-
-    def _take(
-        self,
-        began: Interaction | None,
-        owner: str | None,
-        ended: str | None,
-        decisions: list[Decision],
-    ) -> None:
-        if began is not None:
-            self._running[began.id] = began
-            if owner is not None:
-                self._owners[owner] = began.id
-        if ended is not None:
-            self._forget(ended)
-        for decision in decisions:
-            if decision.kind is DecisionKind.ABORT:
-                self._forget(decision.interaction)
-            elif decision.interaction in self._running:
-                held = decision.kind is DecisionKind.HOLD
-                state = InteractionState.HELD if held else InteractionState.RUNNING
-                one = self._running[decision.interaction]
-                self._running[one.id] = msgspec.structs.replace(one, state=state)
-
-    def _forget(self, interaction: str) -> None:
-        self._running.pop(interaction, None)
-        self._unclaimed.discard(interaction)
-        self._owners = {owner: one for owner, one in self._owners.items() if one != interaction}
 
     # --- waiting ---------------------------------------------------------------------------------------
     def _wait(self) -> None:
@@ -277,7 +239,7 @@ class SupervisedConversation:
             await self._try(word.Overdue())
 
     async def _give_up_unclaimed(self) -> None:
-        for interaction in list(self._unclaimed):
+        for interaction in self._running.unclaimed():
             _log.info("a call was not taken up again", extra=self._fields(interaction=interaction))
             await self.end(interaction)
 
