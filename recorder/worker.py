@@ -9,18 +9,17 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
-from typing import Protocol
 
 import msgspec
 import uvloop
 
-from recorder.clock import Clock, SystemClock
+from recorder.clock import SystemClock
 from recorder.logs import configure
-from recorder.values import Fragment, MediaEvent, RecordingPlan
-from recorder.worker_recording import EngineLike, WorkerRecording
+from recorder.values import RecordingPlan
+from recorder.worker_engine import EngineFactory
+from recorder.worker_recording import WorkerRecording
 from storage.spool import SpoolFacts
 
 EXIT_TIMEOUT_S = 10  # between the end of the spool and the end of the process
@@ -47,19 +46,6 @@ class WorkerOrder(msgspec.Struct, frozen=True, kw_only=True):
             content_type=self.content_type,
             created_at=self.created_at,
         )
-
-
-class EngineFactory(Protocol):
-    """media.engine.Engine, or what stands in for it."""
-
-    def __call__(
-        self,
-        plan: RecordingPlan,
-        *,
-        write: Callable[[Fragment], None],
-        on_event: Callable[[MediaEvent], None],
-        clock: Clock,
-    ) -> EngineLike: ...
 
 
 def main(order: bytes, listener: socket.socket) -> None:

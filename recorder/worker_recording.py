@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 
@@ -40,9 +40,9 @@ from recorder.values import (
     EndReason,
     Fragment,
     MediaEvent,
-    Publisher,
     Statistics,
 )
+from recorder.worker_engine import EngineLike, OnEvent, Write
 from recorder.worker_server import WorkerServer
 from storage.spool import SpoolFacts, SpoolWriter
 
@@ -53,34 +53,6 @@ NOTES_MAX = 1024  # of one recording: answers of all its people, each some times
 EVENTS_UNWRITTEN_MAX = 1024  # a disk that hangs for so long has stopped the fragments as well
 
 _log = logging.getLogger(__name__)
-
-Write = Callable[[Fragment], None]
-OnEvent = Callable[[MediaEvent], None]
-
-
-class SummaryLike(Protocol):
-    @property
-    def duration_us(self) -> int: ...
-
-
-class EndingLike(Protocol):
-    @property
-    def reason(self) -> EndReason: ...
-    @property
-    def failure(self) -> str | None: ...
-
-
-class EngineLike(Protocol):
-    """What a worker needs of media.engine.Engine."""
-
-    async def start(self) -> None: ...
-    async def publish(self, session: str, publisher: Publisher, offer: str) -> tuple[str, str]: ...
-    async def trickle(self, session: str, fragment: str, etag: str | None) -> tuple[str, str] | None: ...
-    async def unpublish(self, session: str) -> None: ...
-    async def stop(self) -> SummaryLike: ...
-    async def wait_ended(self) -> EndingLike: ...
-    def statistics(self) -> Statistics: ...
-    def clock_s(self) -> float: ...
 
 
 class _End(msgspec.Struct, frozen=True, kw_only=True):
