@@ -1,4 +1,4 @@
-"""What a worker is made of: the engine, the spool that it writes, and the server that asks and is told."""
+"""One recording in its worker: from the engine into the spool, until it ends; the server asks and is told."""
 
 import asyncio
 import logging
@@ -7,7 +7,6 @@ import resource
 import socket
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +27,6 @@ from recorder.messages import (
     Reply,
     Request,
     Resume,
-    SpoolGrew,
     StatisticsReply,
     Stop,
     Stopped,
@@ -36,32 +34,17 @@ from recorder.messages import (
     Trickled,
     Unpublish,
 )
-from recorder.values import (
-    EndReason,
-    Fragment,
-    MediaEvent,
-    Statistics,
-)
+from recorder.values import EndReason, MediaEvent, Statistics
 from recorder.worker_engine import EngineLike, OnEvent, Write
 from recorder.worker_server import WorkerServer
-from storage.spool import SpoolFacts, SpoolWriter
+from recorder.worker_spool import SpoolEnd, WorkerSpool
+from storage.spool import SpoolFacts
 
 ENGINE_STOP_TIMEOUT_S = 15.0  # draining takes the reorder wait and a few encoded frames; more is a hang
 REFUSAL_TIMEOUT_S = 5.0  # how long a worker that cannot begin waits to say why
-SPOOL_GREW_INTERVAL_S = 0.5  # fragments come every 2 s; shorter ones are told together
 NOTES_MAX = 1024  # of one recording: answers of all its people, each some times
-EVENTS_UNWRITTEN_MAX = 1024  # a disk that hangs for so long has stopped the fragments as well
 
 _log = logging.getLogger(__name__)
-
-
-class _End(msgspec.Struct, frozen=True, kw_only=True):
-    """How the recording ended, once all of it is in the spool."""
-
-    reason: EndReason
-    failure: str | None
-    duration_s: float
-    bytes: int
 
 
 class WorkerRecording:
@@ -71,23 +54,19 @@ class WorkerRecording:
         self._recording = recording
         self._root = root
         self._facts = facts
-        self._loop = asyncio.get_running_loop()
         self._server = WorkerServer(listener, greet=self._greet, answer=self._answer)
-        self._events = ThreadPoolExecutor(1, thread_name_prefix="events")
-        self._events_unwritten = 0
         self._noted: set[str] = set()
-        self._asked: asyncio.Future[EndReason] = self._loop.create_future()
-        self._ended: asyncio.Future[_End] = self._loop.create_future()
-        self._telling: asyncio.TimerHandle | None = None
+        self._asked: asyncio.Future[EndReason] = asyncio.get_running_loop().create_future()
+        self._ended: asyncio.Future[SpoolEnd] = asyncio.get_running_loop().create_future()
         self._refusal: str | None = None
-        self._spool: SpoolWriter
+        self._spool: WorkerSpool
         self._engine: EngineLike
 
     async def run(self, make_engine: Callable[[Write, OnEvent], EngineLike]) -> bool:
         """Record until the end; False when it could not begin (the server, if there is one, was told why)."""
         try:
-            self._spool = await asyncio.to_thread(_open_spool, self._root, self._facts)
-            self._engine = make_engine(self._write, self._on_event)
+            self._spool = await WorkerSpool.open(self._root, self._facts, self._server.tell)
+            self._engine = make_engine(self._spool.append, self._on_event)
             await self._engine.start()
         except BystanderError as error:
             _log.error("the recording cannot begin", extra={"code": error.code, "detail": error.detail})
@@ -120,7 +99,7 @@ class WorkerRecording:
             return EndReason.ABORT_UNEXPECTED, error.code
         return ending.reason, ending.failure
 
-    async def _drain(self, reason: EndReason, failure: str | None) -> _End:
+    async def _drain(self, reason: EndReason, failure: str | None) -> SpoolEnd:
         duration_us = None
         try:
             async with asyncio.timeout(ENGINE_STOP_TIMEOUT_S):
@@ -134,20 +113,7 @@ class WorkerRecording:
         except Exception:  # noqa: BLE001 - a defect of the engine: its spool has to be ended all the same
             _log.exception("the engine failed while draining")
             reason, failure = EndReason.ABORT_UNEXPECTED, failure or "internal"
-        return await asyncio.to_thread(self._end_spool, reason, failure, duration_us)
-
-    def _end_spool(self, reason: EndReason, failure: str | None, duration_us: int | None) -> _End:
-        self._events.shutdown(wait=True)
-        spool = self._spool
-        duration_us = spool.duration_us if duration_us is None else duration_us
-        try:
-            spool.end(reason, failure, duration_us)
-        except BystanderError as error:
-            _log.error("the spool could not be ended", extra={"code": error.code})
-            failure = failure or error.code
-        finally:
-            spool.close()
-        return _End(reason=reason, failure=failure, duration_s=duration_us / 1e6, bytes=spool.size)
+        return await self._spool.end(reason, failure, duration_us)
 
     async def _refuse(self, failure: str) -> None:
         """Say why there will be no recording to the server that waits for a hello."""
@@ -160,44 +126,9 @@ class WorkerRecording:
             _log.error("nobody asked why the recording could not begin")
         await self._server.close()
 
-    # --- what the engine tells -------------------------------------------------------------------------
-    def _write(self, fragment: Fragment) -> None:
-        """On the engine's render thread."""
-        self._spool.append(fragment)
-        self._loop.call_soon_threadsafe(self._grew)
-
-    def _grew(self) -> None:
-        if self._telling is None:
-            self._telling = self._loop.call_later(SPOOL_GREW_INTERVAL_S, self._tell_growth)
-
-    def _tell_growth(self) -> None:
-        self._telling = None
-        spool = self._spool
-        self._server.tell(
-            SpoolGrew(fragments=spool.fragments, bytes=spool.size, duration_s=spool.duration_us / 1e6)
-        )
-
     def _on_event(self, event: MediaEvent) -> None:
         self._server.tell(Happened(event=event))
-        if self._ended.done() or self._events_unwritten >= EVENTS_UNWRITTEN_MAX:
-            _log.error("an event is not in the spool", extra={"kind": event.kind})
-            return
-        self._events_unwritten += 1
-        try:
-            written = self._loop.run_in_executor(
-                self._events, self._spool.append_event, msgspec.json.encode(event)
-            )
-        except RuntimeError:  # the executor was shut down: the spool is being ended
-            self._events_unwritten -= 1
-            _log.info("an event came after the last", extra={"kind": event.kind})
-            return
-        written.add_done_callback(self._event_written)
-
-    def _event_written(self, written: "asyncio.Future[None]") -> None:
-        self._events_unwritten -= 1
-        error = written.exception()
-        if error is not None:
-            _log.error("an event could not be written", extra={"reason": str(error)})
+        self._spool.append_event(event)
 
     # --- what the server asks --------------------------------------------------------------------------
     def _greet(self) -> Event:
@@ -251,27 +182,18 @@ class WorkerRecording:
         return Stopped(request=request.request, reason=end.reason, duration_s=end.duration_s, bytes=end.bytes)
 
     def _statistics(self) -> Statistics:
+        written = self._spool.written()
         return msgspec.structs.replace(
             self._engine.statistics(),
-            duration_s=self._spool.duration_us / 1e6,
-            bytes_written=self._spool.size,
-            fragments=self._spool.fragments,
+            duration_s=written.duration_s,
+            bytes_written=written.bytes,
+            fragments=written.fragments,
             cpu_s=time.process_time(),
             rss_bytes=_resident_bytes(),
         )
 
 
-def _open_spool(root: Path, facts: SpoolFacts) -> SpoolWriter:
-    """Make the spool, or take over the one that an earlier attempt at this recording left."""
-    try:
-        return SpoolWriter.create(root, facts)
-    except BystanderError as error:
-        if error.code != "spool_exists":
-            raise
-        return SpoolWriter.resume(root, facts.recording)
-
-
-def _told(end: _End) -> Ended:
+def _told(end: SpoolEnd) -> Ended:
     return Ended(reason=end.reason, failure=end.failure, duration_s=end.duration_s, bytes=end.bytes)
 
 
