@@ -5,7 +5,7 @@ from recorder.settings import Settings
 from recorder.turn import ice_servers
 from recorder.values import IceServer, Participant
 from signaling.room.announcement import RoomPolicy
-from signaling.room.rooms import IceServers
+from signaling.room.terms import IceServers
 
 
 def room_policy(settings: Settings) -> RoomPolicy:

@@ -37,7 +37,7 @@ from signaling.operations import Operation, mount
 from signaling.ports import Ports
 from signaling.rate_limits import Gate, RateLimits
 from signaling.room import RoomPolicy, add_room_routes
-from signaling.room.rooms import IceServers, no_ice_servers
+from signaling.room.terms import IceServers, no_ice_servers
 
 API: Sequence[Operation] = (
     *api_conversations.OPERATIONS,

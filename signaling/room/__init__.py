@@ -6,8 +6,9 @@ from recorder.clock import Clock, SystemClock
 from signaling.ports import Ports
 from signaling.room.announcement import RecordingLinks, RoomPolicy, own_links
 from signaling.room.pages import Pages
-from signaling.room.rooms import IceServers, Rooms, RoomTerms, no_ice_servers
+from signaling.room.rooms import Rooms
 from signaling.room.socket import RoomSocket
+from signaling.room.terms import IceServers, RoomTerms, no_ice_servers
 
 __all__ = ["ROOMS", "RoomPolicy", "add_room_routes"]
 

@@ -15,7 +15,9 @@ from signaling.ports import Ports
 from signaling.room.connection import Allowance, Connection
 from signaling.room.limits import HEARTBEAT_S, HELLO_TIMEOUT_S, UNKNOWN_SOCKETS_MAX
 from signaling.room.messages import CloseCode, Error, decode_client, decode_hello, encode
-from signaling.room.rooms import Guest, OpenRoom, Rooms
+from signaling.room.open_room import OpenRoom
+from signaling.room.rooms import Rooms
+from signaling.room.terms import Guest
 
 _log = logging.getLogger(__name__)
 

@@ -1,0 +1,37 @@
+"""What a room is opened with, and who comes into it."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from recorder.clock import Clock
+from recorder.dialogue import ConsentAnswer
+from recorder.permissions import ConversationTerms
+from recorder.values import IceServer, Participant
+from signaling.ports import Ports
+from signaling.room.announcement import RecordingLinks, RoomPolicy, own_links
+
+IceServers = Callable[[Participant], list[IceServer]]
+
+
+def no_ice_servers(participant: Participant) -> list[IceServer]:
+    """Nothing configured: the browsers of one network find each other without help."""
+    return []
+
+
+class RoomTerms(NamedTuple):
+    """What is the same for every room of this server."""
+
+    ports: Ports
+    clock: Clock
+    policy: RoomPolicy
+    links: RecordingLinks = own_links
+    ice_servers: IceServers = no_ice_servers
+
+
+class Guest(NamedTuple):
+    """Who comes in, by which page; what counts in the conversation, and their answer to being recorded."""
+
+    participant: Participant
+    instance: str
+    counts: ConversationTerms = ConversationTerms()
+    answer: ConsentAnswer | None = None
