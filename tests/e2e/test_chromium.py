@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aiohttp import web
 from playwright.async_api import Browser
 
 from media.check import check_file
@@ -16,13 +15,13 @@ from recorder.values import Canvas, Role, SourceKind
 from tests.support import oracle
 from tests.support.api_client import ApiClient
 from tests.support.browser import Visitor, chromium
+from tests.support.loopback import NO_ICON, PAGE_PATH, serving, with_page
 from tests.support.pictures import colour_in, picture_at
 from tests.support.server import RunningServer
 from tests.support.stored import stored_media
 
 PUBLISHER = Path(__file__).with_name("whip_page.js")
 README = Path(__file__).parents[2] / "README.md"
-NO_ICON = '<link rel="icon" href="data:,">'  # or Chromium asks for one, and complains
 RECORDED_S = 2.0
 
 
@@ -35,20 +34,8 @@ async def browser() -> AsyncIterator[Browser]:
 @pytest.fixture
 async def elsewhere() -> AsyncIterator[str]:
     """A page of another origin than the server's, as a call service's own page is."""
-
-    async def page(_: web.Request) -> web.Response:
-        return web.Response(
-            text=f"<!doctype html>{NO_ICON}<title>A call service</title>", content_type="text/html"
-        )
-
-    app = web.Application()
-    app.router.add_get("/", page)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    yield f"http://127.0.0.1:{runner.addresses[0][1]}/"
-    await runner.cleanup()
+    async with serving(with_page(f"<!doctype html>{NO_ICON}<title>A call service</title>")) as origin:
+        yield origin + PAGE_PATH
 
 
 async def test_a_page_of_another_origin_publishes_by_the_rfc(

@@ -18,6 +18,7 @@ from yarl import URL
 
 from tests.support.api_client import ApiClient
 from tests.support.browser import chromium
+from tests.support.loopback import EMPTY_PLAYER, PAGE_PATH, serving, with_page
 from tests.support.participants import Card, camera, joined
 from tests.support.player import OPEN_VIDEO, SEEK_VIDEO
 from tests.support.server import RunningServer
@@ -45,7 +46,6 @@ class Counted:
         return [wanted for path, wanted in self.requests if "/media" in path]
 
 
-PAGE = "<!doctype html><video muted playsinline preload=metadata></video>"
 NOT_PASSED_ON = {"connection", "keep-alive", "transfer-encoding", "host"}
 
 
@@ -54,9 +54,6 @@ async def counted(server: RunningServer) -> AsyncIterator[Counted]:
     """Pass everything on, and note it."""
     seen = Counted("")
     async with aiohttp.ClientSession(auto_decompress=False) as upstream:
-
-        async def page(_: web.Request) -> web.Response:
-            return web.Response(text=PAGE, content_type="text/html")
 
         async def passed_on(request: web.Request) -> web.StreamResponse:
             seen.requests.append((request.path, request.headers.get("Range", "")))
@@ -71,18 +68,10 @@ async def counted(server: RunningServer) -> AsyncIterator[Counted]:
                         await response.write(chunk)
                 return response
 
-        app = web.Application()
-        app.router.add_get("/page", page)
+        app = with_page(EMPTY_PLAYER)
         app.router.add_route("*", "/{any:.*}", passed_on)
-        runner = web.AppRunner(app)
-        await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", 0)
-        await site.start()
-        seen.origin = f"http://127.0.0.1:{runner.addresses[0][1]}"
-        try:
+        async with serving(app) as seen.origin:
             yield seen
-        finally:
-            await runner.cleanup()
 
 
 def packets(*source: str) -> tuple[float, dict[str, int]]:
@@ -169,7 +158,7 @@ async def in_chromium(proxy: Counted, url: str, time_s: float) -> tuple[float, f
     """Open, seek; the time of the picture that is shown then, and the duration that was told first."""
     async with chromium() as browser:
         page = await browser.new_page()
-        await page.goto(f"{proxy.origin}/page")
+        await page.goto(proxy.origin + PAGE_PATH)
         proxy.requests.clear()
         async with asyncio.timeout(PLAYER_S_MAX):
             opened = await page.evaluate(OPEN_VIDEO, url)

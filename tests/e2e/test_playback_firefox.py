@@ -4,12 +4,12 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from aiohttp import web
 
-from tests.e2e.test_playback import PAGE, PLAYER_S_MAX, RANGE_REQUESTS_MAX, WHO, counted
+from tests.e2e.test_playback import PLAYER_S_MAX, RANGE_REQUESTS_MAX, WHO, counted
 from tests.media.test_isobmff_finalising import FILLER_BYTES, long_recording
 from tests.support.api_client import ApiClient
 from tests.support.firefox import firefox
+from tests.support.loopback import PAGE_PATH, serving_files
 from tests.support.participants import Card, camera, joined
 from tests.support.player import OPEN_VIDEO, SEEK_VIDEO
 from tests.support.server import RunningServer
@@ -32,7 +32,7 @@ async def test_firefox_seeks_with_few_requests(server: RunningServer) -> None:
         over = await api.until(recording["id"], "AVAILABLE", "FAILED")
     middle = over["duration_s"] / 2
     async with counted(server) as proxy, firefox() as browser:
-        await browser.call("WebDriver:Navigate", url=f"{proxy.origin}/page")
+        await browser.call("WebDriver:Navigate", url=proxy.origin + PAGE_PATH)
         proxy.requests.clear()
         opened = await browser.evaluate(OPEN_VIDEO, proxy.through(over["links"]["media"]))
         assert opened["duration"] == pytest.approx(over["duration_s"], abs=0.1)
@@ -44,28 +44,10 @@ async def test_firefox_seeks_in_a_long_file_by_its_index(tmp_path: Path) -> None
     """Ten minutes, 90 MB: far more than a browser reads ahead."""
     muxed = long_recording(LONG_S, reserved_bytes=8192, filler_bytes=FILLER_BYTES)
     await asyncio.to_thread((tmp_path / "final.mp4").write_bytes, muxed.finalised)
-    requests: list[str] = []
-
-    async def page(_: web.Request) -> web.Response:
-        return web.Response(text=PAGE, content_type="text/html")
-
-    async def file(request: web.Request) -> web.StreamResponse:
-        requests.append(request.headers.get("Range", ""))
-        return web.FileResponse(tmp_path / request.match_info["name"])
-
-    app = web.Application()
-    app.add_routes([web.get("/page", page), web.get("/{name}", file)])
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    origin = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    try:
-        async with firefox() as browser:
-            await browser.call("WebDriver:Navigate", url=f"{origin}/page")
-            opened = await browser.evaluate(OPEN_VIDEO, f"{origin}/final.mp4")
-            assert opened["duration"] == pytest.approx(LONG_S, abs=0.1)
-            for wanted_s in (300.02, 123.46, 590.1):
-                assert -ROUNDING_S <= wanted_s - await browser.evaluate(SEEK_VIDEO, wanted_s) < 0.2
-            assert 0 < len(requests) <= RANGE_REQUESTS_MAX, requests
-    finally:
-        await runner.cleanup()
+    async with serving_files(tmp_path.joinpath) as server, firefox() as browser:
+        await browser.call("WebDriver:Navigate", url=server.origin + PAGE_PATH)
+        opened = await browser.evaluate(OPEN_VIDEO, f"{server.origin}/final.mp4")
+        assert opened["duration"] == pytest.approx(LONG_S, abs=0.1)
+        for wanted_s in (300.02, 123.46, 590.1):
+            assert -ROUNDING_S <= wanted_s - await browser.evaluate(SEEK_VIDEO, wanted_s) < 0.2
+        assert 0 < len(server.ranges) <= RANGE_REQUESTS_MAX, server.ranges

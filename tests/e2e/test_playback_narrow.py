@@ -1,18 +1,17 @@
 """Browsers on a recording whose pictures had half the columns for a while: same size, right places."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from aiohttp import web
 
 from tests.media.test_overload import SlowMachine, caller
 from tests.support.browser import chromium
 from tests.support.encoded_source import NS
 from tests.support.firefox import firefox
+from tests.support.loopback import NO_ICON, PAGE_PATH, serving_files
 from tests.support.player import OPEN_VIDEO
 
 PLAYER_S_MAX = 60.0
@@ -20,7 +19,7 @@ SECONDS = 18.0
 SLOW_UNTIL_S = 4.0
 SOUGHT_S = (0.5, 6.5, 1.6, 8.7, 16.5, 7.6, 17.7)  # narrow between about 3 and 15 s
 BEHIND_MAX = 10  # columns of 160: how far the bar travels while one of the fewest pictures is shown
-PAGE = "<!doctype html><video muted playsinline preload=auto></video>"
+PAGE = f"<!doctype html>{NO_ICON}<video muted playsinline preload=auto></video>"
 # For each time: that of the picture shown, its columns, the element's size, the luma in 160 columns of a row.
 LOOK = """async times => {
     const video = document.querySelector("video"), looked = [];
@@ -57,23 +56,6 @@ def narrowed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return file
 
 
-@asynccontextmanager
-async def served(file: Path) -> AsyncIterator[str]:
-    async def page(_: web.Request) -> web.Response:
-        return web.Response(text=PAGE, content_type="text/html")
-
-    app = web.Application()
-    app.router.add_get("/page", page)
-    app.router.add_static("/", file.parent)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    try:
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
-    finally:
-        await runner.cleanup()
-
-
 async def all_is_shown_where_it_was(evaluate: Evaluate, url: str) -> None:
     async with asyncio.timeout(PLAYER_S_MAX):
         opened = await evaluate(OPEN_VIDEO, url)
@@ -89,15 +71,15 @@ async def all_is_shown_where_it_was(evaluate: Evaluate, url: str) -> None:
 
 @pytest.mark.timeout(PLAYER_S_MAX * 2)
 async def test_chromium(narrowed: Path) -> None:
-    async with served(narrowed) as origin, chromium() as browser:
+    async with serving_files(narrowed.with_name, page=PAGE) as served, chromium() as browser:
         page = await browser.new_page()
-        await page.goto(f"{origin}/page")
-        await all_is_shown_where_it_was(page.evaluate, f"{origin}/{narrowed.name}")
+        await page.goto(served.origin + PAGE_PATH)
+        await all_is_shown_where_it_was(page.evaluate, f"{served.origin}/{narrowed.name}")
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(PLAYER_S_MAX * 3)
 async def test_firefox(narrowed: Path) -> None:
-    async with served(narrowed) as origin, firefox() as browser:
-        await browser.call("WebDriver:Navigate", url=f"{origin}/page")
-        await all_is_shown_where_it_was(browser.evaluate, f"{origin}/{narrowed.name}")
+    async with serving_files(narrowed.with_name, page=PAGE) as served, firefox() as browser:
+        await browser.call("WebDriver:Navigate", url=served.origin + PAGE_PATH)
+        await all_is_shown_where_it_was(browser.evaluate, f"{served.origin}/{narrowed.name}")

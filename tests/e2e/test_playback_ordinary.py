@@ -5,61 +5,27 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
 import av
 import pytest
-from aiohttp import web
 
 from media.check import check_file
 from recorder.values import Fragment, FragmentKind
 from tests.e2e.conftest import SHORT_FRAGMENTS, serving
-from tests.e2e.test_playback import PAGE, PLAYER_S_MAX, RANGE_REQUESTS_MAX, WHO, packets, shown_at, text_of
+from tests.e2e.test_playback import PLAYER_S_MAX, RANGE_REQUESTS_MAX, WHO, packets, shown_at, text_of
 from tests.e2e.test_playback_firefox import LONG_S, ROUNDING_S
 from tests.media.test_isobmff_finalising import FILLER_BYTES, long_recording
 from tests.support import firefox, oracle
 from tests.support.api_client import ApiClient
 from tests.support.browser import chromium
+from tests.support.loopback import PAGE_PATH, serving_files
 from tests.support.ordinary import ordinary_file
 from tests.support.participants import Card, camera, joined
 from tests.support.player import OPEN_VIDEO, SEEK_VIDEO
 
 PLACES_S = (300.02, 123.46, 590.1)
-
-
-@dataclass
-class Served:
-    """A directory over HTTP with ranges; `requests` are the Range headers that were asked for."""
-
-    origin: str = ""
-    requests: list[str] = field(default_factory=list)
-
-
-@asynccontextmanager
-async def served(directory: Path) -> AsyncIterator[Served]:
-    seen = Served()
-
-    async def page(_: web.Request) -> web.Response:
-        return web.Response(text=PAGE, content_type="text/html")
-
-    async def file(request: web.Request) -> web.StreamResponse:
-        seen.requests.append(request.headers.get("Range", ""))
-        return web.FileResponse(directory / request.match_info["name"])
-
-    app = web.Application()
-    app.add_routes([web.get("/page", page), web.get("/{name}", file)])
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    seen.origin = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    try:
-        yield seen
-    finally:
-        await runner.cleanup()
 
 
 @pytest.fixture(scope="module")
@@ -78,44 +44,44 @@ def long_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.slow
 async def test_chromium_seeks_with_few_requests(long_file: Path) -> None:
-    async with served(long_file.parent) as server, chromium() as browser:
+    async with serving_files(long_file.with_name) as server, chromium() as browser:
         page = await browser.new_page()
-        await page.goto(f"{server.origin}/page")
+        await page.goto(server.origin + PAGE_PATH)
         opened = await page.evaluate(OPEN_VIDEO, f"{server.origin}/{long_file.name}")
         assert opened == {"duration": pytest.approx(LONG_S, abs=0.1), "width": 640}
         for wanted_s in PLACES_S:
             assert 0 <= wanted_s - await page.evaluate(SEEK_VIDEO, wanted_s) < 0.04
-        print(f"chromium: {server.requests}")  # noqa: T201
-        assert 0 < len(server.requests) <= RANGE_REQUESTS_MAX, server.requests
+        print(f"chromium: {server.ranges}")  # noqa: T201
+        assert 0 < len(server.ranges) <= RANGE_REQUESTS_MAX, server.ranges
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(PLAYER_S_MAX * 3)
 async def test_firefox_seeks_with_few_requests(long_file: Path) -> None:
-    async with served(long_file.parent) as server, firefox.firefox() as browser:
-        await browser.call("WebDriver:Navigate", url=f"{server.origin}/page")
+    async with serving_files(long_file.with_name) as server, firefox.firefox() as browser:
+        await browser.call("WebDriver:Navigate", url=server.origin + PAGE_PATH)
         opened = await browser.evaluate(OPEN_VIDEO, f"{server.origin}/{long_file.name}")
         assert opened["duration"] == pytest.approx(LONG_S, abs=0.1)
         for wanted_s in PLACES_S:
             assert -ROUNDING_S <= wanted_s - await browser.evaluate(SEEK_VIDEO, wanted_s) < 0.2
-        print(f"firefox: {server.requests}")  # noqa: T201
-        assert 0 < len(server.requests) <= RANGE_REQUESTS_MAX, server.requests
+        print(f"firefox: {server.ranges}")  # noqa: T201
+        assert 0 < len(server.ranges) <= RANGE_REQUESTS_MAX, server.ranges
 
 
 @pytest.mark.slow
 async def test_ffmpeg_old_and_new_seek_with_few_requests(long_file: Path) -> None:
-    async with served(long_file.parent) as server:
+    async with serving_files(long_file.with_name) as server:
         url = f"{server.origin}/{long_file.name}"
         shown_s = await asyncio.to_thread(shown_at, url, LONG_S / 2)
         assert shown_s == pytest.approx(LONG_S / 2, abs=0.01)
-        print(f"FFmpeg of PyAV: {server.requests}")  # noqa: T201
-        assert 0 < len(server.requests) <= RANGE_REQUESTS_MAX
-        server.requests.clear()
+        print(f"FFmpeg of PyAV: {server.ranges}")  # noqa: T201
+        assert 0 < len(server.ranges) <= RANGE_REQUESTS_MAX
+        server.ranges.clear()
         seconds, counts = await asyncio.to_thread(packets, "-ss", str(LONG_S / 2), "-t", "4", "-i", url)
         assert seconds == pytest.approx(4, abs=0.1)
         assert counts["0"] >= 100
-        print(f"FFmpeg of Debian: {server.requests}")  # noqa: T201
-        assert 0 < len(server.requests) <= RANGE_REQUESTS_MAX
+        print(f"FFmpeg of Debian: {server.ranges}")  # noqa: T201
+        assert 0 < len(server.ranges) <= RANGE_REQUESTS_MAX
 
 
 @pytest.mark.slow
@@ -129,15 +95,15 @@ async def test_vlc_takes_two_seconds_from_the_middle(long_file: Path, tmp_path: 
         home = Path(tempfile.mkdtemp())  # pytest's own directories are closed to others
         os.chown(home, 65534, 65534)
     taken = home / "taken.ts"
-    async with served(long_file.parent) as server:
+    async with serving_files(long_file.with_name) as server:
         command = [*as_nobody, "cvlc", "-I", "dummy", "--play-and-exit", f"{server.origin}/{long_file.name}"]
         command += ["--start-time", str(LONG_S // 2), "--stop-time", str(LONG_S // 2 + 2)]
         command += ["--sout", f"#std{{access=file,mux=ts,dst={taken}}}"]
         environment = os.environ | {"HOME": str(home)}
         run = partial(subprocess.run, command, env=environment, capture_output=True, timeout=PLAYER_S_MAX)
         await asyncio.to_thread(run)
-        print(f"VLC: {server.requests}")  # noqa: T201
-        assert 0 < len(server.requests) <= RANGE_REQUESTS_MAX, server.requests
+        print(f"VLC: {server.ranges}")  # noqa: T201
+        assert 0 < len(server.ranges) <= RANGE_REQUESTS_MAX, server.ranges
     times = [float(packet["pts_time"]) for packet in oracle.packets(taken, "v:0")]
     shutil.rmtree(home)
     assert max(times) - min(times) == pytest.approx(2, abs=0.5)  # it waits for both streams

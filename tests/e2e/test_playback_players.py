@@ -11,13 +11,14 @@ from media.playlist import event_playlist, vod_playlist
 from recorder.limits import STILL_FRAGMENT_DURATION_S_MAX
 from tests.media.test_isobmff_finalising import FILLER_BYTES, long_recording
 from tests.support.pages import Page, Recorded, page_at, recorded
-from tests.support.players import PLAYER_S_MAX, Played, Served, ffplay, serving, vlc
+from tests.support.players import PLAYER_S_MAX, Played, ffplay, serving, vlc
 
 RANGE_REQUESTS_MAX = 15
 PAGES = [Page(0, 0), Page(11.3, 1), Page(24, 2, scrolled=True), Page(32, 3), Page(51, 4), Page(52.5, 5)]
 SECONDS, PLAYED_S = 60, 4
 TARGETS_S = (3, 25.3, 50, 20)  # in long fragments and in a short one, before two turns, and back
 HOLE_S_MAX = 0.3  # a tenth of a second is told to within a few hundredths
+Player = Callable[..., Awaitable[Played]]
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(PLAYER_S_MAX * 6)]
 
@@ -47,10 +48,11 @@ def assert_goes_on(played: Played, start_s: float, seconds: float = PLAYED_S) ->
     assert last >= page_at(PAGES, start_s + seconds - 1).gray
 
 
-async def test_vlc_seeks_and_goes_on(made: Recorded) -> None:
+@pytest.mark.parametrize("player", [vlc, ffplay])
+async def test_it_seeks_and_goes_on(player: Player, made: Recorded) -> None:
     async with serving(served(made)) as server:
         for start_s in TARGETS_S:
-            played = await vlc(f"{server.origin}/media.mp4", start_s=start_s, seconds=PLAYED_S)
+            played = await player(f"{server.origin}/media.mp4", start_s=start_s, seconds=PLAYED_S)
             assert_goes_on(played, start_s)
 
 
@@ -62,13 +64,6 @@ async def test_vlc_seeks_in_byte_ranges(made: Recorded) -> None:
             assert all(abs(later - earlier) < HOLE_S_MAX for earlier, later in pairwise(played.heard_s))
             assert played.heard_s[-1] > start_s + PLAYED_S - 1
             assert page_at(PAGES, start_s).gray in played.pages
-
-
-async def test_ffplay_seeks_and_goes_on(made: Recorded) -> None:
-    async with serving(served(made)) as server:
-        for start_s in TARGETS_S:
-            played = await ffplay(f"{server.origin}/media.mp4", start_s=start_s, seconds=PLAYED_S)
-            assert_goes_on(played, start_s)
 
 
 async def test_ffplay_plays_byte_ranges(made: Recorded) -> None:
@@ -96,10 +91,9 @@ async def test_vlc_follows_a_recording_that_goes_on() -> None:
 
 
 @pytest.mark.parametrize("player", [vlc, ffplay])
-async def test_long_files_take_few_requests(player: Callable[..., Awaitable[Played]]) -> None:
+async def test_long_files_take_few_requests(player: Player) -> None:
     """Ten minutes, 90 MB: far more than a player reads ahead."""
     muxed = long_recording(600, reserved_bytes=8192, filler_bytes=FILLER_BYTES)
-    server: Served
     async with serving({"long.mp4": lambda: muxed.finalised}) as server:
         await player(f"{server.origin}/long.mp4", start_s=301, seconds=2)
         assert 0 < len(server.ranges) <= RANGE_REQUESTS_MAX * (2 if player is vlc else 1), server.ranges

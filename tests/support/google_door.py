@@ -22,6 +22,8 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
+from tests.support.loopback import serving
+
 EMAIL = "recorder@project.iam.gserviceaccount.com"
 AUDIENCE = "https://oauth2.googleapis.com/token"  # wherever a client reaches it
 SCOPE = "https://www.googleapis.com/auth/devstorage.read_write"
@@ -116,16 +118,8 @@ async def google_door(behind: str) -> AsyncIterator[GoogleDoor]:
     app = web.Application(client_max_size=BODY_BYTES_MAX)
     app.router.add_post("/token", door.give_token)
     app.router.add_route("*", "/{path:.*}", door.pass_on)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    try:
-        site = web.TCPSite(runner, "127.0.0.1", 0)
-        await site.start()
-        host, port = runner.addresses[0][:2]
-        door.endpoint = f"http://{host}:{port}"
+    async with serving(app) as door.endpoint:
         yield door
-    finally:
-        await runner.cleanup()
 
 
 def _renamed(headers: CIMultiDict[str] | CIMultiDictProxy[str], before: str, after: str) -> CIMultiDict[str]:

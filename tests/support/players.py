@@ -8,15 +8,15 @@ import tempfile
 import wave
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from aiohttp import web
 from PIL import Image
 
+from tests.support.loopback import Served, serving_files
 from tests.support.pages import RATE, page_of, time_of
 
 VLC, FFPLAY = "cvlc", "ffplay"
@@ -35,39 +35,20 @@ class Played:
     heard_s: list[float]
 
 
-@dataclass
-class Served:
-    """A server on loopback; `ranges` are what players asked for."""
-
-    origin: str
-    ranges: list[str] = field(default_factory=list)
-
-
 @asynccontextmanager
 async def serving(files: dict[str, Callable[[], bytes]]) -> AsyncIterator[Served]:
     """Serve these files, with byte ranges; they are made anew for each request."""
-    served = Served("")
     with tempfile.TemporaryDirectory() as scratch:
 
-        async def file(request: web.Request) -> web.StreamResponse:
-            name = request.match_info["name"]
-            served.ranges.append(request.headers.get("Range", ""))
+        def written(name: str) -> Path:
             path = Path(scratch) / name
             data = files[name]()
             if not path.exists() or path.read_bytes() != data:
                 path.write_bytes(data)
-            return web.FileResponse(path)
+            return path
 
-        app = web.Application()
-        app.add_routes([web.get("/{name}", file)])
-        runner = web.AppRunner(app)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        served.origin = f"http://127.0.0.1:{runner.addresses[0][1]}"
-        try:
+        async with serving_files(written) as served:
             yield served
-        finally:
-            await runner.cleanup()
 
 
 async def ffplay(url: str, *, start_s: float, seconds: float) -> Played:

@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from aiohttp import web
+from yarl import URL
+
+from tests.support.loopback import serving
 
 WAIT_S_MAX = 30.0
 
@@ -83,12 +86,9 @@ async def receiver(answer: Callable[[Any], int] = lambda told: 204) -> AsyncIter
     one = Receiver(answer=answer)
     app = web.Application()
     app.router.add_route("*", "/{anything:.*}", one.handle)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    one.port = runner.addresses[0][1]
-    try:
-        yield one
-    finally:
-        one.hangs.set()
-        await runner.cleanup()
+    async with serving(app, access_log=None, shutdown_timeout=0.1) as origin:
+        one.port = URL(origin).port or 0
+        try:
+            yield one
+        finally:
+            one.hangs.set()

@@ -9,6 +9,8 @@ from aiohttp import web
 from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
+from tests.support.loopback import serving
+
 BODY_BYTES_MAX = 64 * 1024 * 1024
 _OF_THE_CONNECTION = ("transfer-encoding", "connection", "content-length", "expect")
 
@@ -70,15 +72,8 @@ async def wire(behind: str) -> AsyncIterator[Wire]:
     proxy = Wire(behind)
     app = web.Application(client_max_size=BODY_BYTES_MAX)
     app.router.add_route("*", "/{path:.*}", proxy.pass_on)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        host, port = runner.addresses[0][:2]
-        proxy.endpoint = f"http://{host}:{port}"
+    async with serving(app) as proxy.endpoint:
         yield proxy
-    finally:
-        await runner.cleanup()
 
 
 def _kept(headers: CIMultiDict[str] | CIMultiDictProxy[str]) -> CIMultiDict[str]:
