@@ -12,9 +12,8 @@ import msgspec
 from aiohttp import web
 from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
 
-from media.isobmff.ordinary import OrdinaryMovie
 from recorder.authority import Authority
-from recorder.clock import Clock, SystemClock
+from recorder.clock import SystemClock
 from recorder.consent import Consents
 from recorder.consent_notes import ConsentNotes
 from recorder.conversation_terms import Terms
@@ -33,7 +32,6 @@ from recorder.decisions import Decisions
 from recorder.entry_point_secrets import EntryPointSecrets
 from recorder.entry_points import EntryPoints
 from recorder.errors import BystanderError, Fault
-from recorder.finalising import finalise_init, finalise_init_grown
 from recorder.forkserver import Forkserver, Target
 from recorder.health import Health
 from recorder.history import History
@@ -42,6 +40,7 @@ from recorder.keys import Keys
 from recorder.live import Means
 from recorder.messages_log import Messages
 from recorder.metrics import LiveCollector, RecordingMetrics
+from recorder.opening_shipping import open_shipping
 from recorder.owned_settings import OwnedSettings
 from recorder.recordings import Recordings
 from recorder.recovery import recover
@@ -50,7 +49,7 @@ from recorder.room_terms import room_ice_servers, room_policy
 from recorder.sampling import sample_forever
 from recorder.scoped_settings import ScopedSettings
 from recorder.settings import Limits, Settings
-from recorder.shipping import Shipping, node_lease
+from recorder.shipping import Shipping
 from recorder.storage_probe import StorageProbe
 from recorder.storage_verdict import StorageVerdict
 from recorder.supervising import EffectiveSettings
@@ -64,8 +63,6 @@ from recorder.workers import Workers
 from signaling.app import build_app
 from signaling.ports import Ports
 from signaling.rate_limits import RateLimit, RateLimits
-from storage.objects import open_store
-from storage.uploader import Uploader
 
 HTTP_CLOSE_TIMEOUT_S = 5.0  # for requests in flight, once every recording is stored
 
@@ -127,7 +124,9 @@ class Server:
         finally:
             await asyncio.wait([warming])  # whatever came of the database, the stack has to close this too
         workers = warming.result()
-        shipping = await _open_shipping(settings, data, clock, stack)
+        shipping = await open_shipping(settings, data, clock)
+        stack.push_async_callback(shipping.close)
+        node = await asyncio.to_thread(data.node)
 
         secrets = EntryPointSecrets(await asyncio.to_thread(data.secret))
         registry = CollectorRegistry()
@@ -138,10 +137,11 @@ class Server:
             table=RecordingTable(database),
             workers=workers,
             shipping=shipping,
+            node=node,
         )
         recordings = Recordings(settings, table, means, secrets, Watchers(), metrics)
         scoped = ScopedSettings(settings.recording, SettingsTable(database), clock)
-        supervisions = SupervisionTable(database)
+        supervisions = SupervisionTable(database, node)
         decisions = Decisions(supervisions, table)
         triggering = Triggering(
             supervisions, table, recordings, decisions, _effective(settings, scoped), clock
@@ -254,34 +254,6 @@ async def _warm_workers(data: DataDirectory, worker: Target, stack: AsyncExitSta
     stack.push_async_callback(workers.close)
     await workers.warm_up()
     return workers
-
-
-async def _open_shipping(
-    settings: Settings, data: DataDirectory, clock: Clock, stack: AsyncExitStack
-) -> Shipping:
-    store = open_store(settings.storage, data_dir=data.root)
-    verdict = StorageVerdict(data.root, settings.storage)
-    tested = await asyncio.to_thread(verdict.last)
-    uploader = Uploader(
-        store,
-        data.spool,
-        clock,
-        settings.storage,
-        finalise_init=finalise_init,
-        grow_init=finalise_init_grown,
-        make_movie=OrdinaryMovie,
-        lease=await node_lease(store, settings.storage, data, clock),
-        replaces_parts=tested is not None and tested.replaces_parts,
-    )
-    shipping = Shipping(
-        store,
-        uploader,
-        data.spool,
-        verdict,
-        spool_when_unreachable=settings.storage.spool_when_unreachable,
-    )
-    stack.push_async_callback(shipping.close)
-    return shipping
 
 
 def _effective(settings: Settings, scoped: ScopedSettings) -> EffectiveSettings:

@@ -56,7 +56,7 @@ class DataDirectory:
         return _kept(self.root / "installation", secrets.token_hex(IDENTITY_BYTES))
 
     def node(self) -> str:
-        """What this data directory is called in the bucket."""
+        """What this data directory is called in the bucket and in the database."""
         return _kept(self.root / "node", secrets.token_hex(IDENTITY_BYTES))
 
     def secret(self) -> bytes:

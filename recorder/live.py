@@ -46,6 +46,7 @@ class Means:
     table: RecordingTable
     workers: Workers
     shipping: Shipping
+    node: str  # whose recordings these are; see DataDirectory.node
 
     @property
     def terms(self) -> Terms:

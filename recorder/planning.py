@@ -45,6 +45,7 @@ def new_row(
     participants: Sequence[Participant] = (),
     *,
     recording: str,
+    node: str,
 ) -> RecordingRow:
     """A recording that was just asked for; `participants` are those who may be named in the file's name."""
     name = filename(
@@ -66,6 +67,7 @@ def new_row(
         object_key=recording_key(conversation.id, name, recording),
         filename=name,
         requested_at=now,
+        node=node,
     )
 
 

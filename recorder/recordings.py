@@ -10,6 +10,7 @@ from typing import Any, Literal, Protocol
 import msgspec
 
 from recorder.database import ConversationTable, RecordingRow
+from recorder.database.recordings import LAST_STATES
 from recorder.deletion import check_recordings_deletable, delete_recording
 from recorder.entry_point_secrets import EntryPointSecrets
 from recorder.errors import BystanderError, Fault, caller_error, not_found
@@ -163,7 +164,8 @@ class Recordings:
         number = 1 + await self._means.table.count_of(conversation.id)
         named = await self._conversations.participants(conversation.id)
         now = self._means.clock.utc_now()
-        return new_row(settings, conversation, number, now, named, recording=recording)
+        node = self._means.node
+        return new_row(settings, conversation, number, now, named, recording=recording, node=node)
 
     def begin(self, row: RecordingRow, settings: Settings) -> None:
         """Begin what was planned; `settings` as they count for its conversation."""
@@ -251,7 +253,7 @@ class Recordings:
         if waiting:
             await asyncio.wait(waiting, timeout=self._means.terms.drain_timeout_s)
         rows = await self._means.table.of(conversation)
-        if any(row.id in self._live for row in rows):
+        if any(row.id in self._live or self._runs_elsewhere(row) for row in rows):
             raise _refusal("recording_running", "A recording of the conversation is still being stored.")
         await self.check_deletable(conversation)
         for row in rows:
@@ -303,6 +305,10 @@ class Recordings:
     def _is_of(self, recording: str, conversation: str) -> bool:
         live = self._live.get(recording)
         return live is not None and live.row.conversation == conversation
+
+    def _runs_elsewhere(self, row: RecordingRow) -> bool:
+        """Another node would bring back what is deleted here."""
+        return row.state not in LAST_STATES and row.node not in (None, self._means.node)
 
     def _over(self, recording: str, task: "asyncio.Task[None]") -> None:
         live = self._live.pop(recording)

@@ -6,24 +6,21 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from media.isobmff.ordinary import OrdinaryMovie
 from recorder.clock import SystemClock
 from recorder.data_directory import DataDirectory, open_data_directory
 from recorder.database import Database, RecordingRow, RecordingTable
 from recorder.database.opening import sqlite_url
 from recorder.database.recordings import LAST_STATES
 from recorder.errors import BystanderError, Fault
-from recorder.finalising import finalise_init, finalise_init_grown
 from recorder.forkserver import Forkserver
 from recorder.live import Means
-from recorder.recovery import complete, ended
+from recorder.opening_shipping import open_shipping
+from recorder.recovery import complete, ended, inherited
 from recorder.settings import Settings
-from recorder.shipping import TAKE_UP_INTERVAL_S, Shipping, node_lease
+from recorder.shipping import TAKE_UP_INTERVAL_S, left_behind
 from recorder.values import EndReason
 from recorder.worker import main as worker_main
 from recorder.workers import Workers
-from storage.objects import open_store
-from storage.uploader import Uploader
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,18 +35,22 @@ class Outcome:
 async def recover_all(settings: Settings, told: Callable[[Outcome], None]) -> bool:
     """Bring every recording to its end that has no worker any more; say what came of each. True when all did.
 
-    Each end is written down and told as a server would; doing it again finds nothing to do. server_running
-    beside a server; the store's own errors when it does not answer.
+    Those of this data directory, and what lost nodes left. Each end is written down and told as a server
+    would; doing it again finds nothing to do. server_running beside a server; the store's own errors when it
+    does not answer.
     """
-    async with _opened(settings) as (means, uploader):
+    async with _opened(settings) as means:
         await means.shipping.store.check()
-        survey = await uploader.take_up()
+        survey = await means.shipping.survey()
         for recording, verdict in survey.verdicts.items():
             told(Outcome(recording, True, f"without a spool: {verdict}"))
         for upload in survey.unknown:
             told(Outcome(upload.key, True, "an upload of unknown origin, left alone"))
         found = {one.facts.recording: one for one in await means.shipping.recover()}
-        unfinished = {row.id: row for row in await means.table.unfinished()}
+        unfinished = {row.id: row for row in await means.table.unfinished(means.node)}
+        for recording in left_behind(survey):
+            if recording not in unfinished and (row := await inherited(recording, means)) is not None:
+                unfinished[recording] = row
         all_is_well = True
         finishing = []
         for recording in sorted({*found, *unfinished}):
@@ -86,28 +87,18 @@ async def _shipped(recording: str, means: Means) -> Outcome:
 
 
 @asynccontextmanager
-async def _opened(settings: Settings) -> AsyncIterator[tuple[Means, Uploader]]:
+async def _opened(settings: Settings) -> AsyncIterator[Means]:
     """What a server's recordings live by, without the server."""
     data, clock = await asyncio.to_thread(_data_directory, settings), SystemClock()
     async with AsyncExitStack() as stack:
         database = Database(settings.server.database_url or sqlite_url(data.database))
         stack.push_async_callback(database.close)
         await database.open()
-        store = open_store(settings.storage, data_dir=data.root)
-        uploader = Uploader(
-            store,
-            data.spool,
-            clock,
-            settings.storage,
-            finalise_init=finalise_init,
-            grow_init=finalise_init_grown,
-            make_movie=OrdinaryMovie,
-            lease=await node_lease(store, settings.storage, data, clock),
-        )
-        shipping = Shipping(store, uploader, data.spool)
+        shipping = await open_shipping(settings, data, clock)
         stack.push_async_callback(shipping.close)
         workers = Workers(data.run, Forkserver(worker_main))  # none is launched
-        yield Means(clock, settings, RecordingTable(database), workers, shipping), uploader
+        node = await asyncio.to_thread(data.node)
+        yield Means(clock, settings, RecordingTable(database), workers, shipping, node)
 
 
 def _data_directory(settings: Settings) -> DataDirectory:

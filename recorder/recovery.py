@@ -22,32 +22,46 @@ _log = logging.getLogger(__name__)
 
 
 async def recover(recordings: Recordings, means: Means) -> int:
-    """Take up every recording that was not over, and every spool that was not shipped; returns how many.
+    """Take up every recording of this node that was not over, and every spool that was not shipped.
 
-    What the bucket gives back only later is taken up then.
+    Returns how many recordings. Another node's are left alone unless the bucket says that it is lost; what
+    the bucket gives back only later is taken up then.
     """
-    await means.shipping.take_up(partial(take_over, recordings, means))
-    unfinished = await means.table.unfinished()
+    left = await means.shipping.take_up(partial(take_over, recordings, means))
+    unfinished = await means.table.unfinished(means.node)
     for row in unfinished:
+        if row.node is None:  # of an earlier release; the next server to start must not think it its own
+            await means.table.take_over(row.id, means.node)
         recordings.admit(await _adopted(row, means) or await ended(row, means))
-    known = {row.id for row in unfinished}
-    for found in await means.shipping.recover():
+    spools = await means.shipping.recover()
+    await take_over(recordings, means, left)
+    known = {*left, *(row.id for row in unfinished)}
+    for found in spools:
         if found.facts.recording not in known:
             means.shipping.look_after(_completed(found.facts.recording, means))
     return len(unfinished)
 
 
-async def take_over(recordings: Recordings, means: Means, restored: Sequence[str]) -> None:
-    """Bring recordings to their end that have a spool again while the server runs."""
+async def take_over(recordings: Recordings, means: Means, left: Sequence[str]) -> None:
+    """Bring recordings to their end that have a spool again, or turned out to be in the store already."""
     live = {one.row.id for one in recordings}
-    for recording in restored:
+    for recording in left:
         if recording in live:
             continue  # it waited for this
-        row = await _known(means.table, recording)
-        if row is None or row.state in LAST_STATES:
-            means.shipping.look_after(_completed(recording, means))
-        else:
+        row = await inherited(recording, means)
+        if row is not None:
             recordings.admit(await ended(row, means))
+        elif await means.shipping.ending(recording) is not None:  # else it is stored and known to be
+            means.shipping.look_after(_completed(recording, means))
+
+
+async def inherited(recording: str, means: Means) -> RecordingRow | None:
+    """The row of what a lost node left, this node's from now on; None where it is over, or unknown."""
+    row = await _known(means.table, recording)
+    if row is None or row.state in LAST_STATES:
+        return None
+    await means.table.take_over(recording, means.node)
+    return msgspec.structs.replace(row, node=means.node)
 
 
 async def ended(row: RecordingRow, means: Means) -> LiveRecording:

@@ -7,14 +7,11 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
-from recorder.clock import Clock
-from recorder.data_directory import DataDirectory
 from recorder.errors import BystanderError
 from recorder.storage_verdict import StorageVerdict
 from recorder.values import EndReason
-from storage.lease import NodeLease
+from storage.dangling import Verdict
 from storage.objects import RECORDING_MARK, ObjectStore
-from storage.settings import StorageSettings
 from storage.spool import SpoolEnding, seal, spool_ending
 from storage.store_errors import FAILED, OBJECT_MISSING, THROTTLED, UNREACHABLE
 from storage.uploader import Recovered, StoredObject, Survey, Uploader
@@ -22,7 +19,7 @@ from storage.uploader import Recovered, StoredObject, Survey, Uploader
 TAKE_UP_TIMEOUT_S = 15.0  # of a start: a store that does not answer does not keep a server from recording
 TAKE_UP_INTERVAL_S = 300.0  # between looks at what lost nodes left: one list of uploads and one of pages
 FIRST_LOOK_INTERVAL_S = 10.0  # until the store has answered once: recordings without a spool wait for that
-Restored = Callable[[Sequence[str]], Awaitable[None]]  # told which recordings have a spool again
+Left = Callable[[Sequence[str]], Awaitable[None]]  # told which recordings lost nodes left
 _SPOOLED_OVER = (UNREACHABLE, THROTTLED, FAILED)  # a store that refuses us will refuse us later, too
 
 _log = logging.getLogger(__name__)
@@ -116,17 +113,23 @@ class Shipping:
         """Take up every spool that an earlier server left, and say which."""
         return await self._uploader.recover()
 
-    async def take_up(self, restored: Restored) -> None:
+    async def survey(self) -> Survey:
+        """Take up what lost nodes left, once, and say what was found; the store's own errors."""
+        return await self._uploader.take_up()
+
+    async def take_up(self, told: Left) -> Sequence[str]:
         """Take up what lost nodes left: now, as far as the store answers, and from time to time.
 
-        `restored` is told of what comes to light later; what does now is among what `recover` gives.
+        Returns which recordings have a spool again, or are whole in the store, by now; `told` of later ones.
         """
+        left: Sequence[str] = ()
         try:
             async with asyncio.timeout(TAKE_UP_TIMEOUT_S):
-                await self._take_up()
+                left = left_behind(await self._take_up())
         except TimeoutError:
             _log.warning("the store takes long to say what lost nodes left; it is asked again")
-        self._looking = asyncio.create_task(self._look_forever(restored), name="taking up")
+        self._looking = asyncio.create_task(self._look_forever(told), name="taking up")
+        return left
 
     def look_after(self, completing: Coroutine[Any, Any, None]) -> None:
         """Have something completed that nobody waits for; it is given up when this closes."""
@@ -134,20 +137,17 @@ class Shipping:
         self._looked_after.add(task)
         task.add_done_callback(self._cared)
 
-    async def _look_forever(self, restored: Restored) -> None:
+    async def _look_forever(self, told: Left) -> None:
         while True:
             await asyncio.sleep(TAKE_UP_INTERVAL_S if self._looked.is_set() else FIRST_LOOK_INTERVAL_S)
-            survey = await self._take_up()
-            if survey is None:
-                continue
             try:
-                await restored(survey.restored)
+                await told(left_behind(await self._take_up()))
             except BystanderError as error:  # of the database; their spools are found at the next start
                 _log.error("what was taken up is not written down", extra={"code": error.code})
 
     async def _take_up(self) -> Survey | None:
         try:
-            survey = await self._uploader.take_up()
+            survey = await self.survey()
         except BystanderError as error:
             _log.warning("the bucket cannot be looked through", extra={"code": error.code})
             return None
@@ -205,19 +205,9 @@ class Shipping:
             _log.error("a defect while completing", exc_info=error)
 
 
-async def node_lease(
-    store: ObjectStore, settings: StorageSettings, data: DataDirectory, clock: Clock
-) -> NodeLease | None:
-    """This node's right to write into the bucket; None where the spool's disk is the store anyway."""
-    if store.adoption is not None and await store.adoption.can_adopt(data.spool):
-        return None
-    installation = settings.installation
-    if installation is None:
-        installation = await asyncio.to_thread(data.installation)
-    return NodeLease(
-        store,
-        clock,
-        installation=installation,
-        node=await asyncio.to_thread(data.node),
-        takeover_after_s=settings.takeover_after_s,
-    )
+def left_behind(survey: Survey | None) -> list[str]:
+    """Recordings to be brought to their end here; none where the bucket could not be looked through."""
+    if survey is None:
+        return []
+    ours = (Verdict.RESTORED, Verdict.STORED)
+    return [recording for recording, verdict in survey.verdicts.items() if verdict in ours]

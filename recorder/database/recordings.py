@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import delete, func, insert, or_, select, update
 from sqlalchemy.engine import Row
 
 from recorder.database.messages import note_recording
@@ -12,6 +12,7 @@ from recorder.database.opening import Database
 from recorder.database.outbox import enqueue_move, recording_state
 from recorder.database.rows import fields
 from recorder.database.schema import attempts, recordings
+from recorder.database.supervision_tables import supervisions
 from recorder.dialogue import MessageKind
 from recorder.errors import not_found
 from recorder.values import EndReason, RecordingState, RecordingType
@@ -36,6 +37,7 @@ class RecordingRow(msgspec.Struct, frozen=True, kw_only=True):
     ended_at: datetime | None = None
     duration_s: float | None = None
     bytes: int | None = None
+    node: str | None = None  # whose data directory it is recorded in; None: as long as a database had one
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,11 +61,16 @@ class RecordingTable:
             await connection.execute(insert(recordings).values(msgspec.structs.asdict(row)))
 
     async def save(self, row: RecordingRow) -> None:
-        """Replace what is kept, and tell webhooks of the move that it is. Nothing when it was deleted."""
+        """Replace what is kept, and tell webhooks of the move that it is. Nothing when it was deleted.
+
+        Whose it is stays: a node that was taken for lost does not get back by a late word what another has.
+        """
+        moved = msgspec.structs.asdict(row)
+        del moved["node"]
         async with self._database.writing() as connection:
             before = await recording_state(connection, row.id)
             changed = await connection.execute(
-                update(recordings).where(recordings.c.id == row.id).values(msgspec.structs.asdict(row))
+                update(recordings).where(recordings.c.id == row.id).values(moved)
             )
             if (told := _told(row)) and changed.rowcount:
                 await note_recording(connection, recording=row.id, conversation=row.conversation, told=told)
@@ -84,11 +91,22 @@ class RecordingTable:
         async with self._database.reading() as connection:
             return [_row(row) for row in (await connection.execute(query)).all()]
 
-    async def unfinished(self) -> list[RecordingRow]:
-        """Those that an earlier server left before their last state."""
-        query = select(recordings).where(recordings.c.state.not_in(LAST_STATES)).order_by(recordings.c.id)
+    async def unfinished(self, node: str) -> list[RecordingRow]:
+        """Those that an earlier server of this node left before their last state, and those of nobody."""
+        ours = or_(recordings.c.node == node, recordings.c.node.is_(None))
+        query = select(recordings).where(recordings.c.state.not_in(LAST_STATES), ours)
         async with self._database.reading() as connection:
-            return [_row(row) for row in (await connection.execute(query)).all()]
+            rows = (await connection.execute(query.order_by(recordings.c.id))).all()
+        return [_row(row) for row in rows]
+
+    async def take_over(self, recording: str, node: str) -> None:
+        """What a lost node recorded is this one's from now on, with the supervision that it belongs to."""
+        of_it = select(recordings.c.conversation).where(recordings.c.id == recording).scalar_subquery()
+        async with self._database.writing() as connection:
+            await connection.execute(update(recordings).where(recordings.c.id == recording).values(node=node))
+            await connection.execute(
+                update(supervisions).where(supervisions.c.conversation == of_it).values(node=node)
+            )
 
     async def over_before(self, moment: datetime, *, after: str | None, limit: int) -> list[RecordingRow]:
         """Those in their last state that ended before `moment`, by id; those after the one named."""

@@ -12,6 +12,7 @@ supervisions = Table(
     ),
     Column("supervision", LargeBinary, nullable=False),  # recorder.supervision.Supervision as MessagePack
     Column("changed_at", UtcTime, nullable=False),
+    Column("node", String(CODE_CHARS)),  # who goes on with it after a restart; NULL: anybody who looks
 )
 
 # Written under one lock for each conversation, so its order is the order of decisions there.

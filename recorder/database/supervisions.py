@@ -7,7 +7,7 @@ not taken, and a recording that was decided on exists.
 from datetime import datetime
 
 import msgspec
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import delete, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from recorder.database.opening import Database
@@ -52,10 +52,11 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SupervisionTable:
-    """Where conversations stand."""
+    """Where conversations stand; `node` is who writes here, and who goes on with it after a restart."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, node: str) -> None:
         self._database = database
+        self._node = node
 
     async def write(self, conversation: Conversation, change: Change, now: datetime) -> list[Decision]:
         """All of it or nothing; the decisions as they are kept."""
@@ -69,7 +70,7 @@ class SupervisionTable:
                 row = msgspec.structs.asdict(change.recording)
                 await connection.execute(insert(recordings).values(row))
             kept = [await _decide(connection, conversation, one) for one in change.decisions]
-            await _keep(connection, conversation.id, change.supervision, now)
+            await _keep(connection, conversation.id, change.supervision, now, self._node)
         return kept
 
     async def get(self, conversation: str) -> Supervision:
@@ -80,9 +81,10 @@ class SupervisionTable:
         return Supervision() if kept is None else msgspec.msgpack.decode(kept, type=Supervision)
 
     async def kept(self) -> list[str]:
-        """The conversations in which something runs."""
+        """The conversations in which something runs by this node's doing, or by nobody's."""
+        ours = or_(supervisions.c.node == self._node, supervisions.c.node.is_(None))
         async with self._database.reading() as connection:
-            return list((await connection.execute(select(supervisions.c.conversation))).scalars())
+            return list((await connection.execute(select(supervisions.c.conversation).where(ours))).scalars())
 
     async def interaction(self, conversation: str, interaction: str) -> Interaction:
         """404 not_found where there is none of that id in the conversation."""
@@ -141,10 +143,12 @@ async def _end(connection: AsyncConnection, interaction: str, state: Interaction
     await connection.execute(update(interactions).where(runs).values(state=state, ended_at=now))
 
 
-async def _keep(connection: AsyncConnection, conversation: str, at: Supervision, now: datetime) -> None:
+async def _keep(
+    connection: AsyncConnection, conversation: str, at: Supervision, now: datetime, node: str
+) -> None:
     await connection.execute(delete(supervisions).where(supervisions.c.conversation == conversation))
     exists = select(conversations.c.id).where(conversations.c.id == conversation)
     if at.is_over or (await connection.execute(exists)).first() is None:
         return
     row = {"conversation": conversation, "supervision": msgspec.msgpack.encode(at), "changed_at": now}
-    await connection.execute(insert(supervisions).values(row))
+    await connection.execute(insert(supervisions).values(node=node, **row))

@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry
 
 from recorder.clock import SystemClock
 from recorder.conversations import Conversations
+from recorder.data_directory import DataDirectory
 from recorder.database import ConversationTable, Database, RecordingTable
 from recorder.database.opening import sqlite_url
 from recorder.database.settings import SettingsTable
@@ -120,17 +121,19 @@ async def open_node(
     stack.push_async_callback(workers.close)
     await workers.warm_up()
     table, registry = RecordingTable(database), CollectorRegistry()
+    name = await asyncio.to_thread(DataDirectory(tmp_path, lock=-1).node)
     means = Means(
         clock=clock,
         settings=settings,
         table=table,
         workers=workers,
         shipping=shipping,
+        node=name,
     )
     secrets = EntryPointSecrets(b"s" * 32)
     conversations = ConversationTable(database)
     recordings = Recordings(settings, conversations, means, secrets, Watchers(), RecordingMetrics(registry))
-    supervisions = SupervisionTable(database)
+    supervisions = SupervisionTable(database, name)
     decisions = Decisions(supervisions, conversations)
     scoped = ScopedSettings(settings.recording, SettingsTable(database), clock)
 

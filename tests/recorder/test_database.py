@@ -16,7 +16,7 @@ from recorder.database.schema import conversations, metadata
 from recorder.database.supervisions import Change, SupervisionTable
 from recorder.errors import BystanderError
 from recorder.ids import new_id
-from recorder.supervision import Supervision
+from recorder.supervision import Stage, Supervision
 from recorder.values import (
     Conversation,
     EndReason,
@@ -140,7 +140,7 @@ class TestConversations:
             layer=LayerKind.DOCUMENT,
             started_at=NOW,
         )
-        supervisions = SupervisionTable(database)
+        supervisions = SupervisionTable(database, "n1")
         await supervisions.write(kept, Change(supervision=Supervision(), began=layer), NOW)
         await table.end(kept.id, NOW)
         assert (await table.end(kept.id, NOW + timedelta(hours=1))).ended_at == NOW
@@ -171,8 +171,34 @@ class TestRecordings:
         ended = row(of, state=RecordingState.FAILED, end_reason=EndReason.ABORT_SYSTEM, bytes=2**40)
         await table.add(ended)
         assert await table.get(ended.id) == ended
-        assert await table.unfinished() == [first]
+        assert await table.unfinished("n1") == [first]
         assert await table.count_of(of.id) == 2
+
+    async def test_are_taken_up_by_their_node_and_what_has_none_by_any(self, database: Database) -> None:
+        table, of = RecordingTable(database), conversation()
+        await ConversationTable(database).add(of)
+        ours, theirs, nobodys = row(of, node="n1"), row(of, node="n2"), row(of)
+        for one in (ours, theirs, nobodys):
+            await table.add(one)
+        await table.add(row(of, node="n1", state=RecordingState.AVAILABLE))
+        assert {one.id for one in await table.unfinished("n1")} == {ours.id, nobodys.id}
+        assert {one.id for one in await table.unfinished("n2")} == {theirs.id, nobodys.id}
+
+    async def test_change_hands_by_a_takeover_alone_and_with_their_supervision(
+        self, database: Database
+    ) -> None:
+        table, of, other = RecordingTable(database), conversation(), conversation()
+        first, second = (SupervisionTable(database, node) for node in ("n1", "n2"))
+        for one in (of, other):
+            await ConversationTable(database).add(one)
+            await first.write(one, Change(supervision=Supervision(stage=Stage.RECORDING)), NOW)
+        lost = row(of, node="n1")
+        await table.add(lost)
+        assert (set(await first.kept()), await second.kept()) == ({of.id, other.id}, [])
+        await table.take_over(lost.id, "n2")
+        await table.save(lost)  # the lost node's late word
+        assert (await table.get(lost.id)).node == "n2"
+        assert (await first.kept(), await second.kept()) == ([other.id], [of.id])
 
     async def test_belong_to_a_conversation(self, database: Database) -> None:
         with pytest.raises(BystanderError, match="database_failed"):

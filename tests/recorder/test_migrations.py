@@ -12,6 +12,7 @@ from sqlalchemy import text
 import recorder.database.supervision_tables  # noqa: F401 - so that `metadata` knows all tables
 from recorder.database import ConversationTable, Database, RecordingTable
 from recorder.database.schema import metadata
+from recorder.database.supervisions import SupervisionTable
 from recorder.ids import new_id
 from recorder.values import DEFAULT_ACCOUNT, RecordingState
 
@@ -71,6 +72,34 @@ async def test_every_migration_can_be_taken_back(database_url: str, conversation
     await database.migrate(command.downgrade, "base")
     await database.open()
     assert await ConversationTable(database).list(after=None, limit=1) == []
+    await database.close()
+
+
+async def test_what_runs_at_the_release_before_nodes_is_of_whoever_looks(
+    database_url: str, conversation: str
+) -> None:
+    """And is there when the migration was taken back."""
+    database = Database(database_url)
+    recording = await first_release(database, conversation)
+    await database.migrate(command.upgrade, "0006")
+    async with database.writing() as connection:
+        await connection.execute(text("UPDATE recordings SET state = 'RECORDING'"))
+        await connection.execute(
+            text(
+                "INSERT INTO supervisions (conversation, supervision, changed_at) VALUES (:of, :kept, :now)"
+            ),
+            {"of": conversation, "kept": b"\x80", "now": NOW},
+        )
+    for _ in range(2):
+        await database.open()
+        table = RecordingTable(database)
+        for node in ("n1", "n2"):
+            assert [row.id for row in await table.unfinished(node)] == [recording]
+            assert await SupervisionTable(database, node).kept() == [conversation]
+        await table.take_over(recording, "n1")
+        assert await table.unfinished("n2") == []
+        assert await SupervisionTable(database, "n2").kept() == []
+        await database.migrate(command.downgrade, "0006")
     await database.close()
 
 

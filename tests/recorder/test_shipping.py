@@ -86,13 +86,13 @@ async def test_a_missing_spool_is_not_believed_before_the_bucket_was_looked_thro
     store, clock = MemoryStore(), ManualClock()
     lease = NodeLease(store, clock, installation="ours", node="this", takeover_after_s=900.0)
     shipping = Shipping(store, Uploader(store, tmp_path, clock, StorageSettings(), lease=lease), tmp_path)
-    restored: list[str] = []
+    left: list[str] = []
 
     async def told(recordings: Sequence[str]) -> None:
-        restored.extend(recordings)
+        left.extend(recordings)
 
     store.faults.outage = "store_unreachable"
-    await shipping.take_up(told)
+    assert await shipping.take_up(told) == []
     sealing = asyncio.create_task(shipping.seal(RECORDING, None, "worker_died"))
     done, _ = await asyncio.wait([sealing], timeout=0.1)  # several looks
     assert not done
@@ -100,5 +100,5 @@ async def test_a_missing_spool_is_not_believed_before_the_bucket_was_looked_thro
     async with asyncio.timeout(5):
         assert await sealing is None
     assert await shipping.seal(RECORDING, None, "worker_died") is None
-    assert restored == []
+    assert left == []
     await shipping.close()
