@@ -23,6 +23,8 @@ class Presence:
 
     def __init__(self) -> None:
         self._last_ns: dict[str, int] = {}
+        self._back_ns: dict[str, int] = {}  # the first frame after the last silence
+        self._silent: set[str] = set()
         self._muted: set[str] = set()
         self._gap = False
 
@@ -33,29 +35,40 @@ class Presence:
     def end(self, stream: str) -> None:
         """The stream is over."""
         self._last_ns.pop(stream, None)
+        self._back_ns.pop(stream, None)
+        self._silent.discard(stream)
         self._muted.discard(stream)
 
     def observe(self, stream: str, arrival_ns: int) -> None:
         """A frame of the stream arrived."""
-        if stream in self._last_ns:
-            self._last_ns[stream] = arrival_ns
+        if stream not in self._last_ns:
+            return
+        if stream in self._silent:
+            self._silent.remove(stream)
+            self._back_ns[stream] = arrival_ns
+        self._last_ns[stream] = arrival_ns
 
     def check(self, now_ns: int) -> list[Notice]:
         """Return what changed since the last check."""
         silent = {stream for stream, last in self._last_ns.items() if now_ns - last > SILENT_NS}
+        self._silent |= silent
         if silent and len(silent) == len(self._last_ns):
             return self._all_silent()
         notices = []
         if self._gap:
             self._gap = False
-            back = [last for stream, last in self._last_ns.items() if stream not in silent]
-            notices.append(Notice("gap_ended", max(back, default=now_ns)))
+            back = [self._back(stream) for stream in self._last_ns if stream not in silent]
+            notices.append(Notice("gap_ended", min(back, default=now_ns)))
         for stream in sorted(silent - self._muted):
             notices.append(Notice("muted", self._last_ns[stream], {"stream": stream}))
         for stream in sorted(self._muted - silent):
-            notices.append(Notice("unmuted", self._last_ns[stream], {"stream": stream}))
+            notices.append(Notice("unmuted", self._back(stream), {"stream": stream}))
         self._muted = silent
         return notices
+
+    def _back(self, stream: str) -> int:
+        """When the stream came back, or when it began where it was never silent before."""
+        return self._back_ns.get(stream, self._last_ns[stream])
 
     def _all_silent(self) -> list[Notice]:
         if self._gap:

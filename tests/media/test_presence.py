@@ -35,6 +35,31 @@ def test_all_streams_that_stop_are_a_gap() -> None:
     assert (notice.kind, notice.at_ns) == ("gap_ended", 10 * S)
 
 
+def test_what_is_back_is_back_since_its_first_frame() -> None:
+    presence = both()
+    presence.observe("audio", 5 * S)
+    assert kinds(presence, 5 * S) == ["muted"]
+    presence.observe("audio", 6 * S)
+    presence.observe("video", 6 * S + 1)
+    presence.observe("video", 6 * S + 2)
+    (notice,) = presence.check(6 * S + 3)
+    assert (notice.kind, notice.at_ns) == ("unmuted", 6 * S + 1)
+    assert kinds(presence, 10 * S) == ["gap_started"]
+    for at_ns in (11 * S, 12 * S):
+        presence.observe("audio", at_ns)
+        presence.observe("video", at_ns + 1)
+    (notice,) = presence.check(12 * S + 1)
+    assert (notice.kind, notice.at_ns) == ("gap_ended", 11 * S)
+
+
+def test_who_comes_during_a_gap_ends_it() -> None:
+    presence = both()
+    assert kinds(presence, 9 * S) == ["gap_started"]
+    presence.begin("screen", 10 * S)
+    first, *_ = presence.check(10 * S)
+    assert (first.kind, first.at_ns) == ("gap_ended", 10 * S)
+
+
 def test_a_stream_that_ended_is_not_missed() -> None:
     presence = both()
     presence.end("video")
