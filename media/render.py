@@ -6,10 +6,10 @@ so a live call and a replayed one give the same file. Everything runs on one thr
 Local times are nanoseconds of the monotonic clock; the recording's clock is the local one minus `zero`.
 """
 
-from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping
 from itertools import chain
 
+from media.attendance import Attendance
 from media.chronicle import Chronicle
 from media.composing import Composition
 from media.encoded import EncodedFrame
@@ -26,30 +26,17 @@ from media.inbox import (
     TimelineChanged,
 )
 from media.pacing import Effort, Load
-from media.presence import Presence
 from media.soundtrack import Soundtrack
 from media.sources import PictureSource, SoundSource
-from media.timeline import SenderClock
 from media.watermark import MARGIN_NS_MIN, Progress, Watermark
 from recorder.limits import FRAGMENT_DURATION_S_MAX
-from recorder.values import Fragment, MediaEvent, Publisher, RecordingPlan, RecordingType, SourceKind
+from recorder.values import Fragment, MediaEvent, RecordingPlan, RecordingType
 
 REPORTS_AWAITED_NS_MAX = (
     1_000_000_000  # most senders report within their first second; Chromium's voice does not
 )
 STEP_NS = 500_000_000  # sound is mixed in steps no longer than this, bounding every buffer
-CHANGES_WAITING_MAX = 1024  # who comes and goes: a handshake each, so more in a few seconds is an attack
 NS = 1_000_000_000
-
-
-class _Session:
-    """One WHIP session: who it is, its clock, its streams in the order in which they began."""
-
-    def __init__(self, publisher: Publisher) -> None:
-        self.publisher = publisher
-        self.clock = SenderClock()
-        self.streams: dict[str, SoundSource | PictureSource] = {}
-        self.presence = Presence()
 
 
 class Renderer:
@@ -66,15 +53,13 @@ class Renderer:
         self._chronicle = Chronicle(emit)
         self._want_keyframe = want_keyframe
         self._fragment_ns = round(min(plan.fragment_duration_s, FRAGMENT_DURATION_S_MAX) * NS)
-        self._sessions: dict[str, _Session] = {}
-        self._session_of: dict[str, _Session] = {}
-        self._timed: deque[Joined | Left | StreamEnded] = deque()
         wait_ns = round(plan.reorder_wait_s * NS)
         self._watermark = Watermark(reorder_wait_ns=wait_ns)
         self._reports_wait_ns = min(wait_ns, REPORTS_AWAITED_NS_MAX)
         self._load = Load()
         self._sound = Soundtrack(bitrate=plan.audio_bitrate, fragment_ns=self._fragment_ns)
         self._picture = None if plan.type is RecordingType.AUDIO else Composition(plan, self._fragment_ns)
+        self._attendance = Attendance(self._chronicle, self._sound, self._picture)
         self.fragmenter = Fragmenter(
             video=None if self._picture is None else self._picture.track,
             audio=self._sound.track,
@@ -82,7 +67,6 @@ class Renderer:
         )
         self._zero_ns: int | None = None
         self._rendered_ns = 0  # on the recording's clock
-        self._dropped_before: Counter[str] = Counter()  # of streams that are gone
 
     # --- what it says about itself --------------------------------------------------------------------
     @property
@@ -106,7 +90,7 @@ class Renderer:
     @property
     def pending_bytes(self) -> int:
         """What waits for its time, of all streams together."""
-        return sum(source.pending_bytes for source in self._sources())
+        return sum(source.pending_bytes for source in self._attendance.sources())
 
     @property
     def effort(self) -> Effort:
@@ -115,10 +99,7 @@ class Renderer:
 
     def dropped(self) -> dict[str, int]:
         """Frames and samples that are not in the recording, by reason, of all streams so far."""
-        total = Counter(self._dropped_before)
-        for source in self._sources():
-            total.update(_dropped(source))
-        return {reason: count for reason, count in sorted(total.items()) if count}
+        return {reason: count for reason, count in sorted(self._attendance.all_dropped().items()) if count}
 
     def on_recording_clock(self, local_ns: int) -> float:
         """Seconds on the recording's clock; zero before it began."""
@@ -131,52 +112,26 @@ class Renderer:
             case Arrived(key, frame, at_ns):
                 self._arrived(key, frame, now_ns if at_ns is None else at_ns)
             case Reported(key, report):
-                if (session := self._session_of.get(key)) is not None:
+                if (session := self._attendance.session_of(key)) is not None:
                     session.clock.report(key, report)
             case RoundTripMeasured(key, round_trip_ns, at_ns):
-                if (measured := self._sessions.get(key)) is not None:
+                if (measured := self._attendance.session(key)) is not None:
                     measured.clock.distance.measured(round_trip_ns, at_ns)
             case TimelineChanged(key):
-                if (session := self._session_of.get(key)) is not None:
+                if (session := self._attendance.session_of(key)) is not None:
                     session.clock.forget_timeline(key)
             case StreamStarted():
-                self._stream_started(item)
+                self._attendance.started(item)
             case Joined():
-                self._sessions[item.session] = _Session(item.publisher)
-                self._chronicle.say("joined", item.at_ns, item.publisher)
-                self._wait(item)
+                self._attendance.joined(item)
             case Left() | StreamEnded():
-                self._wait(item)
-
-    def _wait(self, item: Joined | Left | StreamEnded) -> None:
-        """Until its time is rendered; when too many wait, the first is let through before, and counted."""
-        self._timed.append(item)
-        if len(self._timed) > CHANGES_WAITING_MAX:
-            self._dropped_before["changes_before_their_time"] += 1
-            self._come_and_go(self._timed[0].at_ns)
-
-    def _stream_started(self, item: StreamStarted) -> None:
-        session = self._sessions.get(item.session)
-        if session is None or (item.video and self._picture is None):
-            return
-        source: SoundSource | PictureSource
-        if item.video and self._picture is not None:
-            source = PictureSource(item.key, item.session)
-            self._picture.add(source, self._chronicle.on_clock(item.at_ns))
-        else:
-            source = self._sound.new_source(item.key, item.session)
-        session.streams[item.key] = source
-        if not item.video or session.publisher.source is SourceKind.CAMERA:
-            session.presence.begin(item.key, item.at_ns)
-        self._session_of[item.key] = session
-        media = "video" if item.video else "audio"
-        self._chronicle.say("stream_started", item.at_ns, session.publisher, stream=item.key, media=media)
+                self._attendance.wait(item)
 
     def _arrived(self, key: str, frame: EncodedFrame, at_ns: int) -> None:
-        session = self._session_of.get(key)
+        session = self._attendance.session_of(key)
         source = None if session is None else session.streams.get(key)
         if session is None or source is None or frame.codec.is_video != isinstance(source, PictureSource):
-            self._dropped_before["unexpected_codec"] += session is not None
+            self._attendance.dropped["unexpected_codec"] += session is not None
             return
         clock = session.clock.stream(key, frame.codec)
         clock.observe(frame.rtp_timestamp, frame.arrival_ns)
@@ -207,7 +162,7 @@ class Renderer:
         waiting = chain(self._progress(blocked), self._awaited(now_ns))
         instant = self._watermark.advance(now_ns, waiting)
         self._render(instant - (self._zero_ns or 0))
-        self._report_changes(now_ns)
+        self._attendance.tell_changes(now_ns)
 
     def finish(self, now_ns: int) -> None:
         """Render everything that was received, flush the encoders, write the last fragment."""
@@ -219,36 +174,36 @@ class Renderer:
             self.fragmenter.add_pictures(self._picture.finish(self._rendered_ns, zero))
         self.fragmenter.add_sounds(self._sound.finish())
         self.fragmenter.finish(self._rendered_ns * 9 // 100_000)
-        self._come_and_go(now_ns)
+        self._attendance.come_and_go(now_ns)
         self._chronicle.say("ended", zero + self._rendered_ns)
 
     def _begin(self, now_ns: int, *, at_once: bool = False) -> bool:
         """Fix zero at the oldest media once its companions and their first reports had the time to arrive."""
-        for source in self._sources():
+        for source in self._attendance.sources():
             if isinstance(source, PictureSource):
                 source.drop_unusable()
-        heads = [head for source in self._sources() if (head := source.head_ns) is not None]
+        heads = [head for source in self._attendance.sources() if (head := source.head_ns) is not None]
         if not heads:
-            self._come_and_go(now_ns)
+            self._attendance.come_and_go(now_ns)
             return False
         if not at_once and (now_ns - min(heads) < MARGIN_NS_MIN or any(self._awaited(now_ns))):
             return False
         self._zero_ns = self._chronicle.zero_ns = min(heads)
         self._watermark.begin(self._zero_ns)
-        self._seat_all()
+        self._attendance.seat_all()
         self.fragmenter.begin()
         self._chronicle.say("recording_started", self._zero_ns)
         return True
 
     def _progress(self, blocked: Mapping[str, int]) -> Iterator[Progress]:
         for key, since in blocked.items():
-            session = self._session_of.get(key)
+            session = self._attendance.session_of(key)
             if session is not None and (source := session.streams.get(key)) is not None:
                 yield Progress(source.delivered_ns, since)
 
     def _awaited(self, now_ns: int) -> Iterator[Progress]:
         """Streams that began just now and lie nowhere yet against the others of their sender."""
-        for session in self._sessions.values():
+        for session in self._attendance.sessions():
             for key, source in session.streams.items():
                 since = session.clock.awaited_since_ns(key)
                 if (
@@ -266,16 +221,17 @@ class Renderer:
                 self._render_pictures(step_ns)
             self._rendered_ns = step_ns
             self.fragmenter.keep()
-            self._come_and_go((self._zero_ns or 0) + step_ns)
+            self._attendance.come_and_go((self._zero_ns or 0) + step_ns)
 
     def _next_change_ns(self) -> int:
         """When somebody comes or goes next, on the recording's clock and after what is rendered."""
-        if not self._timed:
+        at_ns = self._attendance.next_ns
+        if at_ns is None:
             return self._rendered_ns + STEP_NS
-        return max(self._rendered_ns + 1, self._timed[0].at_ns - (self._zero_ns or 0))
+        return max(self._rendered_ns + 1, at_ns - (self._zero_ns or 0))
 
     def _render_sound(self, until_ns: int) -> None:
-        sources = (source for source in self._sources() if isinstance(source, SoundSource))
+        sources = (source for source in self._attendance.sources() if isinstance(source, SoundSource))
         self.fragmenter.add_sounds(self._sound.render(sources, until_ns, self._zero_ns or 0))
         if self._picture is None:
             for at in self._sound.cuts():
@@ -288,76 +244,12 @@ class Renderer:
             self.fragmenter.add_pictures(made.pictures)
             if made.cut_at:
                 self.fragmenter.cut(made.cut_at, provisional=not made.keyframe)
-        for source in self._sources():
+        for source in self._attendance.sources():
             if isinstance(source, PictureSource) and source.wants_keyframe:
                 self._want_keyframe(source.key)
 
-    # --- coming and going -----------------------------------------------------------------------------
-    def _seat_all(self) -> None:
-        """Who is here when the recording begins is in it from its first picture on."""
-        joins = [item for item in self._timed if isinstance(item, Joined)]
-        self._timed = deque(item for item in self._timed if not isinstance(item, Joined))
-        for item in joins:
-            self._seat(item)
-
-    def _seat(self, item: Joined) -> None:
-        if self._picture is not None:
-            self._picture.join(item.session, item.publisher, self._chronicle.on_clock(item.at_ns))
-
-    def _come_and_go(self, local_ns: int) -> None:
-        """Let those join and leave whose time is rendered; media that was sent before is in the recording."""
-        while self._timed and self._timed[0].at_ns <= local_ns:
-            item = self._timed.popleft()
-            match item:
-                case Joined():
-                    self._seat(item)
-                case Left(key, at_ns):
-                    self._end_session(key, at_ns)
-                case StreamEnded(key, at_ns):
-                    self._end_stream(key, at_ns)
-
-    def _end_session(self, key: str, at_ns: int) -> None:
-        session = self._sessions.get(key)
-        if session is None:
-            return
-        for stream in list(session.streams):
-            self._end_stream(stream, at_ns)
-        del self._sessions[key]
-        if self._picture is not None:
-            self._picture.leave(key, self._chronicle.on_clock(at_ns))
-        self._chronicle.say("left", at_ns, session.publisher)
-
-    def _end_stream(self, key: str, at_ns: int) -> None:
-        session = self._session_of.pop(key, None)
-        if session is None:
-            return
-        source = session.streams.pop(key)
-        session.presence.end(key)
-        session.clock.forget(key)
-        self._dropped_before.update(_dropped(source))
-        if isinstance(source, PictureSource) and self._picture is not None:
-            self._picture.remove(source, self._chronicle.on_clock(at_ns))
-        self._chronicle.say("stream_ended", at_ns, session.publisher, stream=key)
-
-    def _report_changes(self, now_ns: int) -> None:
-        for session in self._sessions.values():
-            for notice in session.presence.check(now_ns):
-                self._chronicle.say(notice.kind, notice.at_ns, session.publisher, **notice.detail)
-            for source in session.streams.values():
-                for kind, at_ns, detail in source.changes:
-                    self._chronicle.say(kind, at_ns, session.publisher, stream=source.key, **detail)
-                source.changes.clear()
-
-    # --- helpers --------------------------------------------------------------------------------------
-    def _sources(self) -> Iterator[SoundSource | PictureSource]:
-        for session in list(self._sessions.values()):
-            yield from list(session.streams.values())
-
     def _last_ns(self) -> int:
-        return max((end for source in self._sources() if (end := source.delivered_ns) is not None), default=0)
-
-
-def _dropped(source: SoundSource | PictureSource) -> Counter[str]:
-    if isinstance(source, SoundSource):
-        return source.decoder.dropped + source.voice.dropped
-    return source.decoder.dropped
+        return max(
+            (end for source in self._attendance.sources() if (end := source.delivered_ns) is not None),
+            default=0,
+        )

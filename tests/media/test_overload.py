@@ -15,11 +15,12 @@ import av
 import numpy as np
 import pytest
 
+from media.attendance import CHANGES_WAITING_MAX
 from media.check import check_file
 from media.encoded import Codec
 from media.inbox import Arrived, Batch, Inbox, Joined, Left
 from media.pacing import EFFORTS, Effort
-from media.render import CHANGES_WAITING_MAX, STEP_NS, Renderer
+from media.render import STEP_NS, Renderer
 from media.sources import PENDING_BYTES_MAX
 from recorder.limits import MIB, UNWRITTEN_S_MAX
 from recorder.values import Canvas, Fragment, MediaEvent, Publisher, RecordingPlan
