@@ -230,7 +230,9 @@ class Server:
         days, means = self._settings.retention.days, self._means
         if days is not None:
             shipping = means.shipping
-            retention = Retention(means.table, shipping.store, shipping.spool, means.clock, days)
+            retention = Retention(
+                means.table, shipping.store, shipping.spool, means.clock, days, node=means.node
+            )
             stack.callback(asyncio.create_task(retention.apply_forever(), name="retention").cancel)
 
     async def drain(self) -> None:

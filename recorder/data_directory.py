@@ -92,6 +92,12 @@ def open_data_directory(path: Path) -> DataDirectory:
     return DataDirectory(root, lock)
 
 
+def node_of(root: Path) -> str | None:
+    """What a data directory is called, also while a server works in it; None before one did. Blocking."""
+    file = root / "node"
+    return file.read_text().strip() if file.exists() else None
+
+
 def _kept(file: Path, fresh: str) -> str:
     """The secret in a file; `fresh` is written there, for this user only, when there is none.
 

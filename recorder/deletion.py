@@ -4,11 +4,22 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from recorder.database import RecordingRow
+from recorder.database.recordings import LAST_STATES
 from recorder.shipping import Shipping
+from recorder.values import EndReason
 from storage.holding import check_deletable
 from storage.keys import keys_of
 from storage.objects import ObjectStore
 from storage.tail_format import side_prefix
+
+
+def is_held_elsewhere(row: RecordingRow, node: str | None) -> bool:
+    """Whether another node than this would bring back what is deleted here: it still records or stores it.
+
+    What was given up with media waits in that node's spool for its next start.
+    """
+    given_up = row.end_reason is EndReason.ABORT_BLOBSTORE_FAILURE and row.started_at is not None
+    return row.node not in (None, node) and (given_up or row.state not in LAST_STATES)
 
 
 async def check_recordings_deletable(store: ObjectStore, rows: Sequence[RecordingRow], now: datetime) -> None:

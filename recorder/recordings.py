@@ -10,8 +10,7 @@ from typing import Any, Literal, Protocol
 import msgspec
 
 from recorder.database import ConversationTable, RecordingRow
-from recorder.database.recordings import LAST_STATES
-from recorder.deletion import check_recordings_deletable, delete_recording
+from recorder.deletion import check_recordings_deletable, delete_recording, is_held_elsewhere
 from recorder.entry_point_secrets import EntryPointSecrets
 from recorder.errors import BystanderError, Fault, caller_error, not_found
 from recorder.life import Phase
@@ -253,7 +252,7 @@ class Recordings:
         if waiting:
             await asyncio.wait(waiting, timeout=self._means.terms.drain_timeout_s)
         rows = await self._means.table.of(conversation)
-        if any(row.id in self._live or self._runs_elsewhere(row) for row in rows):
+        if any(row.id in self._live or is_held_elsewhere(row, self._means.node) for row in rows):
             raise _refusal("recording_running", "A recording of the conversation is still being stored.")
         await self.check_deletable(conversation)
         for row in rows:
@@ -305,10 +304,6 @@ class Recordings:
     def _is_of(self, recording: str, conversation: str) -> bool:
         live = self._live.get(recording)
         return live is not None and live.row.conversation == conversation
-
-    def _runs_elsewhere(self, row: RecordingRow) -> bool:
-        """Another node would bring back what is deleted here."""
-        return row.state not in LAST_STATES and row.node not in (None, self._means.node)
 
     def _over(self, recording: str, task: "asyncio.Task[None]") -> None:
         live = self._live.pop(recording)

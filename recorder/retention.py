@@ -8,9 +8,10 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from recorder.clock import Clock, SystemClock
+from recorder.data_directory import node_of
 from recorder.database import Database, RecordingRow, RecordingTable
 from recorder.database.opening import sqlite_url
-from recorder.deletion import check_recordings_deletable, delete_stored
+from recorder.deletion import check_recordings_deletable, delete_stored, is_held_elsewhere
 from recorder.errors import BystanderError, caller_error
 from recorder.settings import Settings
 from storage.objects import ObjectStore, open_store
@@ -34,13 +35,22 @@ class Retention:
     """Applies `retention.days` to recordings that are over and in the store."""
 
     def __init__(
-        self, table: RecordingTable, store: ObjectStore, spool: Path, clock: Clock, days: int
+        self,
+        table: RecordingTable,
+        store: ObjectStore,
+        spool: Path,
+        clock: Clock,
+        days: int,
+        *,
+        node: str | None,
     ) -> None:
+        """`node` is whose spool that is; None where no server has worked yet."""
         self._table = table
         self._store = store
         self._spool = spool
         self._clock = clock
         self._age = timedelta(days=days)
+        self._node = node
 
     async def apply(self, *, dry_run: bool) -> AsyncIterator[Outcome]:
         """Delete what is due, oldest first, and say so of each; with `dry_run` only say it.
@@ -66,7 +76,8 @@ class Retention:
             await sleep(LOOK_EVERY_S)
 
     async def _outcome(self, row: RecordingRow, now: datetime, *, dry_run: bool) -> Outcome:
-        if await asyncio.to_thread((self._spool / row.id / MEDIA).exists):
+        spooled = await asyncio.to_thread((self._spool / row.id / MEDIA).exists)
+        if spooled or is_held_elsewhere(row, self._node):
             return Outcome(row, "not_stored_yet")
         try:
             await check_recordings_deletable(self._store, [row], now)
@@ -86,7 +97,12 @@ async def apply_configured(settings: Settings, *, dry_run: bool) -> list[Outcome
     database = Database(settings.server.database_url or sqlite_url(root / "bystander.db"))
     store = open_store(settings.storage, data_dir=root)
     retention = Retention(
-        RecordingTable(database), store, root / "spool", SystemClock(), settings.retention.days
+        RecordingTable(database),
+        store,
+        root / "spool",
+        SystemClock(),
+        settings.retention.days,
+        node=await asyncio.to_thread(node_of, root),
     )
     try:
         return [outcome async for outcome in retention.apply(dry_run=dry_run)]

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,7 +13,7 @@ from recorder.database import RecordingRow, RecordingTable
 from recorder.errors import BystanderError, Fault
 from recorder.ids import new_id
 from recorder.retention import Outcome, Retention
-from recorder.values import RecordingState, RecordingType
+from recorder.values import EndReason, RecordingState, RecordingType
 from storage.holding import Hold
 from storage.objects import ObjectProperties
 from tests.recorder.node import Node, open_node
@@ -32,7 +33,9 @@ async def node(tmp_path: Path, store: LockingStore) -> AsyncIterator[Node]:
         yield await open_node(tmp_path, stack, store)
 
 
-async def recorded(node: Node, store: LockingStore, age_days: float, state: RecordingState) -> RecordingRow:
+async def recorded(
+    node: Node, store: LockingStore, age_days: float, state: RecordingState, /, **more: Any
+) -> RecordingRow:
     conversation = await node.conversation()
     identity = new_id("rec")
     ended = NOW - timedelta(days=age_days)
@@ -47,6 +50,7 @@ async def recorded(node: Node, store: LockingStore, age_days: float, state: Reco
         filename="call.mp4",
         requested_at=ended,
         ended_at=ended if over else None,
+        **more,
     )
     await node.table.add(row)
     await store.put(row.object_key, b"media", ObjectProperties())
@@ -70,7 +74,7 @@ async def test_what_is_due_goes_after_a_dry_run_has_told(
     for row, name in ((spooled, "media"), (old, "end.json")):  # only a receipt is left of the second
         (tmp_path / "spool" / row.id).mkdir(parents=True)
         (tmp_path / "spool" / row.id / name).touch()
-    retention = Retention(node.table, store, tmp_path / "spool", ManualClock(utc=NOW), 30)
+    retention = Retention(node.table, store, tmp_path / "spool", ManualClock(utc=NOW), 30, node="this")
 
     before = await keys(store)
     told = await applied(retention, dry_run=True)
@@ -87,6 +91,20 @@ async def test_what_is_due_goes_after_a_dry_run_has_told(
         assert (await node.table.get(row.id)).id == row.id
     again = await applied(retention, dry_run=False)
     assert {outcome.row.id for outcome in again} == {locked.id, spooled.id}
+
+
+async def test_what_waits_in_the_spool_of_another_node_stays(
+    node: Node, store: LockingStore, tmp_path: Path
+) -> None:
+    """That node ships it at its next start: without its row nobody would know of the object."""
+    about = {"end_reason": EndReason.ABORT_BLOBSTORE_FAILURE, "node": "other"}
+    waits = await recorded(node, store, 31, RecordingState.FAILED, started_at=NOW, **about)
+    never_began = await recorded(node, store, 31, RecordingState.FAILED, **about)
+    stored = await recorded(node, store, 31, RecordingState.AVAILABLE, started_at=NOW, node="other")
+    for who, kept in (("this", "not_stored_yet"), ("other", None)):
+        retention = Retention(node.table, store, tmp_path / "spool", ManualClock(utc=NOW), 30, node=who)
+        told = {outcome.row.id: outcome.kept for outcome in await applied(retention, dry_run=True)}
+        assert told == {waits.id: kept, never_began.id: None, stored.id: None}
 
 
 class Enough(Exception):  # noqa: N818 - it is none
@@ -125,7 +143,7 @@ async def test_the_policy_is_applied_every_hour(
         clock.advance(seconds)
 
     with pytest.raises(Enough):
-        await Retention(table, store, tmp_path / "spool", clock, 30).apply_forever(sleep)
+        await Retention(table, store, tmp_path / "spool", clock, 30, node="this").apply_forever(sleep)
     assert slept == [3600.0] * 6
     assert left == [3, 2, 2, 1, 1, 0]
     assert held.object_key in await keys(store)
