@@ -6,7 +6,6 @@ import re
 from collections.abc import Sequence
 from types import TracebackType
 
-import aioice
 import numpy as np
 from aiortc import (
     AudioStreamTrack,
@@ -21,7 +20,7 @@ from aiortc import (
 from av import VideoFrame
 
 from recorder.values import IceServer
-from tests.support import ice_session
+from tests.support.ice_session import IceRestarts
 
 
 class MovingBar(MediaStreamTrack):
@@ -64,7 +63,7 @@ class AiortcPeer:
         retransmission: bool = True,
     ) -> None:
         self._retransmission = retransmission
-        self._ice_sessions: list[aioice.Connection] = []
+        self._restarts = IceRestarts()
         servers = [
             RTCIceServer(urls=s.urls, username=s.username, credential=s.credential) for s in ice_servers
         ]
@@ -84,8 +83,7 @@ class AiortcPeer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.connection.close()
-        for session in self._ice_sessions:
-            await session.close()
+        await self._restarts.close()
 
     async def offer(self) -> str:
         """Gather and return the offer's SDP."""
@@ -99,13 +97,10 @@ class AiortcPeer:
 
     async def new_ice_session(self) -> str:
         """Gather anew and return the fragment that asks for an ICE restart, which aiortc does not know."""
-        session, fragment = await ice_session.gathered()
-        self._ice_sessions.append(session)
-        return fragment
+        return await self._restarts.ask()
 
     async def move_to(self, fragment: str) -> None:
         """Connect the new session to what the restart was answered with, and send through it from now on."""
-        session = self._ice_sessions[-1]
-        await ice_session.connect(session, fragment)
+        session = await self._restarts.answered(fragment)
         for transceiver in self.connection.getTransceivers():
             transceiver.sender.transport.transport._send = session.send

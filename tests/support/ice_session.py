@@ -5,21 +5,34 @@ import re
 import aioice
 
 
-async def gathered() -> tuple[aioice.Connection, str]:
-    """A session with its candidates, and the SDP fragment that asks for it (RFC 9725 4.3.3)."""
-    session = aioice.Connection(ice_controlling=True)
-    await session.gather_candidates()
-    return session, f"a=ice-ufrag:{session.local_username}\r\na=ice-pwd:{session.local_password}\r\n"
+class IceRestarts:
+    """The sessions after a publisher's first, one after the other."""
 
+    def __init__(self) -> None:
+        self._sessions: list[aioice.Connection] = []
 
-async def connect(session: aioice.Connection, fragment: str) -> None:
-    """Connect it to what the restart was answered with."""
-    session.remote_username = _attribute(fragment, "ice-ufrag")
-    session.remote_password = _attribute(fragment, "ice-pwd")
-    for value in re.findall(r"^a=candidate:(.*?)\r?$", fragment, re.MULTILINE):
-        await session.add_remote_candidate(aioice.Candidate.from_sdp(value))
-    await session.add_remote_candidate(None)
-    await session.connect()
+    async def ask(self) -> str:
+        """Gather a session's candidates; the SDP fragment that asks for it (RFC 9725 4.3.3)."""
+        session = aioice.Connection(ice_controlling=True)
+        await session.gather_candidates()
+        self._sessions.append(session)
+        return f"a=ice-ufrag:{session.local_username}\r\na=ice-pwd:{session.local_password}\r\n"
+
+    async def answered(self, fragment: str) -> aioice.Connection:
+        """The session that was asked for last, connected to what the restart was answered with."""
+        session = self._sessions[-1]
+        session.remote_username = _attribute(fragment, "ice-ufrag")
+        session.remote_password = _attribute(fragment, "ice-pwd")
+        for value in re.findall(r"^a=candidate:(.*?)\r?$", fragment, re.MULTILINE):
+            await session.add_remote_candidate(aioice.Candidate.from_sdp(value))
+        await session.add_remote_candidate(None)
+        await session.connect()
+        return session
+
+    async def close(self) -> None:
+        """Close all of them."""
+        for session in self._sessions:
+            await session.close()
 
 
 def _attribute(sdp: str, name: str) -> str:

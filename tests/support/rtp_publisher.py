@@ -22,7 +22,7 @@ from aiortc.rtcdtlstransport import RTCDtlsFingerprint, RTCDtlsParameters
 from aiortc.rtcicetransport import RTCIceParameters, candidate_from_aioice
 
 from media.encoded import Codec
-from tests.support import ice_session
+from tests.support.ice_session import IceRestarts
 from tests.support.rtp import one_byte_extension, rtp_bytes
 
 PAYLOAD_TYPES = {Codec.OPUS: 111, Codec.VP8: 96, Codec.H264: 98}
@@ -93,7 +93,7 @@ class RtpPublisher:
         self.layers = [self.source(video=True, rid=rid) for rid in rids or (None,)] if video else []
         self._sources = [*([self.sound] if self.sound else []), *self.layers]
         self._tasks: set[asyncio.Task[None]] = set()
-        self._ice_sessions: list[aioice.Connection] = []  # of restarts
+        self._restarts = IceRestarts()
 
     async def __aenter__(self) -> "RtpPublisher":
         return self
@@ -109,8 +109,7 @@ class RtpPublisher:
             task.cancel()
         await self._dtls.stop()
         await self._ice.stop()
-        for session in self._ice_sessions:
-            await session.close()
+        await self._restarts.close()
 
     @property
     def camera(self) -> Outgoing:
@@ -162,14 +161,11 @@ class RtpPublisher:
 
     async def new_ice_session(self) -> str:
         """Gather anew and return the fragment that asks for an ICE restart."""
-        session, fragment = await ice_session.gathered()
-        self._ice_sessions.append(session)
-        return fragment
+        return await self._restarts.ask()
 
     async def move_to(self, fragment: str) -> None:
         """Connect the new session to what the restart was answered with, and go on through it."""
-        session = self._ice_sessions[-1]
-        await ice_session.connect(session, fragment)
+        session = await self._restarts.answered(fragment)
         self._ice._send = session.send
         self._spawn(self._pump(session))
 
