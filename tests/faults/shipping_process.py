@@ -10,15 +10,14 @@ from pathlib import Path
 
 import msgspec
 
-from media.isobmff.ordinary import OrdinaryMovie
 from recorder.clock import SystemClock
 from recorder.errors import BystanderError
-from recorder.finalising import finalise_init, finalise_init_grown
 from storage.lease import NodeLease
 from storage.objects import open_store
 from storage.settings import StorageSettings
 from storage.uploader import StoredObject, Uploader
 from tests.faults.recording_process import RECORDING
+from tests.support.uploading import uploader_of
 
 LOOK_S = 0.02
 
@@ -28,16 +27,7 @@ async def ship(root: Path, settings: StorageSettings, node: str) -> None:
     lease = NodeLease(
         store, clock, installation="tested", node=node, takeover_after_s=settings.takeover_after_s
     )
-    uploader = Uploader(
-        store,
-        root,
-        clock,
-        settings,
-        finalise_init=finalise_init,
-        grow_init=finalise_init_grown,
-        make_movie=OrdinaryMovie,
-        lease=lease,
-    )
+    uploader = uploader_of(store, root, settings, clock=clock, lease=lease)
     await store.check()
     print("ready", flush=True)  # noqa: T201
     await uploader.take_up()

@@ -9,22 +9,20 @@ from pathlib import Path
 
 import pytest
 
-from recorder.clock import SystemClock
 from recorder.errors import BystanderError
-from recorder.finalising import finalise_init, finalise_init_grown
 from recorder.limits import MIB
 from recorder.values import EndReason
 from storage import spool_format as form
 from storage.memory import MemoryStore
 from storage.settings import StorageSettings
 from storage.spool import SpoolReader, SpoolWriter
-from storage.uploader import Uploader
 from tests.faults.conftest import Figure
 from tests.faults.recording_process import KEY, RECORDING, facts
 from tests.faults.scene import kept, quick_settings, recording, shipping
 from tests.faults.seeds import seeds
 from tests.support.footage import FRAGMENT_US, Footage, load
 from tests.support.s3_servers import ServerProcess
+from tests.support.uploading import uploader_of
 
 FRAGMENTS = 12
 FRAGMENT_S = FRAGMENT_US / 1e6
@@ -62,14 +60,7 @@ async def test_the_disk_is_full(
 async def shipped(root: Path) -> tuple[bytes, int]:
     """The object that comes of a spool, and how many of its fragments are blank."""
     store = MemoryStore()
-    uploader = Uploader(
-        store,
-        root,
-        SystemClock(),
-        StorageSettings(),
-        finalise_init=finalise_init,
-        grow_init=finalise_init_grown,
-    )
+    uploader = uploader_of(store, root, StorageSettings())
     try:
         stored = await uploader.finish(RECORDING)
     finally:

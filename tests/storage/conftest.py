@@ -1,19 +1,27 @@
 """Spools and stores of the storage tests."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from storage.objects import ObjectStore
+from recorder.errors import BystanderError
+from storage.memory import MemoryStore
+from storage.objects import ObjectStore, open_store
+from storage.settings import StorageSettings
+from storage.shipment import Shipment
 from storage.spool import SpoolFacts, SpoolWriter
+from storage.spool_format import IndexEntry
+from storage.uploader import Uploader
 from tests.storage.stores import STORES, make_bucket, open_named
 from tests.support.azurite import azurite
 from tests.support.s3_servers import ServerProcess, moto, rclone
 from tests.support.swift_server import SWIFT_ACCESS_KEY_ID, swift
 
 RECORDING = "rec_00000000000000000000000001"
+QUIET_LOOKS = 6  # without a request: nothing more is due; each step before a request takes at most two
 
 
 def facts(recording: str = RECORDING) -> SpoolFacts:
@@ -24,6 +32,43 @@ def facts(recording: str = RECORDING) -> SpoolFacts:
         content_type="video/mp4",
         created_at=datetime(2026, 1, 1, tzinfo=UTC),
     )
+
+
+async def refusal_of(settings: StorageSettings) -> str:
+    """The code with which the store of these settings does not let us in."""
+    store = open_store(settings)
+    try:
+        with pytest.raises(BystanderError) as caught:
+            await store.check()
+    finally:
+        await store.close()
+    return caught.value.code
+
+
+async def until_quiet(uploader: Uploader, store: MemoryStore, looks: list[int]) -> None:
+    """Wait until the uploader looks at the spool again and again and asks nothing more of the store."""
+    since, before = 0, -1
+    async with asyncio.timeout(30):
+        while before != len(store.requests) or len(looks) - since < QUIET_LOOKS:
+            if before != len(store.requests):
+                since, before = len(looks), len(store.requests)
+            uploader.grew(RECORDING)
+            await asyncio.sleep(0.002)
+
+
+@pytest.fixture
+def looks(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many fragments there were, each time that an uploader had looked for what to do."""
+    seen: list[int] = []
+    look = Shipment._look
+
+    def looked(shipment: Shipment) -> tuple[list[IndexEntry], bool]:
+        entries, ended = look(shipment)
+        seen.append(len(entries))
+        return entries, ended
+
+    monkeypatch.setattr(Shipment, "_look", looked)
+    return seen
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from recorder.limits import PART_SIZE_BYTES_MIN
 from storage.objects import ObjectProperties, open_store
 from storage.presigning import LinkTerms, presigned
 from storage.settings import StorageSettings
+from tests.storage.conftest import refusal_of
 from tests.storage.stores import google_settings
 from tests.support.google_door import GoogleDoor, google_door
 from tests.support.s3_servers import ServerProcess, free_port
@@ -27,16 +28,6 @@ async def door(moto_server: ServerProcess) -> AsyncIterator[GoogleDoor]:
 @pytest.fixture
 def settings(door: GoogleDoor, tmp_path: Path) -> StorageSettings:
     return google_settings(door, tmp_path)
-
-
-async def code_of(settings: StorageSettings) -> str:
-    store = open_store(settings)
-    try:
-        with pytest.raises(BystanderError) as caught:
-            await store.check()
-    finally:
-        await store.close()
-    return caught.value.code
 
 
 async def test_one_token_serves_until_it_ends(door: GoogleDoor, settings: StorageSettings) -> None:
@@ -67,10 +58,10 @@ async def test_an_upload_goes_on_when_its_token_ends(door: GoogleDoor, settings:
 async def test_who_is_not_let_in_is_told(door: GoogleDoor, settings: StorageSettings, tmp_path: Path) -> None:
     stranger = GoogleDoor(door.behind, endpoint=door.endpoint).write_key(tmp_path / "stranger.json")
     changed = msgspec.structs.replace
-    assert await code_of(changed(settings, service_account_file=str(stranger))) == "store_denied"
+    assert await refusal_of(changed(settings, service_account_file=str(stranger))) == "store_denied"
     silent = GoogleDoor(door.behind, key=door.key, endpoint=f"http://127.0.0.1:{free_port()}")
     away = silent.write_key(tmp_path / "away.json")
-    assert await code_of(changed(settings, service_account_file=str(away))) == "store_unreachable"
+    assert await refusal_of(changed(settings, service_account_file=str(away))) == "store_unreachable"
 
 
 async def test_a_service_account_gives_no_links(settings: StorageSettings) -> None:

@@ -9,8 +9,6 @@ from pathlib import Path
 import psutil
 import pytest
 
-from recorder.clock import SystemClock
-from recorder.finalising import finalise_init, finalise_init_grown
 from recorder.limits import MIB
 from recorder.values import EndReason
 from storage.objects import ObjectStore, open_store
@@ -21,6 +19,7 @@ from tests.storage.conftest import RECORDING, facts
 from tests.storage.stores import s3_settings
 from tests.support import footage
 from tests.support.s3_servers import rclone
+from tests.support.uploading import uploader_of
 
 pytestmark = pytest.mark.stores
 
@@ -50,14 +49,7 @@ async def test_more_than_rclone_holds_in_memory_becomes_one_object(
     source = footage.make(width=640, height=360, noise=255)
     with rclone(tmp_path / "rclone" / "data") as server:
         store = open_store(s3_settings(server.endpoint))
-        uploader = Uploader(
-            store,
-            tmp_path / "spool",
-            SystemClock(),
-            QUICK,
-            finalise_init=finalise_init,
-            grow_init=finalise_init_grown,
-        )
+        uploader = uploader_of(store, tmp_path / "spool", QUICK)
         memory = Memory(server.pid)
         watching = asyncio.create_task(memory.watch())
         writer = SpoolWriter.create(tmp_path / "spool", facts())

@@ -13,10 +13,8 @@ import pytest
 
 from media.check import check_file
 from media.isobmff import init_segment
-from media.isobmff.ordinary import OrdinaryMovie
 from media.isobmff.reader import top_level
-from recorder.clock import ManualClock, SystemClock
-from recorder.finalising import finalise_init, finalise_init_grown
+from recorder.clock import ManualClock
 from recorder.values import EndReason, Fragment, FragmentKind
 from storage import spool_format as form
 from storage.lease import NodeLease
@@ -29,10 +27,11 @@ from storage.spool_format import IndexEntry
 from storage.upload_plan import left_fragmented
 from storage.upload_state import Container, HeadPolicy, Phase, UploadState
 from storage.uploader import StoredObject, Uploader
-from tests.storage.conftest import RECORDING, facts
+from tests.storage.conftest import RECORDING, facts, until_quiet
 from tests.support import footage
 from tests.support.footage import Footage
 from tests.support.ordinary import ordinary_file
+from tests.support.uploading import uploader_of
 
 KEY = facts().key
 PART = Part(number=1, offset=0, size=151, etag="e", md5="m")  # one byte more than was recorded
@@ -64,25 +63,8 @@ def written(root: Path, recorded: list[Fragment]) -> None:
     writer.close()
 
 
-def uploader_of(
-    store: ObjectStore, root: Path, settings: StorageSettings = SETTINGS, *, replaces_parts: bool = False
-) -> Uploader:
-    return Uploader(
-        store,
-        root,
-        SystemClock(),
-        settings,
-        finalise_init=finalise_init,
-        grow_init=finalise_init_grown,
-        make_movie=OrdinaryMovie,
-        replaces_parts=replaces_parts,
-    )
-
-
-async def shipped(
-    store: ObjectStore, root: Path, settings: StorageSettings = SETTINGS, *, replaces_parts: bool = False
-) -> StoredObject:
-    uploader = uploader_of(store, root, settings, replaces_parts=replaces_parts)
+async def shipped(store: ObjectStore, root: Path) -> StoredObject:
+    uploader = uploader_of(store, root, SETTINGS)
     try:
         async with asyncio.timeout(60):
             return await uploader.finish(RECORDING)
@@ -111,15 +93,15 @@ async def test_every_store_gets_the_ordinary_file(
 
 @pytest.mark.parametrize("replaces_parts", [True, False])
 async def test_what_was_sent_while_recording_is_not_sent_again(
-    root: Path, large: Footage, replaces_parts: bool
+    root: Path, large: Footage, looks: list[int], replaces_parts: bool
 ) -> None:
     recorded, store = fragments(large, 14), MemoryStore()
     writer = SpoolWriter.create(root, facts())
-    uploader = uploader_of(store, root, replaces_parts=replaces_parts)
+    uploader = uploader_of(store, root, SETTINGS, replaces_parts=replaces_parts)
     uploader.begin(RECORDING)
     for fragment in recorded:
         writer.append(fragment)
-    await until_quiet(uploader, store)
+    await until_quiet(uploader, store, looks)
     sent = store.requests.count("put_part")
     assert sent >= 2
     writer.end(EndReason.NORMAL, None, 1)
@@ -131,16 +113,6 @@ async def test_what_was_sent_while_recording_is_not_sent_again(
     assert store.requests.count("put_part") == sent + 2  # the first part and the last
     report = check_file(io.BytesIO(data))
     assert (report.ok, report.fragmented) == (True, False)
-
-
-async def until_quiet(uploader: Uploader, store: MemoryStore) -> None:
-    """Until all was sent that can leave before the end."""
-    quiet, before = 0, -1
-    while quiet < 10:
-        uploader.grew(RECORDING)
-        await asyncio.sleep(0.01)
-        quiet = quiet + 1 if len(store.requests) == before else 0
-        before = len(store.requests)
 
 
 async def test_a_damaged_fragment_is_a_gap_in_the_tables(root: Path, large: Footage) -> None:
@@ -178,7 +150,7 @@ async def test_a_directory_that_takes_the_file_over_survives_a_kill_anywhere(
         return write(fd, data, offset)
 
     monkeypatch.setattr("storage.spool_files.os.pwrite", killing)
-    uploader = uploader_of(store, root)
+    uploader = uploader_of(store, root, SETTINGS)
     with pytest.raises(RuntimeError):
         await uploader.finish(RECORDING)
     await uploader.close()
@@ -250,24 +222,16 @@ def test_what_was_sent_of_an_ordinary_file_is_not_left_in_a_fragmented_one(
     assert (left.upload_id is None) == restarts
 
 
-async def test_who_has_only_the_bucket_leaves_it_fragmented(tmp_path: Path, large: Footage) -> None:
+async def test_who_has_only_the_bucket_leaves_it_fragmented(
+    tmp_path: Path, large: Footage, looks: list[int]
+) -> None:
     """Parts cannot be read before they are joined, so nobody knows what the fragments in them say."""
     recorded, store, clock = fragments(large, 6), MemoryStore(), ManualClock()
     settings = msgspec.structs.replace(SETTINGS, tail_interval_s=1.0)
 
     def node(name: str) -> Uploader:
         lease = NodeLease(store, clock, installation="ours", node=name, takeover_after_s=900.0)
-        return Uploader(
-            store,
-            tmp_path / name,
-            clock,
-            settings,
-            finalise_init=finalise_init,
-            grow_init=finalise_init_grown,
-            make_movie=OrdinaryMovie,
-            lease=lease,
-            replaces_parts=True,
-        )
+        return uploader_of(store, tmp_path / name, settings, clock=clock, lease=lease, replaces_parts=True)
 
     writer, first = SpoolWriter.create(tmp_path / "first", facts()), node("first")
     first.begin(RECORDING)
@@ -275,7 +239,7 @@ async def test_who_has_only_the_bucket_leaves_it_fragmented(tmp_path: Path, larg
         writer.append(fragment)
     for _ in range(3):
         clock.advance(2.0)
-        await until_quiet(first, store)
+        await until_quiet(first, store, looks)
     await first.close()
     writer.close()
     shutil.rmtree(tmp_path / "first")

@@ -9,18 +9,9 @@ import pytest
 from recorder.errors import BystanderError
 from storage.objects import ObjectProperties, open_store
 from storage.settings import StorageSettings
+from tests.storage.conftest import refusal_of
 from tests.support.s3_servers import free_port
 from tests.support.sftp_server import sftp_server
-
-
-async def code_of(settings: StorageSettings) -> str:
-    store = open_store(settings)
-    try:
-        with pytest.raises(BystanderError) as caught:
-            await store.check()
-    finally:
-        await store.close()
-    return caught.value.code
 
 
 async def test_sftp_lets_only_each_other_in(tmp_path: Path) -> None:
@@ -30,10 +21,10 @@ async def test_sftp_lets_only_each_other_in(tmp_path: Path) -> None:
         elsewhere = tmp_path / "nobody_known"
         elsewhere.touch()
         changed = msgspec.structs.replace
-        assert await code_of(changed(settings, private_key_file=str(stranger))) == "store_denied"
-        assert await code_of(changed(settings, known_hosts_file=str(elsewhere))) == "store_denied"
+        assert await refusal_of(changed(settings, private_key_file=str(stranger))) == "store_denied"
+        assert await refusal_of(changed(settings, known_hosts_file=str(elsewhere))) == "store_denied"
         gone = f"sftp://bystander@127.0.0.1:{free_port()}/objects"
-        assert await code_of(changed(settings, url=gone)) == "store_unreachable"
+        assert await refusal_of(changed(settings, url=gone)) == "store_unreachable"
 
 
 async def test_sftp_goes_on_after_the_connection_was_lost(tmp_path: Path) -> None:

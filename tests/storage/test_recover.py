@@ -19,18 +19,17 @@ from storage.memory import Faults, MemoryStore, MemoryUploads, _World
 from storage.objects import RECORDING_MARK, SIDE_PREFIX, MultipartUpload, ObjectInfo, ObjectProperties, Part
 from storage.part_bytes import free_box
 from storage.settings import StorageSettings
-from storage.spool import IndexEntry, SpoolReader, SpoolWriter
+from storage.spool import SpoolReader, SpoolWriter
 from storage.tail_format import pack_page, unpack_page
 from storage.upload_plan import INDEX_ROOM_BYTES
 from storage.uploader import Uploader
-from tests.storage.conftest import RECORDING, facts
+from tests.storage.conftest import RECORDING, facts, until_quiet
 from tests.storage.fragments import growing, media, sequence
 
 PART_SIZE_BYTES = 1500
 SETTINGS = StorageSettings(part_size_bytes=5 * 1024 * 1024, retry_delay_initial_s=0.001)
 SMALL = msgspec.structs.replace(SETTINGS, part_size_bytes=PART_SIZE_BYTES, tail_interval_s=10.0)
 KEY = facts().key
-QUIET_LOOKS = 6  # without a request: nothing more is due; each step before a request takes at most two
 
 
 def filled(init: bytes, entries: object) -> bytes:
@@ -100,9 +99,9 @@ class SilentUploads(MemoryUploads):
 class Bucket:
     """A store, its clock, and a first node that records."""
 
-    def __init__(self, tmp_path: Path) -> None:
+    def __init__(self, tmp_path: Path, looks: list[int]) -> None:
         self.tmp_path = tmp_path
-        self.looks: list[int] = []  # how many fragments there were, each time that a spool was looked at
+        self.looks = looks
         self.clock = ManualClock()
         self.store = MemoryStore(faults=Faults(part_size_bytes_min=PART_SIZE_BYTES))
         self.first = self.node("first")
@@ -126,14 +125,7 @@ class Bucket:
         await self.until_quiet()
 
     async def until_quiet(self) -> None:
-        """Wait until the uploader looks at the spool again and again and asks nothing more of the store."""
-        since, before = 0, -1
-        async with asyncio.timeout(30):
-            while before != len(self.store.requests) or len(self.looks) - since < QUIET_LOOKS:
-                if before != len(self.store.requests):
-                    since, before = len(self.looks), len(self.store.requests)
-                self.first.uploader.grew(RECORDING)
-                await asyncio.sleep(0.002)
+        await until_quiet(self.first.uploader, self.store, self.looks)
 
     async def lose_first(self) -> None:
         """Its disk is gone with it, and it was silent for long enough."""
@@ -154,17 +146,8 @@ class Bucket:
 
 
 @pytest.fixture
-def bucket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bucket:
-    bucket = Bucket(tmp_path)
-    index = SpoolReader.index
-
-    def looked(reader: SpoolReader) -> list[IndexEntry]:
-        found = index(reader)
-        bucket.looks.append(len(found))
-        return found
-
-    monkeypatch.setattr(SpoolReader, "index", looked)
-    return bucket
+def bucket(tmp_path: Path, looks: list[int]) -> Bucket:
+    return Bucket(tmp_path, looks)
 
 
 def expected(*sizes: int) -> bytes:

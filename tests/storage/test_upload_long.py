@@ -10,8 +10,6 @@ import pytest
 
 from media.isobmff.index import REFERENCES_MAX
 from media.places import read_places
-from recorder.clock import SystemClock
-from recorder.finalising import finalise_init, finalise_init_grown
 from recorder.playing import HEAD_BYTES_MAX
 from recorder.values import FragmentKind
 from storage import spool_format as form
@@ -20,10 +18,10 @@ from storage.memory import MemoryStore
 from storage.objects import ObjectStore
 from storage.settings import StorageSettings
 from storage.spool import IndexEntry
-from storage.uploader import Uploader
 from tests.storage.conftest import RECORDING, facts
 from tests.support import footage
 from tests.support.player import chromium_player
+from tests.support.uploading import uploader_of
 
 HOURS = 3
 FRAGMENTS = HOURS * 3600 * 1_000_000 // footage.FRAGMENT_US
@@ -32,14 +30,7 @@ BOX_BYTES = 200  # of a fragment that nobody plays
 
 
 async def shipped(store: ObjectStore, root: Path, target: Path) -> None:
-    uploader = Uploader(
-        store,
-        root,
-        SystemClock(),
-        StorageSettings(),
-        finalise_init=finalise_init,
-        grow_init=finalise_init_grown,
-    )
+    uploader = uploader_of(store, root, StorageSettings())
     stored = await uploader.finish(RECORDING)
     await uploader.close()
     with target.open("wb") as file:

@@ -1,0 +1,34 @@
+"""An uploader with everything that a server gives its own, so that players take what it ships."""
+
+from pathlib import Path
+
+from media.isobmff.ordinary import OrdinaryMovie
+from recorder.clock import Clock, SystemClock
+from recorder.finalising import finalise_init, finalise_init_grown
+from storage.lease import NodeLease
+from storage.objects import ObjectStore
+from storage.settings import StorageSettings
+from storage.uploader import Uploader
+
+
+def uploader_of(
+    store: ObjectStore,
+    root: Path,
+    settings: StorageSettings,
+    *,
+    clock: Clock | None = None,
+    lease: NodeLease | None = None,
+    replaces_parts: bool = False,
+) -> Uploader:
+    """Of the spools under `root`; without a `lease` the bucket alone completes nothing."""
+    return Uploader(
+        store,
+        root,
+        clock or SystemClock(),
+        settings,
+        finalise_init=finalise_init,
+        grow_init=finalise_init_grown,
+        make_movie=OrdinaryMovie,
+        lease=lease,
+        replaces_parts=replaces_parts,
+    )
