@@ -61,7 +61,7 @@ class Composition:
         self._encoder = VideoEncoder(canvas, crf=plan.video_crf, bitrate_max=plan.video_bitrate_max)
         self.track = VideoTrack(VIDEO_TRACK, VIDEO_TIMESCALE, canvas.width, canvas.height, self._encoder.avcc)
         self.pacer = Pacer(fps=canvas.fps, fragment_ns=fragment_ns)
-        self._lengthening = Lengthening(canvas, fragment_ns)
+        self._lengthening = Lengthening(fragment_ns)
         self.composed = 0
         self.skipped = 0
         self._seats: dict[str, _Seat] = {}
@@ -165,7 +165,7 @@ class Composition:
             return None
         at, cut = self.pacer.make(sum(times) // len(times) if times else closing)
         pts = at * (VIDEO_TIMESCALE // 1000) // (NS // 1000)
-        keyframe = self._lengthening.add(at, pts, cut=cut, changed=changed)
+        keyframe = self._lengthening.add(at, pts, cut=cut)
         if keyframe and self._compositor.width != self._encoder.width:
             self._compositor.set_width(self._encoder.width)
         picture = self._compositor.compose()

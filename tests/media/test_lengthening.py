@@ -8,59 +8,58 @@ from hypothesis import strategies as st
 
 from media.encoding import EncodedPicture
 from media.lengthening import Lengthening
-from recorder.values import Canvas
 from tests.support.pages import Page, page_at, page_of, pictures_of, recorded, spans
 
 SECOND = 1_000_000_000
 FRAGMENT_NS = 2 * SECOND
-FULL_HD = Canvas(width=1920, height=1080)
+KEYFRAME_BYTES = 80_000  # a page of text at 1920x1080
+FEW = [True, False, False, False, True, False, False, False, True]
 
 
-def at_cuts(
-    picture_bytes: int, *, changed: bool = True, between_s: float = 0.2, until_s: float = 18
-) -> list[bool]:
-    """Which of nine cuts two seconds apart are key frames, where each picture between two takes so much.
+def at_cuts(moving: int, *, until_s: float = 18, still: int = 70) -> list[bool]:
+    """Which of nine cuts two seconds apart are key frames, at 25 pictures a second.
 
-    After `until_s` nothing changes any more.
+    A picture takes `moving` bytes up to `until_s`, then `still` bytes.
     """
-    lengthening, keyframes = Lengthening(FULL_HD, FRAGMENT_NS), []
-    for number in range(round(18 / between_s)):
-        at_s = number * between_s
-        cut = number % round(2 / between_s) == 0
-        moves = changed and at_s <= until_s
-        pts = round(at_s * 90_000)
-        keyframe = lengthening.add(round(at_s * SECOND), pts, cut=cut, changed=moves)
-        size = 90_000 if keyframe else picture_bytes if moves else 70
+    lengthening, keyframes = Lengthening(FRAGMENT_NS), []
+    for number in range(18 * 25):
+        at_s, pts = number / 25, number * 3600
+        cut = number % 50 == 0
+        keyframe = lengthening.add(round(at_s * SECOND), pts, cut=cut)
+        size = KEYFRAME_BYTES if keyframe else moving if at_s <= until_s else still
         lengthening.coded([EncodedPicture(bytes(size), pts, keyframe)])
         if cut:
             keyframes.append(keyframe)
     return keyframes
 
 
-FEW = [True, False, False, False, True, False, False, False, True]
-
-
 def test_a_page_at_rest_has_a_quarter_of_the_key_frames() -> None:
     assert at_cuts(70) == FEW
-    assert at_cuts(210) == FEW
-    assert at_cuts(5000, changed=False) == FEW  # the same picture, coded better
+    assert at_cuts(500) == FEW  # its sender still sharpens it
 
 
 def test_what_moves_has_all_of_them() -> None:
-    assert at_cuts(1000) == [True] * 9
+    assert at_cuts(2000) == [True] * 9
 
 
 def test_what_has_come_to_rest_before_a_cut_needs_no_key_frame_there() -> None:
-    assert at_cuts(1000, until_s=5.5) == [True] * 3 + [False] * 3 + [True] + [False] * 2
-    assert at_cuts(1000, until_s=5.7) == [True] * 4 + [False] * 3 + [True] + [False]
-    assert at_cuts(1000, between_s=1) == FEW  # pages that are turned: at rest most of the time
+    assert at_cuts(2000, until_s=5.4) == [True] * 3 + [False] * 3 + [True] + [False] * 2
+    assert at_cuts(2000, until_s=5.9) == [True] * 4 + [False] * 3 + [True] + [False]
+
+
+def test_one_picture_a_second_is_at_rest_whatever_it_takes() -> None:
+    lengthening, keyframes = Lengthening(FRAGMENT_NS), []
+    for second in range(18):
+        keyframes.append(lengthening.add(second * SECOND, second * 90_000, cut=second % 2 == 0))
+        lengthening.coded([EncodedPicture(bytes(KEYFRAME_BYTES), second * 90_000, keyframes[-1])])
+    assert keyframes[::2] == FEW
 
 
 def test_a_key_frame_can_be_asked_for() -> None:
-    lengthening = Lengthening(FULL_HD, FRAGMENT_NS)
-    cuts = [lengthening.add(n * FRAGMENT_NS, n, cut=True, changed=False) for n in range(2)]
+    lengthening = Lengthening(FRAGMENT_NS)
+    cuts = [lengthening.add(n * FRAGMENT_NS, n, cut=True) for n in range(2)]
     lengthening.begin_next()
-    cuts += [lengthening.add(n * FRAGMENT_NS, n, cut=True, changed=False) for n in range(2, 7)]
+    cuts += [lengthening.add(n * FRAGMENT_NS, n, cut=True) for n in range(2, 7)]
     assert cuts == [True, False, True, False, False, False, True]
 
 

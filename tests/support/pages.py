@@ -91,17 +91,15 @@ def recorded(pages: Sequence[Page], seconds: float) -> Recorded:
         write=lambda fragment: None if fragment.provisional else written.append(fragment),
     )
     made.begin()
-    pacer, lengthening = Pacer(fps=CANVAS.fps, fragment_ns=FRAGMENT_NS), Lengthening(CANVAS, FRAGMENT_NS)
-    picture, shown = new_picture(CANVAS.width, CANVAS.height), None
+    pacer, lengthening = Pacer(fps=CANVAS.fps, fragment_ns=FRAGMENT_NS), Lengthening(FRAGMENT_NS)
+    picture = new_picture(CANVAS.width, CANVAS.height)
     planes(picture).u[:] = planes(picture).v[:] = 128
     while (closing := _closing(pages, pacer)) < seconds * NS:
         page = page_at(pages, closing / NS + 1e-6)
-        changed = page.scrolled or page is not shown
-        shown = page
         _paint(planes(picture).y, page, closing / NS)
         at, cut = pacer.make(closing)
         opening, pts = at == 0, at * 9 // 100_000
-        keyframe = lengthening.add(at, pts, cut=cut, changed=changed)
+        keyframe = lengthening.add(at, pts, cut=cut)
         coded = video.encode(picture, pts, force_keyframe=keyframe)
         lengthening.coded(coded)
         made.add_pictures(coded)
