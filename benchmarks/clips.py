@@ -123,7 +123,7 @@ def _screen(canvas: Canvas, scroll: Callable[[int], int]) -> Iterator[Shot]:
 def page(width: int, height: int) -> Image.Image:
     """Text and figures, four screens of this size long; the same every time."""
     random = np.random.default_rng(1)
-    words = (Path(__file__).parent.parent / "docs/design.md").read_text().split()
+    words = (Path(__file__).parent.parent / "LICENSE").read_text().split()  # a text that never changes
     sheet = Image.new("RGBA", (width, 4 * height), "white")
     size = height // 52
     draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(size)
