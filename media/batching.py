@@ -11,7 +11,7 @@ from media.datagrams import BEAT_S
 from recorder.values import Canvas
 
 BATCH_S_MIN = 0.2
-BATCH_S_MAX = 0.5
+BATCH_S_MAX = 0.6
 BATCH_SAMPLES = 5 * 1280 * 720  # of luma
 _ROUNDING = 1e-6
 

@@ -35,7 +35,7 @@ from recorder.values import Fragment, MediaEvent, RecordingPlan, RecordingType
 REPORTS_AWAITED_NS_MAX = (
     1_000_000_000  # most senders report within their first second; Chromium's voice does not
 )
-STEP_NS = 500_000_000  # sound is mixed in steps no longer than this, bounding every buffer
+STEP_NS = 600_000_000  # a batch at most; sound is mixed in steps no longer than this, bounding every buffer
 NS = 1_000_000_000
 
 

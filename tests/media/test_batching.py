@@ -14,7 +14,7 @@ def test_the_usual_canvas_and_sound_alone_are_handed_over_five_times_a_second() 
 
 
 def test_small_pictures_wait_for_each_other() -> None:
-    assert batch_s(Canvas(width=640, height=480, fps=15)) == 0.5
+    assert batch_s(Canvas(width=640, height=480, fps=15)) == BATCH_S_MAX
     assert batch_s(Canvas(width=1280, height=720, fps=15)) == 0.4
 
 
