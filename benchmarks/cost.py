@@ -16,7 +16,7 @@ from statistics import median
 from benchmarks import floor, streams
 from benchmarks.similarity import similarity
 from benchmarks.worker_cost import Cost, Scenario, record
-from media.layout import Rectangle
+from media.video.layout import Rectangle
 from recorder.values import Canvas
 
 ROUNDS = 3

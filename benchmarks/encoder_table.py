@@ -1,4 +1,4 @@
-"""The table behind media.encoding's x264 options: size, SSIM, CPU and delay of each candidate.
+"""The table behind media.video.encoder's x264 options: size, SSIM, CPU and delay of each candidate.
 
 Candidates are compared at equal SSIM: each codes every clip at two rate factors, and its size is read off
 between them where its SSIM is the one that the options in use reach at CRF 33. Run: python -m
@@ -15,8 +15,8 @@ import numpy as np
 from av.video.stream import VideoStream
 
 from benchmarks.clips import FPS, KEYFRAME_INTERVAL, Clip, clips
-from media.encoding import PRESET, VIDEO_TIMESCALE, X264_PARAMETERS, video_context
-from media.scaling import Samples, planes
+from media.video.encoder import PRESET, VIDEO_TIMESCALE, X264_PARAMETERS, video_context
+from media.video.scaler import Samples, planes
 from recorder.values import Canvas
 from tests.support.similarity import ssim
 

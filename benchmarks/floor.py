@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.streams import SECONDS, Stream
-from media.batching import batch_s
-from media.encoding import AAC_CODER, PRESET, VBV_BUFFER_S, X264_PARAMETERS
+from media.video.encoder import AAC_CODER, PRESET, VBV_BUFFER_S, X264_PARAMETERS
+from media.webrtc.read_interval import batch_s
 from recorder.values import Canvas, RecordingPlan
 
 FRAGMENT_S = 2

@@ -18,7 +18,7 @@ from av.filter import Graph
 from av.filter.context import FilterContext
 
 from benchmarks.floor import DEFAULTS, FRAGMENT_S, x264_options
-from media.encoding import AAC_CODER, BT601
+from media.video.encoder import AAC_CODER, BT601
 from recorder.values import Canvas
 
 

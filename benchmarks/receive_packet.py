@@ -23,8 +23,8 @@ import uvloop
 from aiortc import RTCPeerConnection, RTCRtpSender, RTCSessionDescription
 
 from benchmarks.replay import Replay
-from media.encoded import EncodedFrame, SenderReport, StreamControl
-from media.peer import Peer
+from media.handover.encoded_frame import EncodedFrame, SenderReport, StreamControl
+from media.webrtc.peer import Peer
 from recorder.clock import SystemClock
 
 RATIO_MAX = 0.35  # of stock aiortc's CPU per packet
@@ -32,7 +32,7 @@ OURS, STOCK, STOCK_ON_UVLOOP = "ours", "stock", "stock on uvloop"
 FPS = 30
 BITRATE = 1_500_000
 WIDTH, HEIGHT = 1280, 720
-WARM_UP_S = 4.0  # what media.datagrams takes to know its senders, and as much again
+WARM_UP_S = 4.0  # what media.webrtc.udp takes to know its senders, and as much again
 
 
 class Counting:
@@ -57,7 +57,7 @@ class NoDecoder:
 
 
 class Ours:
-    """Receives with media.peer."""
+    """Receives with media.webrtc.peer."""
 
     def __init__(self) -> None:
         self._peers: list[Peer] = []

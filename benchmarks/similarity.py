@@ -7,8 +7,8 @@ import av
 import numpy as np
 import numpy.typing as npt
 
-from media.layout import Rectangle
-from media.scaling import Samples, planes
+from media.video.layout import Rectangle
+from media.video.scaler import Samples, planes
 from tests.support.similarity import ssim
 
 EVERY = 20  # pictures of the file: SSIM in numpy costs more than coding

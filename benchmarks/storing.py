@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from benchmarks import storing_memory
-from media.isobmff.ordinary import OrdinaryMovie
+from media.isobmff.progressive.movie import OrdinaryMovie
 from recorder.clock import ManualClock, SystemClock
 from recorder.finalising import finalise_init, finalise_init_grown
 from recorder.limits import MIB

@@ -13,7 +13,7 @@ import av
 from av.video.reformatter import VideoReformatter
 
 from benchmarks.clips import film, page, scrolled, widescreen
-from media.scaling import Picture, from_rgba
+from media.video.scaler import Picture, from_rgba
 from recorder.demo.voice import SAMPLE_RATE, Voice
 
 SECONDS = 30  # the publishers start over after it

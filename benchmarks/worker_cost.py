@@ -15,7 +15,7 @@ import psutil
 
 from benchmarks.publishing import Orders, Sent
 from benchmarks.streams import Stream
-from media.fragmenting import INDEX_RESERVED_BYTES
+from media.mux.fragmenter import INDEX_RESERVED_BYTES
 from recorder.demo.call import Api
 from recorder.demo.main import ON_LOOPBACK
 from recorder.demo.server import ServerProcess, serving

@@ -1,7 +1,7 @@
 """One recording's media, from publishers to fragments: what a worker sees of this package.
 
 The event loop receives and hands over a batch a few times a second to the render thread
-(media.render_thread), which decodes, mixes, composes, encodes and writes. Nothing on the loop waits for a
+(media.render.thread), which decodes, mixes, composes, encodes and writes. Nothing on the loop waits for a
 codec or a disk.
 """
 
@@ -14,12 +14,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from media.batching import batch_s
-from media.datagrams import BEAT_S, next_beat
-from media.inbox import Inbox
-from media.peer import Peer
-from media.render_thread import Ending, RenderThread
-from media.session import PeerConnection, Session
+from media.handover.render_queue import Inbox
+from media.render.thread import Ending, RenderThread
+from media.webrtc.peer import Peer
+from media.webrtc.publisher_session import PeerConnection, Session
+from media.webrtc.read_interval import batch_s
+from media.webrtc.udp import BEAT_S, next_beat
 from recorder.clock import Clock
 from recorder.errors import BystanderError, Fault, caller_error, not_found
 from recorder.limits import PUBLISHERS_PER_RECORDING_MAX
@@ -95,7 +95,7 @@ class Engine:
         """Take a new publisher; return (answer SDP, entity tag).
 
         Raises BystanderError: recording_ended (409), session_exists (409), too_many_publishers (503), and
-        what media.peer.Peer.accept raises.
+        what media.webrtc.peer.Peer.accept raises.
         """
         self._must_run()
         if session in self._sessions:
@@ -123,7 +123,7 @@ class Engine:
             raise
 
     async def trickle(self, session: str, fragment: str, etag: str | None) -> tuple[str, str] | None:
-        """Candidates or an ICE restart for a publisher; see media.peer.Peer.trickle."""
+        """Candidates or an ICE restart for a publisher; see media.webrtc.peer.Peer.trickle."""
         return await self._session(session).peer.trickle(fragment, etag)
 
     async def unpublish(self, session: str) -> None:

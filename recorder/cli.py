@@ -50,7 +50,7 @@ def _told(listening: "Listening") -> None:
 
 
 def _check(given: argparse.Namespace, _: list[str]) -> int:
-    from media.check import main as check_file
+    from media.check.file import main as check_file
 
     if Path(given.recording).exists():
         return check_file(given.recording)

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 from media.isobmff import FragmentPlace, finalise
+from media.isobmff.box_reader import boxes_of, children
 from media.isobmff.boxes import free_box
-from media.isobmff.finalising import room_bytes
-from media.isobmff.reader import boxes_of, children
+from media.isobmff.finaliser import room_bytes
 from recorder.values import FragmentKind
 from storage.spool import IndexEntry
 

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from media.isobmff.ordinary import OrdinaryMovie
+from media.isobmff.progressive.movie import OrdinaryMovie
 from recorder.clock import Clock
 from recorder.data_directory import DataDirectory
 from recorder.finalising import finalise_init, finalise_init_grown

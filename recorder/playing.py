@@ -2,9 +2,9 @@
 
 from collections import OrderedDict
 
+from media.hls.playlist import event_playlist, vod_playlist
+from media.hls.seek_index import Placed, header_bytes, read_places
 from media.isobmff import FragmentPlace
-from media.places import Placed, header_bytes, read_places
-from media.playlist import event_playlist, vod_playlist
 from recorder.errors import BystanderError, Fault, caller_error
 from recorder.limits import KIB, MIB
 from recorder.values import FragmentKind

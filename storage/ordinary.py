@@ -21,7 +21,7 @@ Read = Callable[[int, int], bytes]
 
 
 class Movie(Protocol):
-    """What makes an ordinary file of fragments; media.isobmff.ordinary.OrdinaryMovie is one."""
+    """What makes an ordinary file of fragments; media.isobmff.progressive.movie.OrdinaryMovie is one."""
 
     @property
     def inner_init(self) -> bytes:

@@ -11,9 +11,9 @@ PACKAGES = ("recorder", "signaling", "media", "storage")
 KERNEL = {"ids", "values", "clock", "errors", "limits", "permissions", "dialogue"}
 CONFINED = {  # library: the files, or folders, that may import it
     "aiohttp": {"signaling", "recorder/app.py", "recorder/demo", "recorder/webhooks/sending.py"},
-    "aiortc": {"media/dtls.py", "media/ice.py", "recorder/demo"},
-    "aioice": {"media/ice.py", "recorder/demo"},
-    "pylibsrtp": {"media/srtp.py"},
+    "aiortc": {"media/webrtc/dtls.py", "media/webrtc/ice.py", "recorder/demo"},
+    "aioice": {"media/webrtc/ice.py", "recorder/demo"},
+    "pylibsrtp": {"media/webrtc/srtp.py"},
     "aioboto3": {"storage/s3.py"},
     "botocore": {"storage/s3.py", "storage/s3_errors.py"},
     "azure": {"storage/azure.py", "storage/azure_store.py", "storage/azure_uploads.py"},

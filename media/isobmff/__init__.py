@@ -1,7 +1,7 @@
 """Fragmented MP4 (ISO/IEC 14496-12, -14, -15) as pure functions: values in, bytes out, and back."""
 
 from media.isobmff.avc import decoder_configuration, length_prefixed
-from media.isobmff.finalising import finalise, room_bytes
+from media.isobmff.finaliser import finalise, room_bytes
 from media.isobmff.fragment import media_fragment
 from media.isobmff.index import FragmentPlace
 from media.isobmff.movie import init_segment

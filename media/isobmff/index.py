@@ -6,8 +6,8 @@ from struct import Struct
 
 import msgspec
 
+from media.isobmff.box_reader import Box, MalformedError, fields, version_and_flags
 from media.isobmff.boxes import full_box
-from media.isobmff.reader import Box, MalformedError, fields, version_and_flags
 
 REFERENCES_MAX = 0xFFFF  # reference_count has 16 bits
 _SIZE_MAX = 0x7FFF_FFFF  # referenced_size has 31

@@ -1,6 +1,6 @@
 """The init segment: what a player must know before the first fragment. ISO/IEC 14496-12, clause 8.
 
-All durations are written as 64-bit zeroes, "not known yet"; media.isobmff.finalising fills them in place.
+All durations are written as 64-bit zeroes, "not known yet"; media.isobmff.finaliser fills them in place.
 All times of creation are zero: the same input gives the same bytes.
 """
 

@@ -4,7 +4,7 @@ from itertools import accumulate, chain, islice, pairwise, repeat
 from struct import Struct
 from typing import NamedTuple
 
-from media.isobmff.reader import Box, MalformedError, fields, find
+from media.isobmff.box_reader import Box, MalformedError, fields, find
 
 _COUNT = Struct(">4xI")
 _SIZES = Struct(">4xII")

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from media.encoded import Codec
+from media.handover.encoded_frame import Codec
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,8 @@ from pathlib import Path
 import msgspec
 from yarl import URL
 
-from media.av_offset import AvOffset, Region, measure
-from media.layout import Tile, arrange, fit
+from media.check.av_offset import AvOffset, Region, measure
+from media.video.layout import Tile, arrange, fit
 from recorder.demo.call import Outcome
 from recorder.demo.cast import AGENT, VISITOR
 from recorder.settings import Server

@@ -16,8 +16,8 @@ import msgspec
 import pytest
 from yarl import URL
 
-from media.check import check_file
-from media.layout import Tile, arrange, fit
+from media.check.file import check_file
+from media.video.layout import Tile, arrange, fit
 from recorder.limits import SDP_BYTES_MAX
 from recorder.values import Canvas, Role, SourceKind
 from tests.support.aiortc_peer import AiortcPeer

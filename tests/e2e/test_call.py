@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from media.av_offset import Region, measure
-from media.check import check_file
-from media.layout import Rectangle, Tile, arrange, fit
+from media.check.av_offset import Region, measure
+from media.check.file import check_file
+from media.video.layout import Rectangle, Tile, arrange, fit
 from recorder.demo.scene import Colour
 from recorder.values import Canvas, Role, SourceKind
 from tests.support import oracle

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from playwright.async_api import Browser
 
-from media.check import check_file
-from media.layout import Rectangle, Tile, arrange, fit
+from media.check.file import check_file
+from media.video.layout import Rectangle, Tile, arrange, fit
 from recorder.values import Canvas, Role, SourceKind
 from tests.support import oracle
 from tests.support.api_client import ApiClient

@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from media.check import check_file
+from media.check.file import check_file
 
 SECONDS = 7
 OFFSET_MS_MAX = 40

@@ -13,7 +13,7 @@ from typing import Any
 import psutil
 import pytest
 
-from media.check import Report, check_file
+from media.check.file import Report, check_file
 from tests.e2e.conftest import SHORT_FRAGMENTS, serving
 from tests.support.api_client import ApiClient
 from tests.support.participants import Card, camera, joined

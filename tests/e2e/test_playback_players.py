@@ -6,8 +6,8 @@ from itertools import pairwise
 
 import pytest
 
-from media.places import header_bytes
-from media.playlist import event_playlist, vod_playlist
+from media.hls.playlist import event_playlist, vod_playlist
+from media.hls.seek_index import header_bytes
 from recorder.limits import STILL_FRAGMENT_DURATION_S_MAX
 from tests.media.test_isobmff_finalising import FILLER_BYTES, long_recording
 from tests.support.pages import Page, Recorded, page_at, recorded

@@ -12,7 +12,7 @@ import pytest
 from openapi_spec_validator import validate
 from yarl import URL
 
-from media.check import check_file
+from media.check.file import check_file
 from tests.support.api_client import ApiClient
 from tests.support.participants import Card, camera, joined
 from tests.support.server import RunningServer

@@ -9,7 +9,7 @@ from typing import Any
 import aiohttp
 import msgspec
 
-from media.check import check_file
+from media.check.file import check_file
 from recorder.turn import turn_credential
 from recorder.values import IceServer
 from tests.e2e.conftest import SHORT_FRAGMENTS, serving

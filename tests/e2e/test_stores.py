@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from media.check import check_file
+from media.check.file import check_file
 from recorder.limits import PART_SIZE_BYTES_MIN
 from tests.e2e.conftest import SHORT_FRAGMENTS, serving
 from tests.storage.stores import make_bucket

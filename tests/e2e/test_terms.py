@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import aiohttp
 import pytest
 
-from media.check import check_file
+from media.check.file import check_file
 from tests.e2e.conftest import SHORT_FRAGMENTS, serving
 from tests.support import oracle
 from tests.support.api_client import ApiClient

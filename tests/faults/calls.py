@@ -13,7 +13,7 @@ from typing import Any
 import psutil
 from PIL import Image
 
-from media.check import check_file
+from media.check.file import check_file
 from recorder.demo.publisher import Epoch, SceneTrack, VoiceTrack
 from storage.keys import events_key
 from storage.objects import open_store

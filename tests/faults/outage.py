@@ -21,7 +21,7 @@ import numpy as np
 import psutil
 from PIL import Image
 
-from media.check import check_file
+from media.check.file import check_file
 from storage.objects import ObjectStore, open_store
 from tests.faults.scene import leftovers
 from tests.storage.stores import s3_settings

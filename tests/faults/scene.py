@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from media.check import check_file
+from media.check.file import check_file
 from recorder.limits import MIB
 from storage.objects import ObjectStore, open_store
 from storage.settings import StorageSettings

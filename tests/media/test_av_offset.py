@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from media.av_offset import AvOffset, Region, measure
+from media.check.av_offset import AvOffset, Region, measure
+from media.check.onsets import beep_times, flash_times, paired_offsets
 from media.isobmff import Sample
-from media.onsets import beep_times, flash_times, paired_offsets
 from tests.support.flash_beep import AUDIO_RATE, FlashBeep, find, live_tracks
 from tests.support.muxing import encode_audio, encode_video, mux
 

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from av.video.reformatter import ColorRange
 
-from media.canvas import BACKGROUND, Compositor
-from media.labels import BACKGROUND_RGB
-from media.layout import Tile
-from media.scaling import Picture, Scaler, from_rgba, new_picture, planes
+from media.video.compositor import BACKGROUND, Compositor
+from media.video.labels import BACKGROUND_RGB
+from media.video.layout import Tile
+from media.video.scaler import Picture, Scaler, from_rgba, new_picture, planes
 from recorder.values import Canvas, Role, SourceKind
 from tests.support.similarity import ssim
 

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from media.check import check_file, main, render
-from media.check_report import PROBLEMS_MAX, Problems
+from media.check.file import check_file, main, render
+from media.check.report import PROBLEMS_MAX, Problems
 from media.isobmff import Sample, TrackRun, media_fragment
 from media.isobmff.boxes import box
 from tests.support import muxing

@@ -6,9 +6,9 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from media.columns import Columns, coded_width
-from media.labels import name_tag
-from media.layout import Rectangle
+from media.video.anamorphic_scaler import Columns, coded_width
+from media.video.labels import name_tag
+from media.video.layout import Rectangle
 
 even = st.integers(1, 2000).map(lambda half: 2 * half)
 

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 import uvloop
 
-from media.datagrams import BEAT_S, EARLY_S, SILENT_BEATS_MAX, SKB_BYTES, BeatSocket, next_beat, unplug
+from media.webrtc.udp import BEAT_S, EARLY_S, SILENT_BEATS_MAX, SKB_BYTES, BeatSocket, next_beat, unplug
 from recorder.clock import SystemClock
 
 MEDIA = b"\x80media"
@@ -66,7 +66,7 @@ class Ends:
 
 @pytest.fixture
 async def ends(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Ends]:
-    monkeypatch.setattr("media.datagrams.BEGINNING_S", 0.0)
+    monkeypatch.setattr("media.webrtc.udp.BEGINNING_S", 0.0)
     udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     udp.bind(LOOPBACK)
     made = Ends(udp)

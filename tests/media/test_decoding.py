@@ -3,9 +3,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from media.decoding import CONCEALED_SAMPLES_MAX, PictureDecoder, SoundDecoder
-from media.encoded import Codec, EncodedFrame
-from media.opus import packet_samples
+from media.audio.opus import packet_samples
+from media.handover.encoded_frame import Codec, EncodedFrame
+from media.video.decoder import CONCEALED_SAMPLES_MAX, PictureDecoder, SoundDecoder
 from tests.support.encoded_source import opus_packets, video_frames
 
 

@@ -1,9 +1,9 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from media.distance import ONE_WAY_NS_MAX, SLEW_PPM, Distance
-from media.encoded import Codec
-from media.timeline import SenderClock
+from media.handover.encoded_frame import Codec
+from media.sync.one_way_delay import ONE_WAY_NS_MAX, SLEW_PPM, Distance
+from media.sync.timeline import SenderClock
 
 MS = 1_000_000
 S = 1_000_000_000

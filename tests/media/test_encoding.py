@@ -8,8 +8,10 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from media.columns import coded_width
-from media.encoding import (
+from media.isobmff import AudioTrack, Sample, TrackRun, VideoTrack, init_segment, media_fragment
+from media.isobmff.avc import parameter_sets
+from media.video.anamorphic_scaler import coded_width
+from media.video.encoder import (
     AAC_FRAME_SAMPLES,
     HASTY_PARAMETERS,
     NARROW_DIVISOR,
@@ -22,9 +24,7 @@ from media.encoding import (
     VideoEncoder,
     video_context,
 )
-from media.isobmff import AudioTrack, Sample, TrackRun, VideoTrack, init_segment, media_fragment
-from media.isobmff.avc import parameter_sets
-from media.scaling import Picture, Scaler, new_picture, planes
+from media.video.scaler import Picture, Scaler, new_picture, planes
 from recorder.errors import BystanderError
 from recorder.values import Canvas
 from tests.support.similarity import ssim

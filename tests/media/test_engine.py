@@ -6,9 +6,9 @@ import pytest
 from aiortc import RTCRtpSender
 from aiortc.rtp import RtcpPsfbPacket
 
-from media.encoded import Codec, EncodedFrame
 from media.engine import Ending, Engine
-from media.session import Session
+from media.handover.encoded_frame import Codec, EncodedFrame
+from media.webrtc.publisher_session import Session
 from recorder.clock import SystemClock
 from recorder.errors import BystanderError, Fault
 from recorder.limits import PUBLISHERS_PER_RECORDING_MAX
@@ -54,7 +54,7 @@ class Stream:
 
 
 class ScriptedPeer:
-    """Stands for media.peer.Peer: the test plays the publisher."""
+    """Stands for media.webrtc.peer.Peer: the test plays the publisher."""
 
     def __init__(self, session: Session) -> None:
         self.session = session

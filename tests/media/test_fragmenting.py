@@ -3,9 +3,9 @@ from itertools import pairwise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from media.encoding import EncodedPicture, EncodedSound
-from media.fragmenting import INDEX_RESERVED_BYTES, Fragmenter
 from media.isobmff import AudioTrack, VideoTrack
+from media.mux.fragmenter import INDEX_RESERVED_BYTES, Fragmenter
+from media.video.encoder import EncodedPicture, EncodedSound
 from recorder.values import Fragment, FragmentKind
 
 VIDEO = VideoTrack(1, 90_000, 320, 180, bytes.fromhex("0142c01effe100046742c01e01000468ce3c80"))

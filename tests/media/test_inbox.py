@@ -1,5 +1,5 @@
-from media.encoded import Codec, EncodedFrame, SenderReport
-from media.inbox import (
+from media.handover.encoded_frame import Codec, EncodedFrame, SenderReport
+from media.handover.render_queue import (
     FRAME_OVERHEAD_BYTES,
     STREAM_VIDEO_BYTES_MAX,
     VIDEO_BYTES_MAX,

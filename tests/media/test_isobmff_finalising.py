@@ -20,10 +20,10 @@ from media.isobmff import (
     init_segment,
     room_bytes,
 )
+from media.isobmff.box_reader import MalformedError, boxes_of
 from media.isobmff.boxes import BOX_HEADER_BYTES, box
 from media.isobmff.index import read_sidx
-from media.isobmff.movie_reading import read_movie
-from media.isobmff.reader import MalformedError, boxes_of
+from media.isobmff.movie_reader import read_movie
 from tests.support import muxing, oracle
 from tests.support.muxing import Muxed
 from tests.support.player import chromium_player

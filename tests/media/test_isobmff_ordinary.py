@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from media.check import check_file
+from media.check.file import check_file
 from media.isobmff import (
     AudioTrack,
     FragmentPlace,
@@ -22,9 +22,9 @@ from media.isobmff import (
     init_segment,
     media_fragment,
 )
-from media.isobmff.gathering import READ_BYTES
-from media.isobmff.ordinary import HEAD_BYTES, OrdinaryMovie, ordinary_moov
-from media.isobmff.reader import Box, boxes_of, find, top_level
+from media.isobmff.box_reader import Box, boxes_of, find, top_level
+from media.isobmff.progressive.movie import HEAD_BYTES, OrdinaryMovie, ordinary_moov
+from media.isobmff.progressive.samples import READ_BYTES
 from tests.support import muxing, oracle
 from tests.support.muxing import Muxed
 

@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from media.isobmff import AudioTrack, Sample, Track, TrackRun, VideoTrack, init_segment, media_fragment
+from media.isobmff.box_reader import DESCRIPTION_BYTES_MAX, MalformedError, Place, boxes_of, load, top_level
 from media.isobmff.boxes import box, full_box
-from media.isobmff.fragment_reading import SAMPLES_PER_FRAGMENT_MAX, read_fragment
-from media.isobmff.movie_reading import MovieReading, read_movie
-from media.isobmff.reader import DESCRIPTION_BYTES_MAX, MalformedError, Place, boxes_of, load, top_level
+from media.isobmff.fragment_reader import SAMPLES_PER_FRAGMENT_MAX, read_fragment
+from media.isobmff.movie_reader import MovieReading, read_movie
 from tests.support import muxing
 
 TRACKS: list[Track] = [

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from media import labels
-from media.labels import initials, legible, name_tag, placeholder
+from media.video import labels
+from media.video.labels import initials, legible, name_tag, placeholder
 from recorder.limits import TEXT_CHARS_MAX
 
 

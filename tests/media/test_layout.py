@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from media.layout import Rectangle, Tile, arrange, fit
+from media.video.layout import Rectangle, Tile, arrange, fit
 from recorder.limits import PUBLISHERS_PER_RECORDING_MAX
 from recorder.values import Canvas, Role, SourceKind
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from media.encoding import EncodedPicture
-from media.lengthening import Lengthening
+from media.mux.fragment_joiner import Lengthening
+from media.video.encoder import EncodedPicture
 from tests.support.pages import Page, page_at, page_of, pictures_of, recorded, spans
 
 SECOND = 1_000_000_000

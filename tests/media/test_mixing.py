@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from media.mixing import (
+from media.audio.mixer import (
     AHEAD_SAMPLES_MAX,
     DRIFT_TOLERATED_SAMPLES,
     FADE_SAMPLES,
@@ -12,7 +12,7 @@ from media.mixing import (
     Mix,
     Voice,
 )
-from media.resampling import stretched
+from media.audio.resampler import stretched
 
 
 def ones(count: int, value: float = 0.25) -> np.ndarray:

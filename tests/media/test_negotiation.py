@@ -8,10 +8,10 @@ from aiortc.sdp import SessionDescription
 from hypothesis import given
 from hypothesis import strategies as st
 
-from media.answer import write_answer, write_fragment
-from media.encoded import Codec
-from media.negotiation import Offer, read_fragment, read_offer
-from media.transport_parameters import Fingerprint, IceParameters, LocalTransport
+from media.handover.encoded_frame import Codec
+from media.sdp.answer import write_answer, write_fragment
+from media.sdp.offer import Offer, read_fragment, read_offer
+from media.sdp.transport import Fingerprint, IceParameters, LocalTransport
 from recorder.errors import BystanderError
 from recorder.limits import SDP_BYTES_MAX, STREAMS_PER_PUBLISHER_MAX
 from tests.support.aiortc_peer import AiortcPeer

@@ -15,13 +15,13 @@ import av
 import numpy as np
 import pytest
 
-from media.attendance import CHANGES_WAITING_MAX
-from media.check import check_file
-from media.encoded import Codec
-from media.inbox import Arrived, Batch, Inbox, Joined, Left
-from media.pacing import EFFORTS, Effort
-from media.render import STEP_NS, Renderer
-from media.sources import PENDING_BYTES_MAX
+from media.check.file import check_file
+from media.handover.encoded_frame import Codec
+from media.handover.render_queue import Arrived, Batch, Inbox, Joined, Left
+from media.render.renderer import STEP_NS, Renderer
+from media.render.roster import CHANGES_WAITING_MAX
+from media.render.streams import PENDING_BYTES_MAX
+from media.video.quality_control import EFFORTS, Effort
 from recorder.limits import MIB, UNWRITTEN_S_MAX
 from recorder.values import Canvas, Fragment, MediaEvent, Publisher, RecordingPlan
 from tests.support.encoded_source import NS, Reports, Sender, opus_packets, video_frames

@@ -4,7 +4,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from media.pacing import EFFORTS, IDLE_NS, LAG_NS_MAX, RELAXED_FOR_NS, RELAXED_FOR_NS_MAX, Load, Pacer
+from media.video.quality_control import (
+    EFFORTS,
+    IDLE_NS,
+    LAG_NS_MAX,
+    RELAXED_FOR_NS,
+    RELAXED_FOR_NS_MAX,
+    Load,
+    Pacer,
+)
 
 MS = 1_000_000
 S = 1_000_000_000

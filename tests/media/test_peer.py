@@ -9,9 +9,9 @@ import socket
 import pytest
 import uvloop
 
-import media.transport as transport
-from media.encoded import Codec
-from media.peer import Peer
+import media.webrtc.transport as transport
+from media.handover.encoded_frame import Codec
+from media.webrtc.peer import Peer
 from recorder.clock import SystemClock
 from recorder.errors import BystanderError
 from tests.support.aiortc_peer import AiortcPeer

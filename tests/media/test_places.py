@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from media.isobmff.reader import MalformedError
-from media.places import NoIndexError, header_bytes, read_places
+from media.hls.seek_index import NoIndexError, header_bytes, read_places
+from media.isobmff.box_reader import MalformedError
 from tests.support import muxing
 
 FILE = muxing.sample_file(6.0)

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from media.hls.playlist import event_playlist, vod_playlist
+from media.hls.seek_index import read_places
 from media.isobmff import FragmentPlace
-from media.places import read_places
-from media.playlist import event_playlist, vod_playlist
 from recorder.values import Fragment, FragmentKind
 from tests.support import muxing
 from tests.support.muxing import Muxed

@@ -1,4 +1,4 @@
-from media.presence import SILENT_NS, Presence
+from media.sync.activity import SILENT_NS, Presence
 
 S = 1_000_000_000
 

@@ -4,11 +4,11 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from media.decoding import CONCEALED_SAMPLES_MAX
-from media.encoded import Codec, EncodedFrame
-from media.inbox import Arrived, TimelineChanged
-from media.render import Renderer
-from media.watermark import MARGIN_NS_MIN
+from media.handover.encoded_frame import Codec, EncodedFrame
+from media.handover.render_queue import Arrived, TimelineChanged
+from media.render.renderer import Renderer
+from media.sync.watermark import MARGIN_NS_MIN
+from media.video.decoder import CONCEALED_SAMPLES_MAX
 from recorder.errors import BystanderError, Fault
 from recorder.values import (
     Canvas,

@@ -15,8 +15,8 @@ from aiortc.rtp import (
 from hypothesis import given
 from hypothesis import strategies as st
 
-from media.rtp.reception import Reception
-from media.rtp.rtcp import (
+from media.rtp.reception_report import Reception
+from media.rtp.wire.rtcp import (
     Bye,
     SenderInfo,
     full_intra_request,
@@ -26,8 +26,8 @@ from media.rtp.rtcp import (
     receiver_report,
     source_description,
 )
-from media.rtp.sequence import Unwrapper
-from media.rtp.transport_cc import PENDING_PACKETS_MAX, TransportFeedback
+from media.rtp.wire.sequence import Unwrapper
+from media.rtp.wire.transport_cc import PENDING_PACKETS_MAX, TransportFeedback
 
 SECOND_NS = 1_000_000_000
 

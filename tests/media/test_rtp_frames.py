@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from media.encoded import Codec, EncodedFrame
-from media.rtp.assembly import FRAME_BYTES_MAX, Assembler, assembler_for
-from media.rtp.h264 import PARAMETER_SETS_MAX, H264Depacketizer
-from media.rtp.packet import RtpPacket
-from media.rtp.source import Source, SourceCounters
-from media.rtp.vp8 import parse_vp8, vp8_size
+from media.handover.encoded_frame import Codec, EncodedFrame
+from media.rtp.depacketizers.assembler import FRAME_BYTES_MAX, Assembler, assembler_for
+from media.rtp.depacketizers.h264 import PARAMETER_SETS_MAX, H264Depacketizer
+from media.rtp.depacketizers.vp8 import parse_vp8, vp8_size
+from media.rtp.ssrc_receiver import Source, SourceCounters
+from media.rtp.wire.packet import RtpPacket
 from tests.support.rtp import h264_frame, packet, vp8_frame
 
 WAIT_NS = 1_000_000_000

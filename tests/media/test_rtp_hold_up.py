@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from media.rtp.hold_up import LAG_NS_MAX, HoldUp
+from media.rtp.stall_compensator import LAG_NS_MAX, HoldUp
 
 MS = 1_000_000
 

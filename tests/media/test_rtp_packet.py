@@ -5,7 +5,7 @@ from aiortc.rtp import RtpPacket as AiortcPacket
 from hypothesis import given
 from hypothesis import strategies as st
 
-from media.rtp.packet import parse_rtp
+from media.rtp.wire.packet import parse_rtp
 from tests.support.rtp import one_byte_extension, packet, rtp_bytes, two_byte_extension
 
 

@@ -5,10 +5,10 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
+from media.rtp.jitter_buffer import BYTES_MAX, PACKETS_MAX, SETTLE_NS, ReorderBuffer
 from media.rtp.nack import MISSING_PACKETS_MAX, REORDER_TOLERANCE_NS, TRIES_MAX, NackSchedule
-from media.rtp.packet import RtpPacket
-from media.rtp.reorder import BYTES_MAX, PACKETS_MAX, SETTLE_NS, ReorderBuffer
-from media.rtp.sequence import Unwrapper
+from media.rtp.wire.packet import RtpPacket
+from media.rtp.wire.sequence import Unwrapper
 from tests.support.rtp import packet
 
 WAIT_NS = 1_000_000_000

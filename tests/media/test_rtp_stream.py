@@ -2,15 +2,15 @@
 
 import struct
 
-from media.encoded import Codec
+from media.handover.encoded_frame import Codec
 from media.rtp.formats import MediaFormat, PayloadFormat
-from media.rtp.layers import DECISION_NS
-from media.rtp.packet import RtpPacket
-from media.rtp.routing import LEARNED_SOURCES_MAX, Router
-from media.rtp.rtcp import SenderInfo
-from media.rtp.rtx import unwrap_rtx
-from media.rtp.source import SEQUENCE_JUMP_MAX, SourceCounters
-from media.rtp.stream import KEYFRAME_REPEAT_NS, KEYFRAME_REQUEST_NS_MIN, IncomingStream
+from media.rtp.receiver import KEYFRAME_REPEAT_NS, KEYFRAME_REQUEST_NS_MIN, IncomingStream
+from media.rtp.router import LEARNED_SOURCES_MAX, Router
+from media.rtp.simulcast_layers import DECISION_NS
+from media.rtp.ssrc_receiver import SEQUENCE_JUMP_MAX, SourceCounters
+from media.rtp.wire.packet import RtpPacket
+from media.rtp.wire.rtcp import SenderInfo
+from media.rtp.wire.rtx import unwrap_rtx
 from tests.support.recording_sink import RecordingSink
 from tests.support.rtp import h264_frame, one_byte_extension, packet, vp8_frame
 

@@ -4,8 +4,8 @@ from random import Random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from media.encoded import Codec, SenderReport
-from media.timeline import PAUSE_CERTAIN_NS, PAUSE_NS, SenderClock, StreamClock
+from media.handover.encoded_frame import Codec, SenderReport
+from media.sync.timeline import PAUSE_CERTAIN_NS, PAUSE_NS, SenderClock, StreamClock
 
 MS = 1_000_000
 S = 1_000_000_000

@@ -19,13 +19,13 @@ from aiortc import RTCCertificate, RTCDtlsTransport
 from aiortc.rtcicetransport import connection_kwargs
 from pylibsrtp._binding import ffi, lib
 
-import media.transport as transport
-from media.dtls import IceLink
-from media.ice import DATAGRAM_BYTES_MAX, IceConnection
-from media.peer import Peer
-from media.srtp import SOURCES_MAX, SrtpReceiver
-from media.transport import EARLY_DATAGRAMS_MAX, MediaTransport
-from media.transport_parameters import Fingerprint, IceParameters
+import media.webrtc.transport as transport
+from media.sdp.transport import Fingerprint, IceParameters
+from media.webrtc.dtls import IceLink
+from media.webrtc.ice import DATAGRAM_BYTES_MAX, IceConnection
+from media.webrtc.peer import Peer
+from media.webrtc.srtp import SOURCES_MAX, SrtpReceiver
+from media.webrtc.transport import EARLY_DATAGRAMS_MAX, MediaTransport
 from recorder.clock import ManualClock, SystemClock
 from recorder.errors import BystanderError
 from recorder.limits import CANDIDATES_PER_PUBLISHER_MAX

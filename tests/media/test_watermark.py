@@ -3,7 +3,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from media.watermark import CATCH_UP, HANDOVER_NS, MARGIN_NS_MAX, MARGIN_NS_MIN, Progress, Watermark
+from media.sync.watermark import CATCH_UP, HANDOVER_NS, MARGIN_NS_MAX, MARGIN_NS_MIN, Progress, Watermark
 
 S = 1_000_000_000
 WAIT = 1 * S

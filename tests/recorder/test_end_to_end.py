@@ -8,7 +8,7 @@ from typing import Any
 
 import aiohttp
 
-import media.check
+import media.check.file
 from tests.support.api_client import ApiClient
 from tests.support.server import running_server, start_server
 
@@ -21,7 +21,7 @@ async def is_whole(data: bytes, directory: Path) -> bool:
     """Whether `bystander check` finds nothing wrong with the file."""
     file = directory / "recording.mp4"
     await asyncio.to_thread(file.write_bytes, data)
-    return await asyncio.to_thread(media.check.main, str(file)) == 0
+    return await asyncio.to_thread(media.check.file.main, str(file)) == 0
 
 
 async def test_a_call_is_recorded_from_offer_to_mp4(tmp_path: Path) -> None:

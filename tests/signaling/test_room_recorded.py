@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from media.check import check_file
-from media.layout import Rectangle
+from media.check.file import check_file
+from media.video.layout import Rectangle
 from tests.support.api_client import ApiClient
 from tests.support.browser import Visitor, chromium
 from tests.support.pictures import colour_in, picture_at

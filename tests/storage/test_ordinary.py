@@ -11,9 +11,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from media.check import check_file
+from media.check.file import check_file
 from media.isobmff import init_segment
-from media.isobmff.reader import top_level
+from media.isobmff.box_reader import top_level
 from recorder.clock import ManualClock
 from recorder.values import EndReason, Fragment, FragmentKind
 from storage import spool_format as form

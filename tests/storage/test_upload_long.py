@@ -8,8 +8,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from media.hls.seek_index import read_places
 from media.isobmff.index import REFERENCES_MAX
-from media.places import read_places
 from recorder.playing import HEAD_BYTES_MAX
 from recorder.values import FragmentKind
 from storage import spool_format as form

@@ -15,9 +15,9 @@ import av
 import numpy as np
 import numpy.typing as npt
 
-from media.encoded import Codec, EncodedFrame, SenderReport
-from media.inbox import Arrived, Item, Joined, Left, Reported, StreamEnded, StreamStarted
-from media.render import Renderer
+from media.handover.encoded_frame import Codec, EncodedFrame, SenderReport
+from media.handover.render_queue import Arrived, Item, Joined, Left, Reported, StreamEnded, StreamStarted
+from media.render.renderer import Renderer
 from recorder.values import Fragment, MediaEvent, Publisher, RecordingPlan
 
 NS = 1_000_000_000

@@ -15,7 +15,7 @@ import numpy as np
 from aiortc import MediaStreamTrack
 from numpy.typing import NDArray
 
-from media.av_offset import AvOffset, Region, measure
+from media.check.av_offset import AvOffset, Region, measure
 
 AUDIO_RATE = 48_000
 VIDEO_CLOCK = 90_000

@@ -12,10 +12,10 @@ from fractions import Fraction
 
 import av
 
-from media.av_offset import AvOffset, Region, measure
-from media.encoded import Codec
+from media.check.av_offset import AvOffset, Region, measure
 from media.engine import Engine
-from media.layout import Tile, arrange, fit
+from media.handover.encoded_frame import Codec
+from media.video.layout import Tile, arrange, fit
 from recorder.values import (
     Canvas,
     Fragment,

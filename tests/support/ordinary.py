@@ -3,7 +3,7 @@
 from collections.abc import Container, Sequence
 
 from media.isobmff import FragmentPlace, finalise
-from media.isobmff.ordinary import HEAD_BYTES, OrdinaryMovie
+from media.isobmff.progressive.movie import HEAD_BYTES, OrdinaryMovie
 from recorder.values import Fragment
 
 

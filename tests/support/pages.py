@@ -12,12 +12,12 @@ import av
 import numpy as np
 import numpy.typing as npt
 
-from media.encoding import AAC_FRAME_SAMPLES, VIDEO_TIMESCALE, AudioEncoder, VideoEncoder
-from media.fragmenting import AUDIO_TRACK, VIDEO_TRACK, Fragmenter
 from media.isobmff import AudioTrack, FragmentPlace, VideoTrack, finalise
-from media.lengthening import Lengthening
-from media.pacing import Pacer
-from media.scaling import new_picture, planes
+from media.mux.fragment_joiner import Lengthening
+from media.mux.fragmenter import AUDIO_TRACK, VIDEO_TRACK, Fragmenter
+from media.video.encoder import AAC_FRAME_SAMPLES, VIDEO_TIMESCALE, AudioEncoder, VideoEncoder
+from media.video.quality_control import Pacer
+from media.video.scaler import new_picture, planes
 from recorder.values import Canvas, Fragment
 
 CANVAS = Canvas(width=320, height=180)

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from media.layout import Rectangle
+from media.video.layout import Rectangle
 from recorder.values import Canvas
 
 _TIMEOUT_S = 60

@@ -1,10 +1,10 @@
-"""Entry points that really receive: each WHIP session is a media.peer.Peer that counts its frames."""
+"""Entry points that really receive: each WHIP session is a media.webrtc.peer.Peer that counts its frames."""
 
 from collections import Counter
 from dataclasses import dataclass, field, replace
 
-from media.encoded import EncodedFrame, SenderReport, StreamControl
-from media.peer import Peer
+from media.handover.encoded_frame import EncodedFrame, SenderReport, StreamControl
+from media.webrtc.peer import Peer
 from recorder.clock import SystemClock
 from recorder.errors import not_found
 from recorder.ids import new_id

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 
-from media.encoded import EncodedFrame, SenderReport, StreamControl
+from media.handover.encoded_frame import EncodedFrame, SenderReport, StreamControl
 
 
 class RecordingSink:

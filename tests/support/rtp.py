@@ -3,7 +3,7 @@
 import struct
 from collections.abc import Iterable
 
-from media.rtp.packet import RtpPacket, parse_rtp
+from media.rtp.wire.packet import RtpPacket, parse_rtp
 
 
 def rtp_bytes(

@@ -21,7 +21,7 @@ from aiortc.codecs.vpx import Vp8Encoder
 from aiortc.rtcdtlstransport import RTCDtlsFingerprint, RTCDtlsParameters
 from aiortc.rtcicetransport import RTCIceParameters, candidate_from_aioice
 
-from media.encoded import Codec
+from media.handover.encoded_frame import Codec
 from tests.support.ice_session import IceRestarts
 from tests.support.rtp import one_byte_extension, rtp_bytes
 

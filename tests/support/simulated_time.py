@@ -20,9 +20,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 from unittest import mock
 
-from media import ice
-from media.datagrams import unplug
-from media.inbox import Batch, Inbox
+from media.handover.render_queue import Batch, Inbox
+from media.webrtc import ice
+from media.webrtc.udp import unplug
 from recorder.clock import Clock, SystemClock
 
 START_S = 1_000.0  # of the loop's clock: zero would hide who takes an absolute time for a difference

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from media.isobmff.ordinary import OrdinaryMovie
+from media.isobmff.progressive.movie import OrdinaryMovie
 from recorder.clock import Clock, SystemClock
 from recorder.finalising import finalise_init, finalise_init_grown
 from storage.lease import NodeLease

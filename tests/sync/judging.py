@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from media.av_offset import AvOffset
+from media.check.av_offset import AvOffset
 from tests.support.live_call import Recorded, Script, perform
 from tests.support.simulated_time import simulate
 

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from media.encoded import Codec
+from media.handover.encoded_frame import Codec
 from tests.support.encoded_source import Reports
 from tests.support.live_call import Script
 from tests.support.lossy_link import Impairment

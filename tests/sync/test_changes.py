@@ -9,8 +9,8 @@ from typing import Any
 import av
 import pytest
 
-from media.av_offset import AvOffset
-from media.encoded import Codec
+from media.check.av_offset import AvOffset
+from media.handover.encoded_frame import Codec
 from recorder.values import MediaEvent
 from tests.support.live_call import LEAD_IN_S, SIZE, LiveCall, Performance, Recorded, Script, perform
 from tests.support.simulated_time import simulate

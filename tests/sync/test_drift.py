@@ -5,7 +5,7 @@ import logging
 import numpy as np
 import pytest
 
-from media.encoded import Codec
+from media.handover.encoded_frame import Codec
 from recorder.values import Canvas, Publisher, RecordingPlan
 from tests.support.encoded_source import Reports, Sender, opus_packets, replay, video_frames
 from tests.support.flashes import Found, examine

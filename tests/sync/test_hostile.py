@@ -13,7 +13,7 @@ import numpy as np
 import psutil
 import pytest
 
-from media.encoded import Codec
+from media.handover.encoded_frame import Codec
 from tests.support.encoded_source import video_frames
 from tests.support.live_call import FPS, LEAD_IN_S, LiveCall, Performance, Recorded, Script
 from tests.support.rtp import rtp_bytes

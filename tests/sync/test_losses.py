@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from media.encoded import Codec
-from media.rtp.stream import KEYFRAME_REQUEST_NS_MIN
+from media.handover.encoded_frame import Codec
+from media.rtp.receiver import KEYFRAME_REQUEST_NS_MIN
 from recorder.values import Canvas, RecordingPlan
 from tests.support.encoded_source import FLASH_S, plain
 from tests.support.live_call import (

@@ -1,0 +1,109 @@
+"""What we say to an offer (RFC 9429) and to an ICE restart (RFC 9725): media is received only. Pure."""
+
+from media.handover.encoded_frame import Codec
+from media.rtp.formats import MediaFormat, PayloadFormat
+from media.sdp import parse as sdp
+from media.sdp.offer import AnswerSection, Offer
+from media.sdp.sections import extensions_of, feedback_of, parameters_of
+from media.sdp.transport import LocalTransport
+
+
+def write_answer(offer: Offer, local: LocalTransport, *, session_id: int) -> str:
+    """Our answer: what was accepted is received only, what was not is rejected with port 0."""
+    lines = ["v=0", f"o=- {session_id} 1 IN IP4 0.0.0.0", "s=-", "t=0 0"]
+    accepted = [section.mid for section in offer.sections if section.media is not None]
+    if offer.bundled:
+        lines.append("a=group:BUNDLE " + " ".join(mid for mid in accepted if mid is not None))
+    lines.append("a=msid-semantic: WMS")
+    transport_written = False
+    for section in offer.sections:
+        if section.media is None:
+            lines += _rejection(section)
+            continue
+        lines += _acceptance(section, section.media)
+        lines += _transport(offer, local, candidates=not transport_written)
+        transport_written = True
+    return "\r\n".join(lines) + "\r\n"
+
+
+def write_fragment(offer: Offer, local: LocalTransport) -> str:
+    """Our credentials and candidates after an ICE restart, as RFC 9725 4.3.3 wants them."""
+    lines = [f"a=ice-ufrag:{local.ice.username_fragment}", f"a=ice-pwd:{local.ice.password}"]
+    first = next(section for section in offer.sections if section.media is not None)
+    formats = " ".join(first.offered.formats)
+    lines.append(f"m={first.offered.kind} 9 {first.offered.protocol} {formats}")
+    if first.mid is not None:
+        lines.append(f"a=mid:{first.mid}")
+    lines += [f"a=candidate:{candidate}" for candidate in local.candidates]
+    lines.append("a=end-of-candidates")
+    return "\r\n".join(lines) + "\r\n"
+
+
+def _rejection(section: AnswerSection) -> list[str]:
+    offered = section.offered
+    lines = [f"m={offered.kind} 0 {offered.protocol} {' '.join(offered.formats)}", "c=IN IP4 0.0.0.0"]
+    lines.append("a=inactive")
+    if section.mid is not None:
+        lines.append(f"a=mid:{section.mid}")
+    return lines
+
+
+def _acceptance(section: AnswerSection, media: MediaFormat) -> list[str]:
+    offered = section.offered
+    numbers = list(media.payloads)
+    numbers += dict.fromkeys(
+        p.retransmission for p in media.payloads.values() if p.retransmission is not None
+    )
+    lines = [
+        f"m={offered.kind} 9 {offered.protocol} {' '.join(map(str, numbers))}",
+        "c=IN IP4 0.0.0.0",
+        "a=recvonly",
+        "a=rtcp-mux",
+    ]
+    if section.mid is not None:
+        lines.append(f"a=mid:{section.mid}")
+    if "rtcp-rsize" in offered.attributes:
+        lines.append("a=rtcp-rsize")
+    lines += [f"a=extmap:{number} {uri}" for uri, number in extensions_of(offered).items()]
+    if "extmap-allow-mixed" in offered.attributes:
+        lines.append("a=extmap-allow-mixed")
+    parameters = parameters_of(offered)
+    for payload in media.payloads.values():
+        lines += _payload_lines(offered, payload, parameters.get(payload.payload_type, {}))
+    if media.rids:
+        lines += [f"a=rid:{rid} recv" for rid in media.rids]
+        lines.append(f"a=simulcast:recv {';'.join(media.rids)}")
+    return lines
+
+
+def _payload_lines(offered: sdp.Section, payload: PayloadFormat, parameters: dict[str, str]) -> list[str]:
+    number = payload.payload_type
+    names = {Codec.OPUS: "opus/48000/2", Codec.VP8: "VP8/90000", Codec.H264: "H264/90000"}
+    lines = [f"a=rtpmap:{number} {names[payload.codec]}"]
+    lines += [f"a=rtcp-fb:{number} {feedback}" for feedback in feedback_of(offered, number)]
+    if payload.codec is Codec.OPUS:
+        lines.append(f"a=fmtp:{number} minptime=10;useinbandfec=1")
+    elif payload.codec is Codec.H264:
+        # Said back as offered: some senders match the whole set, and our decoder takes every level.
+        kept = ("level-asymmetry-allowed", "packetization-mode", "profile-level-id")
+        told = ";".join(f"{name}={parameters[name]}" for name in kept if name in parameters)
+        lines += [f"a=fmtp:{number} {told}"] if told else []
+    if payload.retransmission is not None:
+        lines.append(f"a=rtpmap:{payload.retransmission} rtx/90000")
+        lines.append(f"a=fmtp:{payload.retransmission} apt={number}")
+    return lines
+
+
+def _transport(offer: Offer, local: LocalTransport, *, candidates: bool) -> list[str]:
+    lines = [
+        f"a=ice-ufrag:{local.ice.username_fragment}",
+        f"a=ice-pwd:{local.ice.password}",
+        "a=ice-options:trickle",
+    ]
+    lines += [f"a=fingerprint:{f.algorithm} {f.value}" for f in local.fingerprints]
+    # Active where we may choose: the first flight then leaves as soon as ICE has a pair (RFC 8842 5.3).
+    lines.append(f"a=setup:{'passive' if offer.peer_is_dtls_client else 'active'}")
+    if candidates:
+        lines += [f"a=candidate:{candidate}" for candidate in local.candidates]
+        lines.append("a=end-of-candidates")
+    return lines

@@ -1,0 +1,146 @@
+"""A WHIP offer judged (RFC 9725, RFC 9429): what of it is accepted, and why the rest is not. Pure."""
+
+from dataclasses import dataclass
+
+from media.rtp.formats import MediaFormat
+from media.sdp import parse as sdp
+from media.sdp.sections import read_format, read_mid
+from media.sdp.transport import (
+    Fingerprint,
+    IceParameters,
+    read_fingerprints,
+    read_ice,
+    read_setup,
+)
+from recorder.errors import BystanderError, caller_error
+from recorder.limits import STREAMS_PER_PUBLISHER_MAX
+
+_PROTOCOLS = ("UDP/TLS/RTP/SAVPF", "UDP/TLS/RTP/SAVP", "RTP/SAVPF", "RTP/SAVP")  # RFC 9429 5.1.2
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerSection:
+    """How one section of the offer is answered: `media` is None where it is rejected."""
+
+    offered: sdp.Section
+    mid: str | None
+    media: MediaFormat | None
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A readable, acceptable offer. `candidates` are the values of `a=candidate` lines."""
+
+    sections: tuple[AnswerSection, ...]
+    bundled: bool
+    ice: IceParameters
+    fingerprints: tuple[Fingerprint, ...]
+    peer_is_dtls_client: bool
+    candidates: tuple[str, ...]
+
+    @property
+    def media(self) -> tuple[MediaFormat, ...]:
+        """The accepted sections."""
+        return tuple(section.media for section in self.sections if section.media is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class Fragment:
+    """A trickle fragment (RFC 8840): credentials are None where it names none."""
+
+    ice: IceParameters | None
+    candidates: tuple[str, ...]
+    end_of_candidates: bool
+
+
+def read_offer(text: str) -> Offer:
+    """Judge an offer.
+
+    Raises BystanderError: malformed_sdp (400), sdp_too_large (413), unsupported_codecs, no_media_sent or
+    unsupported_transport (all 422).
+    """
+    description = sdp.parse(text)
+    bundle = _bundle(description)
+    refusals: list[str] = []
+    sections: list[AnswerSection] = []
+    first: AnswerSection | None = None
+    for section in description.sections:
+        mid = read_mid(section)
+        media, refusal = _judge(
+            section, mid, own_transport=first is not None and not {mid, first.mid} <= bundle
+        )
+        if sum(s.media is not None for s in sections) == STREAMS_PER_PUBLISHER_MAX:
+            media = None
+        sections.append(AnswerSection(section, mid, media))
+        if media is not None and first is None:
+            first = sections[-1]
+        if refusal is not None:
+            refusals.append(refusal)
+    if first is None:
+        raise _unusable(refusals)
+    attributes = first.offered.attributes
+    return Offer(
+        sections=tuple(sections),
+        bundled=first.mid in bundle,
+        ice=read_ice(attributes, description.attributes),
+        fingerprints=read_fingerprints(attributes, description.attributes),
+        peer_is_dtls_client=read_setup(attributes, description.attributes) == "active",
+        candidates=tuple(attributes.all("candidate")),
+    )
+
+
+def read_fragment(text: str) -> Fragment:
+    """Read a trickle-ice-sdpfrag; raises malformed_sdp (400).
+
+    Section names and mids are not looked at: everything is bundled on one transport.
+    """
+    attributes = sdp.Attributes()
+    for line in sdp.split_lines(text):
+        if line.startswith("a="):
+            attributes.add(line[2:])
+        elif line.startswith("m="):
+            sdp.parse_section(line)
+    named = "ice-ufrag" in attributes or "ice-pwd" in attributes
+    return Fragment(
+        ice=read_ice(attributes, sdp.Attributes()) if named else None,
+        candidates=tuple(attributes.all("candidate")),
+        end_of_candidates="end-of-candidates" in attributes,
+    )
+
+
+# --- judging an offer --------------------------------------------------------------------------------
+def _unusable(refusals: list[str]) -> BystanderError:
+    details = {
+        "unsupported_codecs": "No media section offers a codec that is recorded: Opus, VP8 or H.264.",
+        "no_media_sent": "No media section of the offer sends audio or video.",
+        "unsupported_transport": "Media must be offered with ICE, DTLS-SRTP and RTP/RTCP multiplexing.",
+    }
+    for code, detail in details.items():
+        if code in refusals:
+            return caller_error(code, detail, status=422)
+    return caller_error("no_media_sent", details["no_media_sent"], status=422)
+
+
+def _judge(
+    section: sdp.Section, mid: str | None, *, own_transport: bool
+) -> tuple[MediaFormat | None, str | None]:
+    """The accepted format, or why there is none (nothing to say of sections that carry no media)."""
+    attributes = section.attributes
+    if section.kind not in ("audio", "video"):
+        return None, None
+    if section.port == 0 and "bundle-only" not in attributes:
+        return None, None
+    if "recvonly" in attributes or "inactive" in attributes:
+        return None, "no_media_sent"
+    if own_transport or "rtcp-mux" not in attributes or section.protocol not in _PROTOCOLS:
+        return None, "unsupported_transport"
+    media = read_format(section, mid)
+    return media, "unsupported_codecs" if media is None else None
+
+
+def _bundle(description: sdp.Description) -> set[str | None]:
+    for value in description.attributes.all("group"):
+        words = value.split()
+        if words and words[0] == "BUNDLE":
+            return set(words[1:])
+    return set()

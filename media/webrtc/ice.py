@@ -1,0 +1,193 @@
+"""An ICE connection (RFC 8445) that media is taken from as it arrives; leans on the inside of aioice.
+
+aioice gathers, checks and relays. tests/media/test_transport.py says what is leaned on, and fails when a new
+version moves it.
+"""
+
+import asyncio
+import functools
+import logging
+import random
+import struct
+from collections.abc import Callable
+from typing import Any
+
+import aioice
+from aiortc import RTCIceServer
+from aiortc.rtcicetransport import connection_kwargs
+
+from media.webrtc.udp import BeatSocket, unplug
+from recorder.clock import Clock
+from recorder.errors import BystanderError, Fault
+from recorder.values import IceServer, IceTransportPolicy
+
+logger = logging.getLogger(__name__)
+
+DATAGRAM_BYTES_MAX = 2048  # RTP fits an Ethernet frame; a little more for tunnels with jumbo frames
+GATHERING_S_MAX = 3  # a STUN or TURN server that has not answered by then is left out of the answer
+CONSENT_INTERVAL_S = 4.0  # RFC 7675 5.1 wants a check every 4 to 6 s
+CLOSING_S_MAX = 2.0  # an unreachable TURN server must not hold up the end of a recording
+
+
+class IceConnection(aioice.Connection):
+    """aioice's connection, with three differences.
+
+    Host candidates can be restricted to one address; media leaves through `on_media` before any parsing of
+    STUN; and lost consent closes nothing, because a recording outlives a gap in the network.
+    """
+
+    def __init__(
+        self,
+        *,
+        bind_host: str | None,
+        clock: Clock,
+        on_media: Callable[[bytes, int], None],
+        on_dtls: Callable[[bytes], None],
+        on_consent: Callable[[int], None],
+        **arguments: Any,
+    ) -> None:
+        super().__init__(ice_controlling=False, **arguments)
+        self._bind_host = bind_host
+        self._monotonic_ns = clock.monotonic_ns
+        self.on_media = on_media
+        self._on_dtls = on_dtls
+        self._on_consent = on_consent
+        self._stun_arrival_ns = 0
+        self._probes: set[asyncio.Task[None]] = set()
+
+    async def get_component_candidates(
+        self, component: int, addresses: list[str], timeout: int = GATHERING_S_MAX
+    ) -> list[aioice.Candidate]:
+        if self._transport_policy is aioice.TransportPolicy.ALL:
+            if self._bind_host is not None:
+                addresses = [self._bind_host]
+            elif not addresses:
+                addresses = ["127.0.0.1"]  # a machine without any network still records itself
+        found = await super().get_component_candidates(component, addresses, GATHERING_S_MAX)
+        for protocol in self._protocols:
+            receive = functools.partial(self._datagram_received, protocol.datagram_received)
+            if protocol.local_candidate.type == "host":
+                protocol.transport = BeatSocket(
+                    unplug(protocol.transport),
+                    receive=receive,
+                    owner=protocol,
+                    monotonic_ns=self._monotonic_ns,
+                    datagram_bytes_max=DATAGRAM_BYTES_MAX,
+                )
+            else:
+                # aioice's TURN client looks this up for each datagram.
+                protocol.datagram_received = receive  # type: ignore[method-assign]
+        return found
+
+    def _datagram_received(
+        self,
+        stun_received: Callable[[bytes, Any], None],
+        data: bytes,
+        address: tuple[Any, ...],
+        arrival_ns: int | None = None,
+    ) -> None:
+        if arrival_ns is None:
+            arrival_ns = self._monotonic_ns()
+        first = data[0] if data else 255
+        if 128 <= first <= 191:  # RFC 7983 7
+            self.on_media(data, arrival_ns)
+        elif first < 4:
+            self._stun_arrival_ns = arrival_ns
+            try:
+                stun_received(data, address)
+            except (ValueError, KeyError, IndexError, AssertionError, struct.error) as error:
+                logger.debug("unreadable STUN from %s: %r", address, error)
+        else:
+            self._on_dtls(data)
+
+    def data_received(self, data: bytes, component: int) -> None:
+        """What aioice takes for data: it came before our hook, or is no STUN message after all."""
+        if data and 20 <= data[0] <= 63:
+            self._on_dtls(data)
+
+    async def query_consent(self) -> None:
+        """RFC 7675, without the end: how consent stands is told, and what to do is decided by who listens."""
+        while True:
+            await asyncio.sleep(CONSENT_INTERVAL_S * random.uniform(0.8, 1.2))
+            for pair in list(self._nominated.values()):
+                await self._check_consent(pair)
+
+    async def _check_consent(self, pair: Any) -> None:
+        assert self.remote_password is not None
+        sent_ns = self._monotonic_ns()
+        try:
+            await pair.protocol.request(
+                self.build_request(pair, nominate=False),
+                pair.remote_addr,
+                integrity_key=self.remote_password.encode(),
+                retransmissions=0,
+            )
+        except aioice.stun.TransactionError:
+            return
+        self._on_consent(max(0, self._stun_arrival_ns - sent_ns))
+
+    def read(self) -> None:
+        """Hand over what lies in the sockets, without waiting for their beat."""
+        for protocol in self._protocols:
+            if isinstance(protocol.transport, BeatSocket):
+                protocol.transport.read()
+
+    def probe(self) -> None:
+        """Check consent out of turn: half a second later it was answered, or was not."""
+        for pair in self._nominated.values():
+            task = asyncio.get_running_loop().create_task(self._check_consent(pair))
+            self._probes.add(task)
+            task.add_done_callback(self._probes.discard)
+
+    async def close(self) -> None:
+        """End it, with its tasks and sockets."""
+        for task in self._probes:
+            task.cancel()
+        if self._probes:
+            await asyncio.wait(self._probes)
+        await super().close()
+
+    async def close_in_time(self) -> None:
+        """End it within CLOSING_S_MAX, whether or not a TURN server answers."""
+        try:
+            async with asyncio.timeout(CLOSING_S_MAX):
+                await self.close()
+        except TimeoutError:
+            for protocol in self._protocols:
+                protocol.transport.close()
+            logger.info("an ICE connection did not close in time; its TURN allocation expires by itself")
+
+    def send_now(self, data: bytes) -> bool:
+        """Send one datagram on the nominated pair, if there is one."""
+        pair = self._nominated.get(1)
+        if pair is None:
+            return False
+        pair.protocol.transport.sendto(data, pair.remote_addr)
+        return True
+
+
+def connection_arguments(servers: list[IceServer], policy: IceTransportPolicy) -> dict[str, Any]:
+    """What an IceConnection is made with; raises malformed_ice_server (500)."""
+    entries = [RTCIceServer(urls=s.urls, username=s.username, credential=s.credential) for s in servers]
+    try:
+        arguments = connection_kwargs(entries)
+    except ValueError as error:
+        raise BystanderError(
+            "malformed_ice_server", "An ICE server's URL is malformed.", fault=Fault.SERVER, status=500
+        ) from error
+    relayed = policy is IceTransportPolicy.RELAYED
+    arguments["transport_policy"] = aioice.TransportPolicy.RELAY if relayed else aioice.TransportPolicy.ALL
+    return arguments
+
+
+def usable_candidate(value: str) -> aioice.Candidate | None:
+    """Read what stands after `candidate:`; None for TCP, names and other components.
+
+    Names (mDNS) need no resolving: the peer's own checks reach us and teach us its address.
+    Raises ValueError when it is malformed.
+    """
+    candidate = aioice.Candidate.from_sdp(value)
+    if candidate.transport.lower() != "udp" or candidate.component != 1 or candidate.host.endswith(".local"):
+        logger.debug("not used: candidate %s", candidate)
+        return None
+    return candidate

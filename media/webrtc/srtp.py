@@ -1,0 +1,89 @@
+"""SRTP (RFC 3711): datagrams unprotected by libsrtp in one buffer: no queue, no task, no object for each."""
+
+import struct
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from pylibsrtp import ERRORS
+from pylibsrtp import Error as SrtpError
+from pylibsrtp._binding import ffi, lib
+
+from media.rtp.wire.packet import PacketBuffer
+from media.webrtc.ice import DATAGRAM_BYTES_MAX
+from recorder.clock import Clock
+
+SOURCES_MAX = 128  # SSRCs that libsrtp keeps state for; a section has two, six with simulcast
+_RTP_BYTES_MIN = 12
+_TRAILER_BYTES = 4 + 16 + 128  # what libsrtp may append: SRTCP index, tag, MKI
+
+_SSRC = struct.Struct("!I")
+
+
+class MediaEvents(Protocol):
+    """Who gets the packets. Buffers are only valid during the call; nothing here may raise."""
+
+    def rtp_received(self, buffer: PacketBuffer, length: int, arrival_ns: int) -> None: ...
+    def rtcp_received(self, data: bytes, arrival_ns: int) -> None: ...
+
+
+class KeyHolder(Protocol):
+    """What has the keys; media.webrtc.dtls.DtlsSession is one."""
+
+    def srtp_contexts(self) -> tuple[Any, Any]:
+        """libsrtp's receiving and sending context; their owners live as long as this object."""
+        ...
+
+
+class SrtpReceiver:
+    """Unprotects datagrams in one buffer of its own, and protects RTCP in another."""
+
+    def __init__(self, session: KeyHolder, events: MediaEvents, clock: Clock, drop: Callable[[str], None]):
+        self._session = session  # owns the contexts
+        self._receive_context, self._send_context = session.srtp_contexts()
+        self._events = events
+        self._drop = drop
+        self._cdata = ffi.new("char[]", DATAGRAM_BYTES_MAX)
+        self._buffer = ffi.buffer(self._cdata)
+        self._length = ffi.new("int *")
+        self._outgoing = ffi.new("char[]", DATAGRAM_BYTES_MAX + _TRAILER_BYTES)
+        self._sources: set[int] = set()
+        self.last_arrival_ns = clock.monotonic_ns()
+
+    def datagram(self, data: bytes, arrival_ns: int) -> None:
+        """One SRTP or SRTCP datagram, whatever its content."""
+        size = len(data)
+        if not _RTP_BYTES_MIN <= size <= DATAGRAM_BYTES_MAX:
+            self._drop("datagram_size")
+            return
+        control = 192 <= data[1] <= 223  # RFC 5761 4
+        (ssrc,) = _SSRC.unpack_from(data, 4 if control else 8)
+        known = ssrc in self._sources
+        if not known and len(self._sources) >= SOURCES_MAX:
+            self._drop("too_many_sources")
+            return
+        length = self._length
+        length[0] = size
+        self._buffer[0:size] = data
+        unprotect = lib.srtp_unprotect_rtcp if control else lib.srtp_unprotect
+        status = unprotect(self._receive_context, self._cdata, length)
+        if status:
+            self._drop("srtp_replay" if ERRORS[status].startswith("replay") else "srtp_unauthentic")
+            return
+        if not known:
+            self._sources.add(ssrc)
+        self.last_arrival_ns = arrival_ns
+        if control:
+            self._events.rtcp_received(self._buffer[0 : length[0]], arrival_ns)
+        else:
+            self._events.rtp_received(self._buffer, length[0], arrival_ns)
+
+    def protect_rtcp(self, data: bytes) -> bytes:
+        """The SRTCP datagram of one compound packet."""
+        if len(data) > DATAGRAM_BYTES_MAX:
+            raise ValueError("an RTCP packet longer than a datagram")
+        length = ffi.new("int *", len(data))
+        ffi.memmove(self._outgoing, data, len(data))
+        status = lib.srtp_protect_rtcp(self._send_context, self._outgoing, length)
+        if status:
+            raise SrtpError(ERRORS[status])
+        return bytes(ffi.buffer(self._outgoing, length[0]))
