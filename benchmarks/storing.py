@@ -15,14 +15,14 @@ from recorder.clock import ManualClock, SystemClock
 from recorder.finalising import finalise_init, finalise_init_grown
 from recorder.limits import MIB
 from recorder.values import EndReason, Fragment, FragmentKind
-from storage.lease import NodeLease
-from storage.local import LocalStore
-from storage.memory import MemoryStore
-from storage.objects import MultipartUpload, ObjectInfo, ObjectStore, Part, open_store
 from storage.settings import StorageSettings
 from storage.spool import SpoolFacts, SpoolWriter, seal
-from storage.spool_format import MEDIA
-from storage.uploader import Uploader
+from storage.spool.format import MEDIA
+from storage.store import MultipartUpload, ObjectInfo, ObjectStore, Part, open_store
+from storage.stores.local.store import LocalStore
+from storage.stores.memory import MemoryStore
+from storage.takeover.lease import NodeLease
+from storage.upload.uploader import Uploader
 from tests.storage.stores import make_bucket, s3_settings
 from tests.support import footage
 from tests.support.s3_servers import moto

@@ -17,10 +17,10 @@ from recorder.clock import SystemClock
 from recorder.finalising import finalise_init, finalise_init_grown
 from recorder.limits import KIB, MIB
 from recorder.values import EndReason
-from storage import spool_format as form
-from storage.objects import open_store
 from storage.spool import SpoolFacts, seal, spooled_recordings
-from storage.uploader import Uploader
+from storage.spool import format as form
+from storage.store import open_store
+from storage.upload.uploader import Uploader
 from tests.storage.stores import s3_settings
 from tests.support import footage
 

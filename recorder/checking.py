@@ -11,8 +11,8 @@ from recorder.database.opening import sqlite_url
 from recorder.errors import not_found
 from recorder.ids import is_id
 from recorder.settings import Settings
-from storage.objects import open_store
 from storage.reading import open_media
+from storage.store import open_store
 
 
 @contextmanager

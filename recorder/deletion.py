@@ -7,10 +7,10 @@ from recorder.database import RecordingRow
 from recorder.database.recordings import LAST_STATES
 from recorder.shipping import Shipping
 from recorder.values import EndReason
-from storage.holding import check_deletable
 from storage.keys import keys_of
-from storage.objects import ObjectStore
-from storage.tail_format import side_prefix
+from storage.store import ObjectStore
+from storage.stores.object_lock import check_deletable
+from storage.takeover.journal_format import side_prefix
 
 
 def is_held_elsewhere(row: RecordingRow, node: str | None) -> bool:

@@ -9,10 +9,10 @@ from recorder.finalising import finalise_init, finalise_init_grown
 from recorder.settings import Settings
 from recorder.shipping import Shipping
 from recorder.storage_verdict import StorageVerdict
-from storage.lease import NodeLease
-from storage.objects import ObjectStore, open_store
 from storage.settings import StorageSettings
-from storage.uploader import Uploader
+from storage.store import ObjectStore, open_store
+from storage.takeover.lease import NodeLease
+from storage.upload.uploader import Uploader
 
 
 async def open_shipping(settings: Settings, data: DataDirectory, clock: Clock) -> Shipping:

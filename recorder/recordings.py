@@ -24,8 +24,8 @@ from recorder.turn import ice_servers
 from recorder.values import Conversation, EndReason, EntryPoint, IceServer, Recording
 from recorder.watching import Watchers
 from signaling.ports import Caller, MediaBytes, Playlist
-from storage.presigning import LinkTerms, no_store_link, presigned
 from storage.reading import OpenMedia, StoredMedia, open_media
+from storage.stores.presigned_links import LinkTerms, no_store_link, presigned
 
 LIVE_RECORDINGS_MAX = 1000  # of one node; its cores are full long before
 

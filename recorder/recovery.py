@@ -16,7 +16,7 @@ from recorder.live import LiveRecording, Means
 from recorder.recordings import Recordings
 from recorder.values import EndReason, RecordingState
 from storage.spool import SpoolEnding
-from storage.uploader import StoredObject
+from storage.upload.uploader import StoredObject
 
 _log = logging.getLogger(__name__)
 

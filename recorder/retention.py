@@ -14,8 +14,8 @@ from recorder.database.opening import sqlite_url
 from recorder.deletion import check_recordings_deletable, delete_stored, is_held_elsewhere
 from recorder.errors import BystanderError, caller_error
 from recorder.settings import Settings
-from storage.objects import ObjectStore, open_store
-from storage.spool_format import MEDIA
+from storage.spool.format import MEDIA
+from storage.store import ObjectStore, open_store
 
 LOOK_EVERY_S = 3600.0  # a policy counts in days
 BATCH_MAX = 500  # rows in memory at once; the next look goes on

@@ -10,11 +10,11 @@ from typing import Any
 from recorder.errors import BystanderError
 from recorder.storage_verdict import StorageVerdict
 from recorder.values import EndReason
-from storage.dangling import Verdict
-from storage.objects import RECORDING_MARK, ObjectStore
+from storage.errors import FAILED, OBJECT_MISSING, THROTTLED, UNREACHABLE
 from storage.spool import SpoolEnding, seal, spool_ending
-from storage.store_errors import FAILED, OBJECT_MISSING, THROTTLED, UNREACHABLE
-from storage.uploader import Recovered, StoredObject, Survey, Uploader
+from storage.store import RECORDING_MARK, ObjectStore
+from storage.takeover.orphaned_uploads import Verdict
+from storage.upload.uploader import Recovered, StoredObject, Survey, Uploader
 
 TAKE_UP_TIMEOUT_S = 15.0  # of a start: a store that does not answer does not keep a server from recording
 TAKE_UP_INTERVAL_S = 300.0  # between looks at what lost nodes left: one list of uploads and one of pages

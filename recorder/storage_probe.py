@@ -7,8 +7,8 @@ from typing import Any
 from recorder.clock import Clock, SystemClock
 from recorder.settings import Settings
 from recorder.storage_verdict import StorageVerdict, Verdict
-from storage.objects import ObjectStore, open_store
-from storage.probe import ProbeResult, test_store
+from storage.store import ObjectStore, open_store
+from storage.stores.probe import ProbeResult, test_store
 
 
 class StorageProbe:

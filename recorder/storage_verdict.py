@@ -11,7 +11,7 @@ import msgspec
 
 from recorder.errors import BystanderError, Fault
 from storage.settings import StorageSettings
-from storage.spool_files import write_atomic
+from storage.spool.durable_files import write_atomic
 
 FILE = "storage-test.json"
 

@@ -5,9 +5,9 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Protocol
 
-from storage.objects import READ_CHUNK_BYTES, ObjectInfo, ObjectStore
+from storage.errors import range_error
 from storage.spool import IndexEntry, SpoolReader, open_or_none
-from storage.store_errors import range_error
+from storage.store import READ_CHUNK_BYTES, ObjectInfo, ObjectStore
 
 
 class OpenMedia(Protocol):

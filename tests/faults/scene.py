@@ -13,9 +13,9 @@ import msgspec
 
 from media.check.file import check_file
 from recorder.limits import MIB
-from storage.objects import ObjectStore, open_store
 from storage.settings import StorageSettings
-from storage.uploader import StoredObject
+from storage.store import ObjectStore, open_store
+from storage.upload.uploader import StoredObject
 from tests.faults.recording_process import KEY
 from tests.storage.stores import s3_settings
 from tests.support.footage import Footage, load

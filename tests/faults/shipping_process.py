@@ -12,10 +12,10 @@ import msgspec
 
 from recorder.clock import SystemClock
 from recorder.errors import BystanderError
-from storage.lease import NodeLease
-from storage.objects import open_store
 from storage.settings import StorageSettings
-from storage.uploader import StoredObject, Uploader
+from storage.store import open_store
+from storage.takeover.lease import NodeLease
+from storage.upload.uploader import StoredObject, Uploader
 from tests.faults.recording_process import RECORDING
 from tests.support.uploading import uploader_of
 

@@ -12,10 +12,10 @@ import pytest
 from recorder.errors import BystanderError
 from recorder.limits import MIB
 from recorder.values import EndReason
-from storage import spool_format as form
-from storage.memory import MemoryStore
 from storage.settings import StorageSettings
 from storage.spool import SpoolReader, SpoolWriter
+from storage.spool import format as form
+from storage.stores.memory import MemoryStore
 from tests.faults.conftest import Figure
 from tests.faults.recording_process import KEY, RECORDING, facts
 from tests.faults.scene import kept, quick_settings, recording, shipping

@@ -12,9 +12,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from storage.lease import SignOfLife
-from storage.objects import ObjectProperties, open_store
-from storage.tail_format import NODES_PREFIX
+from storage.store import ObjectProperties, open_store
+from storage.takeover.journal_format import NODES_PREFIX
+from storage.takeover.lease import SignOfLife
 from tests.faults.calls import MEDIA_LOST_S_MAX, TAIL_S, begin, kept, kill_all, nothing_beside, on_s3
 from tests.storage.stores import make_bucket, s3_settings
 from tests.support.api_client import ApiClient

@@ -32,8 +32,8 @@ from recorder.values import Conversation, Publisher, Recording
 from recorder.watching import Watchers
 from recorder.workers import Workers
 from signaling.ports import Caller
-from storage.objects import ObjectStore
-from storage.uploader import Uploader
+from storage.store import ObjectStore
+from storage.upload.uploader import Uploader
 from tests.support import fake_workers
 
 STATE_S_MAX = 20.0

@@ -19,8 +19,8 @@ from recorder.scoped_settings import ScopedSettings
 from recorder.settings import Recording as RecordingSettings
 from recorder.values import MediaEvent, Participant, Recording, Role
 from signaling.ports import Caller
-from storage.memory import MemoryStore
 from storage.spool import SpoolReader
+from storage.stores.memory import MemoryStore
 from tests.recorder.node import STATE_S_MAX, Node, open_node, settings_for
 
 AGREED, REFUSED = ConsentAnswer.AGREED, ConsentAnswer.REFUSED

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from recorder.errors import BystanderError
-from storage.holding import Hold
-from storage.memory import MemoryStore
-from storage.objects import ObjectProperties
-from storage.tail_format import side_prefix
+from storage.store import ObjectProperties
+from storage.stores.memory import MemoryStore
+from storage.stores.object_lock import Hold
+from storage.takeover.journal_format import side_prefix
 from tests.recorder.node import Node, open_node
 
 

@@ -12,8 +12,8 @@ import pytest
 from recorder.errors import BystanderError
 from recorder.values import EndReason, Recording, RecordingState
 from signaling.ports import Caller
-from storage.memory import MemoryStore
-from storage.store_errors import UNREACHABLE
+from storage.errors import UNREACHABLE
+from storage.stores.memory import MemoryStore
 from tests.recorder.node import Node, open_node, settings_for
 from tests.support.fake_workers import FRAGMENT_BYTES
 

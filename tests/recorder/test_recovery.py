@@ -15,10 +15,10 @@ from recorder.database.webhooks import WebhookRow, WebhookTable
 from recorder.ids import new_id
 from recorder.recovery import amended, complete, take_over
 from recorder.values import EndReason, Fragment, FragmentKind, RecordingState, RecordingType
-from storage.memory import MemoryStore
-from storage.objects import RECORDING_MARK, ObjectProperties
 from storage.spool import SpoolEnding, SpoolFacts, SpoolWriter
-from storage.uploader import StoredObject
+from storage.store import RECORDING_MARK, ObjectProperties
+from storage.stores.memory import MemoryStore
+from storage.upload.uploader import StoredObject
 from tests.recorder.node import Node, open_node
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

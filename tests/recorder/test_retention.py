@@ -14,8 +14,8 @@ from recorder.errors import BystanderError, Fault
 from recorder.ids import new_id
 from recorder.retention import Outcome, Retention
 from recorder.values import EndReason, RecordingState, RecordingType
-from storage.holding import Hold
-from storage.objects import ObjectProperties
+from storage.store import ObjectProperties
+from storage.stores.object_lock import Hold
 from tests.recorder.node import Node, open_node
 from tests.recorder.test_deletion import LockingStore, keys
 

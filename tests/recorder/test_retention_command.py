@@ -17,7 +17,7 @@ from recorder.database.opening import sqlite_url
 from recorder.ids import new_id
 from recorder.values import Conversation, RecordingState, RecordingType
 from storage.keys import keys_of
-from storage.objects import RECORDING_MARK, ObjectProperties, open_store
+from storage.store import RECORDING_MARK, ObjectProperties, open_store
 from tests.storage.stores import s3_settings
 from tests.support.s3_servers import ACCESS_KEY_ID, SECRET_ACCESS_KEY, ServerProcess, moto
 

@@ -11,11 +11,11 @@ from recorder.clock import ManualClock
 from recorder.errors import BystanderError
 from recorder.shipping import Shipping
 from recorder.values import EndReason, Fragment, FragmentKind
-from storage.lease import NodeLease
-from storage.memory import MemoryStore
 from storage.settings import StorageSettings
 from storage.spool import SpoolFacts, SpoolWriter
-from storage.uploader import Uploader
+from storage.stores.memory import MemoryStore
+from storage.takeover.lease import NodeLease
+from storage.upload.uploader import Uploader
 
 RECORDING = "rec_1"
 Open = Callable[..., Shipping]

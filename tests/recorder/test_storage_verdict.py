@@ -9,8 +9,8 @@ from recorder.errors import BystanderError
 from recorder.storage_probe import StorageProbe
 from recorder.storage_verdict import FILE, StorageVerdict
 from signaling.ports import Caller
-from storage.memory import Faults, MemoryStore
 from storage.settings import StorageSettings
+from storage.stores.memory import Faults, MemoryStore
 from tests.recorder.node import open_node
 
 SETTINGS = StorageSettings(url="memory:")

@@ -33,8 +33,8 @@ from recorder.values import (
     TriggeringMode,
 )
 from signaling.ports import Caller
-from storage.memory import MemoryStore
-from storage.store_errors import UNREACHABLE
+from storage.errors import UNREACHABLE
+from storage.stores.memory import MemoryStore
 from tests.recorder.node import STATE_S_MAX, Node, open_node, settings_for
 
 CALL, LAYER = InteractionKind.CALL, InteractionKind.COLLABORATION_LAYER

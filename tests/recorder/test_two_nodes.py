@@ -13,8 +13,8 @@ from recorder.recovering import Outcome, recover_all
 from recorder.recovery import take_over
 from recorder.settings import Server, Settings
 from recorder.values import EndReason, Fragment, FragmentKind, InteractionKind
-from storage.memory import MemoryStore
 from storage.spool import SpoolFacts, SpoolWriter
+from storage.stores.memory import MemoryStore
 from tests.recorder.node import Node, open_node, settings_for
 
 

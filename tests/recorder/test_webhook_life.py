@@ -13,8 +13,8 @@ from recorder.clock import SystemClock
 from recorder.settings import Server, Webhooks
 from recorder.values import InteractionKind, Recording
 from recorder.webhooks.running import RunningWebhooks
-from storage.memory import MemoryStore
-from storage.store_errors import UNREACHABLE
+from storage.errors import UNREACHABLE
+from storage.stores.memory import MemoryStore
 from tests.recorder.node import Node, open_node, settings_for
 from tests.support.fake_workers import FRAGMENT_BYTES
 from tests.support.receiver import Receiver, receiver

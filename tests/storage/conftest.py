@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from recorder.errors import BystanderError
-from storage.memory import MemoryStore
-from storage.objects import ObjectStore, open_store
 from storage.settings import StorageSettings
-from storage.shipment import Shipment
 from storage.spool import SpoolFacts, SpoolWriter
-from storage.spool_format import IndexEntry
-from storage.uploader import Uploader
+from storage.spool.format import IndexEntry
+from storage.store import ObjectStore, open_store
+from storage.stores.memory import MemoryStore
+from storage.upload.recording_upload import Shipment
+from storage.upload.uploader import Uploader
 from tests.storage.stores import STORES, make_bucket, open_named
 from tests.support.azurite import azurite
 from tests.support.s3_servers import ServerProcess, moto, rclone

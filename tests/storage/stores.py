@@ -10,10 +10,10 @@ from pathlib import Path
 import boto3
 import msgspec
 
-from storage.local import LocalStore
-from storage.memory import Faults, MemoryStore
-from storage.objects import ObjectStore, open_store
 from storage.settings import StorageSettings
+from storage.store import ObjectStore, open_store
+from storage.stores.local.store import LocalStore
+from storage.stores.memory import Faults, MemoryStore
 from tests.support.azurite import azure_settings
 from tests.support.google_door import GoogleDoor, google_door
 from tests.support.s3_servers import ACCESS_KEY_ID, BUCKET, SECRET_ACCESS_KEY

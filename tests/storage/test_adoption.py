@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from recorder.values import EndReason
-from storage import moving
-from storage import spool_format as form
-from storage.adoption import finished_media
-from storage.part_bytes import FinaliseInit
+from storage.finalise.hard_link import finished_media
 from storage.spool import IndexEntry, SpoolReader, SpoolWriter
-from storage.spool_files import write_atomic, write_fully
+from storage.spool import format as form
+from storage.spool import insert_range as moving
+from storage.spool.durable_files import write_atomic, write_fully
+from storage.spool.part_bytes import FinaliseInit
 from tests.storage.conftest import RECORDING, facts
 from tests.storage.fragments import sequence
 
@@ -58,11 +58,11 @@ def can_move(root: Path, tmp_path: Path) -> None:
 
 
 STEPS = (
-    "storage.moving.os.setxattr",
-    "storage.moving._fallocate",
-    "storage.adoption.os.ftruncate",
-    "storage.adoption.write_fully",
-    "storage.adoption.os.fsync",
+    "storage.spool.insert_range.os.setxattr",
+    "storage.spool.insert_range._fallocate",
+    "storage.finalise.hard_link.os.ftruncate",
+    "storage.finalise.hard_link.write_fully",
+    "storage.finalise.hard_link.os.fsync",
 )
 
 
@@ -160,7 +160,7 @@ def test_a_crash_at_any_step_is_gone_on_from(
 
     head = reader.directory / form.HEAD
     with monkeypatch.context() as patched:
-        patched.setattr("storage.adoption.write_atomic", written_then(patched, step, crash))
+        patched.setattr("storage.finalise.hard_link.write_atomic", written_then(patched, step, crash))
         with pytest.raises(CrashError):
             finish(reader)
     assert head.exists()
@@ -188,7 +188,7 @@ def test_a_file_system_that_cannot_gets_a_copy(reader: SpoolReader, monkeypatch:
 
 def test_on_a_full_disk_there_are_durations(reader: SpoolReader, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(moving, "_fallocate", refuse)
-    monkeypatch.setattr("storage.adoption.os.copy_file_range", full)
+    monkeypatch.setattr("storage.finalise.hard_link.os.copy_file_range", full)
     assert finish(reader) == expected(0)
     assert not (reader.directory / "whole.new").exists()
 
@@ -203,8 +203,8 @@ def test_a_disk_that_is_full_once_the_room_is_made_gets_it_back(
             raise OSError(28, "No space left on device")
         write_fully(fd, data, offset)
 
-    monkeypatch.setattr("storage.adoption.write_fully", without_room)
-    monkeypatch.setattr("storage.adoption.os.copy_file_range", full)
+    monkeypatch.setattr("storage.finalise.hard_link.write_fully", without_room)
+    monkeypatch.setattr("storage.finalise.hard_link.os.copy_file_range", full)
     assert finish(reader) == expected(0)
 
 

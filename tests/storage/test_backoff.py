@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from storage.backoff import Backoff
+from storage.upload.backoff import Backoff
 
 
 @given(st.integers(0, 2**32), st.integers(1, 80))

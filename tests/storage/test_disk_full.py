@@ -10,12 +10,12 @@ import pytest
 from recorder.clock import ManualClock
 from recorder.errors import BystanderError, Fault
 from recorder.values import EndReason
-from storage.local import LocalStore
-from storage.memory import MemoryStore
-from storage.objects import ObjectStore
 from storage.settings import StorageSettings
 from storage.spool import SpoolReader, SpoolWriter
-from storage.uploader import Uploader
+from storage.store import ObjectStore
+from storage.stores.local.store import LocalStore
+from storage.stores.memory import MemoryStore
+from storage.upload.uploader import Uploader
 from tests.storage.conftest import RECORDING, facts
 from tests.storage.fragments import init, media
 

@@ -8,9 +8,9 @@ import pytest
 
 from recorder.errors import BystanderError
 from recorder.limits import PART_SIZE_BYTES_MIN
-from storage.objects import ObjectProperties, open_store
-from storage.presigning import LinkTerms, presigned
 from storage.settings import StorageSettings
+from storage.store import ObjectProperties, open_store
+from storage.stores.presigned_links import LinkTerms, presigned
 from tests.storage.conftest import refusal_of
 from tests.storage.stores import google_settings
 from tests.support.google_door import GoogleDoor, google_door

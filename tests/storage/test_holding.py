@@ -9,12 +9,12 @@ import msgspec
 import pytest
 
 from recorder.errors import BystanderError
-from storage import probe
-from storage.holding import Hold, check_deletable
-from storage.memory import MemoryStore
-from storage.objects import ObjectProperties, open_store
-from storage.s3_store import S3Store
 from storage.settings import StorageSettings
+from storage.store import ObjectProperties, open_store
+from storage.stores import probe
+from storage.stores.memory import MemoryStore
+from storage.stores.object_lock import Hold, check_deletable
+from storage.stores.s3.store import S3Store
 from tests.storage.stores import s3_settings
 from tests.support.s3_servers import ACCESS_KEY_ID, SECRET_ACCESS_KEY, ServerProcess
 

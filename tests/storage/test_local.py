@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from storage.local import LocalStore
-from storage.local_files import UNFINISHED_S_MAX
-from storage.objects import ObjectProperties
+from storage.store import ObjectProperties
+from storage.stores.local.files import UNFINISHED_S_MAX
+from storage.stores.local.store import LocalStore
 
 PROPERTIES = ObjectProperties("video/mp4")
 

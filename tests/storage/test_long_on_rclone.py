@@ -11,10 +11,10 @@ import pytest
 
 from recorder.limits import MIB
 from recorder.values import EndReason
-from storage.objects import ObjectStore, open_store
 from storage.settings import StorageSettings
 from storage.spool import SpoolWriter
-from storage.uploader import Uploader
+from storage.store import ObjectStore, open_store
+from storage.upload.uploader import Uploader
 from tests.storage.conftest import RECORDING, facts
 from tests.storage.stores import s3_settings
 from tests.support import footage

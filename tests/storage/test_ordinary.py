@@ -16,17 +16,17 @@ from media.isobmff import init_segment
 from media.isobmff.box_reader import top_level
 from recorder.clock import ManualClock
 from recorder.values import EndReason, Fragment, FragmentKind
-from storage import spool_format as form
-from storage.lease import NodeLease
-from storage.local import LocalStore
-from storage.memory import MemoryStore
-from storage.objects import ObjectStore, Part
 from storage.settings import StorageSettings
 from storage.spool import SpoolReader, SpoolWriter
-from storage.spool_format import IndexEntry
-from storage.upload_plan import left_fragmented
-from storage.upload_state import Container, HeadPolicy, Phase, UploadState
-from storage.uploader import StoredObject, Uploader
+from storage.spool import format as form
+from storage.spool.format import IndexEntry
+from storage.store import ObjectStore, Part
+from storage.stores.local.store import LocalStore
+from storage.stores.memory import MemoryStore
+from storage.takeover.lease import NodeLease
+from storage.upload.uploader import StoredObject, Uploader
+from storage.upload_plan.plan import left_fragmented
+from storage.upload_plan.state import Container, HeadPolicy, Phase, UploadState
 from tests.storage.conftest import RECORDING, facts, until_quiet
 from tests.support import footage
 from tests.support.footage import Footage
@@ -149,7 +149,7 @@ async def test_a_directory_that_takes_the_file_over_survives_a_kill_anywhere(
         left -= 1
         return write(fd, data, offset)
 
-    monkeypatch.setattr("storage.spool_files.os.pwrite", killing)
+    monkeypatch.setattr("storage.spool.durable_files.os.pwrite", killing)
     uploader = uploader_of(store, root, SETTINGS)
     with pytest.raises(RuntimeError):
         await uploader.finish(RECORDING)
@@ -179,7 +179,7 @@ async def test_without_room_for_the_tables_it_stays_fragmented(
             raise OSError(errno.ENOSPC, "No space left on device")
         return write(fd, data, offset)
 
-    monkeypatch.setattr("storage.spool_files.os.pwrite", full)
+    monkeypatch.setattr("storage.spool.durable_files.os.pwrite", full)
     stored = await shipped(store, root)
     assert stored.size == end
     report = check_file(io.BytesIO(await stored_bytes(store)))

@@ -7,8 +7,8 @@ import msgspec
 import pytest
 
 from recorder.errors import BystanderError
-from storage.objects import ObjectProperties, open_store
 from storage.settings import StorageSettings
+from storage.store import ObjectProperties, open_store
 from tests.storage.conftest import refusal_of
 from tests.support.s3_servers import free_port
 from tests.support.sftp_server import sftp_server

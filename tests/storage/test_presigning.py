@@ -4,9 +4,9 @@ import aiohttp
 import pytest
 
 from recorder.errors import BystanderError
-from storage.memory import MemoryStore
-from storage.objects import ObjectProperties, open_store
-from storage.presigning import LinkTerms, presigned
+from storage.store import ObjectProperties, open_store
+from storage.stores.memory import MemoryStore
+from storage.stores.presigned_links import LinkTerms, presigned
 from tests.storage.stores import s3_settings
 from tests.support.s3_servers import ServerProcess
 

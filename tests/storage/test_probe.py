@@ -8,9 +8,9 @@ import pytest
 
 from recorder.clock import ManualClock
 from recorder.limits import MIB, PART_SIZE_BYTES_MIN
-from storage import probe
-from storage.memory import Faults, MemoryStore
-from storage.objects import ObjectInfo, ObjectProperties, ObjectStore, open_store
+from storage.store import ObjectInfo, ObjectProperties, ObjectStore, open_store
+from storage.stores import probe
+from storage.stores.memory import Faults, MemoryStore
 from tests.storage.stores import s3_settings
 from tests.support.s3_servers import SECRET_ACCESS_KEY, ServerProcess, free_port
 

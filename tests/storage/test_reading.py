@@ -7,10 +7,10 @@ import pytest
 
 from recorder.errors import BystanderError
 from recorder.values import EndReason
-from storage.memory import MemoryStore
-from storage.objects import ObjectProperties
 from storage.reading import OpenMedia, SpooledMedia, open_media
 from storage.spool import SpoolWriter
+from storage.store import ObjectProperties
+from storage.stores.memory import MemoryStore
 from tests.storage.conftest import RECORDING, facts
 from tests.storage.fragments import media, sequence
 

@@ -12,17 +12,17 @@ import pytest
 from recorder.clock import ManualClock
 from recorder.errors import BystanderError
 from recorder.values import EndReason
-from storage.dangling import Verdict
 from storage.keys import events_key
-from storage.lease import NodeLease
-from storage.memory import Faults, MemoryStore, MemoryUploads, _World
-from storage.objects import RECORDING_MARK, SIDE_PREFIX, MultipartUpload, ObjectInfo, ObjectProperties, Part
-from storage.part_bytes import free_box
 from storage.settings import StorageSettings
 from storage.spool import SpoolReader, SpoolWriter
-from storage.tail_format import pack_page, unpack_page
-from storage.upload_plan import INDEX_ROOM_BYTES
-from storage.uploader import Uploader
+from storage.spool.part_bytes import free_box
+from storage.store import RECORDING_MARK, SIDE_PREFIX, MultipartUpload, ObjectInfo, ObjectProperties, Part
+from storage.stores.memory import Faults, MemoryStore, MemoryUploads, _World
+from storage.takeover.journal_format import pack_page, unpack_page
+from storage.takeover.lease import NodeLease
+from storage.takeover.orphaned_uploads import Verdict
+from storage.upload.uploader import Uploader
+from storage.upload_plan.plan import INDEX_ROOM_BYTES
 from tests.storage.conftest import RECORDING, facts, until_quiet
 from tests.storage.fragments import growing, media, sequence
 

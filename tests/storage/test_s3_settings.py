@@ -5,8 +5,8 @@ import msgspec
 import pytest
 
 from recorder.errors import BystanderError
-from storage.objects import SIDE_PREFIX, ObjectProperties, ObjectStore, open_store
 from storage.settings import StorageSettings
+from storage.store import SIDE_PREFIX, ObjectProperties, ObjectStore, open_store
 from tests.storage.stores import s3_settings
 from tests.support.s3_servers import ACCESS_KEY_ID, BUCKET, SECRET_ACCESS_KEY, ServerProcess
 

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from recorder.errors import BystanderError
-from storage.objects import ObjectStore, open_store
+from storage.store import ObjectStore, open_store
 from tests.storage.stores import s3_settings
 
 REFUSALS = {"NoSuchKey": 404, "NoSuchBucket": 404, "SignatureDoesNotMatch": 403}

@@ -9,7 +9,7 @@ import pytest
 from aiohttp import web
 
 from recorder.limits import PART_SIZE_BYTES_MIN
-from storage.objects import ObjectProperties, ObjectStore, open_store
+from storage.store import ObjectProperties, ObjectStore, open_store
 from tests.storage.stores import s3_settings
 from tests.support.s3_servers import ACCESS_KEY_ID, ServerProcess
 from tests.support.wire import Sent, Wire, wire

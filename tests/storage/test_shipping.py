@@ -16,12 +16,12 @@ from recorder.errors import BystanderError
 from recorder.limits import MIB
 from recorder.values import EndReason
 from storage.keys import events_key
-from storage.memory import MemoryStore
-from storage.objects import ObjectStore, open_store
 from storage.settings import StorageSettings
 from storage.spool import SpoolReader, SpoolWriter
-from storage.upload_files import UploadFiles
-from storage.uploader import Uploader
+from storage.store import ObjectStore, open_store
+from storage.stores.memory import MemoryStore
+from storage.upload.files import UploadFiles
+from storage.upload.uploader import Uploader
 from tests.storage.conftest import RECORDING, facts
 from tests.storage.fragments import sequence
 from tests.storage.stores import s3_settings

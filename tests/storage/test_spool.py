@@ -8,8 +8,8 @@ import pytest
 from recorder.errors import BystanderError
 from recorder.limits import FRAGMENT_BYTES_MAX
 from recorder.values import EndReason, Fragment, FragmentKind
-from storage import spool_format as form
 from storage.spool import SpoolReader, SpoolWriter, seal, spooled_recordings
+from storage.spool import format as form
 from tests.storage.conftest import RECORDING, facts
 from tests.storage.fragments import init, media, sequence
 

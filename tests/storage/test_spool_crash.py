@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from recorder.values import EndReason, Fragment, FragmentKind
-from storage import spool_format as form
 from storage.spool import SpoolReader, SpoolWriter, seal
+from storage.spool import format as form
 from tests.storage.conftest import RECORDING, facts
 from tests.storage.fragments import FRAGMENT_US, init, media
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from recorder.values import EndReason
-from storage import spool_format as form
 from storage.spool import SpoolReader, SpoolWriter, seal
+from storage.spool import format as form
 from tests.storage.conftest import RECORDING
 from tests.storage.fragments import FRAGMENT_US, growing, init, media
 

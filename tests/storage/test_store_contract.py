@@ -1,4 +1,4 @@
-"""The contract of storage.objects, run against every store."""
+"""The contract of storage.store, run against every store."""
 
 import random
 
@@ -6,7 +6,7 @@ import pytest
 
 from recorder.errors import BystanderError
 from recorder.limits import PART_SIZE_BYTES_MIN
-from storage.objects import MultipartUpload, ObjectProperties, ObjectStore, Part
+from storage.store import MultipartUpload, ObjectProperties, ObjectStore, Part
 
 PROPERTIES = ObjectProperties("video/mp4", (("bystander-recording", "rec_1"),))
 FIRST = random.Random(1).randbytes(PART_SIZE_BYTES_MIN)

@@ -11,15 +11,15 @@ import pytest
 
 from recorder.clock import ManualClock
 from recorder.values import EndReason
-from storage import probe
-from storage.dangling import Verdict
-from storage.lease import NodeLease
-from storage.objects import SIDE_PREFIX, ObjectProperties, ObjectStore, open_store
-from storage.presigning import LinkTerms, presigned
 from storage.settings import StorageSettings
 from storage.spool import SpoolWriter
-from storage.tail_format import tail_range
-from storage.uploader import Uploader
+from storage.store import SIDE_PREFIX, ObjectProperties, ObjectStore, open_store
+from storage.stores import probe
+from storage.stores.presigned_links import LinkTerms, presigned
+from storage.takeover.journal_format import tail_range
+from storage.takeover.lease import NodeLease
+from storage.takeover.orphaned_uploads import Verdict
+from storage.upload.uploader import Uploader
 from tests.storage.conftest import RECORDING, facts
 from tests.storage.fragments import sequence
 from tests.storage.stores import s3_settings

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from storage.spool_writer import EVENT_BYTES_MAX
-from storage.tail_events import EVENTS_BYTES_MAX, EventsKept, joined, read_lines
+from storage.spool.writer import EVENT_BYTES_MAX
+from storage.takeover.journal_events import EVENTS_BYTES_MAX, EventsKept, joined, read_lines
 
 LINES = st.lists(st.integers(1, EVENT_BYTES_MAX), max_size=12)
 ROUNDS = st.lists(st.tuples(LINES, st.booleans()), max_size=6)

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from recorder.clock import ManualClock
 from recorder.values import EndReason
-from storage.memory import Faults, MemoryStore
 from storage.settings import StorageSettings
 from storage.spool import SpoolWriter
-from storage.uploader import Uploader
+from storage.stores.memory import Faults, MemoryStore
+from storage.upload.uploader import Uploader
 from tests.storage.conftest import RECORDING, facts
 from tests.storage.fragments import sequence
 

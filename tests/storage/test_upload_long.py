@@ -12,12 +12,12 @@ from media.hls.seek_index import read_places
 from media.isobmff.index import REFERENCES_MAX
 from recorder.playing import HEAD_BYTES_MAX
 from recorder.values import FragmentKind
-from storage import spool_format as form
-from storage.local import LocalStore
-from storage.memory import MemoryStore
-from storage.objects import ObjectStore
 from storage.settings import StorageSettings
 from storage.spool import IndexEntry
+from storage.spool import format as form
+from storage.store import ObjectStore
+from storage.stores.local.store import LocalStore
+from storage.stores.memory import MemoryStore
 from tests.storage.conftest import RECORDING, facts
 from tests.support import footage
 from tests.support.player import chromium_player
@@ -108,8 +108,8 @@ async def test_without_room_on_the_disk_the_index_is_what_is_missing(
     def full(*_: object) -> int:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("storage.moving._fallocate", full)
-    monkeypatch.setattr("storage.adoption.os.copy_file_range", full)
+    monkeypatch.setattr("storage.spool.insert_range._fallocate", full)
+    monkeypatch.setattr("storage.finalise.hard_link.os.copy_file_range", full)
     source = footage.make(width=64, height=36, noise=0)
     footage.spool_of(source, tmp_path / "spool", facts(), FRAGMENTS)
     store = LocalStore(tmp_path / "objects")

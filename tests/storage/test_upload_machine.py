@@ -21,11 +21,11 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from recorder.clock import ManualClock
 from recorder.errors import BystanderError
 from recorder.values import EndReason, Fragment
-from storage.lease import NodeLease
-from storage.memory import Faults, MemoryStore
 from storage.settings import StorageSettings
 from storage.spool import SpoolWriter
-from storage.uploader import Uploader
+from storage.stores.memory import Faults, MemoryStore
+from storage.takeover.lease import NodeLease
+from storage.upload.uploader import Uploader
 from tests.storage.conftest import RECORDING, facts
 from tests.storage.fragments import init, media
 

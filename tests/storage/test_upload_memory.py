@@ -11,11 +11,11 @@ import pytest
 
 from recorder.clock import SystemClock
 from recorder.limits import KIB
-from storage.memory import MemoryStore, MemoryUploads
-from storage.objects import MultipartUpload, Part
 from storage.settings import StorageSettings
 from storage.spool import SpoolWriter
-from storage.uploader import Uploader
+from storage.store import MultipartUpload, Part
+from storage.stores.memory import MemoryStore, MemoryUploads
+from storage.upload.uploader import Uploader
 from tests.storage.conftest import facts
 from tests.storage.fragments import init, media
 

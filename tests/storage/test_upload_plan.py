@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 
 from recorder.limits import FRAGMENT_BYTES_MAX, MIB, PART_SIZE_BYTES_MIN, PARTS_PER_UPLOAD_MAX
 from recorder.values import FragmentKind
-from storage import upload_plan as plan
-from storage.objects import ListedPart
-from storage.spool_format import IndexEntry
-from storage.upload_plan import PutWhole, SendPart, Simple
-from storage.upload_remedy import Remedy, remedy
-from storage.upload_state import HeadPolicy, Phase, UploadState
+from storage.spool.format import IndexEntry
+from storage.store import ListedPart
+from storage.upload_plan import plan
+from storage.upload_plan.plan import PutWhole, SendPart, Simple
+from storage.upload_plan.remedy import Remedy, remedy
+from storage.upload_plan.state import HeadPolicy, Phase, UploadState
 
 TERABYTES_5 = 5 * 1024 * 1024 * MIB
 

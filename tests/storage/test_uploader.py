@@ -11,11 +11,11 @@ from recorder.errors import BystanderError
 from recorder.limits import MIB
 from recorder.values import EndReason, Fragment
 from storage.keys import events_key
-from storage.memory import MemoryStore
-from storage.objects import MultipartUpload, ObjectProperties, ObjectStore
 from storage.settings import StorageSettings
 from storage.spool import SpoolWriter, spooled_recordings
-from storage.uploader import Uploader
+from storage.store import MultipartUpload, ObjectProperties, ObjectStore
+from storage.stores.memory import MemoryStore
+from storage.upload.uploader import Uploader
 from tests.storage.conftest import RECORDING, facts
 from tests.storage.fragments import media, sequence
 
@@ -171,7 +171,7 @@ async def test_waiting_for_the_end_can_be_cancelled_without_harm(
 async def test_receipts_that_nobody_wants_are_bounded(
     uploader: Uploader, create: Create, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("storage.uploader.RECEIPTS_MAX", 2)
+    monkeypatch.setattr("storage.upload.uploader.RECEIPTS_MAX", 2)
     for number in range(4):
         write(create(f"rec_{number}"), sequence(10))
         await uploader.finish(f"rec_{number}")

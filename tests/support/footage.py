@@ -9,8 +9,8 @@ import numpy as np
 
 from media.isobmff import Sample, Track, TrackRun, init_segment, media_fragment
 from recorder.values import Fragment, FragmentKind
-from storage import spool_format as form
-from storage.spool_format import IndexEntry, SpoolFacts
+from storage.spool import format as form
+from storage.spool.format import IndexEntry, SpoolFacts
 from tests.support.muxing import encode_audio, encode_video
 
 FPS, PICTURES = 25, 48

@@ -5,10 +5,10 @@ from pathlib import Path
 from media.isobmff.progressive.movie import OrdinaryMovie
 from recorder.clock import Clock, SystemClock
 from recorder.finalising import finalise_init, finalise_init_grown
-from storage.lease import NodeLease
-from storage.objects import ObjectStore
 from storage.settings import StorageSettings
-from storage.uploader import Uploader
+from storage.store import ObjectStore
+from storage.takeover.lease import NodeLease
+from storage.upload.uploader import Uploader
 
 
 def uploader_of(

@@ -1,0 +1,182 @@
+"""The connection to S3, and to the many stores that speak like it: the only file that knows aioboto3."""
+
+import asyncio
+import base64
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from typing import Any, Protocol
+
+import aioboto3
+from botocore import UNSIGNED
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+from recorder.errors import BystanderError
+from storage.errors import FAILED, range_error, store_error
+from storage.settings import StorageSettings
+from storage.store import READ_CHUNK_BYTES
+from storage.stores.s3.credentials import role_session
+from storage.stores.s3.errors import is_unreadable, s3_errors
+
+SLOWEST_LINK_BYTES_PER_S = 32 * 1024  # a body that travels slower than this is given up and sent again
+BODY_TIMEOUT_S_MAX = 3600  # the client's own limit, past every deadline that a call has
+CONNECTIONS_BESIDE_PARTS = 16  # readers, and small requests
+
+# Swift sends a body with its refusals of a HEAD, which RFC 9110 (9.3.2) forbids and our client cannot read:
+# who wants to know why asks again with a GET.
+_WITH_A_BODY: dict[str, tuple[str, dict[str, Any]]] = {
+    "head_object": ("get_object", {"Range": "bytes=0-0"}),
+    "head_bucket": ("list_objects_v2", {"MaxKeys": 1}),
+}
+
+
+class Access(Protocol):
+    """Another way in than signatures by a secret key: what happens to requests and to answers."""
+
+    async def sign(self, request: Any, **_: Any) -> None: ...
+
+    def understand(self, response_dict: dict[str, Any], **_: Any) -> None: ...
+
+
+class S3Connection:
+    """One bucket and prefix, and the one long-lived client for it, opened by the first request."""
+
+    def __init__(
+        self, settings: StorageSettings, *, bucket: str, prefix: str, access: Access | None = None
+    ) -> None:
+        self._settings = settings
+        self._access = access
+        self._bucket = bucket
+        self._prefix = f"{prefix}/" if prefix else ""
+        self._stack = AsyncExitStack()
+        self._opening = asyncio.Lock()
+        self._client: Any = None
+
+    def full_key(self, key: str) -> str:
+        """The key in the bucket."""
+        return self._prefix + key
+
+    def relative_key(self, full_key: str) -> str:
+        """The key in the store."""
+        return full_key.removeprefix(self._prefix)
+
+    def digest(self, md5: bytes) -> dict[str, str]:
+        """What lets the store compare what arrived with what was sent."""
+        if self._settings.checksums == "none":
+            return {}
+        return {"ContentMD5": base64.b64encode(md5).decode()}  # RFC 1864
+
+    async def call(self, operation: str, /, *, body_bytes: int = 0, **parameters: Any) -> dict[str, Any]:
+        """One request, with a deadline that allows for the length of its body."""
+        deadline_s = self._settings.read_timeout_s + body_bytes / SLOWEST_LINK_BYTES_PER_S
+        try:
+            with s3_errors(operation):
+                client = await self._open()
+                async with asyncio.timeout(deadline_s):
+                    answer: dict[str, Any] = await getattr(client, operation)(
+                        Bucket=self._bucket, **parameters
+                    )
+        except BystanderError as error:
+            if operation not in _WITH_A_BODY or not is_unreadable(error):
+                raise
+            other, limits = _WITH_A_BODY[operation]
+            await self.call(other, **parameters, **limits)  # raises what the store refused
+            raise
+        return answer
+
+    async def presign(self, operation: str, lifetime_s: int, /, **parameters: Any) -> str:
+        """The URL of a request that anybody may then make, for so long."""
+        with s3_errors(operation):
+            client = await self._open()
+            url: str = await client.generate_presigned_url(
+                operation, Params={"Bucket": self._bucket, **parameters}, ExpiresIn=lifetime_s
+            )
+        return url
+
+    async def server_time(self) -> datetime | None:
+        """The Date of an answer (RFC 9110, 6.6.1), whatever else the answer says."""
+        with s3_errors("list_objects_v2"):  # by a GET: see _WITH_A_BODY
+            client = await self._open()
+            try:
+                async with asyncio.timeout(self._settings.read_timeout_s):
+                    answer = await client.list_objects_v2(Bucket=self._bucket, MaxKeys=1)
+            except ClientError as error:
+                answer = error.response
+        told = answer["ResponseMetadata"].get("HTTPHeaders", {}).get("date")
+        return None if told is None else parsedate_to_datetime(told)
+
+    async def pages(self, operation: str, **parameters: Any) -> AsyncIterator[dict[str, Any]]:
+        """Every page of a listing."""
+        with s3_errors(operation):
+            client = await self._open()
+            pages = aiter(client.get_paginator(operation).paginate(Bucket=self._bucket, **parameters))
+            while True:
+                async with asyncio.timeout(self._settings.read_timeout_s):
+                    page = await anext(pages, None)
+                if page is None:
+                    return
+                yield page
+
+    async def body(self, key: str, start: int, stop: int) -> AsyncIterator[bytes]:
+        """The bytes [start, stop) of an object, in chunks."""
+        answer = await self.call("get_object", Key=key, Range=f"bytes={start}-{stop - 1}")
+        wanted = stop - start
+        with s3_errors("get_object"):
+            async with answer["Body"] as stream:
+                if answer["ContentLength"] != wanted:
+                    raise range_error()
+                while wanted > 0:
+                    async with asyncio.timeout(self._settings.read_timeout_s):
+                        chunk = await stream.content.read(min(wanted, READ_CHUNK_BYTES))
+                    if not chunk:
+                        raise store_error(FAILED, "the body broke off")
+                    wanted -= len(chunk)
+                    yield chunk
+
+    async def close(self) -> None:
+        async with self._opening:
+            self._client = None
+            await self._stack.aclose()
+
+    async def _open(self) -> Any:
+        async with self._opening:
+            if self._client is None:
+                client = await self._stack.enter_async_context(self._new_client())
+                if self._access is not None:
+                    client.meta.events.register("before-sign.s3", self._access.sign)
+                    client.meta.events.register("before-parse.s3", self._access.understand)
+                self._client = client
+            return self._client
+
+    def _new_client(self) -> Any:
+        settings = self._settings
+        session = aioboto3.Session(
+            aws_access_key_id=settings.access_key_id,
+            aws_secret_access_key=settings.secret_access_key,
+            aws_session_token=settings.session_token,
+            region_name=settings.region,
+        )
+        if settings.role_arn is not None:
+            assumed = role_session(session._session, settings, settings.sts_endpoint)
+            session = aioboto3.Session(botocore_session=assumed, region_name=settings.region)
+        path_style = settings.endpoint is not None if settings.path_style is None else settings.path_style
+        config = Config(
+            connect_timeout=settings.connect_timeout_s,
+            read_timeout=BODY_TIMEOUT_S_MAX,
+            retries={"total_max_attempts": 1},  # who uploads retries, and knows what it may
+            max_pool_connections=settings.parts_in_flight_max + CONNECTIONS_BESIDE_PARTS,
+            request_checksum_calculation="when_required",  # what newer SDKs add breaks compatible stores
+            response_checksum_validation="when_required",
+            s3={"addressing_style": "path" if path_style else "auto"},
+            # s3v4, or presigned links would be signed as in 2006, which regions refuse
+            signature_version="s3v4" if self._access is None else UNSIGNED,
+            user_agent_extra="bystander",
+        )
+        return session.client("s3", endpoint_url=settings.endpoint, config=config)
+
+
+def unquoted(etag: str) -> str:
+    """An ETag without the quotes that HTTP puts around it."""
+    return etag.strip('"')

@@ -1,0 +1,258 @@
+"""Ships every spool of this node to the store, while it is being written and after any crash."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from recorder.clock import Clock
+from recorder.errors import BystanderError, Fault
+from recorder.values import EndReason
+from storage.finalise.progressive_mp4 import MakeMovie
+from storage.settings import StorageSettings
+from storage.spool import SpoolEnding, SpoolFacts, open_or_none, seal, spooled_recordings
+from storage.spool.durable_files import read_json
+from storage.spool.format import END, FACTS, UPLOAD
+from storage.spool.part_bytes import FinaliseInit
+from storage.store import ObjectStore
+from storage.takeover.lease import NodeLease
+from storage.takeover.orphaned_uploads import Survey, take_up
+from storage.upload.backoff import Backoff
+from storage.upload.files import UploadFiles
+from storage.upload.recording_upload import Route, Shipment, Trouble
+from storage.upload_plan.state import Container, HeadPolicy, StoredObject, UploadState
+
+__all__ = ["Recovered", "StoredObject", "Survey", "Uploader"]
+
+WORKER_DIED = "worker_died"
+RECEIPTS_MAX = 1000  # finished uploads whose outcome nobody asked to forget; about a kilobyte of disk each
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """A spool found at the start. `ending` is None while its worker still writes: it goes on as before."""
+
+    facts: SpoolFacts
+    ending: SpoolEnding | None
+
+
+class Uploader:
+    """One for each server process. All methods on the event loop; disk and network elsewhere.
+
+    `finish` waits as long as the store takes: an outage is waited out, and what could not be shipped before
+    `close` is taken up by `recover` in the next process.
+    """
+
+    def __init__(
+        self,
+        store: ObjectStore,
+        root: Path,
+        clock: Clock,
+        settings: StorageSettings,
+        *,
+        finalise_init: FinaliseInit | None = None,
+        grow_init: FinaliseInit | None = None,
+        make_movie: MakeMovie | None = None,
+        lease: NodeLease | None = None,
+        replaces_parts: bool = False,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        seed: int | None = None,
+    ) -> None:
+        """`replaces_parts`: what the storage test found; only then part 1 is sent before the end.
+
+        With a `lease` the bucket alone can complete an upload; `grow_init` may return more than it is given.
+        `make_movie` makes the ordinary files of `storage.container`; ValueError where that needs it.
+        """
+        container = Container(settings.container)
+        if container is Container.MP4 and (make_movie is None or finalise_init is None):
+            raise ValueError("nothing makes the files of the container mp4")
+        filled = HeadPolicy.REPLACE if replaces_parts else HeadPolicy.HOLD
+        self._root = root
+        self._settings = settings
+        self._seed = seed
+        self._route = Route(
+            root=root,
+            store=store,
+            clock=clock,
+            part_size_bytes=settings.part_size_bytes,
+            slots=asyncio.Semaphore(settings.parts_in_flight_max),
+            head=HeadPolicy.AS_IT_IS if finalise_init is None else filled,
+            finalise_init=finalise_init,
+            grow_init=grow_init,
+            container=container,
+            make_movie=make_movie,
+            lease=lease,
+            tail_interval_s=settings.tail_interval_s,
+            sleep=sleep,
+        )
+        self._shipments: dict[str, Shipment] = {}
+        self._tasks: dict[str, asyncio.Task[StoredObject]] = {}
+
+    def __repr__(self) -> str:
+        return f"Uploader(shipping={len(self._tasks)}, in_trouble={len(self.troubles())})"
+
+    def begin(self, recording: str) -> None:
+        """Ship this spool from now on; it must exist. Beginning again is the same as once."""
+        task = self._tasks.get(recording)
+        if task is not None and (not task.done() or (not task.cancelled() and task.exception() is None)):
+            return
+        backoff = Backoff(
+            initial_s=self._settings.retry_delay_initial_s,
+            max_s=self._settings.retry_delay_max_s,
+            seed=None if self._seed is None else f"{self._seed}:{recording}",
+        )
+        shipment = self._shipments[recording] = Shipment(self._route, recording, backoff)
+        task = self._tasks[recording] = asyncio.create_task(shipment.run(), name=f"ship {recording}")
+        task.add_done_callback(lambda task: self._ended(recording, task))
+
+    def grew(self, recording: str) -> None:
+        """There is more in the spool."""
+        self.begin(recording)
+        shipment = self._shipments.get(recording)
+        if shipment is not None:
+            shipment.wake()
+
+    async def finish(self, recording: str) -> StoredObject:
+        """Ship the rest; returns once the object is whole and verified and the spool's media is removed.
+
+        Call it when the recording has ended, or its worker is dead: then the spool is sealed with
+        ABORT_UNEXPECTED. May be called again, and is safe to cancel. recording_empty (404) when there is no
+        media, recording_running (409) while the worker writes, spool_damaged when nothing can be saved,
+        uploader_closed (503) when `close` came first.
+        """
+        await asyncio.to_thread(self._seal_if_orphaned, recording)
+        self.begin(recording)
+        self.grew(recording)
+        task = self._tasks[recording]
+        await asyncio.wait([task])
+        if task.cancelled():
+            raise BystanderError(
+                "uploader_closed",
+                "The server stops; the upload goes on later.",
+                fault=Fault.RESOURCE,
+                status=503,
+            )
+        await self._forget_oldest()
+        return task.result()
+
+    async def recover(self) -> list[Recovered]:
+        """Take up every spool under the root, oldest first; the caller finishes those that ended.
+
+        Running it again finds nothing new to do.
+        """
+        found = []
+        for recording in await asyncio.to_thread(spooled_recordings, self._root):
+            recovered = await asyncio.to_thread(self._examine, recording)
+            if recovered is not None:
+                found.append(recovered)
+                self.begin(recording)
+        return found
+
+    async def take_up(self) -> Survey:
+        """Restore and ship what the bucket knows of and no spool here, if it is ours and its node is lost.
+
+        Uploads of unknown origin are in the answer and are left alone. Doing it again does nothing new.
+        """
+        lease = self._route.lease
+        if lease is None:
+            return Survey()
+        ours = await asyncio.to_thread(self._upload_ids)
+        survey = await take_up(self._route.store, self._root, lease, ours)
+        for recording in survey.restored:
+            self.begin(recording)
+        return survey
+
+    async def forget(self, recording: str) -> None:
+        """Remove the receipt of a finished upload, once its outcome is written down elsewhere."""
+        task = self._tasks.get(recording)
+        if task is not None and not task.done():
+            raise BystanderError(
+                "recording_running", "The upload still runs.", fault=Fault.SERVER, status=409
+            )
+        self._tasks.pop(recording, None)
+        self._shipments.pop(recording, None)
+        await asyncio.to_thread(self._remove, recording)
+
+    async def drop(self, recording: str) -> None:
+        """Stop shipping a recording that is to be deleted; its spool and the store stay as they are."""
+        self._shipments.pop(recording, None)
+        task = self._tasks.pop(recording, None)
+        if task is not None and not task.done():
+            task.cancel()
+            await asyncio.wait([task])
+
+    async def _forget_oldest(self) -> None:
+        done = [recording for recording, task in self._tasks.items() if task.done()]
+        for recording in done[: max(0, len(done) - RECEIPTS_MAX)]:
+            await self.forget(recording)
+
+    def troubles(self) -> dict[str, Trouble]:
+        """The recordings whose upload waits for the store, and why."""
+        return {name: s.trouble for name, s in self._shipments.items() if s.trouble is not None}
+
+    async def close(self) -> None:
+        """Stop shipping. Nothing is lost: the spools stay, and so does what the store has of them."""
+        tasks = [task for task in self._tasks.values() if not task.done()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _ended(self, recording: str, task: asyncio.Task[StoredObject]) -> None:
+        if task.cancelled():
+            return
+        error = task.exception()
+        if error is None:
+            self._shipments.pop(recording, None)
+        elif isinstance(error, BystanderError) and error.code == "recording_empty":
+            _log.info("nothing to upload of %s: it ended before any media", recording)
+        else:
+            _log.error("upload of %s ended: %s", recording, error)
+
+    def _seal_if_orphaned(self, recording: str) -> None:
+        reader = open_or_none(self._root, recording)
+        if reader is None:
+            return
+        try:
+            if reader.ending is None and reader.writer_lives():
+                raise BystanderError(
+                    "recording_running", "The worker still writes.", fault=Fault.SERVER, status=409
+                )
+        finally:
+            reader.close()
+        seal(self._root, recording, EndReason.ABORT_UNEXPECTED, WORKER_DIED)
+
+    def _upload_ids(self) -> list[str]:
+        states = [
+            read_json(self._root / recording / UPLOAD, UploadState)
+            for recording in spooled_recordings(self._root)
+        ]
+        return [state.upload_id for state in states if state is not None and state.upload_id is not None]
+
+    def _examine(self, recording: str) -> Recovered | None:
+        facts = read_json(self._root / recording / FACTS, SpoolFacts)
+        if facts is None:
+            return None
+        reader = open_or_none(self._root, recording)
+        if reader is not None:
+            try:
+                if reader.ending is None and reader.writer_lives():
+                    return Recovered(facts, None)
+            finally:
+                reader.close()
+            return Recovered(facts, seal(self._root, recording, EndReason.ABORT_UNEXPECTED, WORKER_DIED))
+        return Recovered(facts, read_json(self._root / recording / END, SpoolEnding))
+
+    def _remove(self, recording: str) -> None:
+        directory = self._root / recording
+        if not directory.is_dir():
+            return
+        files = UploadFiles(directory)
+        try:
+            state = files.load()
+            if state is not None and state.is_over:
+                files.remove()
+        finally:
+            files.close()
