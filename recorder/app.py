@@ -61,8 +61,8 @@ from recorder.webhooks.running import RunningWebhooks
 from recorder.worker import main as worker_main
 from recorder.workers import Workers
 from signaling.app import build_app
+from signaling.http.rate_limits import RateLimit, RateLimits
 from signaling.ports import Ports
-from signaling.rate_limits import RateLimit, RateLimits
 
 HTTP_CLOSE_TIMEOUT_S = 5.0  # for requests in flight, once every recording is stored
 

@@ -4,7 +4,7 @@ from recorder.clock import Clock
 from recorder.settings import Settings
 from recorder.turn import ice_servers
 from recorder.values import IceServer, Participant
-from signaling.room.announcement import RoomPolicy
+from signaling.room.core.announcement import RoomPolicy
 from signaling.room.terms import IceServers
 
 

@@ -8,36 +8,34 @@ from prometheus_client import CollectorRegistry
 
 from recorder.clock import Clock, SystemClock
 from recorder.values import Recording
-from signaling import (
-    api_consents,
-    api_conversations,
-    api_decisions,
-    api_events,
-    api_history,
-    api_hls,
-    api_interactions,
-    api_keys,
-    api_media,
-    api_messages,
-    api_participants,
-    api_recordings,
-    api_service,
-    api_settings,
-    api_usage,
-    api_webhooks,
-    documentation,
-    watch,
-    whip,
-)
-from signaling.context import Context
-from signaling.idempotency import Idempotency
-from signaling.links import LinkSigner, link_expiry, recording_links
-from signaling.middleware import HttpMetrics, mark_started, observe, problems
-from signaling.operations import Operation, mount
+from signaling.api.administration import keys as api_keys
+from signaling.api.administration import service as api_service
+from signaling.api.administration import settings as api_settings
+from signaling.api.administration import usage as api_usage
+from signaling.api.administration import webhooks as api_webhooks
+from signaling.api.conversation import consents as api_consents
+from signaling.api.conversation import conversations as api_conversations
+from signaling.api.conversation import decisions as api_decisions
+from signaling.api.conversation import interactions as api_interactions
+from signaling.api.conversation import messages as api_messages
+from signaling.api.conversation import participants as api_participants
+from signaling.api.recording import events as api_events
+from signaling.api.recording import history as api_history
+from signaling.api.recording import hls as api_hls
+from signaling.api.recording import media as api_media
+from signaling.api.recording import recordings as api_recordings
+from signaling.api.recording import watch_page as watch
+from signaling.docs import pages as documentation
+from signaling.http.idempotency import Idempotency
+from signaling.http.rate_limits import Gate, RateLimits
+from signaling.http.signed_links import LinkSigner, link_expiry, recording_links
 from signaling.ports import Ports
-from signaling.rate_limits import Gate, RateLimits
 from signaling.room import RoomPolicy, add_room_routes
 from signaling.room.terms import IceServers, no_ice_servers
+from signaling.routes.context import Context
+from signaling.routes.middleware import HttpMetrics, mark_started, observe, problems
+from signaling.routes.operation import Operation, mount
+from signaling.whip import endpoint as whip
 
 API: Sequence[Operation] = (
     *api_conversations.OPERATIONS,

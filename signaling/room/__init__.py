@@ -4,7 +4,7 @@ from aiohttp import web
 
 from recorder.clock import Clock, SystemClock
 from signaling.ports import Ports
-from signaling.room.announcement import RecordingLinks, RoomPolicy, own_links
+from signaling.room.core.announcement import RecordingLinks, RoomPolicy, own_links
 from signaling.room.pages import Pages
 from signaling.room.rooms import Rooms
 from signaling.room.socket import RoomSocket

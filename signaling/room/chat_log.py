@@ -6,7 +6,7 @@ import logging
 from recorder.errors import BystanderError
 from recorder.values import Participant
 from signaling.ports import Caller, Messages
-from signaling.room.limits import CHAT_PENDING_MAX
+from signaling.room.core.limits import CHAT_PENDING_MAX
 
 _log = logging.getLogger(__name__)
 

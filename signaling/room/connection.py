@@ -6,14 +6,14 @@ from collections import deque
 
 from aiohttp import web
 
-from signaling.room.limits import (
+from signaling.room.core.limits import (
     MESSAGES_BURST_MAX,
     MESSAGES_PER_S_MAX,
     SEND_QUEUE_BYTES_MAX,
     SEND_QUEUE_MESSAGES_MAX,
     SEND_TIMEOUT_S,
 )
-from signaling.room.messages import CloseCode, ServerMessage, encode
+from signaling.room.core.messages import CloseCode, ServerMessage, encode
 
 _log = logging.getLogger(__name__)
 

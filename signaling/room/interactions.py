@@ -8,9 +8,9 @@ from recorder.errors import BystanderError
 from recorder.values import DecisionKind, Interaction, InteractionKind, LayerKind
 from recorder.values import InteractionState as Decided
 from signaling.ports import Conversations, Decisions
-from signaling.room.effects import CallBegan, CallEnded, ShareBegan, ShareEnded
-from signaling.room.limits import INTERACTIONS_PENDING_MAX, START_DECISION_S_MAX
-from signaling.room.messages import InteractionState
+from signaling.room.core.effects import CallBegan, CallEnded, ShareBegan, ShareEnded
+from signaling.room.core.limits import INTERACTIONS_PENDING_MAX, START_DECISION_S_MAX
+from signaling.room.core.messages import InteractionState
 
 _log = logging.getLogger(__name__)
 _CALL = "call"  # the key of the CALL among the sharers' participant ids

@@ -16,8 +16,7 @@ from recorder.values import IceServer, Participant
 from signaling.ports import Caller
 from signaling.room.chat_log import ChatLog
 from signaling.room.connection import Connection
-from signaling.room.core import Room
-from signaling.room.effects import (
+from signaling.room.core.effects import (
     CallBegan,
     CallEnded,
     Close,
@@ -31,8 +30,9 @@ from signaling.room.effects import (
     ShareEnded,
     Spoken,
 )
+from signaling.room.core.messages import ChatLine, ClientMessage, CloseCode, InteractionState
+from signaling.room.core.room import Room
 from signaling.room.interactions import Interactions
-from signaling.room.messages import ChatLine, ClientMessage, CloseCode, InteractionState
 from signaling.room.terms import Guest, RoomTerms
 
 _log = logging.getLogger(__name__)

@@ -5,7 +5,7 @@ import asyncio
 from recorder.dialogue import ConsentAnswer, Message
 from recorder.permissions import ConversationTerms
 from signaling.room.connection import Connection
-from signaling.room.messages import ChatLine, CloseCode
+from signaling.room.core.messages import ChatLine, CloseCode
 from signaling.room.open_room import OpenRoom
 from signaling.room.terms import Guest, RoomTerms
 

@@ -13,8 +13,8 @@ from recorder.limits import WEBSOCKET_MESSAGE_BYTES_MAX
 from recorder.values import Participant
 from signaling.ports import Ports
 from signaling.room.connection import Allowance, Connection
-from signaling.room.limits import HEARTBEAT_S, HELLO_TIMEOUT_S, UNKNOWN_SOCKETS_MAX
-from signaling.room.messages import CloseCode, Error, decode_client, decode_hello, encode
+from signaling.room.core.limits import HEARTBEAT_S, HELLO_TIMEOUT_S, UNKNOWN_SOCKETS_MAX
+from signaling.room.core.messages import CloseCode, Error, decode_client, decode_hello, encode
 from signaling.room.open_room import OpenRoom
 from signaling.room.rooms import Rooms
 from signaling.room.terms import Guest

@@ -8,7 +8,7 @@ from recorder.dialogue import ConsentAnswer
 from recorder.permissions import ConversationTerms
 from recorder.values import IceServer, Participant
 from signaling.ports import Ports
-from signaling.room.announcement import RecordingLinks, RoomPolicy, own_links
+from signaling.room.core.announcement import RecordingLinks, RoomPolicy, own_links
 
 IceServers = Callable[[Participant], list[IceServer]]
 

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from signaling.accept import accepts
+from signaling.whip.accept import accepts
 
 
 @pytest.mark.parametrize(

@@ -11,10 +11,10 @@ from aiohttp import ClientResponse
 
 from recorder.permissions import AGENTS, ApiKey, ConversationTerms, KeyScope, granted
 from recorder.values import Role
-from signaling.access import ACCESS, Scheme
 from signaling.app import API
-from signaling.operations import Operation
 from signaling.ports import Caller
+from signaling.routes.access import ACCESS, Scheme
+from signaling.routes.operation import Operation
 from tests.support.http import Served, bearer, problem
 
 BEARER = [operation for operation in API if operation.access.scheme is Scheme.BEARER]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from recorder.limits import JSON_BODY_BYTES_MAX, METADATA_ENTRIES_MAX, TEXT_CHARS_MAX
 from recorder.values import RecordingState
-from signaling.paging import PAGE_ITEMS_MAX
+from signaling.http.pages import PAGE_ITEMS_MAX
 from tests.support.fake_ports import overloaded
 from tests.support.http import Served, local, problem, serve
 

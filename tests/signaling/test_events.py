@@ -8,9 +8,9 @@ import pytest
 from aiohttp import ClientResponse
 
 from recorder.values import RecordingState
-from signaling import api_events
-from signaling.api_events import beating
-from signaling.streaming import Admission
+from signaling.api.recording import events as api_events
+from signaling.api.recording.events import beating
+from signaling.http.streams import Admission
 from tests.support.http import Served, local, problem, serve
 
 FINALLY_S = 5

@@ -8,7 +8,7 @@ from aiohttp import ClientResponse
 
 from recorder.errors import BystanderError, Fault
 from recorder.values import Conversation, Role
-from signaling.idempotency import HEADER, REPLAYED
+from signaling.http.idempotency import HEADER, REPLAYED
 from tests.support.http import Served, problem
 
 PATH = "/v1/conversations"

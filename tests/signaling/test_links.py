@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recorder.errors import BystanderError
-from signaling.links import LINK_LIFETIME_S, LINK_ROUNDING_S, LinkSigner, link_expiry
+from signaling.http.signed_links import LINK_LIFETIME_S, LINK_ROUNDING_S, LinkSigner, link_expiry
 
 NOW = datetime(2026, 11, 20, 12, 0, 1, tzinfo=UTC)
 SIGNER = LinkSigner(b"0123456789abcdef")
@@ -56,7 +56,7 @@ def test_signatures_are_compared_in_constant_time(monkeypatch: pytest.MonkeyPatc
         compared.append((one, other))
         return compare(one, other)
 
-    monkeypatch.setattr("signaling.links.hmac.compare_digest", watching)
+    monkeypatch.setattr("signaling.http.signed_links.hmac.compare_digest", watching)
     path, expires, signature = parts(SIGNER.sign(PATH, NOW + timedelta(hours=1)))
     SIGNER.check(path, expires, signature, now=NOW)
     assert compared == [(signature.encode(), signature.encode())]

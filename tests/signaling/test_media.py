@@ -8,8 +8,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from recorder.errors import BystanderError, Fault
-from signaling import api_media
-from signaling.api_media import content_disposition
+from signaling.api.recording import media as api_media
+from signaling.api.recording.media import content_disposition
 from tests.support.fake_ports import FakeMedia
 from tests.support.http import Served, problem
 

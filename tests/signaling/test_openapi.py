@@ -7,9 +7,9 @@ import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from prometheus_client import CollectorRegistry
 
-from signaling.access import Scheme
 from signaling.app import API, build_app
-from signaling.documentation import operations
+from signaling.docs.pages import operations
+from signaling.routes.access import Scheme
 from tests.support.fake_ports import FakeServer
 from tests.support.http import LINK_SECRET, Served
 

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from recorder.errors import BystanderError, Fault, caller_error
-from signaling.problems import InvalidInputError, headers_of, problem_of
+from signaling.http.problems import InvalidInputError, headers_of, problem_of
 from tests.support.http import OFFER, Served, problem, serve
 
 
@@ -73,7 +73,7 @@ class TestOfTheServer:
     async def test_a_body_that_does_not_come_is_not_waited_for(
         self, served: Served, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("signaling.bodies.BODY_READ_S_MAX", 0.02)
+        monkeypatch.setattr("signaling.http.bodies.BODY_READ_S_MAX", 0.02)
         assert served.client.port is not None
         reader, writer = await asyncio.open_connection("127.0.0.1", served.client.port)
         writer.write(

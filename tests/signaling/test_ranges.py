@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from signaling.ranges import (
+from signaling.http.ranges import (
     ByteRange,
     RangeNotSatisfiableError,
     entity_tag,

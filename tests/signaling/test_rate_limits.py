@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from recorder.clock import ManualClock
 from recorder.values import Role
-from signaling.rate_limits import (
+from signaling.http.rate_limits import (
     CALLERS_MAX,
     Buckets,
     RateLimit,

@@ -12,7 +12,7 @@ from recorder.limits import CHAT_CHARS_MAX, TEXT_CHARS_MAX
 from recorder.values import IceServer, IceTransportPolicy, RecordingState, Role
 from signaling.room import connection
 from signaling.room.connection import Allowance, Connection
-from signaling.room.limits import (
+from signaling.room.core.limits import (
     CHAT_MESSAGES_KEPT_MAX,
     INSTANCE_CHARS_MAX,
     MESSAGES_BURST_MAX,
@@ -22,7 +22,7 @@ from signaling.room.limits import (
     SEND_QUEUE_BYTES_MAX,
     SEND_QUEUE_MESSAGES_MAX,
 )
-from signaling.room.messages import (
+from signaling.room.core.messages import (
     ChatLine,
     CloseCode,
     Error,

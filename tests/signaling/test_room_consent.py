@@ -3,10 +3,9 @@
 from recorder.dialogue import ConsentAnswer
 from recorder.permissions import ConversationTerms
 from recorder.values import Consent, Role
-from signaling.room.announcement import RoomPolicy
-from signaling.room.core import Room
-from signaling.room.effects import ConsentAnswered, Send, Spoken
-from signaling.room.messages import (
+from signaling.room.core.announcement import RoomPolicy
+from signaling.room.core.effects import ConsentAnswered, Send, Spoken
+from signaling.room.core.messages import (
     AnswerConsent,
     ConsentChanged,
     Error,
@@ -16,6 +15,7 @@ from signaling.room.messages import (
     Unpublish,
     Welcome,
 )
+from signaling.room.core.room import Room
 from tests.signaling.test_room_core import NOW, participant, recording
 from tests.signaling.test_room_socket import until
 from tests.support.fake_ports import overloaded

@@ -17,9 +17,8 @@ from recorder.values import (
     RecordingType,
     Role,
 )
-from signaling.room.announcement import RoomPolicy
-from signaling.room.core import Room
-from signaling.room.effects import (
+from signaling.room.core.announcement import RoomPolicy
+from signaling.room.core.effects import (
     CallBegan,
     CallEnded,
     Close,
@@ -31,13 +30,13 @@ from signaling.room.effects import (
     ShareBegan,
     ShareEnded,
 )
-from signaling.room.limits import (
+from signaling.room.core.limits import (
     CHAT_MESSAGES_KEPT_MAX,
     PARTICIPANTS_PER_ROOM_MAX,
     RECORDINGS_SHOWN_MAX,
     RESUME_TIMEOUT_S,
 )
-from signaling.room.messages import (
+from signaling.room.core.messages import (
     Away,
     Candidate,
     Changed,
@@ -64,6 +63,7 @@ from signaling.room.messages import (
     Unpublish,
     Welcome,
 )
+from signaling.room.core.room import Room
 
 UTC_ZERO = datetime(2026, 1, 1, tzinfo=UTC)
 

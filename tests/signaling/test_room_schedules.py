@@ -8,11 +8,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from recorder.values import Participant, RecordingState
-from signaling.room.announcement import RoomPolicy, is_publishable
-from signaling.room.core import Room
-from signaling.room.effects import CallBegan, CallEnded, Close, Effect, Send, ShareBegan, ShareEnded
-from signaling.room.limits import RESUME_TIMEOUT_S
-from signaling.room.messages import (
+from signaling.room.core.announcement import RoomPolicy, is_publishable
+from signaling.room.core.effects import CallBegan, CallEnded, Close, Effect, Send, ShareBegan, ShareEnded
+from signaling.room.core.limits import RESUME_TIMEOUT_S
+from signaling.room.core.messages import (
     Away,
     Changed,
     InteractionState,
@@ -28,6 +27,7 @@ from signaling.room.messages import (
     Unpublish,
     Welcome,
 )
+from signaling.room.core.room import Room
 from tests.signaling.test_room_core import at, participant, recording
 
 PEOPLE = [participant(name) for name in ("ada", "blaise", "carl", "dora")]

@@ -9,9 +9,10 @@ from recorder.clock import SystemClock
 from recorder.errors import caller_error
 from recorder.limits import WEBSOCKET_MESSAGE_BYTES_MAX
 from recorder.values import InteractionKind, LayerKind, Participant, RecordingState, Role
-from signaling.room import ROOMS, core, socket
-from signaling.room.limits import MESSAGES_BURST_MAX
-from signaling.room.messages import (
+from signaling.room import ROOMS, socket
+from signaling.room.core import room as core
+from signaling.room.core.limits import MESSAGES_BURST_MAX
+from signaling.room.core.messages import (
     Away,
     CloseCode,
     Description,

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from signaling import api_service
+from signaling.api.administration import service as api_service
 from tests.support.http import Served, problem
 
 

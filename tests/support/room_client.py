@@ -7,7 +7,7 @@ from aiohttp import ClientWebSocketResponse, WSMsgType
 from aiohttp.test_utils import TestClient
 
 from recorder.values import Participant
-from signaling.room.messages import ClientMessage, Hello, decode_server, encode
+from signaling.room.core.messages import ClientMessage, Hello, decode_server, encode
 
 T = TypeVar("T")
 WAIT_S = 5.0

@@ -1,0 +1,85 @@
+"""/v1/conversations/{conversation}/participants: who takes part."""
+
+import msgspec
+from aiohttp import web
+
+from recorder.values import Participant, Role
+from signaling.http.pages import PageQuery, page_of
+from signaling.http.text_types import Text
+from signaling.routes.operation import LOCATION, Call, Operation, Reply, created, json_response
+
+_TAG = "conversations"
+_PARTICIPANTS = "/v1/conversations/{conversation}/participants"
+
+
+class AddParticipant(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Somebody who joins."""
+
+    role: Role
+    name: Text
+
+
+class ParticipantPage(msgspec.Struct, frozen=True):
+    """Participants, without their tokens."""
+
+    items: list[Participant]
+    next_after: str | None
+
+
+async def add_participant(call: Call) -> web.Response:
+    body = await call.body(AddParticipant)
+    conversation = call.path("conversation")
+    added = await call.context.ports.conversations.add_participant(
+        conversation, role=body.role, name=body.name
+    )
+    return created(added, f"/v1/conversations/{conversation}/participants")
+
+
+async def renew_token(call: Call) -> web.Response:
+    renewed = await call.context.ports.conversations.renew_token(
+        call.path("conversation"), call.path("participant")
+    )
+    return json_response(renewed)
+
+
+async def list_participants(call: Call) -> web.Response:
+    query = call.query(PageQuery)
+    everybody = await call.context.ports.conversations.participants(call.path("conversation"))
+    page, next_after = page_of(everybody, query)
+    without_secrets = [msgspec.structs.replace(one, token=None, room_url=None) for one in page]
+    return json_response(ParticipantPage(without_secrets, next_after))
+
+
+OPERATIONS = (
+    Operation(
+        "POST",
+        _PARTICIPANTS,
+        id="addParticipant",
+        summary="Add a participant; the answer tells the token, this once.",
+        handler=add_participant,
+        body=AddParticipant,
+        replies=(Reply(201, "The participant with their token and room.", Participant, headers=(LOCATION,)),),
+        problems={409: ("conversation_ended",)},
+        tag=_TAG,
+    ),
+    Operation(
+        "POST",
+        _PARTICIPANTS + "/{participant}/token",
+        id="renewParticipantToken",
+        summary="Give a participant a new token; the one before is good no longer.",
+        handler=renew_token,
+        replies=(Reply(200, "The participant with their new token and room.", Participant),),
+        problems={409: ("conversation_ended",)},
+        tag=_TAG,
+    ),
+    Operation(
+        "GET",
+        _PARTICIPANTS,
+        id="listParticipants",
+        summary="List participants, without their tokens.",
+        handler=list_participants,
+        query=PageQuery,
+        replies=(Reply(200, "A page of participants.", ParticipantPage),),
+        tag=_TAG,
+    ),
+)

@@ -1,0 +1,4 @@
+"""Recordings: started, watched, played, searched.
+
+Imports signaling.routes and signaling.http; imported by signaling.app.
+"""

@@ -1,0 +1,177 @@
+"""GET and HEAD of a recording's MP4, with ranges, also while it is still being recorded.
+
+While it grows, one answer is a snapshot: the size it has when the request comes. Its entity tag names the
+size, so a tag never stands for two contents. Fragments are appended whole, so every snapshot is playable.
+"""
+
+import dataclasses
+from http import HTTPStatus
+from typing import Literal
+from urllib.parse import quote
+
+import msgspec
+from aiohttp import web
+
+from recorder.errors import BystanderError, Fault
+from signaling.http.ranges import ByteRange, entity_tag, matches_weakly, parse_range, range_applies
+from signaling.http.signed_links import link_expiry
+from signaling.http.streams import closing, write
+from signaling.ports import MediaBytes
+from signaling.routes.operation import Call, Header, Operation, Reply
+
+STALL_S_MAX = 600.0  # a paused player stops reading; later it asks again with Range
+
+
+class MediaQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`download` asks for a file instead of something to show; `redirect=store` for the store's own link.
+
+    The others are a signed link's.
+    """
+
+    download: bool = False
+    redirect: Literal["store"] | None = None
+    expires: int | None = None
+    signature: str | None = None
+
+
+async def media(call: Call) -> web.StreamResponse:
+    query = call.query(MediaQuery)
+    if query.redirect is not None:
+        return await _redirect(call, download=query.download)
+    opened = await call.context.ports.recordings.media(call.path("recording"))
+    try:
+        return await _answer(call.request, opened, download=query.download)
+    finally:
+        await opened.reader.close()
+
+
+async def _redirect(call: Call, *, download: bool) -> web.Response:
+    """To the store, for as long as the caller could have asked us."""
+    recordings, identity = call.context.ports.recordings, call.path("recording")
+    name = (await recordings.get(identity)).filename or f"{identity}.mp4"
+    now = call.context.clock.utc_now()
+    until = call.granted.links_until or link_expiry(now)
+    url = await recordings.store_link(
+        identity,
+        lifetime_s=max(1, int((until - now).total_seconds())),
+        method="HEAD" if call.request.method == "HEAD" else "GET",
+        content_disposition=content_disposition(name, attachment=download),
+    )
+    headers = {"Location": url, "Cache-Control": "no-store"}
+    return web.Response(status=HTTPStatus.TEMPORARY_REDIRECT, headers=headers)
+
+
+async def _answer(request: web.Request, opened: MediaBytes, *, download: bool) -> web.StreamResponse:
+    etag = _etag_of(opened)
+    headers = {
+        "ETag": etag,
+        "Accept-Ranges": "bytes",
+        "Content-Disposition": content_disposition(opened.filename, attachment=download),
+        "Cache-Control": "private, no-cache" if opened.complete else "no-store",
+    }
+    if matches_weakly(request.headers.get("If-None-Match", ""), etag):
+        return web.Response(status=HTTPStatus.NOT_MODIFIED, headers=headers)
+    part = _part(request, opened.size, etag)
+    if part is not None:
+        headers["Content-Range"] = part.content_range(opened.size)
+    response = web.StreamResponse(
+        status=HTTPStatus.OK if part is None else HTTPStatus.PARTIAL_CONTENT, headers=headers
+    )
+    response.content_type = opened.content_type
+    await _send(request, response, opened, part or ByteRange(0, opened.size))
+    return response
+
+
+def _etag_of(opened: MediaBytes) -> str:
+    if opened.complete:
+        return entity_tag(opened.etag)
+    return entity_tag(f"{opened.etag.strip(chr(34))}+{opened.size}")
+
+
+def _part(request: web.Request, size: int, etag: str) -> ByteRange | None:
+    wanted = request.headers.get("Range")
+    # RFC 9110 14.2: Range is defined for GET; a HEAD answers with the fields of the whole
+    if wanted is None or request.method != "GET":
+        return None
+    if not range_applies(request.headers.get("If-Range"), etag):
+        return None
+    return parse_range(wanted, size)
+
+
+async def _send(
+    request: web.Request, response: web.StreamResponse, opened: MediaBytes, part: ByteRange
+) -> None:
+    response.content_length = part.length
+    if request.method == "HEAD" or part.length == 0:
+        await response.prepare(request)
+        return
+    sent = 0
+    async with closing(opened.reader.read(part.start, part.stop)) as chunks:
+        async for chunk in chunks:
+            if sent == 0:  # not before: until here an error still becomes a problem document
+                await response.prepare(request)
+            sent += len(chunk)
+            await write(response, chunk, stall_s_max=STALL_S_MAX)
+    if sent != part.length:
+        raise BystanderError(
+            "media_incomplete", "The recording gave less than it has.", fault=Fault.DESTINATION, status=502
+        )
+    await response.write_eof()
+
+
+def content_disposition(filename: str, *, attachment: bool) -> str:
+    """RFC 6266: the name in ASCII for old programs, and as it is, encoded, for all others."""
+    kept = "".join(char if char.isprintable() and char not in '/\\"' else "_" for char in filename)
+    plain = kept.encode("ascii", "replace").decode().replace("?", "_").replace("%", "_")
+    encoded = quote(kept.encode("utf-8", "replace"), safe="")
+    kind = "attachment" if attachment else "inline"
+    return f"{kind}; filename=\"{plain}\"; filename*=UTF-8''{encoded}"
+
+
+_ETAG = Header("ETag", "Names exactly these bytes; another one with every byte appended.")
+_GET = Operation(
+    "GET",
+    "/v1/recordings/{recording}/media",
+    id="getRecordingMedia",
+    summary="Get the MP4, or a range of it, also while it is still being recorded.",
+    handler=media,
+    query=MediaQuery,
+    headers=(
+        Header("Range", "One range of bytes."),
+        Header("If-Range", "The range counts only if the entity tag is still this."),
+        Header("If-None-Match", "Answer 304 if the entity tag is one of these."),
+    ),
+    replies=(
+        Reply(200, "All of it that exists now.", media_type="video/mp4", headers=(_ETAG,)),
+        Reply(206, "The range.", media_type="video/mp4", headers=(_ETAG, Header("Content-Range", "Which."))),
+        Reply(304, "As the caller has it already.", headers=(_ETAG,)),
+        Reply(307, "What `redirect` asked for.", headers=(Header("Location", "In the store."),)),
+    ),
+    problems={
+        409: ("no_media", "no_store_link"),
+        404: ("recording_empty", "spool_missing"),
+        416: ("range_not_satisfiable",),
+        502: ("media_incomplete",),
+        503: ("store_unreachable",),
+    },
+    tag="recordings",
+)
+
+_HEAD = dataclasses.replace(
+    _GET,
+    method="HEAD",
+    id="headRecordingMedia",
+    summary="Get size, type and entity tag of the MP4.",
+    headers=_GET.headers[2:],
+    replies=(Reply(200, "As GET would answer.", headers=(_ETAG,)), *_GET.replies[2:]),
+)
+# The same under a name with an ending, for players that judge by it: what playlists link to.
+_FILE = "/v1/recordings/{recording}/media.mp4"
+_SAME = "The same as /media, for players that want a name which ends in .mp4."
+
+OPERATIONS = (
+    _GET,
+    _HEAD,
+    dataclasses.replace(_GET, path=_FILE, id="getRecordingFile", summary=_SAME),
+    dataclasses.replace(_HEAD, path=_FILE, id="headRecordingFile", summary=_SAME),
+)

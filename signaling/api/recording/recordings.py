@@ -1,0 +1,116 @@
+"""/v1/recordings: start by hand, look, stop, pause, resume."""
+
+from collections.abc import Awaitable, Callable
+
+import msgspec
+from aiohttp import web
+
+from recorder.values import Recording
+from signaling.http.pages import PageQuery, page_of
+from signaling.ports import Recordings
+from signaling.routes.operation import LOCATION, Call, Operation, Reply, created, json_response
+from signaling.routes.presentation import present
+
+_TAG = "recordings"
+_OF_CONVERSATION = "/v1/conversations/{conversation}/recordings"
+_RECORDING = "/v1/recordings/{recording}"
+_START_PROBLEMS = {
+    409: ("conversation_ended", "recording_disabled", "recording_in_progress"),
+    503: ("overloaded", "worker_died", "worker_not_launched"),
+}
+
+
+class RecordingPage(msgspec.Struct, frozen=True):
+    """Recordings in the order in which they were asked for; `next_after` is the `after` of the next page."""
+
+    items: list[Recording]
+    next_after: str | None
+
+
+async def start(call: Call) -> web.Response:
+    recording = await call.context.ports.recordings.start(call.path("conversation"), started_by=call.caller)
+    return created(present(recording, call, entry_point=True), f"/v1/recordings/{recording.id}")
+
+
+async def list_of_conversation(call: Call) -> web.Response:
+    query = call.query(PageQuery)
+    recordings = await call.context.ports.recordings.list(call.path("conversation"))
+    page, next_after = page_of(recordings, query)
+    return json_response(RecordingPage([present(one, call) for one in page], next_after))
+
+
+async def get(call: Call) -> web.Response:
+    recording = await call.context.ports.recordings.get(call.path("recording"))
+    return json_response(present(recording, call))
+
+
+def _moving(
+    move: Callable[[Recordings, str], Awaitable[Recording]],
+) -> Callable[[Call], Awaitable[web.Response]]:
+    async def handler(call: Call) -> web.Response:
+        recording = await move(call.context.ports.recordings, call.path("recording"))
+        return json_response(present(recording, call))
+
+    return handler
+
+
+def _move(name: str, summary: str, move: Callable[[Recordings, str], Awaitable[Recording]]) -> Operation:
+    return Operation(
+        "POST",
+        f"{_RECORDING}/{name}",
+        id=f"{name}Recording",
+        summary=summary,
+        handler=_moving(move),
+        replies=(Reply(200, "The recording as it is now.", Recording),),
+        problems={
+            409: ("illegal_move",),
+            501: ("pause_unsupported",),
+            503: ("overloaded", "worker_died"),
+        },
+        tag=_TAG,
+    )
+
+
+OPERATIONS = (
+    Operation(
+        "POST",
+        _OF_CONVERSATION,
+        id="startRecording",
+        summary="Start a recording by hand; it takes publishers at its entry point once this answers.",
+        handler=start,
+        replies=(
+            Reply(
+                201,
+                "The recording with its entry point.",
+                Recording,
+                headers=(LOCATION,),
+            ),
+        ),
+        problems=_START_PROBLEMS,
+        tag=_TAG,
+    ),
+    Operation(
+        "GET",
+        _OF_CONVERSATION,
+        id="listRecordings",
+        summary="List a conversation's recordings, oldest first.",
+        handler=list_of_conversation,
+        query=PageQuery,
+        replies=(Reply(200, "A page of recordings.", RecordingPage),),
+        tag=_TAG,
+    ),
+    Operation(
+        "GET",
+        _RECORDING,
+        id="getRecording",
+        summary="Get a recording.",
+        handler=get,
+        replies=(Reply(200, "The recording.", Recording),),
+        tag=_TAG,
+    ),
+    _move("stop", "Stop a recording; stopping it again changes nothing.", lambda port, one: port.stop(one)),
+    _move(
+        "pause", "Pause a recording; what is said meanwhile is not taken.", lambda port, one: port.pause(one)
+    ),
+    _move("resume", "Go on with a paused recording.", lambda port, one: port.resume(one)),
+)

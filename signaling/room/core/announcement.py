@@ -1,0 +1,122 @@
+"""What a participant may be told of a conversation's recordings, and when. Pure."""
+
+from collections.abc import Callable
+from datetime import datetime
+from urllib.parse import urlencode, urlsplit
+
+import msgspec
+
+from recorder.dialogue import ConsentAnswer
+from recorder.permissions import ConversationTerms
+from recorder.values import (
+    Consent,
+    IceTransportPolicy,
+    Participant,
+    Recording,
+    RecordingState,
+    RecordingType,
+    Role,
+)
+from signaling.room.core.messages import Publish, RecordingNotice
+
+_AGENTS = frozenset({Role.AGENT, Role.SECONDARY_AGENT})
+
+# From READY on media can be taken, so from READY on it is said. PAUSED takes nothing, and says so.
+_TAKING = frozenset({RecordingState.READY, RecordingState.RECORDING})
+_PUBLISHABLE = frozenset({*_TAKING, RecordingState.PAUSED})
+_ACTIVE = frozenset({RecordingState.REQUESTED, RecordingState.LAUNCHING, *_PUBLISHABLE})
+
+RecordingLinks = Callable[[Recording, datetime], dict[str, str]]
+"""Links that a page may follow without a header, made for this moment: `media` plays."""
+
+
+def own_links(recording: Recording, utc_now: datetime) -> dict[str, str]:
+    """The links as the control plane gave them."""
+    return recording.links
+
+
+class RoomPolicy(msgspec.Struct, frozen=True, kw_only=True):
+    """Who may do what with recordings in a room, and what is announced; `banner` None announces nothing."""
+
+    may_record: frozenset[Role] = _AGENTS
+    may_play: frozenset[Role] = _AGENTS
+    banner: str | None = "This call is being recorded"
+    banner_paused: str | None = "The recording is paused"
+    consent: Consent = Consent.ANNOUNCE
+    ice_transport_policy: IceTransportPolicy = IceTransportPolicy.ALL
+
+    def within(self, terms: ConversationTerms) -> "RoomPolicy":
+        """As it is in a conversation whose settings say this."""
+        return msgspec.structs.replace(
+            self,
+            may_record=terms.allow_manual,
+            may_play=terms.visible_to,
+            banner=terms.banner,
+            banner_paused=self.banner_paused if terms.banner is not None else None,
+            consent=terms.consent,
+        )
+
+    def may_take(self, answer: ConsentAnswer | None) -> bool:
+        """Whether anything may be taken of somebody who answered so, or not yet."""
+        return self.consent is not Consent.ASK or answer is ConsentAnswer.AGREED
+
+
+def is_active(recording: Recording) -> bool:
+    """Whether this recording has been asked for and not ended: no second one is started beside it."""
+    return recording.state in _ACTIVE
+
+
+def is_publishable(recording: Recording) -> bool:
+    """Whether its hidden participant takes streams now."""
+    return recording.state in _PUBLISHABLE and recording.entry_point is not None
+
+
+def notice(
+    recording: Recording,
+    *,
+    role: Role,
+    policy: RoomPolicy,
+    links: RecordingLinks,
+    utc_now: datetime,
+) -> RecordingNotice:
+    """What somebody in `role` is told of this recording; never its entry point."""
+    started = recording.started_at if recording.state in _ACTIVE else None
+    may_see = recording.state is RecordingState.AVAILABLE and role in policy.may_play
+    return RecordingNotice(
+        id=recording.id,
+        state=recording.state,
+        type=recording.type,
+        banner=_banner(recording.state, policy),
+        elapsed_s=max(0.0, (utc_now - started).total_seconds()) if started else None,
+        duration_s=recording.duration_s,
+        filename=recording.filename,
+        failure=recording.failure,
+        links=links(recording, utc_now) if may_see else {},
+    )
+
+
+def invitation(recording: Recording, participant: Participant, policy: RoomPolicy) -> Publish | None:
+    """Where and as whom `participant` sends to the recording's hidden participant; None when it takes nobody.
+
+    The URL is reduced to a path: the page reaches this server by its own origin, whatever the entry points'
+    base URL is for others, and its content security policy allows no other.
+    """
+    if not is_publishable(recording) or recording.entry_point is None:
+        return None
+    address = urlsplit(recording.entry_point.url)
+    publisher = urlencode({"participant": participant.id, "name": participant.name, "role": participant.role})
+    query = f"{address.query}&{publisher}" if address.query else publisher
+    return Publish(
+        recording=recording.id,
+        url=f"{address.path}?{query}",
+        token=recording.entry_point.token,
+        ice_servers=recording.entry_point.ice_servers,
+        ice_transport_policy=policy.ice_transport_policy,
+        video=recording.type is RecordingType.AUDIO_VIDEO,
+    )
+
+
+def _banner(state: RecordingState, policy: RoomPolicy) -> str | None:
+    if state in _TAKING:
+        return policy.banner
+    return policy.banner_paused if state is RecordingState.PAUSED else None

@@ -1,0 +1,126 @@
+"""What a room does about its conversation's recordings: tells, invites, and asks for a start or a stop. Pure.
+
+Recordings are told as they change. Each seat is invited once to each recording that takes publishers, where
+its participant agrees if that is asked for, and told when it ends. One start is asked for at a time.
+"""
+
+from datetime import datetime
+
+from recorder.dialogue import ConsentAnswer
+from recorder.values import Recording, RecordingState
+from signaling.room.core import announcement
+from signaling.room.core.announcement import RecordingLinks, RoomPolicy
+from signaling.room.core.effects import ConsentAnswered, Effect, RecordingUnwanted, RecordingWanted
+from signaling.room.core.known_recordings import KnownRecordings
+from signaling.room.core.messages import ConsentChanged, Error, RecordingChanged, RecordingNotice, Unpublish
+from signaling.room.core.seats import Seat, Seats
+
+
+class RoomRecordings:
+    """The recordings as the seats of one room see them. Methods take one event and return its effects."""
+
+    def __init__(self, seats: Seats, policy: RoomPolicy, links: RecordingLinks) -> None:
+        self._seats = seats
+        self._policy = policy
+        self._links = links
+        self._known = KnownRecordings()
+        self._starting = False  # one was asked for that we have not heard of yet
+
+    def notices(self, seat: Seat, utc_now: datetime) -> list[RecordingNotice]:
+        """All that whoever takes this seat is told of recordings."""
+        told = [self._notice(one, seat, utc_now) for one in self._known]
+        if self._starting:
+            told.append(RecordingNotice(id=None, state=RecordingState.REQUESTED))
+        return told
+
+    def invite(self, seat: Seat) -> list[Effect]:
+        """To every recording that takes publishers, and that this page was not invited to yet."""
+        if not self._policy.may_take(seat.answer):
+            return []
+        effects: list[Effect] = []
+        for recording in self._known:
+            told = announcement.invitation(recording, seat.participant, self._policy)
+            if told is not None and seat.connection is not None and recording.id not in seat.invited:
+                seat.invited.add(recording.id)
+                effects += self._seats.tell(seat, told)
+        return effects
+
+    # --- what recordings do ------------------------------------------------------------------------
+    def changed(self, recording: Recording, utc_now: datetime) -> list[Effect]:
+        """One is as it is said here, now."""
+        if not self._known.take(recording):
+            return []
+        self._starting = self._starting and not announcement.is_active(recording)
+        effects: list[Effect] = []
+        for seat in self._seats:
+            told = self._notice(recording, seat, utc_now)
+            effects += self._seats.tell(seat, RecordingChanged(recording=told))
+            if announcement.is_publishable(recording):
+                effects += self.invite(seat)
+            elif recording.id in seat.invited:
+                seat.invited.discard(recording.id)
+                effects += self._seats.tell(seat, Unpublish(recording=recording.id, ended=True))
+        return effects
+
+    def started(self, recording: Recording, utc_now: datetime) -> list[Effect]:
+        """The start that was wanted succeeded; we may have heard of it already."""
+        self._starting = False
+        return self.changed(recording, utc_now) if recording.id not in self._known else []
+
+    def refused(self, asker: Seat | None, code: str, detail: str) -> list[Effect]:
+        """A start or a stop did not work: whoever asked is told why, the others that nothing is coming."""
+        effects: list[Effect] = []
+        if self._starting:
+            self._starting = False
+            withdrawn = RecordingNotice(id=None, state=RecordingState.FAILED, failure=code)
+            effects += self._seats.tell_all(RecordingChanged(recording=withdrawn))
+        return effects + (self._seats.tell(asker, Error(code=code, detail=detail)) if asker else [])
+
+    # --- what pages ask for ------------------------------------------------------------------------
+    def start(self, seat: Seat) -> list[Effect]:
+        """Everybody is told that one was asked for."""
+        if seat.participant.role not in self._policy.may_record:
+            return self._seats.tell(seat, Error(code="forbidden", detail="Your role may not record."))
+        if self._starting or self._known.active():
+            running = Error(code="already_recording", detail="A recording is running already.")
+            return self._seats.tell(seat, running)
+        self._starting = True
+        requested = RecordingChanged(recording=RecordingNotice(id=None, state=RecordingState.REQUESTED))
+        return [*self._seats.tell_all(requested), RecordingWanted(seat.participant)]
+
+    def stop(self, seat: Seat) -> list[Effect]:
+        """All that run."""
+        if seat.participant.role not in self._policy.may_record:
+            return self._seats.tell(seat, Error(code="forbidden", detail="Your role may not record."))
+        active = self._known.active()
+        if not active:
+            return self._seats.tell(seat, Error(code="not_recording", detail="No recording is running."))
+        return [RecordingUnwanted(one, seat.participant) for one in active]
+
+    # --- who agrees to them ------------------------------------------------------------------------
+    def answered(self, seat: Seat, answer: ConsentAnswer) -> list[Effect]:
+        """A refusal counts at once, an agreement when it is kept."""
+        effects: list[Effect] = []
+        if answer is ConsentAnswer.REFUSED:
+            seat.answer = answer
+            effects = [] if self._policy.may_take(answer) else self._uninvite(seat)
+        return [*effects, ConsentAnswered(seat.participant, answer)]
+
+    def consent_kept(self, seat: Seat, answer: ConsentAnswer) -> list[Effect]:
+        """This answer counts from now on: who agreed is invited, who refused leaves."""
+        seat.answer = answer
+        told = self._seats.tell(seat, ConsentChanged(answer=answer))
+        return told + (self.invite(seat) if self._policy.may_take(answer) else self._uninvite(seat))
+
+    def _uninvite(self, seat: Seat) -> list[Effect]:
+        invited, seat.invited = sorted(seat.invited), set()
+        return [effect for one in invited for effect in self._seats.tell(seat, Unpublish(recording=one))]
+
+    def _notice(self, recording: Recording, seat: Seat, utc_now: datetime) -> RecordingNotice:
+        return announcement.notice(
+            recording,
+            role=seat.participant.role,
+            policy=self._policy,
+            links=self._links,
+            utc_now=utc_now,
+        )

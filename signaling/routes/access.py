@@ -1,0 +1,140 @@
+"""Who may call what: one table of every operation, the only place where it is said.
+
+`authorization.py` enforces it, /openapi.json and docs/access.md tell it, and a test calls every operation
+with every role and every scope against it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+
+from recorder.permissions import KeyScope
+from recorder.values import Role
+
+AGENTS = frozenset({Role.AGENT, Role.SECONDARY_AGENT, Role.SUPERVISOR})
+EVERYBODY = frozenset(Role)
+
+
+class Scheme(Enum):
+    """How a caller shows who they are."""
+
+    PUBLIC = "public"  # not at all
+    BEARER = "bearer"  # an API key or a participant's token
+    ENTRY_POINT = "entry point"  # the token of the entry point in the URL; the WHIP handlers ask the port
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Who may call an operation: API keys with `scope`, in their account; `roles`, in their own conversation.
+
+    `if_visible`: of these roles only those that the conversation's effective `recording.visible_to` names.
+    `signed_link`: also whoever has a link to this path.
+    """
+
+    scheme: Scheme
+    scope: KeyScope | None = None
+    roles: frozenset[Role] = frozenset()
+    if_visible: bool = False
+    signed_link: bool = False
+
+
+def _key(scope: KeyScope, roles: frozenset[Role] = frozenset()) -> Access:
+    return Access(Scheme.BEARER, scope, roles)
+
+
+def _seen(*, signed_link: bool = False) -> Access:
+    """What shows a recording."""
+    return Access(
+        Scheme.BEARER, KeyScope.RECORDINGS_READ, EVERYBODY, if_visible=True, signed_link=signed_link
+    )
+
+
+_PUBLIC = Access(Scheme.PUBLIC)
+_ENTRY_POINT = Access(Scheme.ENTRY_POINT)
+_ADMIN = _key(KeyScope.ADMIN)
+
+ACCESS: Mapping[str, Access] = {
+    # conversations and who is in them
+    "createConversation": _key(KeyScope.CONVERSATIONS_WRITE),
+    "listConversations": _key(KeyScope.CONVERSATIONS_READ),
+    "getConversation": _key(KeyScope.CONVERSATIONS_READ, EVERYBODY),
+    "deleteConversation": _key(KeyScope.CONVERSATIONS_WRITE),
+    "endConversation": _key(KeyScope.CONVERSATIONS_WRITE, AGENTS),
+    "addParticipant": _key(KeyScope.CONVERSATIONS_WRITE),
+    "renewParticipantToken": _key(KeyScope.CONVERSATIONS_WRITE),
+    "listParticipants": _key(KeyScope.CONVERSATIONS_READ, EVERYBODY),
+    "startInteraction": _key(KeyScope.CONVERSATIONS_WRITE, AGENTS),
+    "endInteraction": _key(KeyScope.CONVERSATIONS_WRITE, AGENTS),
+    "listDecisions": _key(KeyScope.CONVERSATIONS_READ, EVERYBODY),
+    # what is said and answered in it
+    "sendMessage": _key(KeyScope.CONVERSATIONS_WRITE, EVERYBODY),
+    "listMessages": _key(KeyScope.CONVERSATIONS_READ, EVERYBODY),
+    "answerConsent": _key(KeyScope.CONVERSATIONS_WRITE, EVERYBODY),
+    "listConsents": _key(KeyScope.CONVERSATIONS_READ, EVERYBODY),
+    # recordings
+    "startRecording": _key(KeyScope.RECORDINGS_WRITE, AGENTS),
+    "stopRecording": _key(KeyScope.RECORDINGS_WRITE, AGENTS),
+    "pauseRecording": _key(KeyScope.RECORDINGS_WRITE, AGENTS),
+    "resumeRecording": _key(KeyScope.RECORDINGS_WRITE, AGENTS),
+    "listRecordings": _seen(),
+    "getRecording": _seen(),
+    "getRecordingMedia": _seen(signed_link=True),
+    "headRecordingMedia": _seen(signed_link=True),
+    "getRecordingFile": _seen(signed_link=True),
+    "headRecordingFile": _seen(signed_link=True),
+    "getRecordingPlaylist": _seen(signed_link=True),
+    "watchRecording": _seen(signed_link=True),
+    "watchPage": _seen(signed_link=True),
+    "getRecordingDetails": _seen(),
+    "deleteRecording": _key(KeyScope.RECORDINGS_WRITE, AGENTS),
+    "findRecordings": _key(KeyScope.RECORDINGS_READ),
+    "getUsage": _key(KeyScope.USAGE),
+    # WHIP
+    "publish": _ENTRY_POINT,
+    "trickle": _ENTRY_POINT,
+    "unpublish": _ENTRY_POINT,
+    "offerAgain": _ENTRY_POINT,
+    "getEndpoint": _ENTRY_POINT,
+    "headEndpoint": _ENTRY_POINT,
+    "optionsEndpoint": _ENTRY_POINT,
+    "getSession": _ENTRY_POINT,
+    "headSession": _ENTRY_POINT,
+    "optionsSession": _ENTRY_POINT,
+    # keys
+    "createKey": _ADMIN,
+    "listKeys": _ADMIN,
+    "getKey": _ADMIN,
+    "rotateKey": _ADMIN,
+    "revokeKey": _ADMIN,
+    # settings; a key of one account reaches the settings of that one only
+    "getAccountSettings": _key(KeyScope.SETTINGS),
+    "putAccountSettings": _key(KeyScope.SETTINGS),
+    "getTemplateSettings": _key(KeyScope.SETTINGS),
+    "putTemplateSettings": _key(KeyScope.SETTINGS),
+    "getConversationSettings": _key(KeyScope.SETTINGS),
+    "putConversationSettings": _key(KeyScope.SETTINGS),
+    # webhooks
+    "createWebhook": _key(KeyScope.WEBHOOKS),
+    "listWebhooks": _key(KeyScope.WEBHOOKS),
+    "getWebhook": _key(KeyScope.WEBHOOKS),
+    "updateWebhook": _key(KeyScope.WEBHOOKS),
+    "deleteWebhook": _key(KeyScope.WEBHOOKS),
+    "rotateWebhookSecret": _key(KeyScope.WEBHOOKS),
+    "testWebhook": _key(KeyScope.WEBHOOKS),
+    "listWebhookDeliveries": _key(KeyScope.WEBHOOKS),
+    # the server itself
+    "testStorage": _ADMIN,
+    "getHealth": _PUBLIC,
+    "getReadiness": _PUBLIC,
+    "getMetrics": _PUBLIC,
+    "getOpenapi": _PUBLIC,
+    "getDocs": _PUBLIC,
+}
+
+
+def access_to(operation: str) -> Access:
+    """The rule of an operation, by its id; an operation without one is a defect, told at start."""
+    try:
+        return ACCESS[operation]
+    except KeyError:
+        raise LookupError(f"signaling/routes/access.py says nothing of {operation}") from None

@@ -1,0 +1,41 @@
+"""How a recording is shown to a caller: with links, and without what is not theirs to know."""
+
+import msgspec
+from aiohttp import web
+
+from recorder.permissions import KeyScope
+from recorder.values import Recording
+from signaling.http.signed_links import link_expiry, recording_links
+from signaling.routes.context import Context
+from signaling.routes.operation import Call
+
+
+def present(recording: Recording, call: Call, *, entry_point: bool = False) -> Recording:
+    """Fill `links`; keep the entry point for keys that may start one, and where `entry_point` says so."""
+    caller = call.granted.caller
+    keeps = entry_point or (caller is not None and caller.may(KeyScope.RECORDINGS_WRITE))
+    return msgspec.structs.replace(
+        recording,
+        links=recording_links_for(recording.id, call),
+        entry_point=recording.entry_point if keeps else None,
+    )
+
+
+def base_url(context: Context, request: web.Request) -> str:
+    """What absolute links begin with: as configured, or as this request reached us."""
+    return context.public_url or str(request.url.origin())
+
+
+def public_path(context: Context, path: str) -> str:
+    """A reference to `path`: absolute where a public URL is configured.
+
+    Otherwise relative, since behind a proxy the scheme and host of our own request may not be the caller's.
+    """
+    return (context.public_url or "") + path
+
+
+def recording_links_for(recording: str, call: Call) -> dict[str, str]:
+    """Links of a recording, for a caller who may see it."""
+    until = call.granted.links_until or link_expiry(call.context.clock.utc_now())
+    base = base_url(call.context, call.request)
+    return recording_links(call.context.links, recording, until=until, base=base)
