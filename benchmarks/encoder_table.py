@@ -17,7 +17,7 @@ from av.video.stream import VideoStream
 from benchmarks.clips import FPS, KEYFRAME_INTERVAL, Clip, clips
 from media.video.encoder import PRESET, VIDEO_TIMESCALE, X264_PARAMETERS, video_context
 from media.video.scaler import Samples, planes
-from recorder.values import Canvas
+from recorder.kernel.media import Canvas
 from tests.support.similarity import ssim
 
 CANVAS = Canvas()

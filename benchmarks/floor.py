@@ -15,7 +15,8 @@ from pathlib import Path
 from benchmarks.streams import SECONDS, Stream
 from media.video.encoder import AAC_CODER, PRESET, VBV_BUFFER_S, X264_PARAMETERS
 from media.webrtc.read_interval import batch_s
-from recorder.values import Canvas, RecordingPlan
+from recorder.kernel.media import Canvas
+from recorder.kernel.recording import RecordingPlan
 
 FRAGMENT_S = 2
 PACED_S = 10

@@ -19,7 +19,7 @@ from av.filter.context import FilterContext
 
 from benchmarks.floor import DEFAULTS, FRAGMENT_S, x264_options
 from media.video.encoder import AAC_CODER, BT601
-from recorder.values import Canvas
+from recorder.kernel.media import Canvas
 
 
 def compose(

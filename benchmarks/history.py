@@ -17,15 +17,15 @@ import aiohttp
 import numpy as np
 from sqlalchemy import insert, text
 
-from recorder.clock import SystemClock
 from recorder.database import Database, KeyTable
-from recorder.database.opening import sqlite_url
+from recorder.database.connection import sqlite_url
 from recorder.database.schema import attempts, conversations, messages, participants, recordings, search_terms
-from recorder.database.terms import metadata_term, participant_term
+from recorder.database.search_terms import metadata_term, participant_term
 from recorder.demo.server import serving
-from recorder.ids import new_id
-from recorder.keys import Keys
-from recorder.permissions import KeyScope
+from recorder.kernel.clock import SystemClock
+from recorder.kernel.ids import new_id
+from recorder.kernel.permissions import KeyScope
+from recorder.services.api_keys import Keys
 from signaling.ports import Caller
 
 CONVERSATIONS = 100_000

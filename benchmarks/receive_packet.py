@@ -25,7 +25,7 @@ from aiortc import RTCPeerConnection, RTCRtpSender, RTCSessionDescription
 from benchmarks.replay import Replay
 from media.handover.encoded_frame import EncodedFrame, SenderReport, StreamControl
 from media.webrtc.peer import Peer
-from recorder.clock import SystemClock
+from recorder.kernel.clock import SystemClock
 
 RATIO_MAX = 0.35  # of stock aiortc's CPU per packet
 OURS, STOCK, STOCK_ON_UVLOOP = "ours", "stock", "stock on uvloop"

@@ -11,10 +11,11 @@ from pathlib import Path
 
 from benchmarks import storing_memory
 from media.isobmff.progressive.movie import OrdinaryMovie
-from recorder.clock import ManualClock, SystemClock
-from recorder.finalising import finalise_init, finalise_init_grown
-from recorder.limits import MIB
-from recorder.values import EndReason, Fragment, FragmentKind
+from recorder.archive.finalisers import finalise_init, finalise_init_grown
+from recorder.kernel.clock import ManualClock, SystemClock
+from recorder.kernel.limits import MIB
+from recorder.kernel.media import Fragment, FragmentKind
+from recorder.kernel.recording import EndReason
 from storage.settings import StorageSettings
 from storage.spool import SpoolFacts, SpoolWriter, seal
 from storage.spool.format import MEDIA

@@ -13,10 +13,10 @@ from pathlib import Path
 import msgspec
 import uvloop
 
-from recorder.clock import SystemClock
-from recorder.finalising import finalise_init, finalise_init_grown
-from recorder.limits import KIB, MIB
-from recorder.values import EndReason
+from recorder.archive.finalisers import finalise_init, finalise_init_grown
+from recorder.kernel.clock import SystemClock
+from recorder.kernel.limits import KIB, MIB
+from recorder.kernel.recording import EndReason
 from storage.spool import SpoolFacts, seal, spooled_recordings
 from storage.spool import format as form
 from storage.store import open_store

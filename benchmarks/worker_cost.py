@@ -19,7 +19,7 @@ from media.mux.fragmenter import INDEX_RESERVED_BYTES
 from recorder.demo.call import Api
 from recorder.demo.main import ON_LOOPBACK
 from recorder.demo.server import ServerProcess, serving
-from recorder.values import EntryPoint
+from recorder.kernel.recording import EntryPoint
 
 WARM_UP_S = 3.0  # joining, first key frames, settling clocks
 JOIN_S_MAX = 30.0

@@ -20,19 +20,11 @@ from media.webrtc.peer import Peer
 from media.webrtc.publisher_session import PeerConnection, Session
 from media.webrtc.read_interval import batch_s
 from media.webrtc.udp import BEAT_S, next_beat
-from recorder.clock import Clock
-from recorder.errors import BystanderError, Fault, caller_error, not_found
-from recorder.limits import PUBLISHERS_PER_RECORDING_MAX
-from recorder.values import (
-    EndReason,
-    Fragment,
-    MediaEvent,
-    Publisher,
-    RecordingPlan,
-    RecordingState,
-    RecordingType,
-    Statistics,
-)
+from recorder.kernel.clock import Clock
+from recorder.kernel.errors import BystanderError, Fault, caller_error, not_found
+from recorder.kernel.limits import PUBLISHERS_PER_RECORDING_MAX
+from recorder.kernel.media import Fragment, MediaEvent, Publisher
+from recorder.kernel.recording import EndReason, RecordingPlan, RecordingState, RecordingType, Statistics
 
 BATCH_S_BEGINNING = 0.04  # here received frames are in a hurry: "recording" is said when media is there
 CLOSE_S_MAX = 2.0  # a TURN server that does not answer must not keep a recording from ending

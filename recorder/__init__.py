@@ -1,5 +1,5 @@
 """What should happen and when: conversations, recordings, settings, lifecycle, app and CLI.
 
-The kernel that every other package may import is `ids`, `values`, `clock`, `errors` and `limits`:
-standard library and msgspec only. Everything else in here composes the other packages.
+`recorder.kernel` is what every other package may import: standard library and msgspec only. Everything
+else in here uses the other packages; `recorder.app` composes them.
 """

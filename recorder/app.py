@@ -12,54 +12,54 @@ import msgspec
 from aiohttp import web
 from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
 
-from recorder.authority import Authority
-from recorder.clock import SystemClock
-from recorder.consent import Consents
-from recorder.consent_notes import ConsentNotes
-from recorder.conversation_terms import Terms
-from recorder.conversations import Conversations
-from recorder.data_directory import DataDirectory, open_data_directory
+from recorder.archive.archive import Shipping
+from recorder.archive.opening import open_shipping
+from recorder.archive.storage_test import StorageProbe
+from recorder.archive.storage_verdict import StorageVerdict
 from recorder.database import ConversationTable, Database, KeyTable, RecordingTable
+from recorder.database.connection import sqlite_url
 from recorder.database.consents import ConsentTable
 from recorder.database.history import HistoryTable
-from recorder.database.kept_answers import KeptAnswerTable
+from recorder.database.idempotency import KeptAnswerTable
 from recorder.database.messages import MessageTable
-from recorder.database.opening import sqlite_url
 from recorder.database.settings import SettingsTable
 from recorder.database.supervisions import SupervisionTable
 from recorder.database.usage import UsageTable
-from recorder.decisions import Decisions
-from recorder.entry_point_secrets import EntryPointSecrets
-from recorder.entry_points import EntryPoints
-from recorder.errors import BystanderError, Fault
-from recorder.forkserver import Forkserver, Target
-from recorder.health import Health
-from recorder.history import History
-from recorder.kept_answers import KeptAnswers
-from recorder.keys import Keys
-from recorder.live import Means
-from recorder.messages_log import Messages
-from recorder.metrics import LiveCollector, RecordingMetrics
-from recorder.opening_shipping import open_shipping
-from recorder.owned_settings import OwnedSettings
-from recorder.recordings import Recordings
-from recorder.recovery import recover
-from recorder.retention import Retention
-from recorder.room_terms import room_ice_servers, room_policy
-from recorder.sampling import sample_forever
-from recorder.scoped_settings import ScopedSettings
-from recorder.settings import Limits, Settings
-from recorder.shipping import Shipping
-from recorder.storage_probe import StorageProbe
-from recorder.storage_verdict import StorageVerdict
-from recorder.supervising import EffectiveSettings
-from recorder.triggering import Triggering
-from recorder.values import Conversation
+from recorder.kernel.clock import SystemClock
+from recorder.kernel.conversation import Conversation
+from recorder.kernel.errors import BystanderError, Fault
+from recorder.node.data_directory import DataDirectory, open_data_directory
+from recorder.node.entry_point_secrets import EntryPointSecrets
+from recorder.recording.actor import Means
+from recorder.recording.metrics import LiveCollector, RecordingMetrics
+from recorder.recording.reconciliation import recover
+from recorder.recording.retention import Retention
+from recorder.recording.service import Recordings
+from recorder.recording.watchers import Watchers
+from recorder.services.api_keys import Keys
+from recorder.services.authentication import Authority
+from recorder.services.consent import Consents
+from recorder.services.consent_events import ConsentNotes
+from recorder.services.conversation_terms import Terms
+from recorder.services.conversations import Conversations
+from recorder.services.effective_settings import ScopedSettings
+from recorder.services.entry_points import EntryPoints
+from recorder.services.health import Health
+from recorder.services.history import History
+from recorder.services.idempotency import KeptAnswers
+from recorder.services.messages import Messages
+from recorder.services.room_terms import room_ice_servers, room_policy
+from recorder.services.settings import OwnedSettings
+from recorder.settings.definitions import Limits, Settings
+from recorder.supervision.conversation_supervisor import EffectiveSettings
+from recorder.supervision.decisions import Decisions
+from recorder.supervision.supervisors import Triggering
 from recorder.version import bystander_version
-from recorder.watching import Watchers
-from recorder.webhooks.running import RunningWebhooks
-from recorder.worker import main as worker_main
-from recorder.workers import Workers
+from recorder.webhooks.service import RunningWebhooks
+from recorder.worker.main import main as worker_main
+from recorder.worker_pool.forkserver import Forkserver, Target
+from recorder.worker_pool.pool import Workers
+from recorder.worker_pool.sampler import sample_forever
 from signaling.app import build_app
 from signaling.http.rate_limits import RateLimit, RateLimits
 from signaling.ports import Ports

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from recorder.errors import BystanderError
+from recorder.kernel.errors import BystanderError
 
 if TYPE_CHECKING:
     from recorder.app import Listening
-    from recorder.settings import Settings
+    from recorder.settings.definitions import Settings
 
 EXIT_FAILED = 1
 EXIT_MISUSED = 2  # as argparse exits: the arguments or the settings are wrong
@@ -36,7 +36,7 @@ def _serve(given: argparse.Namespace, _: list[str]) -> int:
     import uvloop
 
     from recorder.app import serve
-    from recorder.logs import configure
+    from recorder.node.logs import configure
 
     configure(settings.server.log_format, settings.server.log_level)
     uvloop.run(serve(settings, told=_told))
@@ -54,14 +54,14 @@ def _check(given: argparse.Namespace, _: list[str]) -> int:
 
     if Path(given.recording).exists():
         return check_file(given.recording)
-    from recorder.checking import fetched
+    from recorder.check import fetched
 
     with fetched(_settings(given), given.recording) as file:
         return check_file(str(file))
 
 
 def _storage_test(given: argparse.Namespace, _: list[str]) -> int:
-    from recorder.storage_probe import test_configured
+    from recorder.archive.storage_test import test_configured
 
     result = asyncio.run(test_configured(_settings(given)))
     for step in result["steps"]:
@@ -76,13 +76,13 @@ def _storage_test(given: argparse.Namespace, _: list[str]) -> int:
 
 
 def _settings_import(given: argparse.Namespace, _: list[str]) -> int:
-    from recorder.settings_importing import main as import_file
+    from recorder.settings.vendor_import import main as import_file
 
     return import_file(given.file)
 
 
 def _recover(given: argparse.Namespace, _: list[str]) -> int:
-    from recorder.recovering import Outcome, recover_all
+    from recorder.recover import Outcome, recover_all
 
     def told(outcome: Outcome) -> None:
         print(f"{'ok' if outcome.done else 'FAILED':<7}{outcome.recording}  {outcome.told}", flush=True)
@@ -91,7 +91,7 @@ def _recover(given: argparse.Namespace, _: list[str]) -> int:
 
 
 def _retention(given: argparse.Namespace, _: list[str]) -> int:
-    from recorder.retention import apply_configured
+    from recorder.recording.retention import apply_configured
 
     done = "would be deleted" if given.dry_run else "deleted"
     outcomes = asyncio.run(apply_configured(_settings(given), dry_run=given.dry_run))
@@ -110,7 +110,7 @@ def _demo(_: argparse.Namespace, rest: list[str]) -> int:
 
 def _settings(given: argparse.Namespace) -> "Settings":
     """File and variables, and over them what the command line says."""
-    from recorder.settings_loading import load
+    from recorder.settings.loading import load
 
     said = {
         "BYSTANDER_SERVER__HOST": getattr(given, "host", None),

@@ -6,8 +6,8 @@ from datetime import datetime
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 
-from recorder.clock import Clock, SystemClock
-from recorder.values import Recording
+from recorder.kernel.clock import Clock, SystemClock
+from recorder.kernel.recording import Recording
 from signaling.api.administration import keys as api_keys
 from signaling.api.administration import service as api_service
 from signaling.api.administration import settings as api_settings

@@ -8,30 +8,26 @@ from typing import Any, Literal, Protocol
 
 import msgspec
 
-from recorder.dialogue import (
-    ConsentAnswer,
-    ConsentGiven,
+from recorder.kernel.conversation import (
+    Conversation,
+    Decision,
+    Interaction,
+    InteractionKind,
+    LayerKind,
+    Participant,
+    Role,
+)
+from recorder.kernel.history import (
     ConversationSearch,
-    Message,
     RecordingDetails,
     RecordingSearch,
     UsagePeriod,
     UsageRow,
 )
-from recorder.permissions import ApiKey, ConversationTerms, IssuedKey, KeyScope
-from recorder.values import (
-    Conversation,
-    Decision,
-    IceServer,
-    Interaction,
-    InteractionKind,
-    LayerKind,
-    Participant,
-    PublishedSession,
-    Publisher,
-    Recording,
-    Role,
-)
+from recorder.kernel.media import IceServer, PublishedSession, Publisher
+from recorder.kernel.message import ConsentAnswer, ConsentGiven, Message
+from recorder.kernel.permissions import ApiKey, ConversationTerms, IssuedKey, KeyScope
+from recorder.kernel.recording import Recording
 from signaling.webhook_port import Webhooks
 
 

@@ -6,7 +6,7 @@ from typing import Protocol
 
 import msgspec
 
-from recorder.values import DeliveryState, EventType, WebhookDelivery
+from recorder.kernel.webhook import DeliveryState, EventType, WebhookDelivery
 
 
 class Webhook(msgspec.Struct, frozen=True, kw_only=True):

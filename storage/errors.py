@@ -1,6 +1,6 @@
 """What can be wrong with a store, by stable codes. The store's fault, so an upload waits and tries again."""
 
-from recorder.errors import BystanderError, Fault, caller_error
+from recorder.kernel.errors import BystanderError, Fault, caller_error
 
 UNREACHABLE = "store_unreachable"
 THROTTLED = "store_throttled"

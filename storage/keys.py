@@ -6,7 +6,7 @@ Keys are relative to the store's prefix. `<conversation>/<name>_<recording>.mp4`
 
 import re
 
-from recorder.errors import caller_error
+from recorder.kernel.errors import caller_error
 
 KEY_BYTES_MAX = 900  # S3 takes 1024 with the prefix; the rest is the prefix's
 SEGMENT_BYTES_MAX = 200  # ext4 and NTFS take 255; suffixes of hidden files need some of it
@@ -34,7 +34,7 @@ def recording_key(conversation: str, filename: str, recording: str) -> str:
     """Where a new recording goes: under its conversation, by its file name and then by its id.
 
     The name is for people; that no two recordings ever share a key is the id's doing, which is in the name
-    exactly once. `filename` is a safe path component (recorder.filenames) that ends in `.mp4`.
+    exactly once. `filename` is a safe path component that ends in `.mp4`.
     """
     stem = filename.removesuffix(".mp4")
     named = stem if recording in stem else f"{stem}_{recording}"

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from recorder.limits import MIB, PART_SIZE_BYTES_MIN
+from recorder.kernel.limits import MIB, PART_SIZE_BYTES_MIN
 
 PART_SIZE_BYTES_MAX = 512 * MIB  # of which a recording may have two in memory
 TAKEOVER_AFTER_S_MIN = 300.0  # a request's time and the difference of two clocks have to be far shorter

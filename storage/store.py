@@ -12,7 +12,7 @@ from typing import Protocol
 
 import msgspec
 
-from recorder.errors import caller_error
+from recorder.kernel.errors import caller_error
 from storage.settings import StorageSettings
 
 READ_CHUNK_BYTES = 256 * 1024  # what a reader holds in memory, per reading

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from recorder.errors import BystanderError, Fault
+from recorder.kernel.errors import BystanderError, Fault
 
 RATE = 48_000  # Hz; Opus counts in it whatever the bandwidth is
 PACKET_SAMPLES_MAX = 5_760  # 120 ms, the longest packet

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from queue import SimpleQueue
 
 from media.handover.encoded_frame import EncodedFrame, SenderReport
-from recorder.limits import MIB
-from recorder.values import Publisher
+from recorder.kernel.limits import MIB
+from recorder.kernel.media import Publisher
 
 STREAM_VIDEO_BYTES_MAX = 8 * MIB  # of one stream: seconds of the fattest camera
 VIDEO_BYTES_MAX = 32 * MIB  # of all streams together

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from media.isobmff.index import FragmentPlace
-from recorder.limits import STILL_FRAGMENT_DURATION_S_MAX
+from recorder.kernel.limits import STILL_FRAGMENT_DURATION_S_MAX
 
 _VERSION = 7  # fragmented MP4 with EXT-X-MAP
 _MICROSECONDS = 1_000_000

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from struct import Struct
 from typing import BinaryIO, NamedTuple
 
-from recorder.limits import MIB
+from recorder.kernel.limits import MIB
 
 DESCRIPTION_BYTES_MAX = 64 * MIB  # a `moov` of a 24-hour ordinary file is about 40 MiB; ours are under 2 KiB
 

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Iterable
 
 from media.video.encoder import VIDEO_TIMESCALE, EncodedPicture
-from recorder.limits import STILL_FRAGMENTS_JOINED_MAX
+from recorder.kernel.limits import STILL_FRAGMENTS_JOINED_MAX
 
 LOOKED_AT_S = 0.5  # before a cut: scrolling pauses for less
 # Of the fragment's key frame. A page at rest takes a hundredth in that time, one that its sender sharpens

@@ -10,8 +10,8 @@ from collections.abc import Callable
 
 from media.isobmff import AudioTrack, Sample, Track, TrackRun, VideoTrack, init_segment, media_fragment
 from media.video.encoder import AAC_FRAME_SAMPLES, VIDEO_TIMESCALE, EncodedPicture, EncodedSound
-from recorder.limits import UNWRITTEN_S_MAX
-from recorder.values import Fragment, FragmentKind
+from recorder.kernel.limits import UNWRITTEN_S_MAX
+from recorder.kernel.media import Fragment, FragmentKind
 
 _UNWRITTEN_US_MAX = round(UNWRITTEN_S_MAX * 1_000_000)
 VIDEO_TRACK = 1

@@ -29,8 +29,9 @@ from media.render.streams import PictureSource, SoundSource
 from media.sync.event_log import Chronicle
 from media.sync.watermark import MARGIN_NS_MIN, Progress, Watermark
 from media.video.quality_control import Effort, Load
-from recorder.limits import FRAGMENT_DURATION_S_MAX
-from recorder.values import Fragment, MediaEvent, RecordingPlan, RecordingType
+from recorder.kernel.limits import FRAGMENT_DURATION_S_MAX
+from recorder.kernel.media import Fragment, MediaEvent
+from recorder.kernel.recording import RecordingPlan, RecordingType
 
 REPORTS_AWAITED_NS_MAX = (
     1_000_000_000  # most senders report within their first second; Chromium's voice does not

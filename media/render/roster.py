@@ -14,7 +14,7 @@ from media.render.streams import PictureSource, SoundSource
 from media.sync.activity import Presence
 from media.sync.event_log import Chronicle
 from media.sync.timeline import SenderClock
-from recorder.values import Publisher, SourceKind
+from recorder.kernel.media import Publisher, SourceKind
 
 CHANGES_WAITING_MAX = 1024  # who comes and goes: a handshake each, so more in a few seconds is an attack
 

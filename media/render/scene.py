@@ -12,7 +12,8 @@ from media.video.encoder import VIDEO_TIMESCALE, EncodedPicture, VideoEncoder
 from media.video.layout import Tile
 from media.video.quality_control import Effort, Pacer
 from media.video.scaler import Picture
-from recorder.values import Publisher, RecordingPlan, SourceKind
+from recorder.kernel.media import Publisher, SourceKind
+from recorder.kernel.recording import RecordingPlan
 
 START_NS = (
     200_000_000  # a recording opens with the first pictures that come so soon, not with an empty canvas

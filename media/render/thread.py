@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 from media.handover.render_queue import Batch, Inbox
 from media.render.renderer import Renderer
-from recorder.errors import BystanderError, Fault
-from recorder.values import EndReason, Fragment, MediaEvent, RecordingPlan
+from recorder.kernel.errors import BystanderError, Fault
+from recorder.kernel.media import Fragment, MediaEvent
+from recorder.kernel.recording import EndReason, RecordingPlan
 
 logger = logging.getLogger(__name__)
 

@@ -12,8 +12,8 @@ from media.sdp.transport import (
     read_ice,
     read_setup,
 )
-from recorder.errors import BystanderError, caller_error
-from recorder.limits import STREAMS_PER_PUBLISHER_MAX
+from recorder.kernel.errors import BystanderError, caller_error
+from recorder.kernel.limits import STREAMS_PER_PUBLISHER_MAX
 
 _PROTOCOLS = ("UDP/TLS/RTP/SAVPF", "UDP/TLS/RTP/SAVP", "RTP/SAVPF", "RTP/SAVP")  # RFC 9429 5.1.2
 

@@ -7,8 +7,8 @@ a recorder answers what it can.
 import re
 from dataclasses import dataclass, field
 
-from recorder.errors import BystanderError, caller_error
-from recorder.limits import SDP_BYTES_MAX
+from recorder.kernel.errors import BystanderError, caller_error
+from recorder.kernel.limits import SDP_BYTES_MAX
 
 LINES_MAX = 4096
 SECTIONS_MAX = 64  # a conference page has one per remote participant and kind

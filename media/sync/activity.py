@@ -11,7 +11,7 @@ SILENT_NS = 2_000_000_000  # discontinuous transmission of Opus still sends ever
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """A kind of recorder.values.MediaEvent, since when (local time), and of which stream."""
+    """A kind of MediaEvent, since when (local time), and of which stream."""
 
     kind: str
     at_ns: int

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from recorder.values import MediaEvent, Publisher
+from recorder.kernel.media import MediaEvent, Publisher
 
 NS = 1_000_000_000
 

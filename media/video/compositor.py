@@ -13,7 +13,7 @@ from media.video.anamorphic_scaler import Columns
 from media.video.labels import NameTag, name_tag, placeholder
 from media.video.layout import Rectangle, Tile, arrange, fit
 from media.video.scaler import Picture, Planes, Samples, Scaler, from_rgba, new_picture, planes, same
-from recorder.values import Canvas
+from recorder.kernel.media import Canvas
 
 BACKGROUND = (40, 131, 126)  # labels.BACKGROUND_RGB as Y, Cb, Cr
 TAG_HEIGHT_MIN = 20  # px; letters of 12 px survive coding and can be read

@@ -18,8 +18,8 @@ from av.video.reformatter import ColorRange
 
 from media.isobmff.avc import with_parameter_sets_of
 from media.video.anamorphic_scaler import coded_width
-from recorder.errors import BystanderError, Fault
-from recorder.values import Canvas
+from recorder.kernel.errors import BystanderError, Fault
+from recorder.kernel.media import Canvas
 
 VIDEO_TIMESCALE = 90_000  # Hz
 PRESET = "veryfast"

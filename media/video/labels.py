@@ -11,7 +11,7 @@ import numpy.typing as npt
 from anyascii import anyascii
 from PIL import Image, ImageDraw, ImageFont
 
-from recorder.limits import PUBLISHERS_PER_RECORDING_MAX
+from recorder.kernel.limits import PUBLISHERS_PER_RECORDING_MAX
 
 # Looked for in the machine's font directories, widest coverage of scripts first.
 FONT_FILES = (

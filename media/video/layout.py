@@ -8,7 +8,8 @@ canvas to the pixel and are pasted without being scaled.
 from dataclasses import dataclass
 from math import ceil, isqrt
 
-from recorder.values import Canvas, Role, SourceKind
+from recorder.kernel.conversation import Role
+from recorder.kernel.media import Canvas, SourceKind
 
 STRIP_SHARE = 6  # the filmstrip is a sixth of the canvas's width: six tiles fill one column of it
 CROWDED_STRIP_SHARE = 4  # a quarter when there are more

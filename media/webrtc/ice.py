@@ -17,9 +17,9 @@ from aiortc import RTCIceServer
 from aiortc.rtcicetransport import connection_kwargs
 
 from media.webrtc.udp import BeatSocket, unplug
-from recorder.clock import Clock
-from recorder.errors import BystanderError, Fault
-from recorder.values import IceServer, IceTransportPolicy
+from recorder.kernel.clock import Clock
+from recorder.kernel.errors import BystanderError, Fault
+from recorder.kernel.media import IceServer, IceTransportPolicy
 
 logger = logging.getLogger(__name__)
 

@@ -19,10 +19,10 @@ from media.sdp.parse import malformed
 from media.sdp.transport import IceParameters
 from media.webrtc.transport import MediaTransport
 from media.webrtc.udp import BEAT_S, next_beat
-from recorder.clock import Clock
-from recorder.errors import BystanderError, caller_error
-from recorder.ids import new_id
-from recorder.values import IceServer, IceTransportPolicy
+from recorder.kernel.clock import Clock
+from recorder.kernel.errors import BystanderError, caller_error
+from recorder.kernel.ids import new_id
+from recorder.kernel.media import IceServer, IceTransportPolicy
 
 REPORT_INTERVAL_S = 1.0  # RFC 3550 6.2 scaled for video: losses and round trips are told in time
 CONGESTION_INTERVAL_S = 0.1  # transport-cc feedback, as browsers send it to each other

@@ -14,12 +14,12 @@ from media.handover.render_queue import (
     StreamStarted,
     TimelineChanged,
 )
-from recorder.clock import Clock
-from recorder.values import ParticipantStatistics, Publisher
+from recorder.kernel.clock import Clock
+from recorder.kernel.media import ParticipantStatistics, Publisher
 
 
 class Counters(Protocol):
-    """What a peer counts; see recorder.values.ParticipantStatistics."""
+    """What a peer counts; see recorder.kernel.media.ParticipantStatistics."""
 
     packets: int
     bytes: int

@@ -8,7 +8,7 @@ waits for its batch is lost when the worker is killed, hence the maximum.
 from math import ceil
 
 from media.webrtc.udp import BEAT_S
-from recorder.values import Canvas
+from recorder.kernel.media import Canvas
 
 BATCH_S_MIN = 0.2
 BATCH_S_MAX = 0.6

@@ -10,7 +10,7 @@ from pylibsrtp._binding import ffi, lib
 
 from media.rtp.wire.packet import PacketBuffer
 from media.webrtc.ice import DATAGRAM_BYTES_MAX
-from recorder.clock import Clock
+from recorder.kernel.clock import Clock
 
 SOURCES_MAX = 128  # SSRCs that libsrtp keeps state for; a section has two, six with simulcast
 _RTP_BYTES_MIN = 12

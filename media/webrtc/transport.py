@@ -12,9 +12,9 @@ from media.sdp.transport import Fingerprint, IceParameters, LocalTransport
 from media.webrtc.dtls import DtlsSession, IceLink
 from media.webrtc.ice import DATAGRAM_BYTES_MAX, IceConnection, connection_arguments, usable_candidate
 from media.webrtc.srtp import MediaEvents, SrtpReceiver
-from recorder.clock import Clock
-from recorder.limits import CANDIDATES_PER_PUBLISHER_MAX
-from recorder.values import IceServer, IceTransportPolicy
+from recorder.kernel.clock import Clock
+from recorder.kernel.limits import CANDIDATES_PER_PUBLISHER_MAX
+from recorder.kernel.media import IceServer, IceTransportPolicy
 
 logger = logging.getLogger(__name__)
 

@@ -1,8 +1,8 @@
 """What must survive a restart and is not media: SQLAlchemy stays inside this package and the migrations."""
 
+from recorder.database.connection import Database
 from recorder.database.conversations import ConversationTable
 from recorder.database.keys import KeyTable
-from recorder.database.opening import Database
 from recorder.database.recordings import Attempt, RecordingRow, RecordingTable
 
 __all__ = ["Attempt", "ConversationTable", "Database", "KeyTable", "RecordingRow", "RecordingTable"]

@@ -5,10 +5,10 @@ from typing import Any
 import msgspec
 from sqlalchemy import delete, insert, select
 
-from recorder.database.opening import Database
+from recorder.database.connection import Database
 from recorder.database.rows import fields
 from recorder.database.schema import consents, messages
-from recorder.dialogue import ConsentGiven, Message
+from recorder.kernel.message import ConsentGiven, Message
 
 
 class ConsentTable:

@@ -8,12 +8,12 @@ import msgspec
 from sqlalchemy import delete, insert, select, update
 from sqlalchemy.engine import Row
 
-from recorder.database.opening import Database
+from recorder.database.connection import Database
 from recorder.database.rows import fields
 from recorder.database.schema import conversations, interactions, participants
-from recorder.database.terms import index_terms, metadata_term, participant_term
-from recorder.errors import not_found
-from recorder.values import Conversation, InteractionState, Participant
+from recorder.database.search_terms import index_terms, metadata_term, participant_term
+from recorder.kernel.conversation import Conversation, InteractionState, Participant
+from recorder.kernel.errors import not_found
 
 
 class ConversationTable:

@@ -13,11 +13,11 @@ import msgspec
 from sqlalchemy import Select, delete, exists, func, select, update
 from sqlalchemy.engine import Row
 
-from recorder.database.opening import Database
+from recorder.database.connection import Database
 from recorder.database.rows import fields
-from recorder.database.webhook_tables import webhook_deliveries, webhook_events, webhooks
+from recorder.database.webhook_schema import webhook_deliveries, webhook_events, webhooks
 from recorder.database.webhooks import WebhookRow
-from recorder.values import DeliveryState, EventType, WebhookDelivery
+from recorder.kernel.webhook import DeliveryState, EventType, WebhookDelivery
 
 _deliveries = webhook_deliveries.c
 

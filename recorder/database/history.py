@@ -12,16 +12,16 @@ from typing import Any
 import msgspec
 from sqlalchemy import ColumnElement, Select, select
 
+from recorder.database.connection import Database
 from recorder.database.conversations import conversation_of, participant_of
-from recorder.database.opening import Database
 from recorder.database.recordings import RecordingRow
 from recorder.database.rows import fields
 from recorder.database.schema import attempts, conversations, participants, recordings, search_terms
-from recorder.database.terms import metadata_term, participant_term
-from recorder.dialogue import ConversationSearch, ConversationState, RecordingAttempt, RecordingSearch
-from recorder.errors import not_found
-from recorder.ids import first_id
-from recorder.values import Conversation, Participant
+from recorder.database.search_terms import metadata_term, participant_term
+from recorder.kernel.conversation import Conversation, Participant
+from recorder.kernel.errors import not_found
+from recorder.kernel.history import ConversationSearch, ConversationState, RecordingAttempt, RecordingSearch
+from recorder.kernel.ids import first_id
 
 CLOCK_SLACK = timedelta(minutes=5)  # between an id's time and the row's, also where a clock was set back
 

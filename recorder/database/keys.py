@@ -9,11 +9,11 @@ import msgspec
 from sqlalchemy import insert, or_, select, update
 from sqlalchemy.engine import Row
 
-from recorder.database.opening import Database
+from recorder.database.connection import Database
 from recorder.database.rows import fields
 from recorder.database.schema import api_keys
-from recorder.errors import not_found
-from recorder.permissions import ApiKey
+from recorder.kernel.errors import not_found
+from recorder.kernel.permissions import ApiKey
 
 _SHOWN = [api_keys.c[name] for name in ApiKey.__struct_fields__]
 

@@ -13,11 +13,11 @@ from sqlalchemy import ColumnElement, insert, select
 from sqlalchemy.engine import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from recorder.database.opening import Database
+from recorder.database.connection import Database
 from recorder.database.rows import fields
 from recorder.database.schema import messages
-from recorder.dialogue import Message, MessageKind
-from recorder.ids import IdSequence
+from recorder.kernel.ids import IdSequence
+from recorder.kernel.message import Message, MessageKind
 
 _ids = IdSequence("msg")
 

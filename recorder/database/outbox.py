@@ -10,12 +10,14 @@ import msgspec
 from sqlalchemy import func, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from recorder.database.opening import APPENDED
+from recorder.database.connection import APPENDED
 from recorder.database.rows import fields
 from recorder.database.schema import attempts, conversations, recordings
-from recorder.database.webhook_tables import webhook_deliveries, webhook_events, webhooks
-from recorder.ids import new_id
-from recorder.values import Conversation, DeliveryState, EventType, RecordingState
+from recorder.database.webhook_schema import webhook_deliveries, webhook_events, webhooks
+from recorder.kernel.conversation import Conversation
+from recorder.kernel.ids import new_id
+from recorder.kernel.recording import RecordingState
+from recorder.kernel.webhook import DeliveryState, EventType
 from recorder.webhooks.events import WebhookEvent, announced, recording_event
 
 

@@ -7,15 +7,15 @@ import msgspec
 from sqlalchemy import delete, func, insert, or_, select, update
 from sqlalchemy.engine import Row
 
+from recorder.database.connection import Database
 from recorder.database.messages import note_recording
-from recorder.database.opening import Database
 from recorder.database.outbox import enqueue_move, recording_state
 from recorder.database.rows import fields
 from recorder.database.schema import attempts, recordings
-from recorder.database.supervision_tables import supervisions
-from recorder.dialogue import MessageKind
-from recorder.errors import not_found
-from recorder.values import EndReason, RecordingState, RecordingType
+from recorder.database.supervision_schema import supervisions
+from recorder.kernel.errors import not_found
+from recorder.kernel.message import MessageKind
+from recorder.kernel.recording import EndReason, RecordingState, RecordingType
 
 LAST_STATES = (RecordingState.AVAILABLE, RecordingState.FAILED)
 

@@ -8,10 +8,10 @@ import msgspec
 from sqlalchemy import insert, select, tuple_, update
 from sqlalchemy.exc import IntegrityError
 
-from recorder.database.opening import Database
+from recorder.database.connection import Database
 from recorder.database.rows import fields
 from recorder.database.schema import scoped_settings
-from recorder.scopes import Scope
+from recorder.settings.scopes import Scope
 
 
 class Said(msgspec.Struct, frozen=True, kw_only=True):

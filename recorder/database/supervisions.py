@@ -10,22 +10,16 @@ import msgspec
 from sqlalchemy import delete, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from recorder.database.opening import Database
+from recorder.database.connection import Database
 from recorder.database.outbox import enqueue
 from recorder.database.recordings import RecordingRow
 from recorder.database.rows import fields
 from recorder.database.schema import conversations, interactions, recordings
-from recorder.database.supervision_tables import decisions, supervisions
-from recorder.errors import not_found
-from recorder.supervision import Supervision
-from recorder.values import (
-    Conversation,
-    Decision,
-    DecisionKind,
-    EventType,
-    Interaction,
-    InteractionState,
-)
+from recorder.database.supervision_schema import decisions, supervisions
+from recorder.kernel.conversation import Conversation, Decision, DecisionKind, Interaction, InteractionState
+from recorder.kernel.errors import not_found
+from recorder.kernel.webhook import EventType
+from recorder.supervision.state_machine import Supervision
 from recorder.webhooks.events import interaction_event
 
 _STATE = {

@@ -5,9 +5,9 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, DateTime, func, select, type_coerce
 
-from recorder.database.opening import Database
+from recorder.database.connection import Database
 from recorder.database.schema import conversations, recordings
-from recorder.dialogue import UsagePeriod, UsageRow
+from recorder.kernel.history import UsagePeriod, UsageRow
 
 _SQLITE_FORMAT = {UsagePeriod.DAY: "%Y-%m-%d", UsagePeriod.MONTH: "%Y-%m-01"}
 _POSTGRESQL_FORMAT = {UsagePeriod.DAY: "YYYY-MM-DD", UsagePeriod.MONTH: 'YYYY-MM-"01"'}

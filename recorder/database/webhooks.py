@@ -7,11 +7,11 @@ import msgspec
 from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.engine import Row
 
-from recorder.database.opening import Database
+from recorder.database.connection import Database
 from recorder.database.rows import fields
-from recorder.database.webhook_tables import webhook_deliveries, webhooks
-from recorder.errors import not_found
-from recorder.values import DeliveryState, EventType
+from recorder.database.webhook_schema import webhook_deliveries, webhooks
+from recorder.kernel.errors import not_found
+from recorder.kernel.webhook import DeliveryState, EventType
 
 
 class WebhookRow(msgspec.Struct, frozen=True, kw_only=True):

@@ -14,7 +14,7 @@ import msgspec
 
 from recorder.demo.person import Part
 from recorder.demo.server import ServerProcess
-from recorder.values import EntryPoint, Recording, RecordingState
+from recorder.kernel.recording import EntryPoint, Recording, RecordingState
 
 _PROGRESS_EVERY_S = 1.0
 _JOIN_S_MAX = 30.0

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from recorder.demo.scene import Colour, Scene, SharedScreen, TalkingHead
 from recorder.demo.voice import Samples, Voice
-from recorder.values import Role
+from recorder.kernel.conversation import Role
 
 _VOICE_LOOP_S = 60  # the voice track starts over after this; longer than anybody listens
 

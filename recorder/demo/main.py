@@ -10,9 +10,9 @@ from recorder.demo.call import Call, Outcome, hold
 from recorder.demo.cast import AGENT, VISITOR
 from recorder.demo.report import render
 from recorder.demo.server import serving
-from recorder.errors import BystanderError
-from recorder.settings import Server
-from recorder.values import Recording
+from recorder.kernel.errors import BystanderError
+from recorder.kernel.recording import Recording
+from recorder.settings.definitions import Server
 
 _SHARE_AFTER = 0.6  # of the call: first the two faces, then the screen
 ON_LOOPBACK = {"BYSTANDER_CALL__BIND_HOST": "127.0.0.1", "BYSTANDER_SERVER__LOG_LEVEL": "warning"}

@@ -15,7 +15,7 @@ from aiortc import MediaStreamTrack
 
 from recorder.demo.cast import CAST, shared_screen
 from recorder.demo.publisher import Epoch, SceneTrack, VoiceTrack, WhipPublisher, stay_on_loopback
-from recorder.values import SourceKind
+from recorder.kernel.media import SourceKind
 
 
 class Part(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,8 +9,8 @@ from media.check.av_offset import AvOffset, Region, measure
 from media.video.layout import Tile, arrange, fit
 from recorder.demo.call import Outcome
 from recorder.demo.cast import AGENT, VISITOR
-from recorder.settings import Server
-from recorder.values import Canvas, MediaEvent, SourceKind
+from recorder.kernel.media import Canvas, MediaEvent, SourceKind
+from recorder.settings.definitions import Server
 
 _LAMP = 0.2  # of a talking head's height: the side of the lamp in its upper left corner
 _INSIDE = 0.8  # of the lamp: away from its blurred edges

@@ -5,7 +5,9 @@ from typing import Any
 
 import msgspec
 
-from recorder.values import Conversation, EventType, Interaction, RecordingState
+from recorder.kernel.conversation import Conversation, Interaction
+from recorder.kernel.recording import RecordingState
+from recorder.kernel.webhook import EventType
 
 MIME_TYPE = "video/mp4"
 

@@ -5,7 +5,7 @@ from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from socket import inet_aton, inet_ntoa  # arithmetic; nothing is opened
 from urllib.parse import urlsplit
 
-from recorder.errors import BystanderError, caller_error
+from recorder.kernel.errors import BystanderError, caller_error
 
 URL_CHARS_MAX = 2048
 _NAT64 = IPv6Network("64:ff9b::/96")  # RFC 6052: the last 32 bits are an IPv4 address

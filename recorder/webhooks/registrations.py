@@ -3,16 +3,16 @@
 import builtins
 from datetime import timedelta
 
-from recorder.clock import Clock
 from recorder.database.deliveries import DeliveryTable
 from recorder.database.webhooks import WebhookRow, WebhookTable
-from recorder.errors import caller_error
-from recorder.ids import new_id
-from recorder.values import DeliveryState, EventType, WebhookDelivery
+from recorder.kernel.clock import Clock
+from recorder.kernel.errors import caller_error
+from recorder.kernel.ids import new_id
+from recorder.kernel.webhook import DeliveryState, EventType, WebhookDelivery
 from recorder.webhooks.events import body
 from recorder.webhooks.networks import check_target
-from recorder.webhooks.sending import Sender
-from recorder.webhooks.signing import new_signing_secret, signed_headers
+from recorder.webhooks.sender import Sender
+from recorder.webhooks.signature import new_signing_secret, signed_headers
 from signaling.webhook_port import Webhook, WebhookChange, WebhookTrial
 
 WEBHOOKS_MAX = 1000  # each is looked at for every event

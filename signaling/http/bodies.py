@@ -11,7 +11,7 @@ import msgspec
 from aiohttp import web
 from multidict import MultiMapping
 
-from recorder.errors import BystanderError, caller_error
+from recorder.kernel.errors import BystanderError, caller_error
 from signaling.http.problems import InvalidInputError
 
 BODY_READ_S_MAX = 30.0  # 64 KiB in this time is slower than any link that could carry a call

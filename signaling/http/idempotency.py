@@ -16,8 +16,8 @@ import msgspec
 from aiohttp import web
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from recorder.errors import caller_error
-from recorder.limits import JSON_BODY_BYTES_MAX
+from recorder.kernel.errors import caller_error
+from recorder.kernel.limits import JSON_BODY_BYTES_MAX
 from signaling.http.bodies import read_body
 from signaling.http.problems import InvalidInputError
 from signaling.ports import Caller, KeptAnswer, KeptAnswers

@@ -4,7 +4,7 @@ from http import HTTPStatus
 
 import msgspec
 
-from recorder.errors import BystanderError, Fault
+from recorder.kernel.errors import BystanderError, Fault
 from signaling.http.rate_limits import RateLimitedError
 
 MEDIA_TYPE = "application/problem+json"

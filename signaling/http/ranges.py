@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from recorder.errors import BystanderError, Fault
+from recorder.kernel.errors import BystanderError, Fault
 
 _DIGITS_MAX = 18  # 10**18 bytes are more than any recording, and fit 64 bits
 _RANGE = re.compile(

@@ -8,7 +8,7 @@ import math
 from collections import OrderedDict
 from dataclasses import dataclass
 
-from recorder.errors import BystanderError, Fault
+from recorder.kernel.errors import BystanderError, Fault
 from signaling.ports import Caller
 
 CALLERS_MAX = 10_000  # buckets of each kind; the one that rested longest is full again, and goes first

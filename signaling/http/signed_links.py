@@ -8,7 +8,7 @@ import hashlib
 import hmac
 from datetime import UTC, datetime, timedelta
 
-from recorder.errors import BystanderError, caller_error
+from recorder.kernel.errors import BystanderError, caller_error
 
 LINK_LIFETIME_S = 4 * 3600  # a long recording is watched with pauses, and every seek is a new request
 LINK_ROUNDING_S = 900  # links made within a quarter of an hour are the same, so a player is not reloaded

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from aiohttp import web
 
-from recorder.errors import BystanderError, Fault
+from recorder.kernel.errors import BystanderError, Fault
 
 EVENT_STREAMS_MAX = 1000  # open at once: each holds a task, a socket and a watch, some 50 KiB together
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from recorder.limits import METADATA_ENTRIES_MAX, TEXT_CHARS_MAX
+from recorder.kernel.limits import METADATA_ENTRIES_MAX, TEXT_CHARS_MAX
 
 _NO_CONTROL_CHARACTERS = r"^(?![\s\S]*[\u0000-\u001f\u007f])"  # they break logs, headers and some databases
 

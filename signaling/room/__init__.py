@@ -2,7 +2,7 @@
 
 from aiohttp import web
 
-from recorder.clock import Clock, SystemClock
+from recorder.kernel.clock import Clock, SystemClock
 from signaling.ports import Ports
 from signaling.room.core.announcement import RecordingLinks, RoomPolicy, own_links
 from signaling.room.pages import Pages

@@ -3,8 +3,8 @@
 import asyncio
 import logging
 
-from recorder.errors import BystanderError
-from recorder.values import Participant
+from recorder.kernel.conversation import Participant
+from recorder.kernel.errors import BystanderError
 from signaling.ports import Caller, Messages
 from signaling.room.core.limits import CHAT_PENDING_MAX
 

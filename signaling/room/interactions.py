@@ -4,9 +4,9 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from recorder.errors import BystanderError
-from recorder.values import DecisionKind, Interaction, InteractionKind, LayerKind
-from recorder.values import InteractionState as Decided
+from recorder.kernel.conversation import DecisionKind, Interaction, InteractionKind, LayerKind
+from recorder.kernel.conversation import InteractionState as Decided
+from recorder.kernel.errors import BystanderError
 from signaling.ports import Conversations, Decisions
 from signaling.room.core.effects import CallBegan, CallEnded, ShareBegan, ShareEnded
 from signaling.room.core.limits import INTERACTIONS_PENDING_MAX, START_DECISION_S_MAX

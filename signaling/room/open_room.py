@@ -9,10 +9,11 @@ import logging
 from collections.abc import Callable, Coroutine
 from typing import Any, assert_never
 
-from recorder.dialogue import ConsentAnswer
-from recorder.errors import BystanderError
-from recorder.permissions import ConversationTerms
-from recorder.values import IceServer, Participant
+from recorder.kernel.conversation import Participant
+from recorder.kernel.errors import BystanderError
+from recorder.kernel.media import IceServer
+from recorder.kernel.message import ConsentAnswer
+from recorder.kernel.permissions import ConversationTerms
 from signaling.ports import Caller
 from signaling.room.chat_log import ChatLog
 from signaling.room.connection import Connection

@@ -2,8 +2,8 @@
 
 import asyncio
 
-from recorder.dialogue import ConsentAnswer, Message
-from recorder.permissions import ConversationTerms
+from recorder.kernel.message import ConsentAnswer, Message
+from recorder.kernel.permissions import ConversationTerms
 from signaling.room.connection import Connection
 from signaling.room.core.messages import ChatLine, CloseCode
 from signaling.room.open_room import OpenRoom

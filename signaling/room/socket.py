@@ -6,11 +6,11 @@ import logging
 import msgspec
 from aiohttp import WSMsgType, web
 
-from recorder.clock import Clock
-from recorder.dialogue import ConsentAnswer
-from recorder.errors import BystanderError
-from recorder.limits import WEBSOCKET_MESSAGE_BYTES_MAX
-from recorder.values import Participant
+from recorder.kernel.clock import Clock
+from recorder.kernel.conversation import Participant
+from recorder.kernel.errors import BystanderError
+from recorder.kernel.limits import WEBSOCKET_MESSAGE_BYTES_MAX
+from recorder.kernel.message import ConsentAnswer
 from signaling.ports import Ports
 from signaling.room.connection import Allowance, Connection
 from signaling.room.core.limits import HEARTBEAT_S, HELLO_TIMEOUT_S, UNKNOWN_SOCKETS_MAX

@@ -3,10 +3,11 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
-from recorder.clock import Clock
-from recorder.dialogue import ConsentAnswer
-from recorder.permissions import ConversationTerms
-from recorder.values import IceServer, Participant
+from recorder.kernel.clock import Clock
+from recorder.kernel.conversation import Participant
+from recorder.kernel.media import IceServer
+from recorder.kernel.message import ConsentAnswer
+from recorder.kernel.permissions import ConversationTerms
 from signaling.ports import Ports
 from signaling.room.core.announcement import RecordingLinks, RoomPolicy, own_links
 

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
-from recorder.permissions import KeyScope
-from recorder.values import Role
+from recorder.kernel.conversation import Role
+from recorder.kernel.permissions import KeyScope
 
 AGENTS = frozenset({Role.AGENT, Role.SECONDARY_AGENT, Role.SUPERVISOR})
 EVERYBODY = frozenset(Role)

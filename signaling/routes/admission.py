@@ -5,7 +5,7 @@ from ipaddress import ip_address
 
 from aiohttp import web
 
-from recorder.errors import BystanderError
+from recorder.kernel.errors import BystanderError
 from signaling.routes.access import Access
 from signaling.routes.authorization import Granted, grant
 from signaling.routes.context import Context

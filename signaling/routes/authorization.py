@@ -5,8 +5,8 @@ from datetime import datetime
 
 from aiohttp import web
 
-from recorder.errors import BystanderError, caller_error, not_found
-from recorder.values import Participant
+from recorder.kernel.conversation import Participant
+from recorder.kernel.errors import BystanderError, caller_error, not_found
 from signaling.ports import Caller
 from signaling.routes.access import Access, Scheme
 from signaling.routes.context import Context

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from prometheus_client import CollectorRegistry
 
-from recorder.clock import Clock
+from recorder.kernel.clock import Clock
 from signaling.http.idempotency import Idempotency
 from signaling.http.rate_limits import Gate
 from signaling.http.signed_links import LinkSigner

@@ -10,8 +10,8 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from recorder.errors import BystanderError, caller_error
-from recorder.ids import new_id
+from recorder.kernel.errors import BystanderError, caller_error
+from recorder.kernel.ids import new_id
 from signaling.http.problems import MEDIA_TYPE, headers_of, internal_error, problem_of
 from signaling.http.ranges import RangeNotSatisfiableError
 from signaling.routes.operation import OPERATION

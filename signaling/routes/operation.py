@@ -9,8 +9,8 @@ from typing import TypeVar
 import msgspec
 from aiohttp import web
 
-from recorder.errors import not_found
-from recorder.limits import JSON_BODY_BYTES_MAX
+from recorder.kernel.errors import not_found
+from recorder.kernel.limits import JSON_BODY_BYTES_MAX
 from signaling.http.bodies import read_json, read_query, read_text
 from signaling.ports import Caller
 from signaling.routes.access import Access, Scheme, access_to

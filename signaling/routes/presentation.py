@@ -3,8 +3,8 @@
 import msgspec
 from aiohttp import web
 
-from recorder.permissions import KeyScope
-from recorder.values import Recording
+from recorder.kernel.permissions import KeyScope
+from recorder.kernel.recording import Recording
 from signaling.http.signed_links import link_expiry, recording_links
 from signaling.routes.context import Context
 from signaling.routes.operation import Call

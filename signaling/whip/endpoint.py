@@ -11,10 +11,11 @@ from http import HTTPStatus
 import msgspec
 from aiohttp import web
 
-from recorder.errors import caller_error
-from recorder.ids import new_id
-from recorder.limits import SDP_BYTES_MAX, SDP_FRAGMENT_BYTES_MAX
-from recorder.values import IceServer, Publisher, Role, SourceKind
+from recorder.kernel.conversation import Role
+from recorder.kernel.errors import caller_error
+from recorder.kernel.ids import new_id
+from recorder.kernel.limits import SDP_BYTES_MAX, SDP_FRAGMENT_BYTES_MAX
+from recorder.kernel.media import IceServer, Publisher, SourceKind
 from signaling.http.bodies import convert_query, unique_values
 from signaling.http.problems import InvalidInputError
 from signaling.http.ranges import entity_tag

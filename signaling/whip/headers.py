@@ -2,8 +2,8 @@
 
 from multidict import CIMultiDict
 
-from recorder.errors import caller_error
-from recorder.values import IceServer
+from recorder.kernel.errors import caller_error
+from recorder.kernel.media import IceServer
 from signaling.http.problems import InvalidInputError
 from signaling.http.ranges import parse_entity_tags
 

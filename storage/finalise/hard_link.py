@@ -11,8 +11,8 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from recorder.errors import BystanderError
-from recorder.values import FragmentKind
+from recorder.kernel.errors import BystanderError
+from recorder.kernel.media import FragmentKind
 from storage.spool import format as form
 from storage.spool.durable_files import disk_errors, sync_directory, write_atomic, write_fully
 from storage.spool.format import IndexEntry

@@ -6,8 +6,8 @@ never each other.
 
 from pathlib import Path
 
-from recorder.errors import BystanderError
-from recorder.values import EndReason
+from recorder.kernel.errors import BystanderError
+from recorder.kernel.recording import EndReason
 from storage.keys import check_recording
 from storage.spool.durable_files import read_json
 from storage.spool.format import END, FACTS, IndexEntry, SpoolEnding, SpoolFacts

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 import msgspec
 
-from recorder.errors import BystanderError, Fault
+from recorder.kernel.errors import BystanderError, Fault
 
 _Value = TypeVar("_Value")
 _FULL = (errno.ENOSPC, errno.EDQUOT)

@@ -24,8 +24,9 @@ from datetime import datetime
 import google_crc32c
 import msgspec
 
-from recorder.limits import FRAGMENT_BYTES_MAX
-from recorder.values import EndReason, FragmentKind
+from recorder.kernel.limits import FRAGMENT_BYTES_MAX
+from recorder.kernel.media import FragmentKind
+from recorder.kernel.recording import EndReason
 
 FACTS, MEDIA, INDEX, EVENTS, HEAD, WHOLE = "facts.json", "media", "index", "events.jsonl", "head", "whole"
 INIT, PROVISIONAL = "init", "provisional"

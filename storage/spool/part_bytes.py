@@ -6,8 +6,8 @@ import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from recorder.errors import BystanderError, Fault
-from recorder.values import FragmentKind
+from recorder.kernel.errors import BystanderError, Fault
+from recorder.kernel.media import FragmentKind
 from storage.spool.format import IndexEntry
 from storage.spool.reader import SpoolReader
 

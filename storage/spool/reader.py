@@ -5,9 +5,9 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from recorder.errors import BystanderError, Fault
-from recorder.limits import MIB
-from recorder.values import FragmentKind
+from recorder.kernel.errors import BystanderError, Fault
+from recorder.kernel.limits import MIB
+from recorder.kernel.media import FragmentKind
 from storage.keys import check_recording
 from storage.spool import format as form
 from storage.spool import pending_fragment as provisional

@@ -19,9 +19,10 @@ from pathlib import Path
 
 import msgspec
 
-from recorder.errors import BystanderError, Fault
-from recorder.limits import FRAGMENT_BYTES_MAX
-from recorder.values import EndReason, Fragment, FragmentKind
+from recorder.kernel.errors import BystanderError, Fault
+from recorder.kernel.limits import FRAGMENT_BYTES_MAX
+from recorder.kernel.media import Fragment, FragmentKind
+from recorder.kernel.recording import EndReason
 from storage.keys import check_key, check_recording
 from storage.spool import format as form
 from storage.spool import pending_fragment as provisional

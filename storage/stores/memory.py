@@ -5,7 +5,7 @@ import random
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 
-from recorder.limits import PART_SIZE_BYTES_MIN
+from recorder.kernel.limits import PART_SIZE_BYTES_MIN
 from storage.errors import (
     CORRUPTED,
     OBJECT_MISSING,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol, runtime_checkable
 
-from recorder.errors import BystanderError, Fault
+from recorder.kernel.errors import BystanderError, Fault
 from storage.errors import LOCKED
 from storage.store import ObjectStore
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
 
-from recorder.errors import BystanderError, Fault
+from recorder.kernel.errors import BystanderError, Fault
 from storage.store import ObjectStore
 
 LINK_S_MAX = 7 * 24 * 3600  # what S3 signs for, at most

@@ -7,9 +7,9 @@ from datetime import datetime
 from functools import cached_property
 from typing import Protocol, runtime_checkable
 
-from recorder.clock import Clock, SystemClock
-from recorder.errors import BystanderError
-from recorder.limits import PART_SIZE_BYTES_MIN
+from recorder.kernel.clock import Clock, SystemClock
+from recorder.kernel.errors import BystanderError
+from recorder.kernel.limits import PART_SIZE_BYTES_MIN
 from storage.errors import CORRUPTED, DENIED, PART_REFUSED, store_error
 from storage.store import TEST_PREFIX, MultipartUpload, ObjectProperties, ObjectStore, Part
 from storage.stores.probe_speed import SLOW_MBIT_PER_S, SpeedTrial

@@ -3,8 +3,8 @@
 import secrets
 from collections.abc import Awaitable, Callable
 
-from recorder.clock import Clock
-from recorder.limits import MIB
+from recorder.kernel.clock import Clock
+from recorder.kernel.limits import MIB
 from storage.errors import CORRUPTED, store_error
 from storage.store import ObjectProperties, ObjectStore
 

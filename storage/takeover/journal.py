@@ -4,8 +4,8 @@ import asyncio
 import math
 from collections.abc import Sequence
 
-from recorder.clock import Clock
-from recorder.limits import FRAGMENT_DURATION_S_MAX
+from recorder.kernel.clock import Clock
+from recorder.kernel.limits import FRAGMENT_DURATION_S_MAX
 from storage.spool.durable_files import disk_errors
 from storage.spool.format import EVENTS, IndexEntry
 from storage.spool.reader import SpoolReader

@@ -9,7 +9,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from recorder.limits import KIB
+from recorder.kernel.limits import KIB
 from storage.takeover.journal_format import events_name, events_start
 
 EVENTS_BYTES_MAX = 64 * KIB  # in one object: at most so much is sent again for one line more

@@ -11,8 +11,8 @@ from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from recorder.limits import MIB
-from recorder.values import FragmentKind
+from recorder.kernel.limits import MIB
+from recorder.kernel.media import FragmentKind
 from storage.spool.format import IndexEntry
 from storage.store import Part
 from storage.takeover.journal_format import grown_name, grown_range, part_name, tail_name, tail_range

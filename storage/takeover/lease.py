@@ -12,8 +12,8 @@ from datetime import datetime
 
 import msgspec
 
-from recorder.clock import Clock
-from recorder.errors import BystanderError, Fault
+from recorder.kernel.clock import Clock
+from recorder.kernel.errors import BystanderError, Fault
 from storage.errors import OBJECT_MISSING
 from storage.store import ObjectProperties, ObjectStore
 from storage.takeover.journal_format import NODES_PREFIX, claim_name, claimant, side_prefix

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
-from recorder.errors import BystanderError
+from recorder.kernel.errors import BystanderError
 from storage.errors import OBJECT_MISSING, UPLOAD_MISSING
 from storage.spool.format import FACTS
 from storage.store import RECORDING_MARK, MultipartUpload, ObjectStore

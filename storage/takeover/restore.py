@@ -8,7 +8,8 @@ from pathlib import Path
 
 import msgspec
 
-from recorder.values import EndReason, FragmentKind
+from recorder.kernel.media import FragmentKind
+from recorder.kernel.recording import EndReason
 from storage.keys import check_recording
 from storage.spool import format as form
 from storage.spool.durable_files import (

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import msgspec
 
-from recorder.errors import BystanderError, Fault
+from recorder.kernel.errors import BystanderError, Fault
 from storage.spool import format as form
 from storage.spool.durable_files import (
     disk_error,

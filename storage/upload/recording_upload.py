@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from recorder.clock import Clock
-from recorder.errors import BystanderError, Fault
+from recorder.kernel.clock import Clock
+from recorder.kernel.errors import BystanderError, Fault
 from storage.errors import FULL
 from storage.finalise.progressive_mp4 import MakeMovie, Ordinary
 from storage.spool.format import MEDIA, IndexEntry

@@ -7,8 +7,8 @@ import asyncio
 import logging
 from collections.abc import Sequence
 
-from recorder.errors import BystanderError, Fault
-from recorder.values import FragmentKind
+from recorder.kernel.errors import BystanderError, Fault
+from recorder.kernel.media import FragmentKind
 from storage.errors import CORRUPTED, OBJECT_MISSING, UPLOAD_MISSING, store_error
 from storage.finalise.hard_link import finished_media, forget_head
 from storage.keys import events_key

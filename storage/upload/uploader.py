@@ -6,9 +6,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from recorder.clock import Clock
-from recorder.errors import BystanderError, Fault
-from recorder.values import EndReason
+from recorder.kernel.clock import Clock
+from recorder.kernel.errors import BystanderError, Fault
+from recorder.kernel.recording import EndReason
 from storage.finalise.progressive_mp4 import MakeMovie
 from storage.settings import StorageSettings
 from storage.spool import SpoolEnding, SpoolFacts, open_or_none, seal, spooled_recordings

@@ -18,8 +18,8 @@ from enum import StrEnum
 
 import msgspec
 
-from recorder.errors import BystanderError, Fault
-from recorder.limits import KIB, PARTS_PER_UPLOAD_MAX
+from recorder.kernel.errors import BystanderError, Fault
+from recorder.kernel.limits import KIB, PARTS_PER_UPLOAD_MAX
 from storage.spool.format import IndexEntry
 from storage.store import ListedPart, ObjectInfo, Part
 from storage.upload_plan.state import Container, HeadPolicy, Phase, StoredObject, UploadState

@@ -18,8 +18,9 @@ from yarl import URL
 
 from media.check.file import check_file
 from media.video.layout import Tile, arrange, fit
-from recorder.limits import SDP_BYTES_MAX
-from recorder.values import Canvas, Role, SourceKind
+from recorder.kernel.conversation import Role
+from recorder.kernel.limits import SDP_BYTES_MAX
+from recorder.kernel.media import Canvas, SourceKind
 from tests.support.aiortc_peer import AiortcPeer
 from tests.support.api_client import ApiClient
 from tests.support.participants import Card, camera, joined

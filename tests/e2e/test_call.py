@@ -15,7 +15,8 @@ from media.check.av_offset import Region, measure
 from media.check.file import check_file
 from media.video.layout import Rectangle, Tile, arrange, fit
 from recorder.demo.scene import Colour
-from recorder.values import Canvas, Role, SourceKind
+from recorder.kernel.conversation import Role
+from recorder.kernel.media import Canvas, SourceKind
 from tests.support import oracle
 from tests.support.api_client import ApiClient
 from tests.support.flash_beep import FlashBeep, live_tracks

@@ -11,7 +11,8 @@ from playwright.async_api import Browser
 
 from media.check.file import check_file
 from media.video.layout import Rectangle, Tile, arrange, fit
-from recorder.values import Canvas, Role, SourceKind
+from recorder.kernel.conversation import Role
+from recorder.kernel.media import Canvas, SourceKind
 from tests.support import oracle
 from tests.support.api_client import ApiClient
 from tests.support.browser import Visitor, chromium

@@ -12,7 +12,7 @@ import av
 import pytest
 
 from media.check.file import check_file
-from recorder.values import Fragment, FragmentKind
+from recorder.kernel.media import Fragment, FragmentKind
 from tests.e2e.conftest import SHORT_FRAGMENTS, serving
 from tests.e2e.test_playback import PLAYER_S_MAX, RANGE_REQUESTS_MAX, WHO, packets, shown_at, text_of
 from tests.e2e.test_playback_firefox import LONG_S, ROUNDING_S

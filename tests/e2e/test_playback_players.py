@@ -8,7 +8,7 @@ import pytest
 
 from media.hls.playlist import event_playlist, vod_playlist
 from media.hls.seek_index import header_bytes
-from recorder.limits import STILL_FRAGMENT_DURATION_S_MAX
+from recorder.kernel.limits import STILL_FRAGMENT_DURATION_S_MAX
 from tests.media.test_isobmff_finalising import FILLER_BYTES, long_recording
 from tests.support.pages import Page, Recorded, page_at, recorded
 from tests.support.players import PLAYER_S_MAX, Played, ffplay, serving, vlc

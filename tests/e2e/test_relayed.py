@@ -10,8 +10,8 @@ import aiohttp
 import msgspec
 
 from media.check.file import check_file
-from recorder.turn import turn_credential
-from recorder.values import IceServer
+from recorder.kernel.media import IceServer
+from recorder.recording.ice_servers import turn_credential
 from tests.e2e.conftest import SHORT_FRAGMENTS, serving
 from tests.support.aiortc_peer import AiortcPeer
 from tests.support.api_client import ApiClient

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from media.check.file import check_file
-from recorder.limits import PART_SIZE_BYTES_MIN
+from recorder.kernel.limits import PART_SIZE_BYTES_MIN
 from tests.e2e.conftest import SHORT_FRAGMENTS, serving
 from tests.storage.stores import make_bucket
 from tests.support.api_client import ApiClient

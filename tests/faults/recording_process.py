@@ -10,8 +10,8 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-from recorder.errors import BystanderError
-from recorder.values import EndReason
+from recorder.kernel.errors import BystanderError
+from recorder.kernel.recording import EndReason
 from storage.spool import SpoolFacts, SpoolWriter
 from tests.support.footage import load
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from media.check.file import check_file
-from recorder.limits import MIB
+from recorder.kernel.limits import MIB
 from storage.settings import StorageSettings
 from storage.store import ObjectStore, open_store
 from storage.upload.uploader import StoredObject

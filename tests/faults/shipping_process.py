@@ -10,8 +10,8 @@ from pathlib import Path
 
 import msgspec
 
-from recorder.clock import SystemClock
-from recorder.errors import BystanderError
+from recorder.kernel.clock import SystemClock
+from recorder.kernel.errors import BystanderError
 from storage.settings import StorageSettings
 from storage.store import open_store
 from storage.takeover.lease import NodeLease

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from recorder.errors import BystanderError
-from recorder.limits import MIB
-from recorder.values import EndReason
+from recorder.kernel.errors import BystanderError
+from recorder.kernel.limits import MIB
+from recorder.kernel.recording import EndReason
 from storage.settings import StorageSettings
 from storage.spool import SpoolReader, SpoolWriter
 from storage.spool import format as form

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from media.webrtc.read_interval import BATCH_S_MAX, BATCH_S_MIN, batch_s
 from media.webrtc.udp import BEAT_S
-from recorder.values import Canvas
+from recorder.kernel.media import Canvas
 
 
 def test_the_usual_canvas_and_sound_alone_are_handed_over_five_times_a_second() -> None:

@@ -11,7 +11,8 @@ from media.video.compositor import BACKGROUND, Compositor
 from media.video.labels import BACKGROUND_RGB
 from media.video.layout import Tile
 from media.video.scaler import Picture, Scaler, from_rgba, new_picture, planes
-from recorder.values import Canvas, Role, SourceKind
+from recorder.kernel.conversation import Role
+from recorder.kernel.media import Canvas, SourceKind
 from tests.support.similarity import ssim
 
 HD = Canvas()

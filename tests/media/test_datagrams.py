@@ -8,7 +8,7 @@ import pytest
 import uvloop
 
 from media.webrtc.udp import BEAT_S, EARLY_S, SILENT_BEATS_MAX, SKB_BYTES, BeatSocket, next_beat, unplug
-from recorder.clock import SystemClock
+from recorder.kernel.clock import SystemClock
 
 MEDIA = b"\x80media"
 STUN = b"\x00\x01stun"

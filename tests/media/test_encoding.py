@@ -25,8 +25,8 @@ from media.video.encoder import (
     video_context,
 )
 from media.video.scaler import Picture, Scaler, new_picture, planes
-from recorder.errors import BystanderError
-from recorder.values import Canvas
+from recorder.kernel.errors import BystanderError
+from recorder.kernel.media import Canvas
 from tests.support.similarity import ssim
 
 CANVAS = Canvas(width=320, height=180)

@@ -9,20 +9,11 @@ from aiortc.rtp import RtcpPsfbPacket
 from media.engine import Ending, Engine
 from media.handover.encoded_frame import Codec, EncodedFrame
 from media.webrtc.publisher_session import Session
-from recorder.clock import SystemClock
-from recorder.errors import BystanderError, Fault
-from recorder.limits import PUBLISHERS_PER_RECORDING_MAX
-from recorder.values import (
-    Canvas,
-    EndReason,
-    Fragment,
-    FragmentKind,
-    MediaEvent,
-    Publisher,
-    RecordingPlan,
-    RecordingState,
-    RecordingType,
-)
+from recorder.kernel.clock import SystemClock
+from recorder.kernel.errors import BystanderError, Fault
+from recorder.kernel.limits import PUBLISHERS_PER_RECORDING_MAX
+from recorder.kernel.media import Canvas, Fragment, FragmentKind, MediaEvent, Publisher
+from recorder.kernel.recording import EndReason, RecordingPlan, RecordingState, RecordingType
 from tests.support.aiortc_peer import AiortcPeer
 from tests.support.encoded_source import opus_packets, video_frames
 from tests.support.flashes import examine

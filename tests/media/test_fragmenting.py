@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from media.isobmff import AudioTrack, VideoTrack
 from media.mux.fragmenter import INDEX_RESERVED_BYTES, Fragmenter
 from media.video.encoder import EncodedPicture, EncodedSound
-from recorder.values import Fragment, FragmentKind
+from recorder.kernel.media import Fragment, FragmentKind
 
 VIDEO = VideoTrack(1, 90_000, 320, 180, bytes.fromhex("0142c01effe100046742c01e01000468ce3c80"))
 AUDIO = AudioTrack(2, 48_000, 1, bytes.fromhex("1188"))

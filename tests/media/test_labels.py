@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from media.video import labels
 from media.video.labels import initials, legible, name_tag, placeholder
-from recorder.limits import TEXT_CHARS_MAX
+from recorder.kernel.limits import TEXT_CHARS_MAX
 
 
 @pytest.fixture

@@ -5,8 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from media.video.layout import Rectangle, Tile, arrange, fit
-from recorder.limits import PUBLISHERS_PER_RECORDING_MAX
-from recorder.values import Canvas, Role, SourceKind
+from recorder.kernel.conversation import Role
+from recorder.kernel.limits import PUBLISHERS_PER_RECORDING_MAX
+from recorder.kernel.media import Canvas, SourceKind
 
 HD = Canvas()
 even = st.integers(32, 1000).map(lambda half: 2 * half)

@@ -12,8 +12,8 @@ from media.handover.encoded_frame import Codec
 from media.sdp.answer import write_answer, write_fragment
 from media.sdp.offer import Offer, read_fragment, read_offer
 from media.sdp.transport import Fingerprint, IceParameters, LocalTransport
-from recorder.errors import BystanderError
-from recorder.limits import SDP_BYTES_MAX, STREAMS_PER_PUBLISHER_MAX
+from recorder.kernel.errors import BystanderError
+from recorder.kernel.limits import SDP_BYTES_MAX, STREAMS_PER_PUBLISHER_MAX
 from tests.support.aiortc_peer import AiortcPeer
 
 OFFERS = Path(__file__).parent / "offers"

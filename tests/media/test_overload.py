@@ -22,8 +22,9 @@ from media.render.renderer import STEP_NS, Renderer
 from media.render.roster import CHANGES_WAITING_MAX
 from media.render.streams import PENDING_BYTES_MAX
 from media.video.quality_control import EFFORTS, Effort
-from recorder.limits import MIB, UNWRITTEN_S_MAX
-from recorder.values import Canvas, Fragment, MediaEvent, Publisher, RecordingPlan
+from recorder.kernel.limits import MIB, UNWRITTEN_S_MAX
+from recorder.kernel.media import Canvas, Fragment, MediaEvent, Publisher
+from recorder.kernel.recording import RecordingPlan
 from tests.support.encoded_source import NS, Reports, Sender, opus_packets, video_frames
 from tests.support.flashes import examine
 

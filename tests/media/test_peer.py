@@ -12,8 +12,8 @@ import uvloop
 import media.webrtc.transport as transport
 from media.handover.encoded_frame import Codec
 from media.webrtc.peer import Peer
-from recorder.clock import SystemClock
-from recorder.errors import BystanderError
+from recorder.kernel.clock import SystemClock
+from recorder.kernel.errors import BystanderError
 from tests.support.aiortc_peer import AiortcPeer
 from tests.support.lossy_link import Impairment, LossyLink, without_candidates
 from tests.support.recording_sink import RecordingSink

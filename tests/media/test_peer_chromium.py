@@ -9,7 +9,7 @@ from playwright.async_api import Page, async_playwright
 from media.handover.encoded_frame import Codec
 from media.rtp.depacketizers.vp8 import vp8_size
 from media.webrtc.peer import Peer
-from recorder.clock import SystemClock
+from recorder.kernel.clock import SystemClock
 from tests.support.lossy_link import Impairment, LossyLink, without_candidates
 from tests.support.recording_sink import RecordingSink
 

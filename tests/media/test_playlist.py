@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from media.hls.playlist import event_playlist, vod_playlist
 from media.hls.seek_index import read_places
 from media.isobmff import FragmentPlace
-from recorder.values import Fragment, FragmentKind
+from recorder.kernel.media import Fragment, FragmentKind
 from tests.support import muxing
 from tests.support.muxing import Muxed
 from tests.support.ordinary import ordinary_file

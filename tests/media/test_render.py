@@ -9,17 +9,9 @@ from media.handover.render_queue import Arrived, TimelineChanged
 from media.render.renderer import Renderer
 from media.sync.watermark import MARGIN_NS_MIN
 from media.video.decoder import CONCEALED_SAMPLES_MAX
-from recorder.errors import BystanderError, Fault
-from recorder.values import (
-    Canvas,
-    Fragment,
-    FragmentKind,
-    MediaEvent,
-    Publisher,
-    RecordingPlan,
-    RecordingType,
-    SourceKind,
-)
+from recorder.kernel.errors import BystanderError, Fault
+from recorder.kernel.media import Canvas, Fragment, FragmentKind, MediaEvent, Publisher, SourceKind
+from recorder.kernel.recording import RecordingPlan, RecordingType
 from tests.support.encoded_source import NS, Reports, Sender, opus_packets, replay, video_frames
 from tests.support.flashes import examine, offsets_ms
 

@@ -26,10 +26,10 @@ from media.webrtc.ice import DATAGRAM_BYTES_MAX, IceConnection
 from media.webrtc.peer import Peer
 from media.webrtc.srtp import SOURCES_MAX, SrtpReceiver
 from media.webrtc.transport import EARLY_DATAGRAMS_MAX, MediaTransport
-from recorder.clock import ManualClock, SystemClock
-from recorder.errors import BystanderError
-from recorder.limits import CANDIDATES_PER_PUBLISHER_MAX
-from recorder.values import IceServer, IceTransportPolicy
+from recorder.kernel.clock import ManualClock, SystemClock
+from recorder.kernel.errors import BystanderError
+from recorder.kernel.limits import CANDIDATES_PER_PUBLISHER_MAX
+from recorder.kernel.media import IceServer, IceTransportPolicy
 from tests.support.aiortc_peer import AiortcPeer
 from tests.support.recording_sink import RecordingSink
 from tests.support.rtp import rtp_bytes

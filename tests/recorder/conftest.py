@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from recorder.database import Database
-from recorder.database.opening import sqlite_url
+from recorder.database.connection import sqlite_url
 from tests.support.postgres import Cluster, cluster
 
 

@@ -8,29 +8,31 @@ from pathlib import Path
 import msgspec
 from prometheus_client import CollectorRegistry
 
-from recorder.clock import SystemClock
-from recorder.conversations import Conversations
-from recorder.data_directory import DataDirectory
+from recorder.archive.archive import Shipping
 from recorder.database import ConversationTable, Database, RecordingTable
-from recorder.database.opening import sqlite_url
+from recorder.database.connection import sqlite_url
 from recorder.database.settings import SettingsTable
 from recorder.database.supervisions import SupervisionTable
-from recorder.decisions import Decisions
-from recorder.entry_point_secrets import EntryPointSecrets
-from recorder.entry_points import EntryPoints
-from recorder.forkserver import Forkserver
-from recorder.live import Means
-from recorder.metrics import RecordingMetrics
-from recorder.recordings import Recordings
-from recorder.recovery import recover
-from recorder.scoped_settings import ScopedSettings
-from recorder.settings import Call, Server, Settings
-from recorder.settings import Recording as RecordingSettings
-from recorder.shipping import Shipping
-from recorder.triggering import Triggering
-from recorder.values import Conversation, Publisher, Recording
-from recorder.watching import Watchers
-from recorder.workers import Workers
+from recorder.kernel.clock import SystemClock
+from recorder.kernel.conversation import Conversation
+from recorder.kernel.media import Publisher
+from recorder.kernel.recording import Recording
+from recorder.node.data_directory import DataDirectory
+from recorder.node.entry_point_secrets import EntryPointSecrets
+from recorder.recording.actor import Means
+from recorder.recording.metrics import RecordingMetrics
+from recorder.recording.reconciliation import recover
+from recorder.recording.service import Recordings
+from recorder.recording.watchers import Watchers
+from recorder.services.conversations import Conversations
+from recorder.services.effective_settings import ScopedSettings
+from recorder.services.entry_points import EntryPoints
+from recorder.settings.definitions import Call, Server, Settings
+from recorder.settings.definitions import Recording as RecordingSettings
+from recorder.supervision.decisions import Decisions
+from recorder.supervision.supervisors import Triggering
+from recorder.worker_pool.forkserver import Forkserver
+from recorder.worker_pool.pool import Workers
 from signaling.ports import Caller
 from storage.store import ObjectStore
 from storage.upload.uploader import Uploader

@@ -8,16 +8,18 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from recorder.consent import Consents
-from recorder.consent_notes import ConsentNotes
-from recorder.conversation_terms import Terms
 from recorder.database import ConversationTable
 from recorder.database.consents import ConsentTable
 from recorder.database.settings import SettingsTable
-from recorder.dialogue import ConsentAnswer
-from recorder.scoped_settings import ScopedSettings
-from recorder.settings import Recording as RecordingSettings
-from recorder.values import MediaEvent, Participant, Recording, Role
+from recorder.kernel.conversation import Participant, Role
+from recorder.kernel.media import MediaEvent
+from recorder.kernel.message import ConsentAnswer
+from recorder.kernel.recording import Recording
+from recorder.services.consent import Consents
+from recorder.services.consent_events import ConsentNotes
+from recorder.services.conversation_terms import Terms
+from recorder.services.effective_settings import ScopedSettings
+from recorder.settings.definitions import Recording as RecordingSettings
 from signaling.ports import Caller
 from storage.spool import SpoolReader
 from storage.stores.memory import MemoryStore
@@ -125,7 +127,7 @@ async def test_an_answer_counts_where_its_worker_does_not_take_it(
 ) -> None:
     await asked.node.publish(asked.recording)
     await asked.node.until(asked.recording.id, "RECORDING")
-    monkeypatch.setattr("recorder.workers.NOTE_TIMEOUT_S", 0.0)
+    monkeypatch.setattr("recorder.worker_pool.pool.NOTE_TIMEOUT_S", 0.0)
     await asked.answer(AGREED)
     (given,) = await asked.consents.list(asked.recording.conversation)
     assert given.answer is AGREED

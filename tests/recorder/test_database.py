@@ -10,25 +10,23 @@ from alembic.migration import MigrationContext
 from sqlalchemy import insert, text
 
 from recorder.database import ConversationTable, Database, RecordingRow, RecordingTable
+from recorder.database.connection import sqlite_url
 from recorder.database.keys import token_hash
-from recorder.database.opening import sqlite_url
 from recorder.database.schema import conversations, metadata
 from recorder.database.supervisions import Change, SupervisionTable
-from recorder.errors import BystanderError
-from recorder.ids import new_id
-from recorder.supervision import Stage, Supervision
-from recorder.values import (
+from recorder.kernel.conversation import (
     Conversation,
-    EndReason,
     Interaction,
     InteractionKind,
     InteractionState,
     LayerKind,
     Participant,
-    RecordingState,
-    RecordingType,
     Role,
 )
+from recorder.kernel.errors import BystanderError
+from recorder.kernel.ids import new_id
+from recorder.kernel.recording import EndReason, RecordingState, RecordingType
+from recorder.supervision.state_machine import Stage, Supervision
 from tests.support.postgres import Cluster
 
 NOW = datetime(2026, 11, 20, 12, 30, 15, 123456, tzinfo=UTC)

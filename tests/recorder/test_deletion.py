@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from recorder.errors import BystanderError
+from recorder.kernel.errors import BystanderError
 from storage.store import ObjectProperties
 from storage.stores.memory import MemoryStore
 from storage.stores.object_lock import Hold

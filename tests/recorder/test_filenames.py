@@ -7,8 +7,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from recorder.errors import BystanderError
-from recorder.filenames import FILENAME_BYTES_MAX, check_pattern, filename
+from recorder.kernel.errors import BystanderError
+from recorder.settings.filename_pattern import FILENAME_BYTES_MAX, check_pattern, filename
 from storage.keys import check_key, events_key, keys_of, recording_key
 
 NOW = datetime(2026, 11, 20, 12, 30, 15, tzinfo=UTC)

@@ -6,32 +6,27 @@ from typing import Any
 import msgspec
 import pytest
 
-from recorder.clock import ManualClock
-from recorder.consent import Consents
-from recorder.conversation_terms import Terms
 from recorder.database import Attempt, ConversationTable, Database, RecordingRow, RecordingTable
 from recorder.database.consents import ConsentTable
 from recorder.database.history import HistoryTable
-from recorder.database.kept_answers import KeptAnswerTable
+from recorder.database.idempotency import KeptAnswerTable
 from recorder.database.messages import MessageTable
 from recorder.database.settings import SettingsTable
 from recorder.database.usage import UsageTable
-from recorder.dialogue import (
-    ConsentAnswer,
-    ConversationSearch,
-    ConversationState,
-    MessageKind,
-    RecordingSearch,
-    UsagePeriod,
-)
-from recorder.errors import BystanderError
-from recorder.ids import new_id
-from recorder.kept_answers import KeptAnswers
-from recorder.messages_log import Messages
-from recorder.scoped_settings import ScopedSettings
-from recorder.scopes import Scope
-from recorder.settings import Recording as RecordingSettings
-from recorder.values import Conversation, Participant, RecordingState, RecordingType, Role
+from recorder.kernel.clock import ManualClock
+from recorder.kernel.conversation import Conversation, Participant, Role
+from recorder.kernel.errors import BystanderError
+from recorder.kernel.history import ConversationSearch, ConversationState, RecordingSearch, UsagePeriod
+from recorder.kernel.ids import new_id
+from recorder.kernel.message import ConsentAnswer, MessageKind
+from recorder.kernel.recording import RecordingState, RecordingType
+from recorder.services.consent import Consents
+from recorder.services.conversation_terms import Terms
+from recorder.services.effective_settings import ScopedSettings
+from recorder.services.idempotency import KeptAnswers
+from recorder.services.messages import Messages
+from recorder.settings.definitions import Recording as RecordingSettings
+from recorder.settings.scopes import Scope
 from signaling.ports import Caller, KeptAnswer
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)

@@ -6,16 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from recorder.authority import Authority
-from recorder.clock import ManualClock
 from recorder.database import ConversationTable, Database, KeyTable
+from recorder.database.connection import sqlite_url
 from recorder.database.keys import token_hash
-from recorder.database.opening import sqlite_url
-from recorder.errors import BystanderError
-from recorder.ids import new_id
-from recorder.keys import SECRET_PREFIX, Keys
-from recorder.permissions import IssuedKey, KeyScope
-from recorder.values import Conversation, Participant, Role
+from recorder.kernel.clock import ManualClock
+from recorder.kernel.conversation import Conversation, Participant, Role
+from recorder.kernel.errors import BystanderError
+from recorder.kernel.ids import new_id
+from recorder.kernel.permissions import IssuedKey, KeyScope
+from recorder.services.api_keys import SECRET_PREFIX, Keys
+from recorder.services.authentication import Authority
 from signaling.ports import Caller
 
 OWN_KEY = "the server's own key"

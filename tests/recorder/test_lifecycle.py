@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recorder import life as word
-from recorder.life import Event, Life, Phase, Terms
-from recorder.lifecycle import (
+from recorder.kernel.recording import EndReason, RecordingState
+from recorder.recording import events as word
+from recorder.recording.events import Event, Life, Phase, Terms
+from recorder.recording.state_machine import (
     IllegalMoveError,
     Step,
     adopt_ended,
@@ -17,7 +18,6 @@ from recorder.lifecycle import (
     retry_delay_s,
     step,
 )
-from recorder.values import EndReason, RecordingState
 
 TERMS = Terms(
     check_timeout_s=5,

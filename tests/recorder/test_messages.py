@@ -7,9 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recorder.errors import BystanderError, Fault
-from recorder.limits import WORKER_MESSAGE_BYTES_MAX
-from recorder.messages import (
+from recorder.kernel.conversation import Role
+from recorder.kernel.errors import BystanderError, Fault
+from recorder.kernel.limits import WORKER_MESSAGE_BYTES_MAX
+from recorder.kernel.media import MediaEvent, Publisher, SourceKind
+from recorder.kernel.recording import EndReason
+from recorder.worker.protocol import (
     Done,
     Framing,
     Note,
@@ -23,7 +26,6 @@ from recorder.messages import (
     decode_request,
     frame,
 )
-from recorder.values import EndReason, MediaEvent, Publisher, Role, SourceKind
 
 _numbers = st.integers(0, 2**63 - 1)
 _publishers = st.builds(

@@ -6,14 +6,14 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection, text
 
-from recorder.authority import Authority
-from recorder.clock import SystemClock
 from recorder.database import ConversationTable, Database, KeyTable
+from recorder.database.connection import MIGRATIONS
 from recorder.database.history import HistoryTable
 from recorder.database.keys import token_hash
-from recorder.database.opening import MIGRATIONS
-from recorder.dialogue import ConversationSearch
-from recorder.permissions import KeyScope
+from recorder.kernel.clock import SystemClock
+from recorder.kernel.history import ConversationSearch
+from recorder.kernel.permissions import KeyScope
+from recorder.services.authentication import Authority
 
 ROWS = (
     "INSERT INTO conversations (id, account, metadata, created_at)"

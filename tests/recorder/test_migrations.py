@@ -9,12 +9,13 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from sqlalchemy import text
 
-import recorder.database.supervision_tables  # noqa: F401 - so that `metadata` knows all tables
+import recorder.database.supervision_schema  # noqa: F401 - so that `metadata` knows all tables
 from recorder.database import ConversationTable, Database, RecordingTable
 from recorder.database.schema import metadata
 from recorder.database.supervisions import SupervisionTable
-from recorder.ids import new_id
-from recorder.values import DEFAULT_ACCOUNT, RecordingState
+from recorder.kernel.conversation import DEFAULT_ACCOUNT
+from recorder.kernel.ids import new_id
+from recorder.kernel.recording import RecordingState
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 

@@ -7,7 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recorder.policy import (
+from recorder.kernel.conversation import InteractionKind, LayerKind, Role
+from recorder.kernel.media import SourceKind
+from recorder.kernel.recording import RecordingType, TriggeringMode
+from recorder.settings.definitions import Recording as Settings
+from recorder.supervision.policy import (
     COBROWSING,
     Activity,
     can_be_recorded,
@@ -16,8 +20,6 @@ from recorder.policy import (
     takes_stream,
     triggers,
 )
-from recorder.settings import Recording as Settings
-from recorder.values import InteractionKind, LayerKind, RecordingType, Role, SourceKind, TriggeringMode
 
 CALL_KIND, LAYER_KIND = InteractionKind.CALL, InteractionKind.COLLABORATION_LAYER
 CALL = Activity(kind=CALL_KIND)

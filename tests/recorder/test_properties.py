@@ -8,11 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recorder.cli import main
-from recorder.errors import BystanderError
-from recorder.properties import RECORDING, VENDOR, imported, read_properties, vendor_table
-from recorder.settings_importing import toml
-from recorder.settings_loading import build, parse_toml
-from recorder.values import FailoverMode, InteractionKind, Role, StartMode, TriggeringMode
+from recorder.kernel.conversation import InteractionKind, Role
+from recorder.kernel.errors import BystanderError
+from recorder.kernel.recording import FailoverMode, StartMode, TriggeringMode
+from recorder.settings.loading import build, parse_toml
+from recorder.settings.vendor_import import toml
+from recorder.settings.vendor_properties import RECORDING, VENDOR, imported, read_properties, vendor_table
 
 WHOLE = """\
 # what an operator had

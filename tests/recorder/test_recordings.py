@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from recorder.errors import BystanderError
-from recorder.values import EndReason, Recording, RecordingState
+from recorder.kernel.errors import BystanderError
+from recorder.kernel.recording import EndReason, Recording, RecordingState
 from signaling.ports import Caller
 from storage.errors import UNREACHABLE
 from storage.stores.memory import MemoryStore

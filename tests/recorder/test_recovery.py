@@ -10,11 +10,12 @@ import pytest
 from sqlalchemy import select
 
 from recorder.database import RecordingRow
-from recorder.database.webhook_tables import webhook_events
+from recorder.database.webhook_schema import webhook_events
 from recorder.database.webhooks import WebhookRow, WebhookTable
-from recorder.ids import new_id
-from recorder.recovery import amended, complete, take_over
-from recorder.values import EndReason, Fragment, FragmentKind, RecordingState, RecordingType
+from recorder.kernel.ids import new_id
+from recorder.kernel.media import Fragment, FragmentKind
+from recorder.kernel.recording import EndReason, RecordingState, RecordingType
+from recorder.recording.reconciliation import amended, complete, take_over
 from storage.spool import SpoolEnding, SpoolFacts, SpoolWriter
 from storage.store import RECORDING_MARK, ObjectProperties
 from storage.stores.memory import MemoryStore

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from recorder.clock import ManualClock
 from recorder.database import RecordingRow, RecordingTable
-from recorder.errors import BystanderError, Fault
-from recorder.ids import new_id
-from recorder.retention import Outcome, Retention
-from recorder.values import EndReason, RecordingState, RecordingType
+from recorder.kernel.clock import ManualClock
+from recorder.kernel.errors import BystanderError, Fault
+from recorder.kernel.ids import new_id
+from recorder.kernel.recording import EndReason, RecordingState, RecordingType
+from recorder.recording.retention import Outcome, Retention
 from storage.store import ObjectProperties
 from storage.stores.object_lock import Hold
 from tests.recorder.node import Node, open_node

@@ -13,9 +13,10 @@ import msgspec
 import pytest
 
 from recorder.database import ConversationTable, Database, RecordingRow, RecordingTable
-from recorder.database.opening import sqlite_url
-from recorder.ids import new_id
-from recorder.values import Conversation, RecordingState, RecordingType
+from recorder.database.connection import sqlite_url
+from recorder.kernel.conversation import Conversation
+from recorder.kernel.ids import new_id
+from recorder.kernel.recording import RecordingState, RecordingType
 from storage.keys import keys_of
 from storage.store import RECORDING_MARK, ObjectProperties, open_store
 from tests.storage.stores import s3_settings

@@ -6,16 +6,17 @@ from typing import Any
 
 import pytest
 
-from recorder.clock import ManualClock
 from recorder.database import ConversationTable, Database
 from recorder.database.settings import Said, SettingsTable
-from recorder.errors import BystanderError
-from recorder.ids import new_id
-from recorder.scoped_settings import ScopedSettings, scoped_definitions
-from recorder.scopes import INNER_SCOPES, Scope
-from recorder.settings import Recording
-from recorder.settings_parsing import parse_setting
-from recorder.values import Consent, Conversation, InteractionKind, RecordingType, Role, TriggeringMode
+from recorder.kernel.clock import ManualClock
+from recorder.kernel.conversation import Consent, Conversation, InteractionKind, Role
+from recorder.kernel.errors import BystanderError
+from recorder.kernel.ids import new_id
+from recorder.kernel.recording import RecordingType, TriggeringMode
+from recorder.services.effective_settings import ScopedSettings, scoped_definitions
+from recorder.settings.definitions import Recording
+from recorder.settings.parsing import parse_setting
+from recorder.settings.scopes import INNER_SCOPES, Scope
 
 CLOCK = ManualClock()
 

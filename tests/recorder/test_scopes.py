@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recorder.scopes import INNER_SCOPES, Layer, Resolved, Scope, resolve
+from recorder.settings.scopes import INNER_SCOPES, Layer, Resolved, Scope, resolve
 
 KEYS = st.sampled_from(["a", "b", "c"])
 SAID = st.dictionaries(KEYS, st.booleans())

@@ -7,12 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recorder.errors import BystanderError
-from recorder.settings import Recording, Server, Settings, Turn, definitions, sections
-from recorder.settings_docs import document
-from recorder.settings_loading import build, load, parse_toml, parse_variables
-from recorder.settings_sample import sample
-from recorder.values import IceTransportPolicy, RecordingType
+from recorder.kernel.errors import BystanderError
+from recorder.kernel.media import IceTransportPolicy
+from recorder.kernel.recording import RecordingType
+from recorder.settings.definitions import Recording, Server, Settings, Turn, definitions, sections
+from recorder.settings.loading import build, load, parse_toml, parse_variables
+from recorder.settings.reference import document
+from recorder.settings.sample import sample
 
 SAMPLE = Path(__file__).parents[2] / "bystander.toml"
 DOCUMENTATION = Path(__file__).parents[2] / "docs/settings.md"
@@ -27,11 +28,11 @@ def refused(toml: str = "", **variables: str) -> str:
 
 class TestTheSample:
     def test_is_what_the_definitions_say(self) -> None:
-        assert SAMPLE.read_text() == sample(), "run: python -m recorder.settings_sample > bystander.toml"
+        assert SAMPLE.read_text() == sample(), "run: python -m recorder.settings.sample > bystander.toml"
 
     def test_so_is_the_documentation(self) -> None:
         assert DOCUMENTATION.read_text() == document(), (
-            "run: python -m recorder.settings_docs > docs/settings.md"
+            "run: python -m recorder.settings.reference > docs/settings.md"
         )
 
     def test_is_the_defaults(self) -> None:

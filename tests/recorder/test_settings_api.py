@@ -6,13 +6,14 @@ from typing import Any
 
 import pytest
 
-from recorder.clock import SystemClock
 from recorder.database import ConversationTable, Database
 from recorder.database.settings import SettingsTable
-from recorder.owned_settings import OwnedSettings
-from recorder.scoped_settings import ScopedSettings, scoped_definitions
-from recorder.settings import Recording
-from recorder.values import RecordingType, Role
+from recorder.kernel.clock import SystemClock
+from recorder.kernel.conversation import Role
+from recorder.kernel.recording import RecordingType
+from recorder.services.effective_settings import ScopedSettings, scoped_definitions
+from recorder.services.settings import OwnedSettings
+from recorder.settings.definitions import Recording
 from tests.support.fake_ports import FakeServer
 from tests.support.http import Served, problem, serve
 

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from recorder.clock import ManualClock
-from recorder.errors import BystanderError
-from recorder.shipping import Shipping
-from recorder.values import EndReason, Fragment, FragmentKind
+from recorder.archive.archive import Shipping
+from recorder.kernel.clock import ManualClock
+from recorder.kernel.errors import BystanderError
+from recorder.kernel.media import Fragment, FragmentKind
+from recorder.kernel.recording import EndReason
 from storage.settings import StorageSettings
 from storage.spool import SpoolFacts, SpoolWriter
 from storage.stores.memory import MemoryStore
@@ -82,7 +83,7 @@ async def test_how_a_stored_recording_ended_is_known_from_its_receipt(opened: Op
 async def test_a_missing_spool_is_not_believed_before_the_bucket_was_looked_through(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("recorder.shipping.FIRST_LOOK_INTERVAL_S", 0.01)
+    monkeypatch.setattr("recorder.archive.archive.FIRST_LOOK_INTERVAL_S", 0.01)
     store, clock = MemoryStore(), ManualClock()
     lease = NodeLease(store, clock, installation="ours", node="this", takeover_after_s=900.0)
     shipping = Shipping(store, Uploader(store, tmp_path, clock, StorageSettings(), lease=lease), tmp_path)

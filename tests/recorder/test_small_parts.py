@@ -11,14 +11,15 @@ from pathlib import Path
 import pytest
 
 from recorder.cli import main
-from recorder.data_directory import open_data_directory
-from recorder.entry_point_secrets import EntryPointSecrets
-from recorder.errors import BystanderError
-from recorder.logs import JsonFormatter, TextFormatter
-from recorder.settings import Call, Turn
-from recorder.turn import ice_servers, turn_credential
-from recorder.values import IceTransportPolicy, Recording, RecordingState, RecordingType
-from recorder.watching import Watchers
+from recorder.kernel.errors import BystanderError
+from recorder.kernel.media import IceTransportPolicy
+from recorder.kernel.recording import Recording, RecordingState, RecordingType
+from recorder.node.data_directory import open_data_directory
+from recorder.node.entry_point_secrets import EntryPointSecrets
+from recorder.node.logs import JsonFormatter, TextFormatter
+from recorder.recording.ice_servers import ice_servers, turn_credential
+from recorder.recording.watchers import Watchers
+from recorder.settings.definitions import Call, Turn
 
 NOW = datetime(2026, 11, 20, 12, 30, 15, tzinfo=UTC)
 
@@ -66,14 +67,16 @@ class TestEntryPointSecrets:
 
 class TestLogLines:
     def record(self, **extra: object) -> logging.LogRecord:
-        record = logging.LogRecord("recorder.live", logging.INFO, "f", 1, "recording moved", None, None)
+        record = logging.LogRecord(
+            "recorder.recording.actor", logging.INFO, "f", 1, "recording moved", None, None
+        )
         record.__dict__.update(extra)
         return record
 
     def test_as_text(self) -> None:
         line = TextFormatter().format(self.record(recording="rec_1", detail="two words\nand a line"))
         assert line.endswith(
-            'info recorder.live: recording moved recording=rec_1 detail="two words\\nand a line"'
+            'info recorder.recording.actor: recording moved recording=rec_1 detail="two words\\nand a line"'
         )
         assert "\n" not in line
 

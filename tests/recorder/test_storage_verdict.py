@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from recorder.errors import BystanderError
-from recorder.storage_probe import StorageProbe
-from recorder.storage_verdict import FILE, StorageVerdict
+from recorder.archive.storage_test import StorageProbe
+from recorder.archive.storage_verdict import FILE, StorageVerdict
+from recorder.kernel.errors import BystanderError
 from signaling.ports import Caller
 from storage.settings import StorageSettings
 from storage.stores.memory import Faults, MemoryStore

@@ -7,10 +7,11 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from recorder import supervision, supervision_events
-from recorder.errors import BystanderError
-from recorder.supervision import Stage, Supervision, restored, step
-from recorder.supervision_events import (
+from recorder.kernel.errors import BystanderError
+from recorder.kernel.recording import FailoverMode, StartMode
+from recorder.supervision import events as supervision_events
+from recorder.supervision import state_machine as supervision
+from recorder.supervision.events import (
     AbortInteraction,
     AskedByHand,
     Began,
@@ -29,7 +30,7 @@ from recorder.supervision_events import (
     Supervised,
     Why,
 )
-from recorder.values import FailoverMode, StartMode
+from recorder.supervision.state_machine import Stage, Supervision, restored, step
 
 SYNC, ASYNC = StartMode.SYNCHRONOUS, StartMode.ASYNCHRONOUS
 RETRY, ABORT = FailoverMode.RETRY, FailoverMode.ABORT

@@ -12,26 +12,21 @@ import msgspec
 import pytest
 from sqlalchemy import insert, select
 
-from recorder.database.webhook_tables import webhook_events, webhooks
-from recorder.errors import BystanderError
-from recorder.values import (
+from recorder.database.webhook_schema import webhook_events, webhooks
+from recorder.kernel.conversation import (
     Conversation,
     Decision,
     DecisionKind,
-    FailoverMode,
     Interaction,
     InteractionKind,
     InteractionState,
     LayerKind,
     Participant,
-    Publisher,
-    Recording,
-    RecordingState,
     Role,
-    SourceKind,
-    StartMode,
-    TriggeringMode,
 )
+from recorder.kernel.errors import BystanderError
+from recorder.kernel.media import Publisher, SourceKind
+from recorder.kernel.recording import FailoverMode, Recording, RecordingState, StartMode, TriggeringMode
 from signaling.ports import Caller
 from storage.errors import UNREACHABLE
 from storage.stores.memory import MemoryStore

@@ -7,12 +7,14 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from recorder.clock import SystemClock
-from recorder.errors import BystanderError
-from recorder.recovering import Outcome, recover_all
-from recorder.recovery import take_over
-from recorder.settings import Server, Settings
-from recorder.values import EndReason, Fragment, FragmentKind, InteractionKind
+from recorder.kernel.clock import SystemClock
+from recorder.kernel.conversation import InteractionKind
+from recorder.kernel.errors import BystanderError
+from recorder.kernel.media import Fragment, FragmentKind
+from recorder.kernel.recording import EndReason
+from recorder.recording.reconciliation import take_over
+from recorder.recover import Outcome, recover_all
+from recorder.settings.definitions import Server, Settings
 from storage.spool import SpoolFacts, SpoolWriter
 from storage.stores.memory import MemoryStore
 from tests.recorder.node import Node, open_node, settings_for

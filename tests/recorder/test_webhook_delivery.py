@@ -12,20 +12,22 @@ import pytest
 from prometheus_client import CollectorRegistry
 from standardwebhooks import Webhook as Oracle
 
-from recorder.clock import SystemClock
 from recorder.database import ConversationTable, Database, RecordingRow, RecordingTable
 from recorder.database.deliveries import Attempted, DeliveryTable
 from recorder.database.outbox import enqueue
 from recorder.database.webhooks import WebhookTable
-from recorder.errors import BystanderError
-from recorder.ids import new_id
-from recorder.values import Conversation, DeliveryState, EventType, RecordingState, RecordingType
-from recorder.webhooks.dispatching import IN_FLIGHT_PER_WEBHOOK_MAX, Dispatcher, judge
+from recorder.kernel.clock import SystemClock
+from recorder.kernel.conversation import Conversation
+from recorder.kernel.errors import BystanderError
+from recorder.kernel.ids import new_id
+from recorder.kernel.recording import RecordingState, RecordingType
+from recorder.kernel.webhook import DeliveryState, EventType
+from recorder.webhooks.dispatcher import IN_FLIGHT_PER_WEBHOOK_MAX, Dispatcher, judge
 from recorder.webhooks.events import WebhookEvent
 from recorder.webhooks.metrics import WebhookMetrics
 from recorder.webhooks.registrations import Webhooks
 from recorder.webhooks.schedule import RETRY_PERIOD_S
-from recorder.webhooks.sending import Outcome, Sender
+from recorder.webhooks.sender import Outcome, Sender
 from signaling.webhook_port import Webhook, WebhookChange
 from tests.support.postgres import Cluster
 from tests.support.receiver import receiver

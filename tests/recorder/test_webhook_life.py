@@ -9,10 +9,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from recorder.clock import SystemClock
-from recorder.settings import Server, Webhooks
-from recorder.values import InteractionKind, Recording
-from recorder.webhooks.running import RunningWebhooks
+from recorder.kernel.clock import SystemClock
+from recorder.kernel.conversation import InteractionKind
+from recorder.kernel.recording import Recording
+from recorder.settings.definitions import Server, Webhooks
+from recorder.webhooks.service import RunningWebhooks
 from storage.errors import UNREACHABLE
 from storage.stores.memory import MemoryStore
 from tests.recorder.node import Node, open_node, settings_for

@@ -10,8 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from standardwebhooks import Webhook as Oracle
 
-from recorder.errors import BystanderError
-from recorder.values import Conversation, EventType, Interaction, InteractionKind, RecordingState
+from recorder.kernel.conversation import Conversation, Interaction, InteractionKind
+from recorder.kernel.errors import BystanderError
+from recorder.kernel.recording import RecordingState
+from recorder.kernel.webhook import EventType
 from recorder.webhooks.events import announced, body, interaction_event
 from recorder.webhooks.networks import check_target, is_public
 from recorder.webhooks.schedule import (
@@ -22,7 +24,7 @@ from recorder.webhooks.schedule import (
     next_attempt,
     retry_delay_s,
 )
-from recorder.webhooks.signing import new_signing_secret, signed_headers
+from recorder.webhooks.signature import new_signing_secret, signed_headers
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 CHANCE = st.floats(0, 1, exclude_max=True)

@@ -13,17 +13,18 @@ import msgspec
 import psutil
 import pytest
 
-import recorder.workers
-from recorder.clock import SystemClock
-from recorder.errors import BystanderError
-from recorder.forkserver import Forkserver
-from recorder.limits import WORKER_REQUESTS_PENDING_MAX
-from recorder.messages import Ended, Event, Happened, Hello, SpoolGrew
-from recorder.values import EndReason, MediaEvent, Publisher, RecordingPlan
-from recorder.worker import WorkerOrder
-from recorder.worker_recording import NOTES_MAX
-from recorder.worker_socket import connect, listen, socket_path
-from recorder.workers import UNANSWERED_SAMPLES_MAX, Worker, WorkerGone, Workers
+import recorder.worker_pool.pool
+from recorder.kernel.clock import SystemClock
+from recorder.kernel.errors import BystanderError
+from recorder.kernel.limits import WORKER_REQUESTS_PENDING_MAX
+from recorder.kernel.media import MediaEvent, Publisher
+from recorder.kernel.recording import EndReason, RecordingPlan
+from recorder.worker.main import WorkerOrder
+from recorder.worker.protocol import Ended, Event, Happened, Hello, SpoolGrew
+from recorder.worker.recording import NOTES_MAX
+from recorder.worker_pool.forkserver import Forkserver
+from recorder.worker_pool.pool import UNANSWERED_SAMPLES_MAX, Worker, WorkerGone, Workers
+from recorder.worker_pool.socket_path import connect, listen, socket_path
 from storage.spool import SpoolReader
 from tests.support import fake_workers
 
@@ -230,7 +231,7 @@ class TestTrouble:
         worker = await workers.launch(RECORDING, order(tmp_path), Ear())
         await publish(worker)
         with monkeypatch.context() as patience:
-            patience.setattr(recorder.workers, "PUBLISH_TIMEOUT_S", 0.05)
+            patience.setattr(recorder.worker_pool.pool, "PUBLISH_TIMEOUT_S", 0.05)
             with pytest.raises(BystanderError, match="worker_unreachable"):
                 await publish(worker, "hang")
         assert await publish(worker) == ("answer to offer", "etag-1")  # only that one is lost
@@ -241,8 +242,8 @@ class TestTrouble:
         ear = Ear()
         worker = await workers.launch(RECORDING, order(tmp_path), ear)
         await publish(worker)
-        monkeypatch.setattr(recorder.workers, "PUBLISH_TIMEOUT_S", 0.05)
-        monkeypatch.setattr(recorder.workers, "STATISTICS_TIMEOUT_S", 0.05)
+        monkeypatch.setattr(recorder.worker_pool.pool, "PUBLISH_TIMEOUT_S", 0.05)
+        monkeypatch.setattr(recorder.worker_pool.pool, "STATISTICS_TIMEOUT_S", 0.05)
         with pytest.raises(BystanderError, match="worker_unreachable"):
             await publish(worker, "freeze")
         for _ in range(UNANSWERED_SAMPLES_MAX):

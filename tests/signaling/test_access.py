@@ -9,8 +9,8 @@ import msgspec
 import pytest
 from aiohttp import ClientResponse
 
-from recorder.permissions import AGENTS, ApiKey, ConversationTerms, KeyScope, granted
-from recorder.values import Role
+from recorder.kernel.conversation import Role
+from recorder.kernel.permissions import AGENTS, ApiKey, ConversationTerms, KeyScope, granted
 from signaling.app import API
 from signaling.ports import Caller
 from signaling.routes.access import ACCESS, Scheme

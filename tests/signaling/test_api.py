@@ -8,8 +8,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from recorder.limits import JSON_BODY_BYTES_MAX, METADATA_ENTRIES_MAX, TEXT_CHARS_MAX
-from recorder.values import RecordingState
+from recorder.kernel.limits import JSON_BODY_BYTES_MAX, METADATA_ENTRIES_MAX, TEXT_CHARS_MAX
+from recorder.kernel.recording import RecordingState
 from signaling.http.pages import PAGE_ITEMS_MAX
 from tests.support.fake_ports import overloaded
 from tests.support.http import Served, local, problem, serve

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from aiohttp import ClientResponse
 
-from recorder.values import RecordingState
+from recorder.kernel.recording import RecordingState
 from signaling.api.recording import events as api_events
 from signaling.api.recording.events import beating
 from signaling.http.streams import Admission

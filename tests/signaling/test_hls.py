@@ -4,7 +4,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from yarl import URL
 
-from recorder.errors import caller_error
+from recorder.kernel.errors import caller_error
 from tests.support.http import Served, problem
 
 

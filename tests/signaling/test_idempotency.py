@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from aiohttp import ClientResponse
 
-from recorder.errors import BystanderError, Fault
-from recorder.values import Conversation, Role
+from recorder.kernel.conversation import Conversation, Role
+from recorder.kernel.errors import BystanderError, Fault
 from signaling.http.idempotency import HEADER, REPLAYED
 from tests.support.http import Served, problem
 

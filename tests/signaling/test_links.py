@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recorder.errors import BystanderError
+from recorder.kernel.errors import BystanderError
 from signaling.http.signed_links import LINK_LIFETIME_S, LINK_ROUNDING_S, LinkSigner, link_expiry
 
 NOW = datetime(2026, 11, 20, 12, 0, 1, tzinfo=UTC)

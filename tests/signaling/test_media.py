@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from recorder.errors import BystanderError, Fault
+from recorder.kernel.errors import BystanderError, Fault
 from signaling.api.recording import media as api_media
 from signaling.api.recording.media import content_disposition
 from tests.support.fake_ports import FakeMedia

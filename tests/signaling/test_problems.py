@@ -8,7 +8,7 @@ from aiohttp import web
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from recorder.errors import BystanderError, Fault, caller_error
+from recorder.kernel.errors import BystanderError, Fault, caller_error
 from signaling.http.problems import InvalidInputError, headers_of, problem_of
 from tests.support.http import OFFER, Served, problem, serve
 

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recorder.clock import ManualClock
-from recorder.values import Role
+from recorder.kernel.clock import ManualClock
+from recorder.kernel.conversation import Role
 from signaling.http.rate_limits import (
     CALLERS_MAX,
     Buckets,

@@ -7,9 +7,11 @@ from typing import Any, cast
 import pytest
 from aiohttp import web
 
-from recorder.ids import new_id
-from recorder.limits import CHAT_CHARS_MAX, TEXT_CHARS_MAX
-from recorder.values import IceServer, IceTransportPolicy, RecordingState, Role
+from recorder.kernel.conversation import Role
+from recorder.kernel.ids import new_id
+from recorder.kernel.limits import CHAT_CHARS_MAX, TEXT_CHARS_MAX
+from recorder.kernel.media import IceServer, IceTransportPolicy
+from recorder.kernel.recording import RecordingState
 from signaling.room import connection
 from signaling.room.connection import Allowance, Connection
 from signaling.room.core.limits import (

@@ -1,8 +1,8 @@
 """Consent and chat in a room: nothing is asked for before somebody agrees, and what is said is kept."""
 
-from recorder.dialogue import ConsentAnswer
-from recorder.permissions import ConversationTerms
-from recorder.values import Consent, Role
+from recorder.kernel.conversation import Consent, Role
+from recorder.kernel.message import ConsentAnswer
+from recorder.kernel.permissions import ConversationTerms
 from signaling.room.core.announcement import RoomPolicy
 from signaling.room.core.effects import ConsentAnswered, Send, Spoken
 from signaling.room.core.messages import (

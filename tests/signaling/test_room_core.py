@@ -6,17 +6,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from recorder.values import (
-    EntryPoint,
-    IceServer,
-    IceTransportPolicy,
-    InteractionKind,
-    Participant,
-    Recording,
-    RecordingState,
-    RecordingType,
-    Role,
-)
+from recorder.kernel.conversation import InteractionKind, Participant, Role
+from recorder.kernel.media import IceServer, IceTransportPolicy
+from recorder.kernel.recording import EntryPoint, Recording, RecordingState, RecordingType
 from signaling.room.core.announcement import RoomPolicy
 from signaling.room.core.effects import (
     CallBegan,

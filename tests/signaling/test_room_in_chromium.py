@@ -11,15 +11,9 @@ from aiohttp.test_utils import TestServer
 from playwright.async_api import Browser
 from prometheus_client import CollectorRegistry
 
-from recorder.clock import SystemClock
-from recorder.values import (
-    DecisionKind,
-    InteractionKind,
-    InteractionState,
-    Participant,
-    RecordingState,
-    Role,
-)
+from recorder.kernel.clock import SystemClock
+from recorder.kernel.conversation import DecisionKind, InteractionKind, InteractionState, Participant, Role
+from recorder.kernel.recording import RecordingState
 from signaling.app import build_app
 from signaling.ports import Caller
 from tests.support.browser import WAIT_MS, Visitor, chromium

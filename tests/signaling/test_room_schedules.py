@@ -7,7 +7,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from recorder.values import Participant, RecordingState
+from recorder.kernel.conversation import Participant
+from recorder.kernel.recording import RecordingState
 from signaling.room.core.announcement import RoomPolicy, is_publishable
 from signaling.room.core.effects import CallBegan, CallEnded, Close, Effect, Send, ShareBegan, ShareEnded
 from signaling.room.core.limits import RESUME_TIMEOUT_S

@@ -5,10 +5,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
-from recorder.clock import SystemClock
-from recorder.errors import caller_error
-from recorder.limits import WEBSOCKET_MESSAGE_BYTES_MAX
-from recorder.values import InteractionKind, LayerKind, Participant, RecordingState, Role
+from recorder.kernel.clock import SystemClock
+from recorder.kernel.conversation import InteractionKind, LayerKind, Participant, Role
+from recorder.kernel.errors import caller_error
+from recorder.kernel.limits import WEBSOCKET_MESSAGE_BYTES_MAX
+from recorder.kernel.recording import RecordingState
 from signaling.room import ROOMS, socket
 from signaling.room.core import room as core
 from signaling.room.core.limits import MESSAGES_BURST_MAX

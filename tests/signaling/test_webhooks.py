@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from recorder.values import DeliveryState, EventType, WebhookDelivery
+from recorder.kernel.webhook import DeliveryState, EventType, WebhookDelivery
 from tests.support.fake_webhooks import CREATED_AT
 from tests.support.http import Served, problem
 

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from recorder.limits import SDP_BYTES_MAX, SDP_FRAGMENT_BYTES_MAX
-from recorder.values import Role, SourceKind
+from recorder.kernel.conversation import Role
+from recorder.kernel.limits import SDP_BYTES_MAX, SDP_FRAGMENT_BYTES_MAX
+from recorder.kernel.media import SourceKind
 from tests.support.fake_ports import ANSWER_SDP, RESTART_FRAGMENT, overloaded
 from tests.support.http import OFFER, Served, bearer, problem, serve
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from recorder.errors import BystanderError
+from recorder.kernel.errors import BystanderError
 from storage.settings import StorageSettings
 from storage.spool import SpoolFacts, SpoolWriter
 from storage.spool.format import IndexEntry

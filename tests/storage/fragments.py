@@ -4,7 +4,7 @@ import random
 
 from msgspec import structs
 
-from recorder.values import Fragment, FragmentKind
+from recorder.kernel.media import Fragment, FragmentKind
 
 FRAGMENT_US = 2_000_000
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from recorder.values import EndReason
+from recorder.kernel.recording import EndReason
 from storage.finalise.hard_link import finished_media
 from storage.spool import IndexEntry, SpoolReader, SpoolWriter
 from storage.spool import format as form

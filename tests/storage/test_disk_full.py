@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from recorder.clock import ManualClock
-from recorder.errors import BystanderError, Fault
-from recorder.values import EndReason
+from recorder.kernel.clock import ManualClock
+from recorder.kernel.errors import BystanderError, Fault
+from recorder.kernel.recording import EndReason
 from storage.settings import StorageSettings
 from storage.spool import SpoolReader, SpoolWriter
 from storage.store import ObjectStore

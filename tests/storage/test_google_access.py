@@ -6,8 +6,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from recorder.errors import BystanderError
-from recorder.limits import PART_SIZE_BYTES_MIN
+from recorder.kernel.errors import BystanderError
+from recorder.kernel.limits import PART_SIZE_BYTES_MIN
 from storage.settings import StorageSettings
 from storage.store import ObjectProperties, open_store
 from storage.stores.presigned_links import LinkTerms, presigned

@@ -8,7 +8,7 @@ import boto3
 import msgspec
 import pytest
 
-from recorder.errors import BystanderError
+from recorder.kernel.errors import BystanderError
 from storage.settings import StorageSettings
 from storage.store import ObjectProperties, open_store
 from storage.stores import probe

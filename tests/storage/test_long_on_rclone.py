@@ -9,8 +9,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from recorder.limits import MIB
-from recorder.values import EndReason
+from recorder.kernel.limits import MIB
+from recorder.kernel.recording import EndReason
 from storage.settings import StorageSettings
 from storage.spool import SpoolWriter
 from storage.store import ObjectStore, open_store

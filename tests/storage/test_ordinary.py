@@ -14,8 +14,9 @@ import pytest
 from media.check.file import check_file
 from media.isobmff import init_segment
 from media.isobmff.box_reader import top_level
-from recorder.clock import ManualClock
-from recorder.values import EndReason, Fragment, FragmentKind
+from recorder.kernel.clock import ManualClock
+from recorder.kernel.media import Fragment, FragmentKind
+from recorder.kernel.recording import EndReason
 from storage.settings import StorageSettings
 from storage.spool import SpoolReader, SpoolWriter
 from storage.spool import format as form

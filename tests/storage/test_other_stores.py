@@ -6,7 +6,7 @@ import asyncssh
 import msgspec
 import pytest
 
-from recorder.errors import BystanderError
+from recorder.kernel.errors import BystanderError
 from storage.settings import StorageSettings
 from storage.store import ObjectProperties, open_store
 from tests.storage.conftest import refusal_of

@@ -3,7 +3,7 @@
 import aiohttp
 import pytest
 
-from recorder.errors import BystanderError
+from recorder.kernel.errors import BystanderError
 from storage.store import ObjectProperties, open_store
 from storage.stores.memory import MemoryStore
 from storage.stores.presigned_links import LinkTerms, presigned

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from recorder.clock import ManualClock
-from recorder.limits import MIB, PART_SIZE_BYTES_MIN
+from recorder.kernel.clock import ManualClock
+from recorder.kernel.limits import MIB, PART_SIZE_BYTES_MIN
 from storage.store import ObjectInfo, ObjectProperties, ObjectStore, open_store
 from storage.stores import probe
 from storage.stores.memory import Faults, MemoryStore

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from recorder.errors import BystanderError
-from recorder.values import EndReason
+from recorder.kernel.errors import BystanderError
+from recorder.kernel.recording import EndReason
 from storage.reading import OpenMedia, SpooledMedia, open_media
 from storage.spool import SpoolWriter
 from storage.store import ObjectProperties

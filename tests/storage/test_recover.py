@@ -9,9 +9,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from recorder.clock import ManualClock
-from recorder.errors import BystanderError
-from recorder.values import EndReason
+from recorder.kernel.clock import ManualClock
+from recorder.kernel.errors import BystanderError
+from recorder.kernel.recording import EndReason
 from storage.keys import events_key
 from storage.settings import StorageSettings
 from storage.spool import SpoolReader, SpoolWriter

@@ -4,7 +4,7 @@ import boto3
 import msgspec
 import pytest
 
-from recorder.errors import BystanderError
+from recorder.kernel.errors import BystanderError
 from storage.settings import StorageSettings
 from storage.store import SIDE_PREFIX, ObjectProperties, ObjectStore, open_store
 from tests.storage.stores import s3_settings

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from recorder.errors import BystanderError
+from recorder.kernel.errors import BystanderError
 from storage.store import ObjectStore, open_store
 from tests.storage.stores import s3_settings
 

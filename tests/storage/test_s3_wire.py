@@ -8,7 +8,7 @@ from urllib.parse import parse_qs
 import pytest
 from aiohttp import web
 
-from recorder.limits import PART_SIZE_BYTES_MIN
+from recorder.kernel.limits import PART_SIZE_BYTES_MIN
 from storage.store import ObjectProperties, ObjectStore, open_store
 from tests.storage.stores import s3_settings
 from tests.support.s3_servers import ACCESS_KEY_ID, ServerProcess

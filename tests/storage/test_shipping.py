@@ -11,10 +11,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from recorder.clock import SystemClock
-from recorder.errors import BystanderError
-from recorder.limits import MIB
-from recorder.values import EndReason
+from recorder.kernel.clock import SystemClock
+from recorder.kernel.errors import BystanderError
+from recorder.kernel.limits import MIB
+from recorder.kernel.recording import EndReason
 from storage.keys import events_key
 from storage.settings import StorageSettings
 from storage.spool import SpoolReader, SpoolWriter

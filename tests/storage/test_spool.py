@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from recorder.errors import BystanderError
-from recorder.limits import FRAGMENT_BYTES_MAX
-from recorder.values import EndReason, Fragment, FragmentKind
+from recorder.kernel.errors import BystanderError
+from recorder.kernel.limits import FRAGMENT_BYTES_MAX
+from recorder.kernel.media import Fragment, FragmentKind
+from recorder.kernel.recording import EndReason
 from storage.spool import SpoolReader, SpoolWriter, seal, spooled_recordings
 from storage.spool import format as form
 from tests.storage.conftest import RECORDING, facts

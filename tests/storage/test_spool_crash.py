@@ -9,7 +9,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from recorder.values import EndReason, Fragment, FragmentKind
+from recorder.kernel.media import Fragment, FragmentKind
+from recorder.kernel.recording import EndReason
 from storage.spool import SpoolReader, SpoolWriter, seal
 from storage.spool import format as form
 from tests.storage.conftest import RECORDING, facts

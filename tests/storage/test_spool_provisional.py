@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from recorder.values import EndReason
+from recorder.kernel.recording import EndReason
 from storage.spool import SpoolReader, SpoolWriter, seal
 from storage.spool import format as form
 from tests.storage.conftest import RECORDING

@@ -4,8 +4,8 @@ import random
 
 import pytest
 
-from recorder.errors import BystanderError
-from recorder.limits import PART_SIZE_BYTES_MIN
+from recorder.kernel.errors import BystanderError
+from recorder.kernel.limits import PART_SIZE_BYTES_MIN
 from storage.store import MultipartUpload, ObjectProperties, ObjectStore, Part
 
 PROPERTIES = ObjectProperties("video/mp4", (("bystander-recording", "rec_1"),))

@@ -9,8 +9,8 @@ import aiohttp
 import msgspec
 import pytest
 
-from recorder.clock import ManualClock
-from recorder.values import EndReason
+from recorder.kernel.clock import ManualClock
+from recorder.kernel.recording import EndReason
 from storage.settings import StorageSettings
 from storage.spool import SpoolWriter
 from storage.store import SIDE_PREFIX, ObjectProperties, ObjectStore, open_store

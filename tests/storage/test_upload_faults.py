@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recorder.clock import ManualClock
-from recorder.values import EndReason
+from recorder.kernel.clock import ManualClock
+from recorder.kernel.recording import EndReason
 from storage.settings import StorageSettings
 from storage.spool import SpoolWriter
 from storage.stores.memory import Faults, MemoryStore

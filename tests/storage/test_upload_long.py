@@ -10,8 +10,8 @@ import pytest
 
 from media.hls.seek_index import read_places
 from media.isobmff.index import REFERENCES_MAX
-from recorder.playing import HEAD_BYTES_MAX
-from recorder.values import FragmentKind
+from recorder.kernel.media import FragmentKind
+from recorder.recording.playback import HEAD_BYTES_MAX
 from storage.settings import StorageSettings
 from storage.spool import IndexEntry
 from storage.spool import format as form

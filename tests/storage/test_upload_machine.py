@@ -18,9 +18,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from recorder.clock import ManualClock
-from recorder.errors import BystanderError
-from recorder.values import EndReason, Fragment
+from recorder.kernel.clock import ManualClock
+from recorder.kernel.errors import BystanderError
+from recorder.kernel.media import Fragment
+from recorder.kernel.recording import EndReason
 from storage.settings import StorageSettings
 from storage.spool import SpoolWriter
 from storage.stores.memory import Faults, MemoryStore

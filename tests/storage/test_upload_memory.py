@@ -9,8 +9,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from recorder.clock import SystemClock
-from recorder.limits import KIB
+from recorder.kernel.clock import SystemClock
+from recorder.kernel.limits import KIB
 from storage.settings import StorageSettings
 from storage.spool import SpoolWriter
 from storage.store import MultipartUpload, Part

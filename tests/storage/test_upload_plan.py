@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recorder.limits import FRAGMENT_BYTES_MAX, MIB, PART_SIZE_BYTES_MIN, PARTS_PER_UPLOAD_MAX
-from recorder.values import FragmentKind
+from recorder.kernel.limits import FRAGMENT_BYTES_MAX, MIB, PART_SIZE_BYTES_MIN, PARTS_PER_UPLOAD_MAX
+from recorder.kernel.media import FragmentKind
 from storage.spool.format import IndexEntry
 from storage.store import ListedPart
 from storage.upload_plan import plan

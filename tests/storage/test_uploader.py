@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from recorder.clock import ManualClock
-from recorder.errors import BystanderError
-from recorder.limits import MIB
-from recorder.values import EndReason, Fragment
+from recorder.kernel.clock import ManualClock
+from recorder.kernel.errors import BystanderError
+from recorder.kernel.limits import MIB
+from recorder.kernel.media import Fragment
+from recorder.kernel.recording import EndReason
 from storage.keys import events_key
 from storage.settings import StorageSettings
 from storage.spool import SpoolWriter, spooled_recordings

@@ -8,7 +8,7 @@ import sys
 import time
 from pathlib import Path
 
-from recorder.values import EndReason
+from recorder.kernel.recording import EndReason
 from storage.spool import SpoolWriter
 from tests.storage.conftest import facts
 from tests.storage.fragments import init, media

@@ -19,7 +19,7 @@ from aiortc import (
 )
 from av import VideoFrame
 
-from recorder.values import IceServer
+from recorder.kernel.media import IceServer
 from tests.support.ice_session import IceRestarts
 
 

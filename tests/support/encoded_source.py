@@ -18,7 +18,8 @@ import numpy.typing as npt
 from media.handover.encoded_frame import Codec, EncodedFrame, SenderReport
 from media.handover.render_queue import Arrived, Item, Joined, Left, Reported, StreamEnded, StreamStarted
 from media.render.renderer import Renderer
-from recorder.values import Fragment, MediaEvent, Publisher, RecordingPlan
+from recorder.kernel.media import Fragment, MediaEvent, Publisher
+from recorder.kernel.recording import RecordingPlan
 
 NS = 1_000_000_000
 PACKET_SAMPLES = 960

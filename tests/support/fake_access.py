@@ -7,23 +7,19 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from recorder.dialogue import (
-    ConsentAnswer,
-    ConsentGiven,
+from recorder.kernel.conversation import Conversation
+from recorder.kernel.errors import caller_error, not_found
+from recorder.kernel.history import (
     ConversationSearch,
     ConversationState,
-    Message,
-    MessageKind,
     RecordingDetails,
     RecordingSearch,
     UsagePeriod,
     UsageRow,
-    is_shown,
 )
-from recorder.errors import caller_error, not_found
-from recorder.ids import new_id, new_secret
-from recorder.permissions import ApiKey, ConversationTerms, IssuedKey, KeyScope
-from recorder.values import Conversation
+from recorder.kernel.ids import new_id, new_secret
+from recorder.kernel.message import ConsentAnswer, ConsentGiven, Message, MessageKind, is_shown
+from recorder.kernel.permissions import ApiKey, ConversationTerms, IssuedKey, KeyScope
 from signaling.ports import Caller, EffectiveSetting, KeptAnswer, OwnSettings
 
 if TYPE_CHECKING:

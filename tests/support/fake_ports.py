@@ -14,28 +14,22 @@ from urllib.parse import urlencode
 
 import msgspec
 
-from recorder.clock import Clock, ManualClock
-from recorder.errors import BystanderError, Fault, caller_error, not_found
-from recorder.ids import new_id, new_secret
-from recorder.values import (
+from recorder.kernel.clock import Clock, ManualClock
+from recorder.kernel.conversation import (
     Conversation,
     Decision,
     DecisionKind,
-    EndReason,
-    EntryPoint,
-    IceServer,
     Interaction,
     InteractionKind,
     InteractionState,
     LayerKind,
     Participant,
-    PublishedSession,
-    Publisher,
-    Recording,
-    RecordingState,
-    RecordingType,
     Role,
 )
+from recorder.kernel.errors import BystanderError, Fault, caller_error, not_found
+from recorder.kernel.ids import new_id, new_secret
+from recorder.kernel.media import IceServer, PublishedSession, Publisher
+from recorder.kernel.recording import EndReason, EntryPoint, Recording, RecordingState, RecordingType
 from signaling.ports import Caller, MediaBytes, Playlist, Ports
 from tests.support.fake_access import (
     FakeConsents,

@@ -6,9 +6,9 @@ from typing import Any
 
 import msgspec
 
-from recorder.errors import caller_error, not_found
-from recorder.ids import new_id
-from recorder.values import DeliveryState, EventType, WebhookDelivery
+from recorder.kernel.errors import caller_error, not_found
+from recorder.kernel.ids import new_id
+from recorder.kernel.webhook import DeliveryState, EventType, WebhookDelivery
 from signaling.webhook_port import Webhook, WebhookChange, WebhookTrial
 
 CREATED_AT = datetime(2026, 1, 1, tzinfo=UTC)

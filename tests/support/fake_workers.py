@@ -12,19 +12,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from recorder.clock import Clock
-from recorder.errors import BystanderError, Fault, caller_error
-from recorder.values import (
-    EndReason,
-    Fragment,
-    FragmentKind,
-    MediaEvent,
-    Publisher,
-    RecordingPlan,
-    RecordingState,
-    Statistics,
-)
-from recorder.worker import run
+from recorder.kernel.clock import Clock
+from recorder.kernel.errors import BystanderError, Fault, caller_error
+from recorder.kernel.media import Fragment, FragmentKind, MediaEvent, Publisher
+from recorder.kernel.recording import EndReason, RecordingPlan, RecordingState, Statistics
+from recorder.worker.main import run
 
 FRAGMENT_BYTES = 1000
 FRAGMENT_US = 1_000_000

@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 
 from media.isobmff import Sample, Track, TrackRun, init_segment, media_fragment
-from recorder.values import Fragment, FragmentKind
+from recorder.kernel.media import Fragment, FragmentKind
 from storage.spool import format as form
 from storage.spool.format import IndexEntry, SpoolFacts
 from tests.support.muxing import encode_audio, encode_video

@@ -10,7 +10,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from prometheus_client import CollectorRegistry
 from yarl import URL
 
-from recorder.values import Role
+from recorder.kernel.conversation import Role
 from signaling.app import build_app
 from tests.support.fake_ports import API_KEY, FakeServer
 

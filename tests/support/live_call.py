@@ -16,16 +16,9 @@ from media.check.av_offset import AvOffset, Region, measure
 from media.engine import Engine
 from media.handover.encoded_frame import Codec
 from media.video.layout import Tile, arrange, fit
-from recorder.values import (
-    Canvas,
-    Fragment,
-    MediaEvent,
-    Publisher,
-    RecordingPlan,
-    Role,
-    SourceKind,
-    Statistics,
-)
+from recorder.kernel.conversation import Role
+from recorder.kernel.media import Canvas, Fragment, MediaEvent, Publisher, SourceKind
+from recorder.kernel.recording import RecordingPlan, Statistics
 from tests.support.encoded_source import FLASH_S, PACKET_SAMPLES, Reports, opus_packets, plain
 from tests.support.lossy_link import Impairment, LossyLink, without_candidates
 from tests.support.rtp_publisher import Outgoing, RtpPublisher

@@ -4,7 +4,7 @@ from collections.abc import Container, Sequence
 
 from media.isobmff import FragmentPlace, finalise
 from media.isobmff.progressive.movie import HEAD_BYTES, OrdinaryMovie
-from recorder.values import Fragment
+from recorder.kernel.media import Fragment
 
 
 def ordinary_file(fragments: Sequence[Fragment], *, gaps: Container[int] = ()) -> bytes:

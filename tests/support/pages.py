@@ -18,7 +18,7 @@ from media.mux.fragmenter import AUDIO_TRACK, VIDEO_TRACK, Fragmenter
 from media.video.encoder import AAC_FRAME_SAMPLES, VIDEO_TIMESCALE, AudioEncoder, VideoEncoder
 from media.video.quality_control import Pacer
 from media.video.scaler import new_picture, planes
-from recorder.values import Canvas, Fragment
+from recorder.kernel.media import Canvas, Fragment
 
 CANVAS = Canvas(width=320, height=180)
 FRAGMENT_NS = 2_000_000_000

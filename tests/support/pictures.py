@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from media.video.layout import Rectangle
-from recorder.values import Canvas
+from recorder.kernel.media import Canvas
 
 _TIMEOUT_S = 60
 

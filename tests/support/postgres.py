@@ -17,7 +17,7 @@ from pathlib import Path
 
 import asyncpg
 
-from recorder.ids import new_id
+from recorder.kernel.ids import new_id
 
 START_S_MAX = 60.0  # of a command; a loaded machine makes a cluster in some seconds
 _DEBIAN = Path("/usr/lib/postgresql")

@@ -5,10 +5,11 @@ from dataclasses import dataclass, field, replace
 
 from media.handover.encoded_frame import EncodedFrame, SenderReport, StreamControl
 from media.webrtc.peer import Peer
-from recorder.clock import SystemClock
-from recorder.errors import not_found
-from recorder.ids import new_id
-from recorder.values import IceServer, PublishedSession, Publisher, Recording
+from recorder.kernel.clock import SystemClock
+from recorder.kernel.errors import not_found
+from recorder.kernel.ids import new_id
+from recorder.kernel.media import IceServer, PublishedSession, Publisher
+from recorder.kernel.recording import Recording
 from signaling.ports import Ports
 from tests.support.fake_ports import FakeEntryPoints, FakeRecordings, FakeServer
 

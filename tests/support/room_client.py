@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 from aiohttp import ClientWebSocketResponse, WSMsgType
 from aiohttp.test_utils import TestClient
 
-from recorder.values import Participant
+from recorder.kernel.conversation import Participant
 from signaling.room.core.messages import ClientMessage, Hello, decode_server, encode
 
 T = TypeVar("T")

@@ -23,7 +23,7 @@ from unittest import mock
 from media.handover.render_queue import Batch, Inbox
 from media.webrtc import ice
 from media.webrtc.udp import unplug
-from recorder.clock import Clock, SystemClock
+from recorder.kernel.clock import Clock, SystemClock
 
 START_S = 1_000.0  # of the loop's clock: zero would hide who takes an absolute time for a difference
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
@@ -44,7 +44,7 @@ def simulate(main: Coroutine[Any, Any, Result], *, threads_take_time: bool = Fal
 
 
 class SimulatedTimeLoop(asyncio.SelectorEventLoop):
-    """asyncio's loop on a clock that it moves itself; also the recorder.clock.Clock of what runs on it."""
+    """asyncio's loop on a clock that it moves itself; also the Clock of what runs on it."""
 
     def __init__(self, *, threads_take_time: bool = False) -> None:
         self._now_s = START_S

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from media.isobmff.progressive.movie import OrdinaryMovie
-from recorder.clock import Clock, SystemClock
-from recorder.finalising import finalise_init, finalise_init_grown
+from recorder.archive.finalisers import finalise_init, finalise_init_grown
+from recorder.kernel.clock import Clock, SystemClock
 from storage.settings import StorageSettings
 from storage.store import ObjectStore
 from storage.takeover.lease import NodeLease

@@ -11,7 +11,7 @@ import pytest
 
 from media.check.av_offset import AvOffset
 from media.handover.encoded_frame import Codec
-from recorder.values import MediaEvent
+from recorder.kernel.media import MediaEvent
 from tests.support.live_call import LEAD_IN_S, SIZE, LiveCall, Performance, Recorded, Script, perform
 from tests.support.simulated_time import simulate
 from tests.sync.scenarios import CALL_S, CLEAN, NEAR

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from media.handover.encoded_frame import Codec
-from recorder.values import Canvas, Publisher, RecordingPlan
+from recorder.kernel.media import Canvas, Publisher
+from recorder.kernel.recording import RecordingPlan
 from tests.support.encoded_source import Reports, Sender, opus_packets, replay, video_frames
 from tests.support.flashes import Found, examine
 

@@ -13,7 +13,8 @@ import pytest
 
 from media.handover.encoded_frame import Codec
 from media.rtp.receiver import KEYFRAME_REQUEST_NS_MIN
-from recorder.values import Canvas, RecordingPlan
+from recorder.kernel.media import Canvas
+from recorder.kernel.recording import RecordingPlan
 from tests.support.encoded_source import FLASH_S, plain
 from tests.support.live_call import (
     FPS,

@@ -7,7 +7,7 @@ import msgspec
 from aiohttp import web
 from msgspec import Meta
 
-from recorder.permissions import ApiKey, IssuedKey, KeyScope
+from recorder.kernel.permissions import ApiKey, IssuedKey, KeyScope
 from signaling.http.pages import PageQuery, first_page
 from signaling.http.text_types import AccountId, Text
 from signaling.routes.operation import LOCATION, Call, Operation, Reply, created, json_response

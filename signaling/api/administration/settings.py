@@ -6,9 +6,9 @@ from typing import Annotated, Any
 import msgspec
 from aiohttp import web
 
-from recorder.errors import BystanderError, not_found
-from recorder.limits import SETTINGS_PER_SCOPE_MAX
-from recorder.values import DEFAULT_ACCOUNT
+from recorder.kernel.conversation import DEFAULT_ACCOUNT
+from recorder.kernel.errors import BystanderError, not_found
+from recorder.kernel.limits import SETTINGS_PER_SCOPE_MAX
 from signaling.http.problems import InvalidInputError
 from signaling.http.text_types import AccountId
 from signaling.ports import EffectiveSetting

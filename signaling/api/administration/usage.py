@@ -5,8 +5,8 @@ from datetime import timedelta
 import msgspec
 from aiohttp import web
 
-from recorder.dialogue import UsagePeriod, UsageRow
-from recorder.errors import caller_error
+from recorder.kernel.errors import caller_error
+from recorder.kernel.history import UsagePeriod, UsageRow
 from signaling.http.text_types import AccountId, Moment
 from signaling.routes.operation import Call, Operation, Reply, json_response
 

@@ -6,8 +6,8 @@ from typing import Annotated
 import msgspec
 from aiohttp import web
 
-from recorder.errors import not_found
-from recorder.values import DeliveryState, EventType, WebhookDelivery
+from recorder.kernel.errors import not_found
+from recorder.kernel.webhook import DeliveryState, EventType, WebhookDelivery
 from signaling.http.pages import PageQuery, first_page
 from signaling.http.text_types import AccountId, Text
 from signaling.routes.operation import LOCATION, Call, Operation, Reply, created, json_response

@@ -3,7 +3,7 @@
 import msgspec
 from aiohttp import web
 
-from recorder.dialogue import ConsentAnswer, ConsentGiven
+from recorder.kernel.message import ConsentAnswer, ConsentGiven
 from signaling.room import ROOMS
 from signaling.routes.operation import Call, Operation, Reply, json_response
 

@@ -7,10 +7,10 @@ import msgspec
 from aiohttp import web
 from msgspec import Meta
 
-from recorder.dialogue import ConversationSearch, ConversationState
-from recorder.errors import caller_error
-from recorder.limits import TEXT_CHARS_MAX
-from recorder.values import DEFAULT_ACCOUNT, Conversation
+from recorder.kernel.conversation import DEFAULT_ACCOUNT, Conversation
+from recorder.kernel.errors import caller_error
+from recorder.kernel.history import ConversationSearch, ConversationState
+from recorder.kernel.limits import TEXT_CHARS_MAX
 from signaling.http.pages import Order, PageQuery, first_page
 from signaling.http.text_types import METADATA_PATTERN, AccountId, Metadata, Moment, Text
 from signaling.routes.operation import LOCATION, Call, Operation, Reply, created, json_response

@@ -6,7 +6,7 @@ import msgspec
 from aiohttp import web
 from msgspec import Meta
 
-from recorder.values import Decision
+from recorder.kernel.conversation import Decision
 from signaling.routes.operation import Call, Operation, Reply, json_response
 
 WAIT_S_MAX = 30.0  # proxies drop a silent request after 30 to 60 s

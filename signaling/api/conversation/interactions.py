@@ -3,8 +3,8 @@
 import msgspec
 from aiohttp import web
 
-from recorder.errors import caller_error
-from recorder.values import Interaction, InteractionKind, LayerKind
+from recorder.kernel.conversation import Interaction, InteractionKind, LayerKind
+from recorder.kernel.errors import caller_error
 from signaling.routes.operation import LOCATION, Call, Operation, Reply, created, json_response
 
 _TAG = "conversations"

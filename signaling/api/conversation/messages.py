@@ -6,8 +6,8 @@ import msgspec
 from aiohttp import web
 from msgspec import Meta
 
-from recorder.dialogue import Message, MessageKind
-from recorder.limits import CHAT_CHARS_MAX
+from recorder.kernel.limits import CHAT_CHARS_MAX
+from recorder.kernel.message import Message, MessageKind
 from signaling.http.pages import PageQuery, first_page
 from signaling.room import ROOMS
 from signaling.routes.operation import LOCATION, Call, Operation, Reply, created, json_response

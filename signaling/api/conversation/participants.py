@@ -3,7 +3,7 @@
 import msgspec
 from aiohttp import web
 
-from recorder.values import Participant, Role
+from recorder.kernel.conversation import Participant, Role
 from signaling.http.pages import PageQuery, page_of
 from signaling.http.text_types import Text
 from signaling.routes.operation import LOCATION, Call, Operation, Reply, created, json_response

@@ -11,7 +11,7 @@ from http import HTTPStatus
 import msgspec
 from aiohttp import web
 
-from recorder.values import Recording, RecordingState
+from recorder.kernel.recording import Recording, RecordingState
 from signaling.http.streams import closing, write
 from signaling.routes.operation import Call, Header, Operation, Reply
 from signaling.routes.presentation import present

@@ -3,9 +3,9 @@
 import msgspec
 from aiohttp import web
 
-from recorder.dialogue import RecordingDetails, RecordingSearch
-from recorder.errors import caller_error
-from recorder.values import RecordingState
+from recorder.kernel.errors import caller_error
+from recorder.kernel.history import RecordingDetails, RecordingSearch
+from recorder.kernel.recording import RecordingState
 from signaling.http.pages import Order, PageQuery, first_page
 from signaling.http.text_types import AccountId, Moment
 from signaling.routes.operation import Call, Operation, Reply, json_response

@@ -12,7 +12,7 @@ from urllib.parse import quote
 import msgspec
 from aiohttp import web
 
-from recorder.errors import BystanderError, Fault
+from recorder.kernel.errors import BystanderError, Fault
 from signaling.http.ranges import ByteRange, entity_tag, matches_weakly, parse_range, range_applies
 from signaling.http.signed_links import link_expiry
 from signaling.http.streams import closing, write

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 import msgspec
 from aiohttp import web
 
-from recorder.values import Recording
+from recorder.kernel.recording import Recording
 from signaling.http.pages import PageQuery, page_of
 from signaling.ports import Recordings
 from signaling.routes.operation import LOCATION, Call, Operation, Reply, created, json_response

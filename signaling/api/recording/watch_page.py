@@ -6,7 +6,7 @@ from html import escape
 import msgspec
 from aiohttp import web
 
-from recorder.values import Recording, RecordingState
+from recorder.kernel.recording import Recording, RecordingState
 from signaling.http.html import page
 from signaling.http.signed_links import link_expiry, recording_links
 from signaling.routes.operation import Call, Operation, Reply

@@ -6,17 +6,11 @@ from urllib.parse import urlencode, urlsplit
 
 import msgspec
 
-from recorder.dialogue import ConsentAnswer
-from recorder.permissions import ConversationTerms
-from recorder.values import (
-    Consent,
-    IceTransportPolicy,
-    Participant,
-    Recording,
-    RecordingState,
-    RecordingType,
-    Role,
-)
+from recorder.kernel.conversation import Consent, Participant, Role
+from recorder.kernel.media import IceTransportPolicy
+from recorder.kernel.message import ConsentAnswer
+from recorder.kernel.permissions import ConversationTerms
+from recorder.kernel.recording import Recording, RecordingState, RecordingType
 from signaling.room.core.messages import Publish, RecordingNotice
 
 _AGENTS = frozenset({Role.AGENT, Role.SECONDARY_AGENT})

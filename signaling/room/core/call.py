@@ -1,6 +1,6 @@
 """The CALL interaction of a room: there is one while two have a seat, and it waits to be let. Pure."""
 
-from recorder.values import InteractionKind
+from recorder.kernel.conversation import InteractionKind
 from signaling.room.core.effects import CallBegan, CallEnded
 from signaling.room.core.messages import InteractionChanged, InteractionState
 

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
-from recorder.dialogue import ConsentAnswer
-from recorder.values import Participant
+from recorder.kernel.conversation import Participant
+from recorder.kernel.message import ConsentAnswer
 from signaling.room.core.messages import CloseCode, ServerMessage
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from recorder.values import Recording
+from recorder.kernel.recording import Recording
 from signaling.room.core import announcement
 from signaling.room.core.limits import RECORDINGS_SHOWN_MAX
 

@@ -1,6 +1,6 @@
 """The bounds of a room: what one browser may cost the others and this server."""
 
-from recorder.limits import KIB, MIB, WEBSOCKET_MESSAGE_BYTES_MAX
+from recorder.kernel.limits import KIB, MIB, WEBSOCKET_MESSAGE_BYTES_MAX
 
 PARTICIPANTS_PER_ROOM_MAX = (
     8  # a mesh: every browser encodes its picture once per peer, and once for the recorder

@@ -12,18 +12,11 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from recorder.dialogue import ConsentAnswer
-from recorder.limits import CHAT_CHARS_MAX, SDP_BYTES_MAX, TEXT_CHARS_MAX
-from recorder.values import (
-    Consent,
-    IceServer,
-    IceTransportPolicy,
-    InteractionKind,
-    LayerKind,
-    RecordingState,
-    RecordingType,
-    Role,
-)
+from recorder.kernel.conversation import Consent, InteractionKind, LayerKind, Role
+from recorder.kernel.limits import CHAT_CHARS_MAX, SDP_BYTES_MAX, TEXT_CHARS_MAX
+from recorder.kernel.media import IceServer, IceTransportPolicy
+from recorder.kernel.message import ConsentAnswer
+from recorder.kernel.recording import RecordingState, RecordingType
 from signaling.room.core.limits import CANDIDATE_CHARS_MAX, INSTANCE_CHARS_MAX
 
 Id = Annotated[str, Meta(min_length=1, max_length=TEXT_CHARS_MAX)]

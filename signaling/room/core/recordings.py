@@ -6,8 +6,8 @@ its participant agrees if that is asked for, and told when it ends. One start is
 
 from datetime import datetime
 
-from recorder.dialogue import ConsentAnswer
-from recorder.values import Recording, RecordingState
+from recorder.kernel.message import ConsentAnswer
+from recorder.kernel.recording import Recording, RecordingState
 from signaling.room.core import announcement
 from signaling.room.core.announcement import RecordingLinks, RoomPolicy
 from signaling.room.core.effects import ConsentAnswered, Effect, RecordingUnwanted, RecordingWanted

@@ -13,8 +13,10 @@ that nobody can connect, and an aborted call empties the room.
 from collections import deque
 from typing import assert_never
 
-from recorder.dialogue import ConsentAnswer
-from recorder.values import IceServer, Participant, Recording
+from recorder.kernel.conversation import Participant
+from recorder.kernel.media import IceServer
+from recorder.kernel.message import ConsentAnswer
+from recorder.kernel.recording import Recording
 from signaling.room.core import announcement
 from signaling.room.core.announcement import RecordingLinks, RoomPolicy
 from signaling.room.core.call import Call

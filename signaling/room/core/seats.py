@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from recorder.dialogue import ConsentAnswer
-from recorder.values import InteractionKind, LayerKind, Participant
+from recorder.kernel.conversation import InteractionKind, LayerKind, Participant
+from recorder.kernel.message import ConsentAnswer
 from signaling.room.core.effects import Close, Effect, Send
 from signaling.room.core.messages import (
     CloseCode,

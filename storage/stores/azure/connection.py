@@ -14,8 +14,8 @@ from azure.core.exceptions import (
 )
 from azure.storage.blob.aio import BlobClient, ContainerClient
 
-from recorder.errors import BystanderError, caller_error
-from recorder.limits import MIB
+from recorder.kernel.errors import BystanderError, caller_error
+from recorder.kernel.limits import MIB
 from storage.errors import (
     BUCKET_MISSING,
     CORRUPTED,

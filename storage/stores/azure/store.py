@@ -7,7 +7,7 @@ from typing import Any
 
 from azure.storage.blob import BlobSasPermissions, ContentSettings, generate_blob_sas
 
-from recorder.errors import BystanderError
+from recorder.kernel.errors import BystanderError
 from storage.errors import OBJECT_MISSING, range_error
 from storage.keys import RESERVED_SEGMENT, check_key
 from storage.settings import StorageSettings

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 import msgspec
 from azure.storage.blob import BlobBlock, ContentSettings
 
-from recorder.errors import BystanderError
+from recorder.kernel.errors import BystanderError
 from storage.errors import OBJECT_MISSING, UPLOAD_MISSING, store_error
 from storage.keys import RESERVED_SEGMENT, check_key
 from storage.store import ListedPart, MultipartUpload, ObjectInfo, ObjectProperties, Part

@@ -13,7 +13,7 @@ from botocore import UNSIGNED
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from recorder.errors import BystanderError
+from recorder.kernel.errors import BystanderError
 from storage.errors import FAILED, range_error, store_error
 from storage.settings import StorageSettings
 from storage.store import READ_CHUNK_BYTES

@@ -16,7 +16,7 @@ from botocore.exceptions import (
 )
 from botocore.exceptions import ConnectionError as BotoConnectionError
 
-from recorder.errors import BystanderError, caller_error
+from recorder.kernel.errors import BystanderError, caller_error
 from storage.errors import (
     BUCKET_MISSING,
     CORRUPTED,

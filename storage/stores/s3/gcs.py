@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from recorder.errors import caller_error
+from recorder.kernel.errors import caller_error
 from storage.settings import StorageSettings
 from storage.stores.s3.google_access import GoogleAccess
 

@@ -13,7 +13,7 @@ from google.auth.exceptions import GoogleAuthError, TransportError
 from google.auth.transport.urllib3 import Request
 from google.oauth2.service_account import Credentials
 
-from recorder.errors import caller_error
+from recorder.kernel.errors import caller_error
 from storage.errors import DENIED, UNREACHABLE, store_error
 
 SCOPE = "https://www.googleapis.com/auth/devstorage.read_write"

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
-from recorder.errors import BystanderError
+from recorder.kernel.errors import BystanderError
 from storage.errors import DENIED, FAILED, OBJECT_MISSING, range_error, store_error
 from storage.keys import check_key
 from storage.settings import StorageSettings

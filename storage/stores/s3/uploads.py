@@ -5,7 +5,7 @@ import io
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
-from recorder.errors import BystanderError
+from recorder.kernel.errors import BystanderError
 from storage.errors import UPLOAD_MISSING
 from storage.store import ListedPart, MultipartUpload, ObjectInfo, ObjectProperties, Part
 from storage.stores.s3.connection import S3Connection, unquoted

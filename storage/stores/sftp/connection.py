@@ -9,7 +9,7 @@ from urllib.parse import unquote, urlsplit
 
 import asyncssh
 
-from recorder.errors import BystanderError, caller_error
+from recorder.kernel.errors import BystanderError, caller_error
 from storage.errors import DENIED, FAILED, FULL, OBJECT_MISSING, UNREACHABLE, store_error
 from storage.settings import StorageSettings
 

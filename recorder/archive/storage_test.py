@@ -1,0 +1,61 @@
+"""The storage test as signaling and the command line ask for it."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+from recorder.archive.storage_verdict import StorageVerdict, Verdict
+from recorder.kernel.clock import Clock, SystemClock
+from recorder.settings.definitions import Settings
+from storage.store import ObjectStore, open_store
+from storage.stores.probe import ProbeResult, test_store
+
+
+class StorageProbe:
+    """Fulfils signaling.ports.StorageProbe."""
+
+    def __init__(self, store: ObjectStore, verdict: StorageVerdict, clock: Clock | None = None) -> None:
+        self._store = store
+        self._verdict = verdict
+        self._clock = clock or SystemClock()
+        self._testing = asyncio.Lock()  # two at once would measure each other
+
+    async def test(self) -> dict[str, Any]:
+        """Try the configured store, and let the outcome count: {"ok", "warnings", "steps"}.
+
+        A step is {"name", "ok", "warning", "seconds", "detail"}.
+        """
+        async with self._testing:
+            result = await test_store(self._store, clock=self._clock)
+            await self._verdict.keep(self._judged(result))
+        told = [
+            {
+                "name": step.name,
+                "ok": step.ok,
+                "warning": step.warning,
+                "seconds": step.seconds,
+                "detail": step.detail or "",
+            }
+            for step in result.steps
+        ]
+        return {"ok": result.ok, "steps": told, "warnings": sum(step.warning for step in result.steps)}
+
+    def _judged(self, result: ProbeResult) -> Verdict:
+        failed = next((step for step in result.steps if not step.ok), None)
+        return Verdict(
+            ok=result.ok,
+            tested_at=self._clock.utc_now(),
+            replaces_parts=result.replaces_parts,
+            failed_at=None if failed is None else failed.name,
+            reason=None if failed is None else failed.detail,
+        )
+
+
+async def test_configured(settings: Settings) -> dict[str, Any]:
+    """The same without a server; one that runs on the same data directory takes the outcome over."""
+    data_dir = await asyncio.to_thread(Path(settings.server.data_dir).absolute)
+    store = open_store(settings.storage, data_dir=data_dir)
+    try:
+        return await StorageProbe(store, StorageVerdict(data_dir, settings.storage)).test()
+    finally:
+        await store.close()

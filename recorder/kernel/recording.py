@@ -1,0 +1,127 @@
+"""Recordings: what one is told, what it says of itself, and its state, as immutable values.
+
+Times are timezone-aware UTC, durations in seconds unless the name says otherwise, ids are opaque strings.
+"""
+
+from datetime import datetime
+from enum import StrEnum
+
+import msgspec
+
+from recorder.kernel.media import Canvas, IceServer, IceTransportPolicy, ParticipantStatistics
+
+
+class RecordingType(StrEnum):
+    """Whether pictures are recorded at all."""
+
+    AUDIO_VIDEO = "AUDIO_VIDEO"
+    AUDIO = "AUDIO"
+
+
+class TriggeringMode(StrEnum):
+    """Whether recordings start by themselves."""
+
+    AUTOMATIC = "AUTOMATIC"
+    MANUAL = "MANUAL"
+
+
+class StartMode(StrEnum):
+    """Whether an interaction waits until it can be recorded."""
+
+    SYNCHRONOUS = "SYNCHRONOUS"
+    ASYNCHRONOUS = "ASYNCHRONOUS"
+
+
+class FailoverMode(StrEnum):
+    """What becomes of an interaction whose recording fails."""
+
+    RETRY = "RETRY"
+    ABORT = "ABORT"
+
+
+class RecordingState(StrEnum):
+    """The life of a recording; recorder.recording.state_machine holds the table of moves."""
+
+    REQUESTED = "REQUESTED"
+    LAUNCHING = "LAUNCHING"
+    READY = "READY"
+    RECORDING = "RECORDING"
+    PAUSED = "PAUSED"
+    FINALIZING = "FINALIZING"
+    AVAILABLE = "AVAILABLE"
+    FAILED = "FAILED"
+
+
+class EndReason(StrEnum):
+    """Why a recording ended."""
+
+    NORMAL = "NORMAL"
+    ABORT_SYSTEM = "ABORT_SYSTEM"
+    ABORT_TIMEOUT = "ABORT_TIMEOUT"
+    ABORT_BLOBSTORE_FAILURE = "ABORT_BLOBSTORE_FAILURE"
+    ABORT_UNEXPECTED = "ABORT_UNEXPECTED"
+
+
+class RecordingPlan(msgspec.Struct, frozen=True, kw_only=True):
+    """All that a worker must know to make one recording; it never asks back."""
+
+    recording: str
+    conversation: str
+    type: RecordingType = RecordingType.AUDIO_VIDEO
+    canvas: Canvas = Canvas()
+    audio_bitrate: int = 64_000  # bit/s, AAC
+    video_crf: int = 33  # x264 constant rate factor; docs/encoding.md says why
+    video_bitrate_max: int = 2_500_000  # bit/s, the rate the coder is capped at
+    fragment_duration_s: float = 2.0
+    reorder_wait_s: float = 1.0  # how long a missing packet is waited for
+    no_media_timeout_s: float = 60.0  # READY without any media for this long ends the recording
+    ice_transport_policy: IceTransportPolicy = IceTransportPolicy.ALL
+    ice_servers: list[IceServer] = []
+    bind_host: str | None = None  # None: every address of the machine is offered
+
+
+class EntryPoint(msgspec.Struct, frozen=True, kw_only=True):
+    """Where streams are published: a secret, expiring WHIP endpoint of one recording."""
+
+    url: str
+    token: str
+    ice_servers: list[IceServer]
+    expires_at: datetime
+
+
+class Recording(msgspec.Struct, frozen=True, kw_only=True):
+    """What the API says of one recording."""
+
+    id: str
+    conversation: str
+    state: RecordingState
+    type: RecordingType
+    end_reason: EndReason | None = None
+    failure: str | None = None  # the stable code of what went wrong, where something did
+    entry_point: EntryPoint | None = None  # only to who started it, while it can be published to
+    requested_at: datetime
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    duration_s: float | None = None
+    bytes: int | None = None
+    filename: str | None = None
+    links: dict[str, str] = {}
+
+
+class Statistics(msgspec.Struct, frozen=True, kw_only=True):
+    """What a worker has done so far; all counters are since its start."""
+
+    state: RecordingState
+    duration_s: float = 0.0
+    bytes_written: int = 0
+    fragments: int = 0
+    cpu_s: float = 0.0
+    rss_bytes: int = 0
+    frames_composed: int = 0
+    frames_skipped: int = 0
+    frame_rate_divisor: int = 1  # above one: the machine cannot make more pictures
+    thorough: bool = True  # False: it cannot code them with more effort either
+    resolution_divisor: int = 1  # above one: nor with all columns
+    spool_lag_s: float = 0.0  # age of the newest media not yet in the spool
+    dropped: dict[str, int] = {}
+    participants: list[ParticipantStatistics] = []

@@ -1,0 +1,108 @@
+"""What /metrics says of recordings: read off the live ones when it is asked, and counted where things end."""
+
+from collections import Counter as Tally
+from collections.abc import Iterable, Iterator
+
+from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from recorder.archive.archive import Shipping
+from recorder.kernel.recording import Recording, RecordingState, Statistics
+from recorder.recording.actor import LiveRecording
+
+START_BUCKETS_S = (0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 1, 2, 5, 10, 30)
+
+
+class RecordingMetrics:
+    """Counters and histograms of what happened, for as long as this server runs."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.start_seconds = Histogram(
+            "bystander_recording_start_seconds",
+            "From the request to a recording that takes publishers",
+            buckets=START_BUCKETS_S,
+            registry=registry,
+        )
+        self._over = Counter(
+            "bystander_recordings_over",
+            "Recordings that reached their last state",
+            ["state", "end_reason"],
+            registry=registry,
+        )
+        self._stored_bytes = Counter(
+            "bystander_stored_bytes", "Bytes of recordings verified in the store", registry=registry
+        )
+        self._recorded_seconds = Counter(
+            "bystander_recorded_seconds", "Duration of recordings that are over", registry=registry
+        )
+
+    def over(self, recording: Recording) -> None:
+        """A recording is AVAILABLE or FAILED."""
+        self._over.labels(recording.state, recording.end_reason or "").inc()
+        self._recorded_seconds.inc(recording.duration_s or 0)
+        if recording.state is RecordingState.AVAILABLE:
+            self._stored_bytes.inc(recording.bytes or 0)
+
+
+class LiveCollector(Collector):
+    """Gauges of what runs now, from the workers' last statistics."""
+
+    def __init__(self, recordings: Iterable[LiveRecording], shipping: Shipping) -> None:
+        self._recordings = recordings
+        self._shipping = shipping
+
+    def collect(self) -> Iterator[Metric]:
+        live = list(self._recordings)
+        states = GaugeMetricFamily("bystander_recordings", "Recordings that are not over", labels=["state"])
+        tally = Tally(one.phase.state for one in live)
+        for state in RecordingState:
+            if state not in (RecordingState.AVAILABLE, RecordingState.FAILED):
+                states.add_metric([state], tally[state])
+        yield states
+        yield GaugeMetricFamily(
+            "bystander_uploads_waiting_for_store",
+            "Uploads that the store keeps waiting",
+            value=self._shipping.waiting_for_store(),
+        )
+        yield from _of_workers(
+            [one.worker.statistics for one in live if one.worker and one.worker.statistics]
+        )
+
+
+def _of_workers(workers: list[Statistics]) -> Iterator[Metric]:
+    sources = [participant for worker in workers for participant in worker.participants]
+    lag_s = max((worker.spool_lag_s for worker in workers), default=0.0)
+    for name, documentation, value in (
+        ("workers", "Worker processes that told their statistics", len(workers)),
+        ("publishers", "Sessions that publish now", len(sources)),
+        ("worker_cpu_seconds", "CPU time of running workers", sum(w.cpu_s for w in workers)),
+        ("worker_resident_bytes", "Memory of running workers", sum(w.rss_bytes for w in workers)),
+        ("worker_spool_bytes", "Bytes written by running workers", sum(w.bytes_written for w in workers)),
+        (
+            "recordings_degraded",
+            "Recordings with fewer or poorer pictures than set: the machine cannot do more",
+            sum(w.frame_rate_divisor > 1 or not w.thorough for w in workers),
+        ),
+        (
+            "recordings_narrow",
+            "Recordings coded with fewer columns of pixels than shown: nor with fewer pictures",
+            sum(w.resolution_divisor > 1 for w in workers),
+        ),
+        ("spool_lag_seconds", "Age of the oldest media not yet in a spool", lag_s),
+        ("packets_received", "RTP packets of present publishers", sum(s.packets for s in sources)),
+        ("packets_lost", "Never received, of present publishers", sum(s.lost for s in sources)),
+        ("packets_recovered", "Received by retransmission", sum(s.recovered for s in sources)),
+    ):
+        yield GaugeMetricFamily(f"bystander_{name}", documentation, value=value)
+    yield _dropped([worker.dropped for worker in workers] + [source.dropped for source in sources])
+
+
+def _dropped(counts: list[dict[str, int]]) -> Metric:
+    tally: Tally[str] = Tally()
+    for count in counts:
+        tally.update(count)
+    family = GaugeMetricFamily("bystander_dropped", "What running workers dropped", labels=["reason"])
+    for reason, number in sorted(tally.items()):
+        family.add_metric([reason], number)
+    return family

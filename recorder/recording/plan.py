@@ -1,0 +1,108 @@
+"""From settings to what one recording is told: its terms, its worker's order, its names. Pure."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import msgspec
+
+from recorder.database import RecordingRow
+from recorder.kernel.conversation import Conversation, Participant
+from recorder.kernel.media import Canvas
+from recorder.kernel.recording import RecordingPlan, RecordingState
+from recorder.recording.events import Terms
+from recorder.recording.ice_servers import ice_servers
+from recorder.settings.definitions import Settings
+from recorder.settings.filename_pattern import filename
+from recorder.worker.main import WorkerOrder
+from recorder.worker_pool.pool import STOP_TIMEOUT_S
+from storage.keys import recording_key
+
+STORE_CHECK_TIMEOUT_S = 10.0  # a store that takes longer to say that it is there cannot take a recording
+DRAIN_MARGIN_S = 5.0  # the worker's own deadline comes first, then ours
+MEDIA_MARGIN_S = 15.0  # the engine's own time-out comes first: it knows what arrived
+CREDENTIAL_MARGIN_S = 3600  # relay credentials of a worker outlive the longest recording
+CONTENT_TYPE = "video/mp4"  # also with sound only: RFC 4337 leaves audio/mp4 to files that say so
+
+
+def terms(settings: Settings) -> Terms:
+    """How long each phase of a recording may last."""
+    recording = settings.recording
+    return Terms(
+        check_timeout_s=STORE_CHECK_TIMEOUT_S,
+        initialization_timeout_s=recording.initialization_timeout_s,
+        attempts_max=recording.max_retries,
+        retry_delay_s_max=recording.max_retry_delay_s,
+        media_timeout_s=recording.no_media_timeout_s + MEDIA_MARGIN_S,
+        duration_s_max=recording.duration_s_max,
+        drain_timeout_s=STOP_TIMEOUT_S + DRAIN_MARGIN_S,
+        upload_timeout_s=recording.upload_timeout_s,
+    )
+
+
+def new_row(
+    settings: Settings,
+    conversation: Conversation,
+    number: int,
+    now: datetime,
+    participants: Sequence[Participant] = (),
+    *,
+    recording: str,
+    node: str,
+) -> RecordingRow:
+    """A recording that was just asked for; `participants` are those who may be named in the file's name."""
+    name = filename(
+        settings.recording.filename_pattern,
+        conversation=conversation.id,
+        external_id=conversation.external_id,
+        recording=recording,
+        start=now,
+        number=number,
+        participants=[participant.name for participant in participants],
+        metadata=conversation.metadata,
+    )
+    return RecordingRow(
+        id=recording,
+        conversation=conversation.id,
+        number=number,
+        type=settings.recording.type,
+        state=RecordingState.REQUESTED,
+        object_key=recording_key(conversation.id, name, recording),
+        filename=name,
+        requested_at=now,
+        node=node,
+    )
+
+
+def worker_order(settings: Settings, row: RecordingRow, spool: str) -> bytes:
+    """All that the recording's worker is told."""
+    order = WorkerOrder(
+        plan=recording_plan(settings, row),
+        spool=spool,
+        key=row.object_key,
+        content_type=CONTENT_TYPE,
+        created_at=row.requested_at,
+        log_format=settings.server.log_format,
+        log_level=settings.server.log_level,
+    )
+    return msgspec.msgpack.encode(order)
+
+
+def recording_plan(settings: Settings, row: RecordingRow) -> RecordingPlan:
+    """What the engine is told."""
+    recording = settings.recording
+    until = row.requested_at.timestamp() + recording.duration_s_max + CREDENTIAL_MARGIN_S
+    return RecordingPlan(
+        recording=row.id,
+        conversation=row.conversation,
+        type=row.type,
+        canvas=Canvas(width=recording.width, height=recording.height, fps=recording.fps),
+        audio_bitrate=recording.audio_bitrate,
+        video_crf=recording.video_crf,
+        video_bitrate_max=recording.video_bitrate_max,
+        fragment_duration_s=recording.fragment_duration_s,
+        reorder_wait_s=recording.reorder_wait_s,
+        no_media_timeout_s=recording.no_media_timeout_s,
+        ice_transport_policy=settings.call.ice_transport_policy,
+        ice_servers=ice_servers(settings.call, settings.turn, who=row.id, expires_unix_s=int(until)),
+        bind_host=settings.call.bind_host,
+    )

@@ -1,0 +1,111 @@
+"""Recordings are deleted when they are older than the policy says; what would go can be looked at first."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from recorder.database import Database, RecordingRow, RecordingTable
+from recorder.database.connection import sqlite_url
+from recorder.kernel.clock import Clock, SystemClock
+from recorder.kernel.errors import BystanderError, caller_error
+from recorder.node.data_directory import node_of
+from recorder.recording.deletion import check_recordings_deletable, delete_stored, is_held_elsewhere
+from recorder.settings.definitions import Settings
+from storage.spool.format import MEDIA
+from storage.store import ObjectStore, open_store
+
+LOOK_EVERY_S = 3600.0  # a policy counts in days
+BATCH_MAX = 500  # rows in memory at once; the next look goes on
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one recording that is due; `kept` is why it still is there."""
+
+    row: RecordingRow
+    kept: str | None = None
+
+
+class Retention:
+    """Applies `retention.days` to recordings that are over and in the store."""
+
+    def __init__(
+        self,
+        table: RecordingTable,
+        store: ObjectStore,
+        spool: Path,
+        clock: Clock,
+        days: int,
+        *,
+        node: str | None,
+    ) -> None:
+        """`node` is whose spool that is; None where no server has worked yet."""
+        self._table = table
+        self._store = store
+        self._spool = spool
+        self._clock = clock
+        self._age = timedelta(days=days)
+        self._node = node
+
+    async def apply(self, *, dry_run: bool) -> AsyncIterator[Outcome]:
+        """Delete what is due, oldest first, and say so of each; with `dry_run` only say it.
+
+        Kept are recordings that are locked or held, and those whose spool still waits for the store.
+        """
+        now = self._clock.utc_now()
+        after: str | None = None
+        while rows := await self._table.over_before(now - self._age, after=after, limit=BATCH_MAX):
+            for row in rows:
+                yield await self._outcome(row, now, dry_run=dry_run)
+            after = rows[-1].id
+
+    async def apply_forever(self, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
+        """Apply the policy now and every hour, and log what it did."""
+        while True:
+            try:
+                async for outcome in self.apply(dry_run=False):
+                    told = {"recording": outcome.row.id, "kept": outcome.kept}
+                    _log.info("a recording is past its retention", extra=told)
+            except BystanderError as error:  # of the database; the store's are outcomes
+                _log.error("retention could not be applied", extra={"code": error.code})
+            await sleep(LOOK_EVERY_S)
+
+    async def _outcome(self, row: RecordingRow, now: datetime, *, dry_run: bool) -> Outcome:
+        spooled = await asyncio.to_thread((self._spool / row.id / MEDIA).exists)
+        if spooled or is_held_elsewhere(row, self._node):
+            return Outcome(row, "not_stored_yet")
+        try:
+            await check_recordings_deletable(self._store, [row], now)
+            if not dry_run:
+                await delete_stored(self._store, row)
+                await self._table.delete(row.id)
+        except BystanderError as error:
+            return Outcome(row, f"{error.code}: {error.detail}")
+        return Outcome(row)
+
+
+async def apply_configured(settings: Settings, *, dry_run: bool) -> list[Outcome]:
+    """The same without a server, or beside one."""
+    if settings.retention.days is None:
+        raise caller_error("invalid_settings", "retention.days is not set: recordings are kept for good.")
+    root = await asyncio.to_thread(Path(settings.server.data_dir).absolute)
+    database = Database(settings.server.database_url or sqlite_url(root / "bystander.db"))
+    store = open_store(settings.storage, data_dir=root)
+    retention = Retention(
+        RecordingTable(database),
+        store,
+        root / "spool",
+        SystemClock(),
+        settings.retention.days,
+        node=await asyncio.to_thread(node_of, root),
+    )
+    try:
+        return [outcome async for outcome in retention.apply(dry_run=dry_run)]
+    finally:
+        await store.close()
+        await database.close()

@@ -1,0 +1,295 @@
+"""The life of one recording as a literal table: step(life, event, terms, now) -> (next life, effects).
+
+    CHECKING -> LAUNCHING -> READY -> RECORDING <-> PAUSED -> DRAINING -> UPLOADING -> AVAILABLE
+                 |     ^                                                     |
+                 v     | deadline                                            v
+               BACKING_OFF                        (from anywhere)          FAILED
+
+A *phase* is finer than the state that callers see: FINALIZING is DRAINING (the worker writes its last
+fragment) and then UPLOADING (the store takes what is missing). Rules that hold for every path:
+
+- Every phase but the two last ones has a deadline; `Overdue` is an event like any other, so nothing is stuck.
+- A recording that wrote something passes UPLOADING whatever befell it: what was received is kept.
+- AVAILABLE is entered by `Uploaded` only, which says that the object was verified in its store.
+- `failure` is set where something went wrong; with it the last state is FAILED, else AVAILABLE. What was
+  recovered after a crash and is whole in its store is AVAILABLE, with that failure: there is no more of it.
+- An event that the table does not know raises IllegalMoveError and changes nothing.
+
+Pure: times are seconds on one monotonic clock, handed in as `now`. Which interactions are held back, released
+or aborted meanwhile is decided by who reads the phases; this file knows one recording only.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from recorder.kernel.errors import BystanderError, Fault
+from recorder.kernel.recording import EndReason
+from recorder.recording.events import (
+    AbandonUpload,
+    CheckStore,
+    Effect,
+    Event,
+    KillWorker,
+    LaunchWorker,
+    Life,
+    MediaStarted,
+    NothingWritten,
+    Overdue,
+    PauseTaken,
+    Phase,
+    ResumeTaken,
+    StopRequested,
+    StopWorker,
+    StoreReachable,
+    StoreUnreachable,
+    Terms,
+    Upload,
+    Uploaded,
+    UploadFailed,
+    WorkerEnded,
+    WorkerLost,
+    WorkerReady,
+)
+
+RETRY_DELAY_S_FIRST = 1.0  # a crashed launch costs CPU; sooner would find the same machine in the same state
+
+Step = tuple[Life, tuple[Effect, ...]]
+Rule = Callable[[Life, Any, Terms, float], Step]
+
+
+class IllegalMoveError(BystanderError):
+    """The table knows no such move; the life it was asked of is unchanged."""
+
+    def __init__(self, phase: Phase, event: Event) -> None:
+        detail = f"A recording that is {phase.state} does not take {type(event).__name__}."
+        super().__init__("illegal_move", detail, fault=Fault.SERVER, status=409)
+
+
+def begin(terms: Terms, now: float) -> Step:
+    """A recording was asked for."""
+    return Life(phase=Phase.CHECKING, deadline=now + terms.check_timeout_s), (CheckStore(),)
+
+
+def adopt_running(phase: Phase, terms: Terms, now: float) -> Life:
+    """A restarted server found the recording's worker alive in this phase (READY, RECORDING or PAUSED)."""
+    if not phase.takes_publishers:
+        raise ValueError(f"a worker is not {phase}")
+    limit = terms.media_timeout_s if phase is Phase.READY else terms.duration_s_max
+    return Life(phase=phase, deadline=now + limit, attempt=1)
+
+
+def adopt_ended(
+    end_reason: EndReason, failure: str | None, terms: Terms, now: float, *, recovered: bool = True
+) -> Step:
+    """A restarted server found the recording without a worker: what its spool says is shipped.
+
+    `recovered` is False where a server had seen the recording fail before.
+    """
+    life = Life(phase=Phase.DRAINING, deadline=now, recovered=recovered)
+    return _upload(life, terms, now, end_reason, failure)
+
+
+def step(life: Life, event: Event, terms: Terms, now: float) -> Step:
+    """Apply one event; IllegalMoveError where the table has no row."""
+    rule = _TABLE.get((life.phase, type(event)))
+    if rule is None:
+        raise IllegalMoveError(life.phase, event)
+    return rule(life, event, terms, now)
+
+
+def retry_delay_s(attempt: int, terms: Terms) -> float:
+    """How long to wait after the failed `attempt` (from 1)."""
+    return back_off_s(attempt, terms.retry_delay_s_max)
+
+
+def back_off_s(failures: int, delay_s_max: float) -> float:
+    """How long to wait after so many failures (from 1) in a row: doubling, capped."""
+    doublings = min(failures - 1, 32)  # beyond that only the cap speaks, and floats stay finite
+    return min(RETRY_DELAY_S_FIRST * 2.0**doublings, delay_s_max)
+
+
+def start_limit_s(terms: Terms) -> float:
+    """The longest that a recording takes from being asked for to READY or FAILED."""
+    waits = sum(retry_delay_s(attempt, terms) for attempt in range(1, terms.attempts_max))
+    return terms.check_timeout_s + terms.attempts_max * terms.initialization_timeout_s + waits
+
+
+# --- rules: before there is media --------------------------------------------------------------------
+def _launch(life: Life, event: Event, terms: Terms, now: float) -> Step:
+    attempt = life.attempt + 1
+    deadline = now + terms.initialization_timeout_s
+    launching = Life(phase=Phase.LAUNCHING, deadline=deadline, attempt=attempt)
+    return launching, (LaunchWorker(attempt=attempt),)
+
+
+def _no_store(life: Life, event: StoreUnreachable, terms: Terms, now: float) -> Step:
+    return _failed(life, EndReason.ABORT_BLOBSTORE_FAILURE, event.failure), ()
+
+
+def _no_answer_from_store(life: Life, event: Overdue, terms: Terms, now: float) -> Step:
+    return _failed(life, EndReason.ABORT_BLOBSTORE_FAILURE, "store_unreachable"), ()
+
+
+def _attempt_lost(life: Life, event: WorkerLost, terms: Terms, now: float) -> Step:
+    return _attempt_failed(life, event.failure, terms, now)
+
+
+def _attempt_ended(life: Life, event: WorkerEnded, terms: Terms, now: float) -> Step:
+    return _attempt_failed(life, event.failure or "worker_died", terms, now)
+
+
+def _attempt_overdue(life: Life, event: Overdue, terms: Terms, now: float) -> Step:
+    after, _ = _attempt_failed(life, "worker_not_ready", terms, now)
+    return after, (KillWorker(),)
+
+
+def _attempt_failed(life: Life, failure: str, terms: Terms, now: float) -> Step:
+    if life.attempt >= terms.attempts_max:
+        return _failed(life, EndReason.ABORT_UNEXPECTED, failure), ()
+    deadline = now + retry_delay_s(life.attempt, terms)
+    return Life(phase=Phase.BACKING_OFF, deadline=deadline, attempt=life.attempt), ()
+
+
+def _cancelled(life: Life, event: StopRequested, terms: Terms, now: float) -> Step:
+    effects = (KillWorker(),) if life.phase is Phase.LAUNCHING else ()
+    return _failed(life, event.reason, "stopped_before_start"), effects
+
+
+def _ready(life: Life, event: WorkerReady, terms: Terms, now: float) -> Step:
+    return _moved(life, Phase.READY, now + terms.media_timeout_s), ()
+
+
+# --- rules: while it runs ----------------------------------------------------------------------------
+def _recording(life: Life, event: MediaStarted, terms: Terms, now: float) -> Step:
+    return _moved(life, Phase.RECORDING, now + terms.duration_s_max), ()
+
+
+def _paused(life: Life, event: PauseTaken, terms: Terms, now: float) -> Step:
+    return _moved(life, Phase.PAUSED, life.deadline), ()
+
+
+def _resumed(life: Life, event: ResumeTaken, terms: Terms, now: float) -> Step:
+    return _moved(life, Phase.RECORDING, life.deadline), ()
+
+
+def _stopping(life: Life, event: StopRequested, terms: Terms, now: float) -> Step:
+    return _drain(life, terms, now, event.reason, None)
+
+
+def _no_media(life: Life, event: Overdue, terms: Terms, now: float) -> Step:
+    return _drain(life, terms, now, EndReason.ABORT_TIMEOUT, "no_media")
+
+
+def _too_long(life: Life, event: Overdue, terms: Terms, now: float) -> Step:
+    return _drain(life, terms, now, EndReason.ABORT_TIMEOUT, None)
+
+
+def _lost(life: Life, event: WorkerLost, terms: Terms, now: float) -> Step:
+    return _upload(life, terms, now, EndReason.ABORT_UNEXPECTED, event.failure)
+
+
+def _ended(life: Life, event: WorkerEnded, terms: Terms, now: float) -> Step:
+    return _upload(life, terms, now, event.reason, event.failure)
+
+
+# --- rules: while it ends ----------------------------------------------------------------------------
+def _drained(life: Life, event: WorkerEnded, terms: Terms, now: float) -> Step:
+    """Why we asked it to end counts, unless the worker met something worse while ending."""
+    if event.failure is not None:
+        return _upload(life, terms, now, event.reason, event.failure)
+    return _upload(life, terms, now, life.end_reason or event.reason, life.failure)
+
+
+def _drain_overdue(life: Life, event: Overdue, terms: Terms, now: float) -> Step:
+    after, effects = _upload(life, terms, now, EndReason.ABORT_UNEXPECTED, "drain_timeout")
+    return after, (KillWorker(), *effects)
+
+
+def _unchanged(life: Life, event: Event, terms: Terms, now: float) -> Step:
+    return life, ()
+
+
+def _stored(life: Life, event: Uploaded, terms: Terms, now: float) -> Step:
+    failed = life.failure is not None and not life.recovered
+    return _moved(life, Phase.FAILED if failed else Phase.AVAILABLE, None), ()
+
+
+def _nothing(life: Life, event: NothingWritten, terms: Terms, now: float) -> Step:
+    return _failed(life, life.end_reason or EndReason.ABORT_UNEXPECTED, life.failure or "no_media"), ()
+
+
+def _not_stored(life: Life, event: UploadFailed, terms: Terms, now: float) -> Step:
+    return _failed(life, EndReason.ABORT_BLOBSTORE_FAILURE, event.failure), ()
+
+
+def _upload_overdue(life: Life, event: Overdue, terms: Terms, now: float) -> Step:
+    return _failed(life, EndReason.ABORT_BLOBSTORE_FAILURE, "store_unreachable"), (AbandonUpload(),)
+
+
+# --- what rules are made of --------------------------------------------------------------------------
+def _moved(life: Life, phase: Phase, deadline: float | None) -> Life:
+    return msgspec.structs.replace(life, phase=phase, deadline=deadline)
+
+
+def _failed(life: Life, reason: EndReason, failure: str) -> Life:
+    return msgspec.structs.replace(
+        life, phase=Phase.FAILED, deadline=None, end_reason=reason, failure=failure
+    )
+
+
+def _drain(life: Life, terms: Terms, now: float, reason: EndReason, failure: str | None) -> Step:
+    deadline = now + terms.drain_timeout_s
+    draining = _moved(life, Phase.DRAINING, deadline)
+    return msgspec.structs.replace(draining, end_reason=reason, failure=failure), (StopWorker(reason=reason),)
+
+
+def _upload(life: Life, terms: Terms, now: float, reason: EndReason, failure: str | None) -> Step:
+    deadline = now + terms.upload_timeout_s
+    uploading = _moved(life, Phase.UPLOADING, deadline)
+    return msgspec.structs.replace(uploading, end_reason=reason, failure=failure), (Upload(),)
+
+
+_TABLE: dict[tuple[Phase, type[Event]], Rule] = {
+    (Phase.CHECKING, StoreReachable): _launch,
+    (Phase.CHECKING, StoreUnreachable): _no_store,
+    (Phase.CHECKING, StopRequested): _cancelled,
+    (Phase.CHECKING, Overdue): _no_answer_from_store,
+    (Phase.LAUNCHING, WorkerReady): _ready,
+    (Phase.LAUNCHING, WorkerLost): _attempt_lost,
+    (Phase.LAUNCHING, WorkerEnded): _attempt_ended,
+    (Phase.LAUNCHING, StopRequested): _cancelled,
+    (Phase.LAUNCHING, Overdue): _attempt_overdue,
+    (Phase.BACKING_OFF, StopRequested): _cancelled,
+    (Phase.BACKING_OFF, Overdue): _launch,
+    (Phase.READY, MediaStarted): _recording,
+    (Phase.READY, StopRequested): _stopping,
+    (Phase.READY, WorkerLost): _lost,
+    (Phase.READY, WorkerEnded): _ended,
+    (Phase.READY, Overdue): _no_media,
+    (Phase.RECORDING, PauseTaken): _paused,
+    (Phase.RECORDING, StopRequested): _stopping,
+    (Phase.RECORDING, WorkerLost): _lost,
+    (Phase.RECORDING, WorkerEnded): _ended,
+    (Phase.RECORDING, Overdue): _too_long,
+    (Phase.PAUSED, ResumeTaken): _resumed,
+    (Phase.PAUSED, StopRequested): _stopping,
+    (Phase.PAUSED, WorkerLost): _lost,
+    (Phase.PAUSED, WorkerEnded): _ended,
+    (Phase.PAUSED, Overdue): _too_long,
+    (Phase.DRAINING, MediaStarted): _unchanged,  # its event crossed our request on the wire
+    (Phase.DRAINING, PauseTaken): _unchanged,  # so did this one's
+    (Phase.DRAINING, ResumeTaken): _unchanged,
+    (Phase.DRAINING, StopRequested): _unchanged,  # stopping twice is the same as once
+    (Phase.DRAINING, WorkerLost): _lost,
+    (Phase.DRAINING, WorkerEnded): _drained,
+    (Phase.DRAINING, Overdue): _drain_overdue,
+    (Phase.UPLOADING, StopRequested): _unchanged,
+    (Phase.UPLOADING, Uploaded): _stored,
+    (Phase.UPLOADING, NothingWritten): _nothing,
+    (Phase.UPLOADING, UploadFailed): _not_stored,
+    (Phase.UPLOADING, Overdue): _upload_overdue,
+    (Phase.AVAILABLE, StopRequested): _unchanged,
+    (Phase.FAILED, StopRequested): _unchanged,
+}

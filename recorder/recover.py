@@ -1,0 +1,116 @@
+"""`bystander recover`: brings to their end what killed servers and lost nodes left, without a server."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from recorder.archive.archive import TAKE_UP_INTERVAL_S, left_behind
+from recorder.archive.opening import open_shipping
+from recorder.database import Database, RecordingRow, RecordingTable
+from recorder.database.connection import sqlite_url
+from recorder.database.recordings import LAST_STATES
+from recorder.kernel.clock import SystemClock
+from recorder.kernel.errors import BystanderError, Fault
+from recorder.kernel.recording import EndReason
+from recorder.node.data_directory import DataDirectory, open_data_directory
+from recorder.recording.actor import Means
+from recorder.recording.reconciliation import complete, ended, inherited
+from recorder.settings.definitions import Settings
+from recorder.worker.main import main as worker_main
+from recorder.worker_pool.forkserver import Forkserver
+from recorder.worker_pool.pool import Workers
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of one recording; `done` unless it has to be looked after."""
+
+    recording: str
+    done: bool
+    told: str
+
+
+async def recover_all(settings: Settings, told: Callable[[Outcome], None]) -> bool:
+    """Bring every recording to its end that has no worker any more; say what came of each. True when all did.
+
+    Those of this data directory, and what lost nodes left. Each end is written down and told as a server
+    would; doing it again finds nothing to do. server_running beside a server; the store's own errors when it
+    does not answer.
+    """
+    async with _opened(settings) as means:
+        await means.shipping.store.check()
+        survey = await means.shipping.survey()
+        for recording, verdict in survey.verdicts.items():
+            told(Outcome(recording, True, f"without a spool: {verdict}"))
+        for upload in survey.unknown:
+            told(Outcome(upload.key, True, "an upload of unknown origin, left alone"))
+        found = {one.facts.recording: one for one in await means.shipping.recover()}
+        unfinished = {row.id: row for row in await means.table.unfinished(means.node)}
+        for recording in left_behind(survey):
+            if recording not in unfinished and (row := await inherited(recording, means)) is not None:
+                unfinished[recording] = row
+        all_is_well = True
+        finishing = []
+        for recording in sorted({*found, *unfinished}):
+            if recording in found and found[recording].ending is None:
+                told(Outcome(recording, True, "its worker still records"))
+                continue
+            finishing.append(_finished(recording, unfinished.get(recording), means))
+        for finished in asyncio.as_completed(finishing):
+            outcome = await finished
+            told(outcome)
+            all_is_well = all_is_well and outcome.done
+        return all_is_well
+
+
+async def _finished(recording: str, row: RecordingRow | None, means: Means) -> Outcome:
+    """By the same life that a server would have it live."""
+    if row is None:
+        return await _shipped(recording, means)
+    live = await ended(row, means)
+    await live.run(lambda _: None)
+    after = await means.table.get(recording)
+    failure = f" ({after.failure})" if after.failure else ""
+    said = f"{after.object_key}: {after.bytes or 0} bytes, {after.state}, {after.end_reason}{failure}"
+    stored = after.end_reason is not EndReason.ABORT_BLOBSTORE_FAILURE
+    return Outcome(recording, after.state in LAST_STATES and stored, said)
+
+
+async def _shipped(recording: str, means: Means) -> Outcome:
+    try:
+        stored = await complete(recording, means)
+    except BystanderError as error:
+        return Outcome(recording, False, f"{error.code}: {error.detail}")
+    return Outcome(recording, True, f"{stored.key}: {stored.size} bytes" if stored else "no media")
+
+
+@asynccontextmanager
+async def _opened(settings: Settings) -> AsyncIterator[Means]:
+    """What a server's recordings live by, without the server."""
+    data, clock = await asyncio.to_thread(_data_directory, settings), SystemClock()
+    async with AsyncExitStack() as stack:
+        database = Database(settings.server.database_url or sqlite_url(data.database))
+        stack.push_async_callback(database.close)
+        await database.open()
+        shipping = await open_shipping(settings, data, clock)
+        stack.push_async_callback(shipping.close)
+        workers = Workers(data.run, Forkserver(worker_main))  # none is launched
+        node = await asyncio.to_thread(data.node)
+        yield Means(clock, settings, RecordingTable(database), workers, shipping, node)
+
+
+def _data_directory(settings: Settings) -> DataDirectory:
+    try:
+        return open_data_directory(Path(settings.server.data_dir))
+    except BystanderError as error:
+        if error.code != "data_dir_in_use":
+            raise
+        raise BystanderError(
+            "server_running",
+            "A server runs on this data directory. It completes what is left by itself: at its start, and"
+            f" every {TAKE_UP_INTERVAL_S / 60:.0f} minutes what lost nodes left; its log says what.",
+            fault=Fault.CALLER,
+            status=409,
+        ) from None

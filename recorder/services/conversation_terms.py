@@ -1,0 +1,25 @@
+"""What counts in a conversation for those who see, start and take part: its effective settings in short."""
+
+from recorder.database import ConversationTable
+from recorder.kernel.conversation import Consent
+from recorder.kernel.permissions import ConversationTerms
+from recorder.services.effective_settings import ScopedSettings
+
+
+class Terms:
+    """Fulfils signaling.ports.Terms."""
+
+    def __init__(self, settings: ScopedSettings, conversations: ConversationTable) -> None:
+        self._settings = settings
+        self._conversations = conversations
+
+    async def of(self, conversation: str) -> ConversationTerms:
+        """404 not_found where there is no such conversation."""
+        counts = await self._settings.effective(await self._conversations.get(conversation))
+        announced = counts.banner and counts.consent is not Consent.NONE
+        return ConversationTerms(
+            visible_to=frozenset(counts.visible_to),
+            allow_manual=frozenset(counts.allow_manual),
+            banner=counts.banner_text if announced else None,
+            consent=counts.consent,
+        )

@@ -1,0 +1,129 @@
+"""Conversations as callers know them; ending or deleting one ends or deletes its recordings with it."""
+
+import builtins
+from datetime import datetime, timedelta
+
+import msgspec
+
+from recorder.database import ConversationTable
+from recorder.database.keys import token_hash
+from recorder.kernel.clock import Clock
+from recorder.kernel.conversation import (
+    Conversation,
+    Interaction,
+    InteractionKind,
+    LayerKind,
+    Participant,
+    Role,
+)
+from recorder.kernel.errors import caller_error
+from recorder.kernel.ids import new_id, new_secret
+from recorder.kernel.recording import EndReason
+from recorder.recording.service import Recordings
+from recorder.supervision.supervisors import Triggering
+
+TOKEN_TTL_S = 4 * 3600.0  # a participant's: longer than a long call, shorter than a working day
+
+
+class Conversations:
+    """Fulfils signaling.ports.Conversations."""
+
+    def __init__(
+        self,
+        table: ConversationTable,
+        recordings: Recordings,
+        triggering: Triggering,
+        clock: Clock,
+        *,
+        token_ttl_s: float = TOKEN_TTL_S,
+    ) -> None:
+        self._table = table
+        self._recordings = recordings
+        self._triggering = triggering
+        self._clock = clock
+        self._token_ttl = timedelta(seconds=token_ttl_s)
+        self.base_url = ""  # known once the server listens
+
+    async def create(
+        self,
+        *,
+        template: str | None,
+        external_id: str | None,
+        metadata: dict[str, str],
+        account: str = "default",
+    ) -> Conversation:
+        conversation = Conversation(
+            id=new_id("conv"),
+            account=account,
+            external_id=external_id,
+            template=template,
+            metadata=metadata,
+            created_at=self._clock.utc_now(),
+        )
+        await self._table.add(conversation)
+        return conversation
+
+    async def get(self, conversation: str) -> Conversation:
+        return await self._table.get(conversation)
+
+    async def end(self, conversation: str) -> Conversation:
+        """Ends its interactions and recordings too; ending twice is the same as once."""
+        ended = await self._table.end(conversation, self._clock.utc_now())
+        await self._triggering.close(ended)
+        await self._recordings.end_all_of(conversation, EndReason.NORMAL)
+        return ended
+
+    async def delete(self, conversation: str) -> None:
+        """Removes its recordings, with their media, first: a row without media could be tried again."""
+        await self._recordings.check_deletable(conversation)
+        await self._triggering.close(await self._table.end(conversation, self._clock.utc_now()))
+        await self._recordings.delete_all_of(conversation)
+        await self._table.delete(conversation)
+
+    async def add_participant(self, conversation: str, *, role: Role, name: str) -> Participant:
+        await self._running(conversation)
+        token, now = new_secret(), self._clock.utc_now()
+        participant = Participant(id=new_id("part"), conversation=conversation, role=role, name=name)
+        expires_at = now + self._token_ttl
+        await self._table.add_participant(participant, token_hash(token), now, expires_at)
+        return self._with_token(participant, token, expires_at)
+
+    async def renew_token(self, conversation: str, participant: str) -> Participant:
+        """A new token; the one before is good no longer."""
+        await self._running(conversation)
+        token, expires_at = new_secret(), self._clock.utc_now() + self._token_ttl
+        renewed = await self._table.renew_token(conversation, participant, token_hash(token), expires_at)
+        return self._with_token(renewed, token, expires_at)
+
+    async def participants(self, conversation: str) -> builtins.list[Participant]:
+        await self._table.get(conversation)
+        return await self._table.participants(conversation)
+
+    async def start_interaction(
+        self,
+        conversation: str,
+        *,
+        kind: InteractionKind,
+        layer: LayerKind | None,
+        by_pin: bool = False,
+        owner: str | None = None,
+    ) -> Interaction:
+        """With what it triggers: HELD where it has to wait until it can be recorded."""
+        if (layer is not None) != (kind is InteractionKind.COLLABORATION_LAYER):
+            detail = "A COLLABORATION_LAYER names its layer, and a CALL has none."
+            raise caller_error("invalid_interaction", detail, status=422)
+        known = await self._table.get(conversation)
+        return await self._triggering.begin(known, kind=kind, layer=layer, by_pin=by_pin, owner=owner)
+
+    async def end_interaction(self, conversation: str, interaction: str) -> Interaction:
+        return await self._triggering.end(await self._table.get(conversation), interaction)
+
+    def _with_token(self, participant: Participant, token: str, expires_at: datetime) -> Participant:
+        room_url = f"{self.base_url}/room/{participant.conversation}#token={token}"  # a fragment is in no log
+        return msgspec.structs.replace(
+            participant, token=token, token_expires_at=expires_at, room_url=room_url
+        )
+
+    async def _running(self, conversation: str) -> None:
+        if (await self._table.get(conversation)).ended_at is not None:
+            raise caller_error("conversation_ended", "The conversation has ended.", status=409)

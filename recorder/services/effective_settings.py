@@ -1,0 +1,120 @@
+"""Settings as they count for one conversation, and as each scope may change them.
+
+`await ScopedSettings.effective(conversation)` is what everything that decides about a conversation asks: the
+`recording` table of the settings, each key with the value that its innermost scope gave it. Ask once when a
+recording is asked for and keep the answer with it, so that a change in mid-call changes no running recording.
+"""
+
+import logging
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import msgspec
+
+from recorder.database.settings import Said, SettingsTable
+from recorder.kernel.clock import Clock
+from recorder.kernel.conversation import Conversation
+from recorder.kernel.errors import BystanderError, caller_error
+from recorder.settings.definitions import Definition, Recording, definitions
+from recorder.settings.parsing import parse_setting
+from recorder.settings.scopes import Layer, Resolved, Scope, resolve
+
+SECTION = "recording"
+
+RecordingSettings = Recording
+"""The recording table of the settings, as it counts for one conversation."""
+
+_log = logging.getLogger(__name__)
+
+
+class ScopedSettings:
+    """One for each server; `server` is what the operator says in the outermost scope."""
+
+    def __init__(self, server: Recording, table: SettingsTable, clock: Clock) -> None:
+        self._server = server
+        self._table = table
+        self._clock = clock
+        self._outer = (Layer(Scope.DEFAULT, _plain(Recording())), Layer(Scope.SERVER, _differing(server)))
+
+    async def effective(self, conversation: Conversation) -> RecordingSettings:
+        """The recording settings that count for this conversation now."""
+        found = await self.explain(
+            account=conversation.account, template=conversation.template, conversation=conversation.id
+        )
+        values = {key.removeprefix(f"{SECTION}."): one.value for key, one in found.items()}
+        return msgspec.structs.replace(self._server, **values)
+
+    async def explain(
+        self, *, account: str, template: str | None = None, conversation: str | None = None
+    ) -> dict[str, Resolved]:
+        """Every scoped key with its value and the scope that said it, for whoever stands there."""
+        asked = [(Scope.ACCOUNT, account)]
+        if template is not None:
+            asked.append((Scope.TEMPLATE, template_of(account, template)))
+        if conversation is not None:
+            asked.append((Scope.CONVERSATION, conversation))
+        said = await self._table.of(asked)
+        inner = [Layer(scope, dict(_still_valid(said[scope]))) for scope, _ in asked if scope in said]
+        locked = {f"{SECTION}.{name}" for name in self._server.locked}
+        return resolve([*self._outer, *inner], narrowing=NARROWING, locked=locked)
+
+    async def said(self, scope: Scope, owner: str) -> Said:
+        """What this owner itself says."""
+        return await self._table.get(scope, owner)
+
+    async def say(
+        self, scope: Scope, owner: str, values: Mapping[str, Any], *, version: int | None = None
+    ) -> Said:
+        """Replace all that this owner says. `version`: the one that it has to have now; None: any.
+
+        Raises 422 unknown_setting, invalid_setting, setting_not_allowed, setting_immutable, setting_locked
+        (the detail begins with the key); 412 settings_changed.
+        """
+        locked = self._server.locked
+        parsed = {key: parse_setting(scope, key, value, locked=locked) for key, value in values.items()}
+        before = await self._table.get(scope, owner)
+        if version is not None and version != before.version:
+            raise _changed(before.version)
+        kept = {key: msgspec.to_builtins(value) for key, value in parsed.items()}
+        now = Said(scope=scope, owner=owner, values=kept, version=before.version + 1)
+        if not await self._table.put(now, self._clock.utc_now()):
+            raise _changed(now.version)
+        return now
+
+
+def template_of(account: str, template: str) -> str:
+    """The owner that stands for a template: every account has its own, whatever they are called."""
+    return f"{account}/{template}"
+
+
+def scoped_definitions() -> dict[str, Definition]:
+    """The keys that inner scopes may say, by full name, in the order in which they are written down."""
+    return {f"{SECTION}.{name}": key for name, key in definitions(Recording).items() if key.scopes}
+
+
+NARROWING = frozenset(name for name, key in scoped_definitions().items() if key.narrows)
+
+
+def _plain(recording: Recording) -> dict[str, Any]:
+    return {name: getattr(recording, key.name) for name, key in scoped_definitions().items()}
+
+
+def _differing(server: Recording) -> dict[str, Any]:
+    """What the operator says; where that is the default, nobody can tell whether it was said."""
+    default = _plain(Recording())
+    return {name: value for name, value in _plain(server).items() if value != default[name]}
+
+
+def _still_valid(said: Said) -> Iterator[tuple[str, Any]]:
+    """What was stored, without what a later release no longer takes: that must not stop a recording."""
+    for key, value in said.values.items():
+        try:
+            yield key, parse_setting(said.scope, key, value, locked=())
+        except BystanderError as error:
+            where = {"scope": said.scope, "owner": said.owner, "detail": error.detail}
+            _log.warning("a stored setting is no longer valid and is left out", extra=where)
+
+
+def _changed(version: int) -> BystanderError:
+    detail = f"The settings were changed meanwhile; their version is {version}."
+    return caller_error("settings_changed", detail, status=412)

@@ -1,0 +1,58 @@
+"""Whether this server can do its work now, dependency by dependency."""
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from recorder.archive.archive import Shipping
+from recorder.database import Database
+from recorder.kernel.clock import Clock
+from recorder.kernel.errors import BystanderError
+from recorder.kernel.limits import MIB
+
+CHECK_TIMEOUT_S = 3.0  # a probe of /readyz usually waits for 5 s
+ANSWER_AGE_S_MAX = 2.0  # many probes, one look: the store may cost money for each
+DISK_FREE_BYTES_MIN = 256 * MIB  # a few minutes of a handful of recordings
+
+
+class Health:
+    """Fulfils signaling.ports.Health."""
+
+    def __init__(self, database: Database, shipping: Shipping, spool: Path, clock: Clock) -> None:
+        self._checks: dict[str, Callable[[], Awaitable[None]]] = {
+            "database": database.check,
+            "store": shipping.check,
+            "storage_test": shipping.allowed,
+            "disk": self._disk,
+        }
+        self._spool = spool
+        self._clock = clock
+        self._answered_ns: int | None = None
+        self._answer: dict[str, bool] = {}
+        self._asking = asyncio.Lock()
+        self.accepting = True  # False from the beginning of a shutdown
+
+    async def ready(self) -> dict[str, bool]:
+        """Each dependency by name, and whether it can be used now; all True is ready."""
+        async with self._asking:
+            now = self._clock.monotonic_ns()
+            if self._answered_ns is None or now - self._answered_ns > ANSWER_AGE_S_MAX * 1e9:
+                results = await asyncio.gather(*(_holds(check) for check in self._checks.values()))
+                self._answer = dict(zip(self._checks, results, strict=True))
+                self._answered_ns = now
+        return {**self._answer, "accepting": self.accepting}
+
+    async def _disk(self) -> None:
+        facts = await asyncio.to_thread(os.statvfs, self._spool)
+        if facts.f_bavail * facts.f_frsize < DISK_FREE_BYTES_MIN:
+            raise OSError("the spool's disk is almost full")
+
+
+async def _holds(check: Callable[[], Awaitable[None]]) -> bool:
+    try:
+        async with asyncio.timeout(CHECK_TIMEOUT_S):
+            await check()
+    except (BystanderError, OSError, TimeoutError):
+        return False
+    return True

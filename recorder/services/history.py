@@ -1,0 +1,59 @@
+"""Looking back: conversations found again, recordings with what stands around them, minutes recorded."""
+
+from collections.abc import Callable
+from datetime import datetime
+
+from recorder.database.history import HistoryTable
+from recorder.database.recordings import RecordingRow
+from recorder.database.usage import UsageTable
+from recorder.kernel.conversation import Conversation
+from recorder.kernel.history import (
+    ConversationSearch,
+    RecordingDetails,
+    RecordingSearch,
+    UsagePeriod,
+    UsageRow,
+)
+from recorder.kernel.recording import Recording
+
+Shown = Callable[[RecordingRow], Recording]
+"""A row as the API says it, with what is newer of a recording that still runs."""
+
+
+class History:
+    """Fulfils signaling.ports.History."""
+
+    def __init__(self, table: HistoryTable, usage: UsageTable, shown: Shown) -> None:
+        self._table = table
+        self._usage = usage
+        self._shown = shown
+
+    async def conversations(self, search: ConversationSearch) -> list[Conversation]:
+        return await self._table.conversations(search)
+
+    async def recordings(self, search: RecordingSearch) -> list[RecordingDetails]:
+        return await self._details(await self._table.recordings(search))
+
+    async def details(self, recording: str) -> RecordingDetails:
+        """404 not_found where there is no such recording."""
+        (found,) = await self._details([await self._table.recording(recording)])
+        return found
+
+    async def usage(
+        self, *, account: str | None, first: datetime, until: datetime, by: UsagePeriod
+    ) -> list[UsageRow]:
+        return await self._usage.of(account=account, first=first, until=until, by=by)
+
+    async def _details(self, rows: list[RecordingRow]) -> list[RecordingDetails]:
+        conversations, participants, attempts = await self._table.around(rows)
+        return [
+            RecordingDetails(
+                id=row.id,
+                recording=self._shown(row),
+                conversation=conversations[row.conversation],
+                participants=participants[row.conversation],
+                attempts=attempts[row.id],
+            )
+            for row in rows
+            if row.conversation in conversations  # else it was deleted between the two readings
+        ]

@@ -1,0 +1,313 @@
+"""Every setting of the server: its type, default, bounds and description, in one place.
+
+The sample `bystander.toml`, docs/settings.md, the loader and the API of the inner scopes are all derived from
+these definitions. The server's own word is read once, at start; one with `scopes` can be changed there.
+"""
+
+from enum import StrEnum
+from functools import cache
+from typing import Annotated, Any, get_type_hints
+
+import msgspec
+from msgspec import Meta
+
+from recorder.kernel.conversation import Consent, InteractionKind, Role
+from recorder.kernel.media import IceTransportPolicy
+from recorder.kernel.recording import FailoverMode, RecordingType, StartMode, TriggeringMode
+from recorder.settings.scopes import INNER_SCOPES, Scope
+from storage.settings import StorageSettings
+
+SECRET = {"secret": True}  # never printed, never logged
+EVERYWHERE = {"scopes": INNER_SCOPES}
+# What one call shall not decide.
+ABOVE_CONVERSATIONS = {"scopes": (Scope.ACCOUNT, Scope.TEMPLATE)}
+AGENTS = (Role.AGENT, Role.SECONDARY_AGENT, Role.SUPERVISOR)
+
+
+class LogFormat(StrEnum):
+    """How a line of the log is written."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+class LogLevel(StrEnum):
+    """What is worth a line."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A table of bystander.toml. Its repr hides secrets, so that no log line can leak one."""
+
+    def __repr__(self) -> str:
+        shown = (
+            f"{key.name}={_shown(key, getattr(self, key.name))}" for key in definitions(type(self)).values()
+        )
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+
+class Server(Section, frozen=True):
+    """Where the server listens and keeps its own data."""
+
+    host: Annotated[str, Meta(min_length=1, description="address to listen on")] = "127.0.0.1"
+    port: Annotated[int, Meta(ge=0, le=65535, description="TCP port; 0 picks a free one")] = 8080
+    data_dir: Annotated[str, Meta(min_length=1, description="database, spool, sockets, keys")] = "./data"
+    database_url: Annotated[
+        str | None,
+        Meta(description="postgresql://user@host/name; unset: SQLite in the data directory", extra=SECRET),
+    ] = None
+    api_key: Annotated[
+        Annotated[str, Meta(min_length=16)] | None,
+        Meta(description="unset: one is made at first start in <data>/api-key", extra=SECRET),
+    ] = None
+    drain_timeout_s: Annotated[
+        float, Meta(gt=0, le=3600, description="how long SIGTERM waits for running recordings to be stored")
+    ] = 60.0
+    log_format: Annotated[LogFormat, Meta(description="text or json")] = LogFormat.TEXT
+    log_level: Annotated[LogLevel, Meta(description="debug, info, warning or error")] = LogLevel.INFO
+
+
+class Recording(Section, frozen=True):
+    """How conversations are recorded."""
+
+    enabled: Annotated[
+        bool,
+        Meta(
+            description="whether recordings may be started at all; off in an outer scope is off inside",
+            extra={**ABOVE_CONVERSATIONS, "narrows": True},
+        ),
+    ] = True
+    triggering_mode: Annotated[
+        TriggeringMode,
+        Meta(description="AUTOMATIC: with its sources; MANUAL: when somebody asks", extra=EVERYWHERE),
+    ] = TriggeringMode.AUTOMATIC
+    triggering_sources: Annotated[
+        tuple[InteractionKind, ...],
+        Meta(description="what a recording starts with, and ends after", extra=EVERYWHERE),
+    ] = (InteractionKind.CALL, InteractionKind.COLLABORATION_LAYER)
+    allow_manual: Annotated[
+        tuple[Role, ...], Meta(description="roles that may start a recording by hand", extra=EVERYWHERE)
+    ] = AGENTS
+    start_mode: Annotated[
+        StartMode,
+        Meta(
+            description="SYNCHRONOUS: interactions wait for their recorder; or ASYNCHRONOUS", extra=EVERYWHERE
+        ),
+    ] = StartMode.SYNCHRONOUS
+    failover_mode: Annotated[
+        FailoverMode,
+        Meta(description="RETRY: go on without; ABORT: end what is not recorded", extra=EVERYWHERE),
+    ] = FailoverMode.RETRY
+    type: Annotated[RecordingType, Meta(description="AUDIO_VIDEO or AUDIO", extra=EVERYWHERE)] = (
+        RecordingType.AUDIO_VIDEO
+    )
+    cobrowse: Annotated[
+        bool, Meta(description="whether co-browsing is recorded, where its call is", extra=EVERYWHERE)
+    ] = True
+    cobrowse_pin_starts: Annotated[
+        bool, Meta(description="a co-browsing session begun by PIN starts a recording", extra=EVERYWHERE)
+    ] = True
+    visible_to: Annotated[
+        tuple[Role, ...], Meta(description="roles that see that a recording is available", extra=EVERYWHERE)
+    ] = AGENTS
+    banner: Annotated[
+        bool, Meta(description="tell participants that they are being recorded", extra=EVERYWHERE)
+    ] = True
+    banner_text: Annotated[
+        str, Meta(min_length=1, max_length=256, description="what the banner says", extra=EVERYWHERE)
+    ] = "This call is being recorded"
+    consent: Annotated[
+        Consent,
+        Meta(
+            description="none, announce, or ask: nothing of somebody is taken until they agree",
+            extra=EVERYWHERE,
+        ),
+    ] = Consent.ANNOUNCE
+    width: Annotated[int, Meta(ge=64, le=3840, multiple_of=2, description="of the picture, in pixels")] = 1280
+    height: Annotated[int, Meta(ge=64, le=2160, multiple_of=2, description="of the picture, in pixels")] = 720
+    fps: Annotated[int, Meta(ge=1, le=60, description="pictures per second, at most")] = 25
+    video_crf: Annotated[int, Meta(ge=0, le=51, description="x264 constant rate factor")] = 33
+    video_bitrate_max: Annotated[int, Meta(ge=50_000, description="bit/s, the cap of video")] = 2_500_000
+    audio_bitrate: Annotated[int, Meta(ge=8_000, le=512_000, description="bit/s of AAC")] = 64_000
+    fragment_duration_s: Annotated[
+        float, Meta(ge=0.5, le=2, description="longest fragment: what a crash can cost")
+    ] = 2.0
+    reorder_wait_s: Annotated[
+        float, Meta(ge=0, le=10, description="how long a missing packet is waited for")
+    ] = 1.0
+    no_media_timeout_s: Annotated[
+        float, Meta(gt=0, le=86_400, description="without any media for this long a recording ends")
+    ] = 60.0
+    duration_s_max: Annotated[float, Meta(gt=0, description="a recording ends after this long")] = 43_200.0
+    check_store: Annotated[
+        bool, Meta(description="refuse to start a recording while the store cannot be reached")
+    ] = True
+    upload_timeout_s: Annotated[
+        float, Meta(gt=0, description="how long a finished recording waits for its store before it FAILED")
+    ] = 86_400.0
+    initialization_timeout_s: Annotated[
+        float,
+        Meta(
+            gt=0, le=300, description="how long one attempt waits for its worker", extra=ABOVE_CONVERSATIONS
+        ),
+    ] = 10.0
+    max_retries: Annotated[
+        int, Meta(ge=1, le=100, description="how many times a start is attempted", extra=ABOVE_CONVERSATIONS)
+    ] = 3
+    max_retry_delay_s: Annotated[
+        float,
+        Meta(
+            gt=0,
+            le=3600,
+            description="cap of the exponential back-off between attempts",
+            extra=ABOVE_CONVERSATIONS,
+        ),
+    ] = 60.0
+    filename_pattern: Annotated[
+        str,
+        Meta(
+            min_length=1,
+            max_length=256,
+            description=(
+                "of {conversation} {external_id} {recording} {start} {number} {participants} {metadata.<key>}"
+            ),
+            extra=EVERYWHERE,
+        ),
+    ] = "{conversation}_{start}_{number}.mp4"
+    locked: Annotated[
+        tuple[str, ...], Meta(description='keys of this table that no inner scope may say, as ["consent"]')
+    ] = ()
+
+
+class EntryPoint(Section, frozen=True):
+    """Where publishers find the recorder."""
+
+    base_url: Annotated[
+        str | None, Meta(description="as publishers reach this server; unset: its own address")
+    ] = None
+
+
+class Call(Section, frozen=True):
+    """How media travels."""
+
+    ice_transport_policy: Annotated[
+        IceTransportPolicy, Meta(description="ALL, or RELAYED: only through the TURN server")
+    ] = IceTransportPolicy.ALL
+    stun_urls: Annotated[list[str], Meta(description="stun: URLs for publishers and the recorder")] = []
+    bind_host: Annotated[str | None, Meta(description="the only local address used for media")] = None
+
+
+class Turn(Section, frozen=True):
+    """The owner's TURN server; credentials by shared secret (coturn's use-auth-secret) or fixed."""
+
+    urls: Annotated[list[str], Meta(description='for instance ["turn:turn.example.org:3478"]')] = []
+    secret: Annotated[str | None, Meta(description="static-auth-secret of the server", extra=SECRET)] = None
+    username: Annotated[str | None, Meta(description="fixed user, where there is no secret")] = None
+    credential: Annotated[str | None, Meta(description="with username", extra=SECRET)] = None
+    credential_ttl_s: Annotated[int, Meta(ge=60, description="how long a publisher's stay good")] = 3600
+
+
+class Retention(Section, frozen=True):
+    """When recordings are deleted by themselves."""
+
+    days: Annotated[
+        Annotated[int, Meta(ge=1)] | None,
+        Meta(description="after its end a recording is kept this long; unset: for good"),
+    ] = None
+
+
+class Webhooks(Section, frozen=True):
+    """Events that are posted to registered addresses."""
+
+    allow_private_networks: Annotated[
+        bool, Meta(description="let webhooks reach loopback, private and link-local addresses")
+    ] = False
+    timeout_s: Annotated[
+        float, Meta(gt=0, le=60, description="for one delivery, from the connection to the answer")
+    ] = 10.0
+    deliveries_in_flight_max: Annotated[
+        int, Meta(ge=1, le=256, description="of all webhooks together: bounds the sockets")
+    ] = 16
+
+
+class Limits(Section, frozen=True):
+    """What callers may ask: a burst is let through at once, then so many requests per second."""
+
+    participant_token_ttl_s: Annotated[
+        float, Meta(ge=60, le=7 * 86_400, description="how long a participant's token is good")
+    ] = 4 * 3600.0
+    key_requests_burst: Annotated[int, Meta(ge=1, description="of one API key")] = 400
+    key_requests_per_s: Annotated[float, Meta(gt=0, description="of one API key")] = 200.0
+    participant_requests_burst: Annotated[int, Meta(ge=1, description="of one participant")] = 60
+    participant_requests_per_s: Annotated[float, Meta(gt=0, description="of one participant")] = 20.0
+    address_requests_burst: Annotated[int, Meta(ge=1, description="of one address, without a good token")] = (
+        200
+    )
+    address_requests_per_s: Annotated[
+        float, Meta(gt=0, description="of one address, without a good token")
+    ] = 50.0
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The whole of bystander.toml."""
+
+    server: Server = Server()
+    storage: StorageSettings = StorageSettings()
+    recording: Recording = Recording()
+    entry_point: EntryPoint = EntryPoint()
+    call: Call = Call()
+    turn: Turn = Turn()
+    retention: Retention = Retention()
+    webhooks: Webhooks = Webhooks()
+    limits: Limits = Limits()
+
+
+class Definition(msgspec.Struct, frozen=True, kw_only=True):
+    """One key of one section: everything that documentation and the loader must know of it."""
+
+    name: str
+    type: Any  # as msgspec.convert takes it, with its bounds
+    default: Any
+    description: str
+    secret: bool
+    scopes: tuple[Scope, ...] = ()  # inside the server's, where it may be said otherwise
+    narrows: bool = False  # False in an outer scope stays False inside
+
+
+@cache
+def definitions(section: type[msgspec.Struct]) -> dict[str, Definition]:
+    """The keys of a section, in the order in which they are written down."""
+    hints = get_type_hints(section, include_extras=True)
+    defaults = section()
+    return {
+        name: _definition(name, hints[name], getattr(defaults, name)) for name in section.__struct_fields__
+    }
+
+
+def _shown(key: "Definition", value: object) -> str:
+    return "***" if key.secret and value is not None else repr(value)
+
+
+def sections() -> dict[str, type[msgspec.Struct]]:
+    """The tables of bystander.toml by name, in the order in which they are written down."""
+    hints = get_type_hints(Settings)
+    return {name: hints[name] for name in Settings.__struct_fields__}
+
+
+def _definition(name: str, hint: Any, default: object) -> Definition:
+    metas = [meta for meta in getattr(hint, "__metadata__", ()) if isinstance(meta, Meta)]
+    extra = {key: value for meta in metas for key, value in (meta.extra or {}).items()}
+    described = next((meta.description for meta in metas if meta.description), "")
+    return Definition(
+        name=name,
+        type=hint,
+        default=default,
+        description=described,
+        secret=extra.get("secret", False),
+        scopes=extra.get("scopes", ()),
+        narrows=extra.get("narrows", False),
+    )

@@ -1,0 +1,151 @@
+"""bystander.toml, then BYSTANDER_SECTION__KEY variables, into Settings that cannot be wrong.
+
+Whatever is refused is refused here, at load, with the file or variable, the key and the reason.
+"""
+
+import json
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from recorder.kernel.errors import BystanderError, caller_error
+from recorder.kernel.media import IceTransportPolicy
+from recorder.settings.definitions import Definition, Recording, Settings, definitions, sections
+from recorder.settings.filename_pattern import check_pattern
+
+DEFAULT_FILE = Path("bystander.toml")
+VARIABLE_PREFIX = "BYSTANDER_"
+SETTINGS_FILE_BYTES_MAX = 1024 * 1024  # the sample has 6 KiB; more is not a settings file
+
+Values = dict[str, dict[str, Any]]
+
+
+def load(file: Path | None, environment: Mapping[str, str]) -> Settings:
+    """Read `file` (None: ./bystander.toml where it exists), let variables override it, check the whole.
+
+    Raises BystanderError `invalid_settings`, whose detail names the place, the key and the reason.
+    """
+    chosen = file or (DEFAULT_FILE if DEFAULT_FILE.is_file() else None)
+    values = parse_toml(_read(chosen), source=str(chosen)) if chosen else {}
+    for section, keys in parse_variables(environment).items():
+        values.setdefault(section, {}).update(keys)
+    return build(values)
+
+
+def parse_toml(text: str, *, source: str) -> Values:
+    """Check and convert every key of a TOML document."""
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise _refused(source, f"not TOML: {error}") from None
+    known = sections()
+    values: Values = {}
+    for name, table in document.items():
+        if name not in known:
+            raise _refused(source, f"[{name}]: unknown section; there are {', '.join(known)}")
+        if not isinstance(table, dict):
+            raise _refused(source, f"{name}: expected a table, got {type(table).__name__}")
+        values[name] = {
+            key: _converted(source, name, _known_key(source, known[name], name, key), value, strict=True)
+            for key, value in table.items()
+        }
+    return values
+
+
+def parse_variables(environment: Mapping[str, str]) -> Values:
+    """Check and convert every BYSTANDER_SECTION__KEY.
+
+    Names without the double underscore are not ours: Kubernetes makes BYSTANDER_PORT and the like for any
+    service that is called bystander. An empty value leaves the default in force.
+    """
+    known = sections()
+    values: Values = {}
+    for variable, text in environment.items():
+        if not variable.startswith(VARIABLE_PREFIX) or "__" not in variable:
+            continue
+        name, _, key = variable.removeprefix(VARIABLE_PREFIX).lower().partition("__")
+        if name not in known:
+            raise _refused(variable, f"unknown section {name!r}; there are {', '.join(known)}")
+        definition = _known_key(variable, known[name], name, key)
+        if text != "":
+            values.setdefault(name, {})[key] = _from_text(variable, name, definition, text)
+    return values
+
+
+def build(values: Values) -> Settings:
+    """Put checked values into Settings and hold them against each other."""
+    known = sections()
+    chosen: dict[str, Any] = {name: known[name](**keys) for name, keys in values.items()}
+    settings = Settings(**chosen)
+    problem = _contradiction(settings)
+    if problem is not None:
+        raise _refused("settings", problem)
+    check_pattern(settings.recording.filename_pattern)
+    return settings
+
+
+def _contradiction(settings: Settings) -> str | None:
+    """What cannot be meant, though every single key is right."""
+    turn = settings.turn
+    if settings.call.ice_transport_policy is IceTransportPolicy.RELAYED and not turn.urls:
+        return "call.ice_transport_policy: RELAYED needs turn.urls"
+    if turn.urls and turn.secret is None and (turn.username is None or turn.credential is None):
+        return "turn.urls: needs turn.secret, or turn.username with turn.credential"
+    for key in settings.recording.locked:
+        if key not in definitions(Recording) or not definitions(Recording)[key].scopes:
+            return f"recording.locked: {key!r} is no key that an inner scope could say"
+    return None
+
+
+def _from_text(variable: str, section: str, definition: Definition, text: str) -> Any:
+    """A variable's text as its key's type: strings as they are, lists and tables as JSON."""
+    if isinstance(definition.default, list | tuple | dict):
+        return _converted(variable, section, definition, _collection(variable, text), strict=True)
+    try:  # a string that says "null" or "1" stays a string where strings are wanted
+        return msgspec.convert(text, definition.type)
+    except msgspec.ValidationError:
+        return _converted(variable, section, definition, text, strict=False)
+
+
+def _collection(variable: str, text: str) -> Any:
+    if not text.lstrip().startswith(("[", "{")):
+        return [item.strip() for item in text.split(",") if item.strip()]
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise _refused(variable, f"not JSON: {error}") from None
+
+
+def _converted(source: str, section: str, key: Definition, value: Any, *, strict: bool) -> Any:
+    try:
+        return msgspec.convert(value, key.type, strict=strict)
+    except msgspec.ValidationError as error:
+        raise _refused(source, f"{section}.{key.name}: {error}") from None
+
+
+def _known_key(source: str, section: type[msgspec.Struct], name: str, key: str) -> Definition:
+    found = definitions(section).get(key)
+    if found is None:
+        raise _refused(source, f"{name}.{key}: unknown key; there are {', '.join(definitions(section))}")
+    return found
+
+
+def _read(file: Path) -> str:
+    try:
+        with file.open("rb") as opened:
+            data = opened.read(SETTINGS_FILE_BYTES_MAX + 1)
+    except OSError as error:
+        raise _refused(str(file), f"cannot be read: {error.strerror}") from None
+    if len(data) > SETTINGS_FILE_BYTES_MAX:
+        raise _refused(str(file), f"longer than {SETTINGS_FILE_BYTES_MAX} bytes")
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        raise _refused(str(file), "not UTF-8") from None
+
+
+def _refused(source: str, reason: str) -> BystanderError:
+    return caller_error("invalid_settings", f"{source}: {reason}")

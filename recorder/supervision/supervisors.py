@@ -1,0 +1,182 @@
+"""Every conversation's supervision at work: what begins and ends in it, and what becomes of its recordings.
+
+Each conversation has one lock: what happens to it is applied in order, written down with everything that it
+changes, and only then told and done. Conversations in which nothing runs cost nothing.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+
+from recorder.database import ConversationTable, RecordingRow
+from recorder.database.supervisions import SupervisionTable
+from recorder.kernel.clock import Clock
+from recorder.kernel.conversation import Conversation, Interaction, InteractionKind, LayerKind
+from recorder.kernel.errors import caller_error
+from recorder.kernel.media import SourceKind
+from recorder.recording.actor import LiveRecording
+from recorder.recording.service import Recordings
+from recorder.supervision import events as word
+from recorder.supervision.conversation_supervisor import Deciding, EffectiveSettings, SupervisedConversation
+from recorder.supervision.decisions import Decisions
+from recorder.supervision.policy import Activity, may_start_by_hand, takes_stream
+from signaling.ports import Caller
+
+_log = logging.getLogger(__name__)
+
+
+class Triggering:
+    """One for each server."""
+
+    def __init__(
+        self,
+        table: SupervisionTable,
+        conversations: ConversationTable,
+        recordings: Recordings,
+        decisions: Decisions,
+        effective: EffectiveSettings,
+        clock: Clock,
+    ) -> None:
+        self._means = Deciding(table, recordings, decisions, effective, clock)
+        self._conversations = conversations
+        self._open: dict[str, SupervisedConversation] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        recordings.supervised_by(self)
+
+    # --- what happens in a conversation ----------------------------------------------------------------
+    async def begin(
+        self,
+        conversation: Conversation,
+        *,
+        kind: InteractionKind,
+        layer: LayerKind | None,
+        by_pin: bool = False,
+        owner: str | None = None,
+    ) -> Interaction:
+        """Something begins: HELD where it has to wait. With an `owner` that has one running: that one."""
+        self._means.recordings.check_accepting()
+        settings = await self._means.effective(conversation)
+        activity = Activity(kind=kind, layer=layer, by_pin=by_pin)
+        async with self.at(conversation) as at:
+            await self._check_running(conversation.id)
+            found = at.take_back(owner)
+            return found or await at.begin(activity, owner, settings)
+
+    async def end(self, conversation: Conversation, interaction: str) -> Interaction:
+        """It has ended; ending twice is the same as once. 404 not_found."""
+        async with self.at(conversation) as at:
+            return await at.end(interaction)
+
+    async def close(self, conversation: Conversation) -> None:
+        """The conversation has ended."""
+        async with self.at(conversation) as at:
+            if not at.is_over:
+                await at.apply(word.Closed())
+
+    async def start_by_hand(self, conversation: Conversation, caller: Caller) -> LiveRecording:
+        """403 forbidden, 409 recording_disabled, recording_in_progress, 503 without room for it."""
+        settings = await self._means.effective(conversation)
+        role = None if caller.participant is None else caller.participant.role
+        if not settings.recording.enabled:
+            raise caller_error("recording_disabled", "Recording is switched off.", status=409)
+        if not may_start_by_hand(settings.recording, role):
+            raise caller_error("forbidden", "Your role may not start recordings.", status=403)
+        async with self.at(conversation) as at:
+            await self._check_running(conversation.id)
+            return await at.start_by_hand(settings)
+
+    async def takes(self, recording: RecordingRow, source: SourceKind) -> bool:
+        """Whether the recording takes a stream of this source now."""
+        if source.interaction is InteractionKind.CALL:
+            return True
+        conversation = await self._conversations.get(recording.conversation)
+        settings = await self._means.effective(conversation)
+        async with self.at(conversation) as at:
+            return takes_stream(source, settings.recording, at.running())
+
+    def moved(self, live: LiveRecording) -> None:
+        """A recording is in another phase."""
+        at = self._open.get(live.row.conversation)
+        if at is not None:  # else nothing there waits for any recording
+            self._later(self._moved(at.conversation, live.row))
+
+    async def restore(self) -> int:
+        """Go on from where an earlier server was; its recordings have been taken up. Returns how many."""
+        kept = await self._means.table.kept()
+        for conversation in kept:
+            async with self.at(await self._conversations.get(conversation)) as at:
+                await at.restore()
+        return len(kept)
+
+    async def leave(self) -> None:
+        """Stop deciding; the next server goes on."""
+        for at in self._open.values():
+            at.leave()
+        for task in list(self._tasks):
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+
+    # --- parts -----------------------------------------------------------------------------------------
+    def at(self, conversation: Conversation) -> "_Held":
+        """The conversation's supervision, for the length of a block alone."""
+        at = self._open.get(conversation.id)
+        if at is None:
+            at = self._open[conversation.id] = SupervisedConversation(
+                conversation, self._means, lambda work: self._later(self._alone(conversation, work))
+            )
+        return _Held(at, self._open)
+
+    async def _alone(self, conversation: Conversation, work: Callable[[], Awaitable[None]]) -> None:
+        async with self.at(conversation):
+            await work()
+
+    async def _moved(self, conversation: Conversation, row: RecordingRow) -> None:
+        async with self.at(conversation) as at:
+            await at.heard(row)
+
+    async def _check_running(self, conversation: str) -> None:
+        if (await self._conversations.get(conversation)).ended_at is not None:
+            raise caller_error("conversation_ended", "The conversation has ended.", status=409)
+
+    def _later(self, work: Awaitable[None]) -> None:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: "asyncio.Task[None]") -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.error("a conversation could not be supervised", exc_info=error)
+
+
+class _Held:
+    """A conversation under its lock; forgotten afterwards when nothing runs in it and nobody waits."""
+
+    def __init__(self, at: SupervisedConversation, opened: dict[str, SupervisedConversation]) -> None:
+        self._at = at
+        self._opened = opened
+
+    async def __aenter__(self) -> SupervisedConversation:
+        self._at.users += 1
+        try:
+            await self._at.lock.acquire()
+        except BaseException:
+            self._leave()
+            raise
+        try:
+            await self._at.load()
+        except BaseException:
+            self._at.lock.release()
+            self._leave()
+            raise
+        return self._at
+
+    async def __aexit__(self, *_: object) -> None:
+        self._at.lock.release()
+        self._leave()
+
+    def _leave(self) -> None:
+        self._at.users -= 1
+        if self._at.users == 0 and self._at.is_over:
+            self._opened.pop(self._at.conversation.id, None)

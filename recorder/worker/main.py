@@ -1,0 +1,82 @@
+"""A worker's main: one recording from its first offer to the end of its spool, in a process of its own.
+
+It outlives the server, ignores SIGINT, takes SIGTERM as a stop, writes to the spool only, and exits once the
+recording has ended and the connected server, if there is one, was told.
+"""
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+from datetime import datetime
+from pathlib import Path
+
+import msgspec
+import uvloop
+
+from recorder.kernel.clock import SystemClock
+from recorder.kernel.recording import RecordingPlan
+from recorder.node.logs import configure
+from recorder.worker.engine import EngineFactory
+from recorder.worker.recording import WorkerRecording
+from storage.spool import SpoolFacts
+
+EXIT_TIMEOUT_S = 10  # between the end of the spool and the end of the process
+
+
+class WorkerOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """All that a worker process is told at its start."""
+
+    plan: RecordingPlan
+    spool: str  # the spool's root directory, absolute
+    key: str  # where the object goes in the store
+    content_type: str
+    created_at: datetime
+    log_format: str = "text"
+    log_level: str = "info"
+
+    @property
+    def facts(self) -> SpoolFacts:
+        """What is written down in the spool before anything else."""
+        return SpoolFacts(
+            recording=self.plan.recording,
+            conversation=self.plan.conversation,
+            key=self.key,
+            content_type=self.content_type,
+            created_at=self.created_at,
+        )
+
+
+def main(order: bytes, listener: socket.socket) -> None:
+    """What the forkserver runs in the child."""
+    from media.engine import Engine  # preloaded; imported here so that tests need no codecs
+
+    run(order, listener, Engine)
+
+
+def run(order: bytes, listener: socket.socket, engine: EngineFactory) -> None:
+    """Record until the end; exits the process with 1 when the recording could not even begin."""
+    detach()
+    told = msgspec.msgpack.decode(order, type=WorkerOrder)
+    configure(told.log_format, told.log_level, recording=told.plan.recording)
+    began = uvloop.run(_record(told, listener, engine))
+    raise SystemExit(0 if began else 1)
+
+
+def detach() -> None:
+    """Leave the server's session and process group: what ends them does not end a recording."""
+    os.setsid()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+    logging.raiseExceptions = False  # stderr may be the dead server's pipe
+
+
+async def _record(order: WorkerOrder, listener: socket.socket, engine: EngineFactory) -> bool:
+    recording = WorkerRecording(order.plan.recording, Path(order.spool), order.facts, listener)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, recording.terminate)
+    began = await recording.run(
+        lambda write, on_event: engine(order.plan, write=write, on_event=on_event, clock=SystemClock())
+    )
+    signal.alarm(EXIT_TIMEOUT_S)  # all is written: a thread that hangs in a codec must not keep the process
+    return began

@@ -1,0 +1,204 @@
+"""One recording in its worker: from the engine into the spool, until it ends; the server asks and is told."""
+
+import asyncio
+import logging
+import os
+import resource
+import socket
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from recorder.kernel.errors import BystanderError, Fault
+from recorder.kernel.media import MediaEvent
+from recorder.kernel.recording import EndReason, Statistics
+from recorder.worker.engine import EngineLike, OnEvent, Write
+from recorder.worker.protocol import (
+    Done,
+    Ended,
+    Event,
+    GetStatistics,
+    Happened,
+    Hello,
+    Note,
+    Pause,
+    Publish,
+    Published,
+    Reply,
+    Request,
+    Resume,
+    StatisticsReply,
+    Stop,
+    Stopped,
+    Trickle,
+    Trickled,
+    Unpublish,
+)
+from recorder.worker.server import WorkerServer
+from recorder.worker.spool_writer import SpoolEnd, WorkerSpool
+from storage.spool import SpoolFacts
+
+ENGINE_STOP_TIMEOUT_S = 15.0  # draining takes the reorder wait and a few encoded frames; more is a hang
+REFUSAL_TIMEOUT_S = 5.0  # how long a worker that cannot begin waits to say why
+NOTES_MAX = 1024  # of one recording: answers of all its people, each some times
+
+_log = logging.getLogger(__name__)
+
+
+class WorkerRecording:
+    """One recording, from the first offer to the end of its spool."""
+
+    def __init__(self, recording: str, root: Path, facts: SpoolFacts, listener: socket.socket) -> None:
+        self._recording = recording
+        self._root = root
+        self._facts = facts
+        self._server = WorkerServer(listener, greet=self._greet, answer=self._answer)
+        self._noted: set[str] = set()
+        self._asked: asyncio.Future[EndReason] = asyncio.get_running_loop().create_future()
+        self._ended: asyncio.Future[SpoolEnd] = asyncio.get_running_loop().create_future()
+        self._refusal: str | None = None
+        self._spool: WorkerSpool
+        self._engine: EngineLike
+
+    async def run(self, make_engine: Callable[[Write, OnEvent], EngineLike]) -> bool:
+        """Record until the end; False when it could not begin (the server, if there is one, was told why)."""
+        try:
+            self._spool = await WorkerSpool.open(self._root, self._facts, self._server.tell)
+            self._engine = make_engine(self._spool.append, self._on_event)
+            await self._engine.start()
+        except BystanderError as error:
+            _log.error("the recording cannot begin", extra={"code": error.code, "detail": error.detail})
+            await self._refuse(error.code)
+            return False
+        await self._server.start()
+        reason, failure = await self._until_end()
+        end = await self._drain(reason, failure)
+        self._ended.set_result(end)
+        self._server.tell(_told(end))
+        await self._server.close()
+        return True
+
+    def terminate(self) -> None:
+        """SIGTERM: somebody ends this process, so the recording ends as if the server had asked."""
+        if not self._asked.done():
+            self._asked.set_result(EndReason.ABORT_SYSTEM)
+
+    async def _until_end(self) -> tuple[EndReason, str | None]:
+        """Wait until the engine ends by itself or somebody asks it to."""
+        by_itself = asyncio.ensure_future(self._engine.wait_ended())
+        first: set[asyncio.Future[Any]] = {by_itself, self._asked}
+        await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
+        if not by_itself.done():
+            by_itself.cancel()
+            return self._asked.result(), None
+        try:
+            ending = by_itself.result()
+        except BystanderError as error:
+            return EndReason.ABORT_UNEXPECTED, error.code
+        return ending.reason, ending.failure
+
+    async def _drain(self, reason: EndReason, failure: str | None) -> SpoolEnd:
+        duration_us = None
+        try:
+            async with asyncio.timeout(ENGINE_STOP_TIMEOUT_S):
+                duration_us = (await self._engine.stop()).duration_us
+        except TimeoutError:
+            _log.error("the engine does not stop")
+            reason, failure = EndReason.ABORT_UNEXPECTED, failure or "drain_timeout"
+        except BystanderError as error:
+            _log.error("the engine could not drain", extra={"code": error.code})
+            reason, failure = EndReason.ABORT_UNEXPECTED, failure or error.code
+        except Exception:  # noqa: BLE001 - a defect of the engine: its spool has to be ended all the same
+            _log.exception("the engine failed while draining")
+            reason, failure = EndReason.ABORT_UNEXPECTED, failure or "internal"
+        return await self._spool.end(reason, failure, duration_us)
+
+    async def _refuse(self, failure: str) -> None:
+        """Say why there will be no recording to the server that waits for a hello."""
+        self._refusal = failure
+        await self._server.start()
+        try:
+            async with asyncio.timeout(REFUSAL_TIMEOUT_S):
+                await self._server.connected.wait()
+        except TimeoutError:
+            _log.error("nobody asked why the recording could not begin")
+        await self._server.close()
+
+    def _on_event(self, event: MediaEvent) -> None:
+        self._server.tell(Happened(event=event))
+        self._spool.append_event(event)
+
+    # --- what the server asks --------------------------------------------------------------------------
+    def _greet(self) -> Event:
+        if self._refusal is not None:
+            reason = EndReason.ABORT_UNEXPECTED
+            return Ended(reason=reason, failure=self._refusal, duration_s=0.0, bytes=0)
+        if self._ended.done():
+            return _told(self._ended.result())
+        return Hello(recording=self._recording, pid=os.getpid(), statistics=self._statistics())
+
+    async def _answer(self, request: Request) -> Reply:
+        number, engine = request.request, self._engine
+        match request:
+            case Publish():
+                answer, etag = await engine.publish(request.session, request.publisher, request.offer)
+                return Published(request=number, answer=answer, etag=etag)
+            case Trickle():
+                restarted = await engine.trickle(request.session, request.fragment, request.etag)
+                fragment, etag_now = restarted or (None, None)
+                return Trickled(request=number, fragment=fragment, etag=etag_now)
+            case Unpublish():
+                await engine.unpublish(request.session)
+                return Done(request=number)
+            case Stop():
+                return await self._stop(request)
+            case Note():
+                self._note(request)
+                return Done(request=number)
+            case GetStatistics():
+                return StatisticsReply(request=number, statistics=self._statistics())
+            case Pause() | Resume():
+                raise BystanderError(
+                    "pause_unsupported", "This recording cannot pause.", fault=Fault.CALLER, status=501
+                )
+
+    def _note(self, note: Note) -> None:
+        if note.id in self._noted:
+            return
+        if len(self._noted) >= NOTES_MAX:
+            raise BystanderError(
+                "overloaded", "The recording has all the notes it takes.", fault=Fault.RESOURCE, status=503
+            )
+        self._noted.add(note.id)
+        at_s = max(0.0, self._engine.clock_s() - note.ago_s)
+        self._on_event(msgspec.structs.replace(note.event, at_s=at_s))
+
+    async def _stop(self, request: Stop) -> Stopped:
+        if not self._asked.done():
+            self._asked.set_result(request.reason)
+        end = await asyncio.shield(self._ended)
+        return Stopped(request=request.request, reason=end.reason, duration_s=end.duration_s, bytes=end.bytes)
+
+    def _statistics(self) -> Statistics:
+        written = self._spool.written()
+        return msgspec.structs.replace(
+            self._engine.statistics(),
+            duration_s=written.duration_s,
+            bytes_written=written.bytes,
+            fragments=written.fragments,
+            cpu_s=time.process_time(),
+            rss_bytes=_resident_bytes(),
+        )
+
+
+def _told(end: SpoolEnd) -> Ended:
+    return Ended(reason=end.reason, failure=end.failure, duration_s=end.duration_s, bytes=end.bytes)
+
+
+def _resident_bytes() -> int:
+    """Resident memory of this process now, as Linux tells it."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize()
