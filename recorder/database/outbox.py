@@ -18,7 +18,7 @@ from recorder.kernel.conversation import Conversation
 from recorder.kernel.ids import new_id
 from recorder.kernel.recording import RecordingState
 from recorder.kernel.webhook import DeliveryState, EventType
-from recorder.webhooks.events import WebhookEvent, announced, recording_event
+from recorder.kernel.webhook_event import WebhookEvent, announced, recording_event
 
 
 async def enqueue(connection: AsyncConnection, event: WebhookEvent) -> None:

@@ -20,7 +20,7 @@ from recorder.kernel.conversation import Conversation, Decision, DecisionKind, I
 from recorder.kernel.errors import not_found
 from recorder.kernel.webhook import EventType
 from recorder.supervision.state_machine import Supervision
-from recorder.webhooks.events import interaction_event
+from recorder.kernel.webhook_event import interaction_event
 
 _STATE = {
     DecisionKind.HOLD: InteractionState.HELD,

@@ -16,7 +16,7 @@ from recorder.database.deliveries import Attempted, DeliveryTable, Due
 from recorder.database.webhooks import WebhookRow
 from recorder.kernel.clock import Clock
 from recorder.kernel.errors import BystanderError
-from recorder.webhooks.events import body
+from recorder.kernel.webhook_event import body
 from recorder.webhooks.metrics import WebhookMetrics
 from recorder.webhooks.schedule import is_lost, next_attempt
 from recorder.webhooks.sender import Outcome, Sender

@@ -9,7 +9,7 @@ from recorder.kernel.clock import Clock
 from recorder.kernel.errors import caller_error
 from recorder.kernel.ids import new_id
 from recorder.kernel.webhook import DeliveryState, EventType, WebhookDelivery
-from recorder.webhooks.events import body
+from recorder.kernel.webhook_event import body
 from recorder.webhooks.networks import check_target
 from recorder.webhooks.sender import Sender
 from recorder.webhooks.signature import new_signing_secret, signed_headers

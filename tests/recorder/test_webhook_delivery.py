@@ -23,7 +23,7 @@ from recorder.kernel.ids import new_id
 from recorder.kernel.recording import RecordingState, RecordingType
 from recorder.kernel.webhook import DeliveryState, EventType
 from recorder.webhooks.dispatcher import IN_FLIGHT_PER_WEBHOOK_MAX, Dispatcher, judge
-from recorder.webhooks.events import WebhookEvent
+from recorder.kernel.webhook_event import WebhookEvent
 from recorder.webhooks.metrics import WebhookMetrics
 from recorder.webhooks.registrations import Webhooks
 from recorder.webhooks.schedule import RETRY_PERIOD_S

@@ -14,7 +14,7 @@ from recorder.kernel.conversation import Conversation, Interaction, InteractionK
 from recorder.kernel.errors import BystanderError
 from recorder.kernel.recording import RecordingState
 from recorder.kernel.webhook import EventType
-from recorder.webhooks.events import announced, body, interaction_event
+from recorder.kernel.webhook_event import announced, body, interaction_event
 from recorder.webhooks.networks import check_target, is_public
 from recorder.webhooks.schedule import (
     RETRY_DELAY_INITIAL_S,
