@@ -25,7 +25,7 @@ from recorder.demo.server import serving
 from recorder.kernel.clock import SystemClock
 from recorder.kernel.ids import new_id
 from recorder.kernel.permissions import KeyScope
-from recorder.services.api_keys import Keys
+from recorder.services.api_keys import ApiKeys
 from signaling.ports import Caller
 
 CONVERSATIONS = 100_000
@@ -120,7 +120,7 @@ async def _fill(url: str) -> tuple[list[str], str]:
         sample += [row["id"] for row in rows[0][1][:: BATCH // 10]]
     async with database.writing() as connection:
         await connection.execute(text("ANALYZE"))  # as a running database has done by itself
-    keys = Keys(KeyTable(database), SystemClock())
+    keys = ApiKeys(KeyTable(database), SystemClock())
     key = await keys.create(Caller(), name="bench", account=None, scopes=[KeyScope.ADMIN], expires_at=None)
     await database.close()
     return sample, key.secret

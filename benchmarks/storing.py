@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from benchmarks import storing_memory
-from media.isobmff.progressive.movie import OrdinaryMovie
+from media.isobmff.progressive.movie import ProgressiveMovie
 from recorder.archive.finalisers import finalise_init, finalise_init_grown
 from recorder.kernel.clock import ManualClock, SystemClock
 from recorder.kernel.limits import MIB
@@ -54,7 +54,7 @@ def _uploader(store: ObjectStore, root: Path, settings: StorageSettings) -> Uplo
         settings,
         finalise_init=finalise_init,
         grow_init=finalise_init_grown,
-        make_movie=OrdinaryMovie,
+        make_movie=ProgressiveMovie,
     )
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import psutil
 
-from recorder.demo.call import Call, hold
+from recorder.demo.call import DemoCall, hold
 from recorder.demo.cast import AGENT, VISITOR
 from recorder.demo.main import ON_LOOPBACK
 from recorder.demo.report import lamp_offsets
@@ -20,7 +20,7 @@ async def measure() -> None:
         async with serving(Path(scratch), settings=ON_LOOPBACK) as server:
             pss: list[int] = []
             parts = [{"person": person.participant} for person in (AGENT, VISITOR)]
-            call = Call(seconds=CALL_S, parts=parts)
+            call = DemoCall(seconds=CALL_S, parts=parts)
             outcome = await hold(call, server, progress=lambda _: pss.append(_worker_pss(server)))
         duration_s = outcome.recording.duration_s or 1.0
         size = outcome.recording.bytes or 0

@@ -14,10 +14,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from media.handover.render_queue import Inbox
+from media.handover.render_queue import RenderQueue
 from media.render.thread import Ending, RenderThread
 from media.webrtc.peer import Peer
-from media.webrtc.publisher_session import PeerConnection, Session
+from media.webrtc.publisher_session import PeerConnection, PublisherSession
 from media.webrtc.read_interval import batch_s
 from media.webrtc.udp import BEAT_S, next_beat
 from recorder.kernel.clock import Clock
@@ -42,7 +42,7 @@ class Summary:
     bytes: int
 
 
-MakePeer = Callable[[Session], PeerConnection]
+MakePeer = Callable[[PublisherSession], PeerConnection]
 
 
 class Engine:
@@ -56,7 +56,7 @@ class Engine:
         on_event: Callable[[MediaEvent], None],
         clock: Clock,
         make_peer: MakePeer | None = None,
-        inbox: Inbox | None = None,
+        inbox: RenderQueue | None = None,
     ) -> None:
         self._plan = plan
         self._batch_s = batch_s(None if plan.type is RecordingType.AUDIO else plan.canvas)
@@ -64,9 +64,9 @@ class Engine:
         self._clock = clock
         self._make_peer = make_peer or self._peer
         self._audio_only = plan.type is RecordingType.AUDIO
-        self._sessions: dict[str, Session] = {}
+        self._sessions: dict[str, PublisherSession] = {}
         self._dropped_before: Counter[str] = Counter()  # of sessions that are gone
-        self._inbox = inbox or Inbox()
+        self._inbox = inbox or RenderQueue()
         self._thread = RenderThread(
             plan, inbox=self._inbox, write=write, deliver=self._deliver, failed=self._end
         )
@@ -96,7 +96,7 @@ class Engine:
             raise BystanderError(
                 "too_many_publishers", "All seats are taken.", fault=Fault.RESOURCE, status=503
             )
-        taken = Session(
+        taken = PublisherSession(
             session,
             publisher,
             inbox=self._inbox,
@@ -185,7 +185,7 @@ class Engine:
         renderer = self._thread.renderer
         return 0.0 if renderer is None else renderer.on_recording_clock(self._clock.monotonic_ns())
 
-    def _peer(self, session: Session) -> PeerConnection:
+    def _peer(self, session: PublisherSession) -> PeerConnection:
         plan = self._plan
         return Peer(
             sink=session,
@@ -206,7 +206,7 @@ class Engine:
         if self._stopping or self._ended.done():
             raise caller_error("recording_ended", "The recording takes no more publishers.", status=409)
 
-    def _session(self, key: str) -> Session:
+    def _session(self, key: str) -> PublisherSession:
         session = self._sessions.get(key)
         if session is None:
             raise not_found("session")
@@ -218,7 +218,7 @@ class Engine:
         if session is not None:
             self._begin_closing(session)
 
-    async def _close(self, sessions: list[Session]) -> None:
+    async def _close(self, sessions: list[PublisherSession]) -> None:
         """Close the peers, then clear the seats: what waited for a retransmission comes as they close."""
         closing = [self._begin_closing(session) for session in sessions]
         if closing:
@@ -226,7 +226,7 @@ class Engine:
         for session in sessions:
             session.leave()
 
-    def _begin_closing(self, session: Session) -> asyncio.Task[None]:
+    def _begin_closing(self, session: PublisherSession) -> asyncio.Task[None]:
         self._dropped_before.update(session.statistics().dropped)
         task = self._loop.create_task(session.peer.close())
         self._closing.add(task)

@@ -12,7 +12,7 @@ import msgspec
 from aiohttp import web
 from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
 
-from recorder.archive.archive import Shipping
+from recorder.archive.archive import Archive
 from recorder.archive.opening import open_shipping
 from recorder.archive.storage_test import StorageProbe
 from recorder.archive.storage_verdict import StorageVerdict
@@ -20,7 +20,7 @@ from recorder.database import ConversationTable, Database, KeyTable, RecordingTa
 from recorder.database.connection import sqlite_url
 from recorder.database.consents import ConsentTable
 from recorder.database.history import HistoryTable
-from recorder.database.idempotency import KeptAnswerTable
+from recorder.database.idempotency import IdempotencyTable
 from recorder.database.messages import MessageTable
 from recorder.database.settings import SettingsTable
 from recorder.database.supervisions import SupervisionTable
@@ -30,35 +30,35 @@ from recorder.kernel.conversation import Conversation
 from recorder.kernel.errors import BystanderError, Fault
 from recorder.node.data_directory import DataDirectory, open_data_directory
 from recorder.node.entry_point_secrets import EntryPointSecrets
-from recorder.recording.actor import Means
-from recorder.recording.metrics import LiveCollector, RecordingMetrics
+from recorder.recording.actor import ActorDependencies
+from recorder.recording.metrics import RecordingCollector, RecordingMetrics
 from recorder.recording.reconciliation import recover
 from recorder.recording.retention import Retention
-from recorder.recording.service import Recordings
+from recorder.recording.service import RecordingService
 from recorder.recording.watchers import Watchers
-from recorder.services.api_keys import Keys
-from recorder.services.authentication import Authority
+from recorder.services.api_keys import ApiKeys
+from recorder.services.authentication import Authentication
 from recorder.services.consent import Consents
-from recorder.services.consent_events import ConsentNotes
-from recorder.services.conversation_terms import Terms
+from recorder.services.consent_events import ConsentEvents
+from recorder.services.conversation_terms import EffectiveTerms
 from recorder.services.conversations import Conversations
 from recorder.services.effective_settings import ScopedSettings
 from recorder.services.entry_points import EntryPoints
 from recorder.services.health import Health
 from recorder.services.history import History
-from recorder.services.idempotency import KeptAnswers
+from recorder.services.idempotency import IdempotencyStore
 from recorder.services.messages import Messages
 from recorder.services.room_terms import room_ice_servers, room_policy
-from recorder.services.settings import OwnedSettings
-from recorder.settings.definitions import Limits, Settings
+from recorder.services.settings import SettingsService
+from recorder.settings.definitions import LimitSettings, Settings
 from recorder.supervision.conversation_supervisor import EffectiveSettings
 from recorder.supervision.decisions import Decisions
-from recorder.supervision.supervisors import Triggering
+from recorder.supervision.supervisors import Supervisors
 from recorder.version import bystander_version
-from recorder.webhooks.service import RunningWebhooks
+from recorder.webhooks.service import WebhookService
 from recorder.worker.main import main as worker_main
 from recorder.worker_pool.forkserver import Forkserver, Target
-from recorder.worker_pool.pool import Workers
+from recorder.worker_pool.pool import WorkerPool
 from recorder.worker_pool.sampler import sample_forever
 from signaling.app import build_app
 from signaling.http.rate_limits import RateLimit, RateLimits
@@ -99,7 +99,7 @@ class Server:
     """Everything of a server that outlives one request."""
 
     def __init__(
-        self, settings: Settings, data: DataDirectory, recordings: Recordings, health: Health
+        self, settings: Settings, data: DataDirectory, recordings: RecordingService, health: Health
     ) -> None:
         """Use `open`."""
         self._settings = settings
@@ -107,9 +107,9 @@ class Server:
         self._recordings = recordings
         self._health = health
         self._conversations: Conversations
-        self._means: Means
-        self._triggering: Triggering
-        self._webhooks: RunningWebhooks
+        self._means: ActorDependencies
+        self._triggering: Supervisors
+        self._webhooks: WebhookService
         self._site: web.TCPSite
         self._app: web.Application
 
@@ -131,7 +131,7 @@ class Server:
         secrets = EntryPointSecrets(await asyncio.to_thread(data.secret))
         registry = CollectorRegistry()
         table, metrics = ConversationTable(database), RecordingMetrics(registry)
-        means = Means(
+        means = ActorDependencies(
             clock=clock,
             settings=settings,
             table=RecordingTable(database),
@@ -139,11 +139,11 @@ class Server:
             shipping=shipping,
             node=node,
         )
-        recordings = Recordings(settings, table, means, secrets, Watchers(), metrics)
+        recordings = RecordingService(settings, table, means, secrets, Watchers(), metrics)
         scoped = ScopedSettings(settings.recording, SettingsTable(database), clock)
         supervisions = SupervisionTable(database, node)
         decisions = Decisions(supervisions, table)
-        triggering = Triggering(
+        triggering = Supervisors(
             supervisions, table, recordings, decisions, _effective(settings, scoped), clock
         )
         stack.push_async_callback(triggering.leave)
@@ -158,23 +158,23 @@ class Server:
             clock,
             token_ttl_s=settings.limits.participant_token_ttl_s,
         )
-        server._webhooks = await RunningWebhooks.open(
+        server._webhooks = await WebhookService.open(
             database, settings.webhooks, clock, stack, registry, base_url=lambda: recordings.base_url
         )
         api_key = settings.server.api_key
         if api_key is None:
             api_key = await asyncio.to_thread(data.api_key)
-        keys, conversation_terms = KeyTable(database), Terms(scoped, table)
+        keys, conversation_terms = KeyTable(database), EffectiveTerms(scoped, table)
         answers = ConsentTable(database)
         consents = Consents(answers, table, conversation_terms, clock)
-        stack.push_async_callback(ConsentNotes(recordings, consents, answers, table, clock).leave)
+        stack.push_async_callback(ConsentEvents(recordings, consents, answers, table, clock).leave)
         ports = Ports(
-            authority=Authority(keys, table, api_key, clock),
-            keys=Keys(keys, clock),
+            authority=Authentication(keys, table, api_key, clock),
+            keys=ApiKeys(keys, clock),
             terms=conversation_terms,
             messages=Messages(MessageTable(database), table, conversation_terms, clock),
             consents=consents,
-            kept_answers=KeptAnswers(KeptAnswerTable(database), clock),
+            kept_answers=IdempotencyStore(IdempotencyTable(database), clock),
             history=History(HistoryTable(database), UsageTable(database), recordings.shown),
             conversations=server._conversations,
             recordings=recordings,
@@ -182,7 +182,7 @@ class Server:
             entry_points=EntryPoints(recordings, secrets, consents, triggering.takes),
             storage=StorageProbe(shipping.store, StorageVerdict(data.root, settings.storage), clock),
             health=health,
-            settings=OwnedSettings(scoped, server._conversations),
+            settings=SettingsService(scoped, server._conversations),
             webhooks=server._webhooks.registrations,
         )
         _register(registry, recordings, shipping)
@@ -251,8 +251,8 @@ async def _open_database(settings: Settings, data: DataDirectory, stack: AsyncEx
     return database
 
 
-async def _warm_workers(data: DataDirectory, worker: Target, stack: AsyncExitStack) -> Workers:
-    workers = Workers(data.run, Forkserver(worker))
+async def _warm_workers(data: DataDirectory, worker: Target, stack: AsyncExitStack) -> WorkerPool:
+    workers = WorkerPool(data.run, Forkserver(worker))
     stack.push_async_callback(workers.close)
     await workers.warm_up()
     return workers
@@ -265,7 +265,7 @@ def _effective(settings: Settings, scoped: ScopedSettings) -> EffectiveSettings:
     return effective
 
 
-def _rate_limits(limits: Limits) -> RateLimits:
+def _rate_limits(limits: LimitSettings) -> RateLimits:
     return RateLimits(
         key=RateLimit(limits.key_requests_burst, limits.key_requests_per_s),
         participant=RateLimit(limits.participant_requests_burst, limits.participant_requests_per_s),
@@ -273,8 +273,8 @@ def _rate_limits(limits: Limits) -> RateLimits:
     )
 
 
-def _register(registry: CollectorRegistry, recordings: Recordings, shipping: Shipping) -> None:
-    registry.register(LiveCollector(recordings, shipping))
+def _register(registry: CollectorRegistry, recordings: RecordingService, shipping: Archive) -> None:
+    registry.register(RecordingCollector(recordings, shipping))
     ProcessCollector(registry=registry)
     PlatformCollector(registry=registry)
 

@@ -82,9 +82,9 @@ def _settings_import(given: argparse.Namespace, _: list[str]) -> int:
 
 
 def _recover(given: argparse.Namespace, _: list[str]) -> int:
-    from recorder.recover import Outcome, recover_all
+    from recorder.recover import RecoveryReport, recover_all
 
-    def told(outcome: Outcome) -> None:
+    def told(outcome: RecoveryReport) -> None:
         print(f"{'ok' if outcome.done else 'FAILED':<7}{outcome.recording}  {outcome.told}", flush=True)
 
     return 0 if asyncio.run(recover_all(_settings(given), told)) else EXIT_FAILED

@@ -15,16 +15,16 @@ from recorder.kernel.clock import SystemClock
 from recorder.kernel.errors import BystanderError, Fault
 from recorder.kernel.recording import EndReason
 from recorder.node.data_directory import DataDirectory, open_data_directory
-from recorder.recording.actor import Means
+from recorder.recording.actor import ActorDependencies
 from recorder.recording.reconciliation import complete, ended, inherited
 from recorder.settings.definitions import Settings
 from recorder.worker.main import main as worker_main
 from recorder.worker_pool.forkserver import Forkserver
-from recorder.worker_pool.pool import Workers
+from recorder.worker_pool.pool import WorkerPool
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class RecoveryReport:
     """What came of one recording; `done` unless it has to be looked after."""
 
     recording: str
@@ -32,7 +32,7 @@ class Outcome:
     told: str
 
 
-async def recover_all(settings: Settings, told: Callable[[Outcome], None]) -> bool:
+async def recover_all(settings: Settings, told: Callable[[RecoveryReport], None]) -> bool:
     """Bring every recording to its end that has no worker any more; say what came of each. True when all did.
 
     Those of this data directory, and what lost nodes left. Each end is written down and told as a server
@@ -43,9 +43,9 @@ async def recover_all(settings: Settings, told: Callable[[Outcome], None]) -> bo
         await means.shipping.store.check()
         survey = await means.shipping.survey()
         for recording, verdict in survey.verdicts.items():
-            told(Outcome(recording, True, f"without a spool: {verdict}"))
+            told(RecoveryReport(recording, True, f"without a spool: {verdict}"))
         for upload in survey.unknown:
-            told(Outcome(upload.key, True, "an upload of unknown origin, left alone"))
+            told(RecoveryReport(upload.key, True, "an upload of unknown origin, left alone"))
         found = {one.facts.recording: one for one in await means.shipping.recover()}
         unfinished = {row.id: row for row in await means.table.unfinished(means.node)}
         for recording in left_behind(survey):
@@ -55,7 +55,7 @@ async def recover_all(settings: Settings, told: Callable[[Outcome], None]) -> bo
         finishing = []
         for recording in sorted({*found, *unfinished}):
             if recording in found and found[recording].ending is None:
-                told(Outcome(recording, True, "its worker still records"))
+                told(RecoveryReport(recording, True, "its worker still records"))
                 continue
             finishing.append(_finished(recording, unfinished.get(recording), means))
         for finished in asyncio.as_completed(finishing):
@@ -65,7 +65,7 @@ async def recover_all(settings: Settings, told: Callable[[Outcome], None]) -> bo
         return all_is_well
 
 
-async def _finished(recording: str, row: RecordingRow | None, means: Means) -> Outcome:
+async def _finished(recording: str, row: RecordingRow | None, means: ActorDependencies) -> RecoveryReport:
     """By the same life that a server would have it live."""
     if row is None:
         return await _shipped(recording, means)
@@ -75,19 +75,19 @@ async def _finished(recording: str, row: RecordingRow | None, means: Means) -> O
     failure = f" ({after.failure})" if after.failure else ""
     said = f"{after.object_key}: {after.bytes or 0} bytes, {after.state}, {after.end_reason}{failure}"
     stored = after.end_reason is not EndReason.ABORT_BLOBSTORE_FAILURE
-    return Outcome(recording, after.state in LAST_STATES and stored, said)
+    return RecoveryReport(recording, after.state in LAST_STATES and stored, said)
 
 
-async def _shipped(recording: str, means: Means) -> Outcome:
+async def _shipped(recording: str, means: ActorDependencies) -> RecoveryReport:
     try:
         stored = await complete(recording, means)
     except BystanderError as error:
-        return Outcome(recording, False, f"{error.code}: {error.detail}")
-    return Outcome(recording, True, f"{stored.key}: {stored.size} bytes" if stored else "no media")
+        return RecoveryReport(recording, False, f"{error.code}: {error.detail}")
+    return RecoveryReport(recording, True, f"{stored.key}: {stored.size} bytes" if stored else "no media")
 
 
 @asynccontextmanager
-async def _opened(settings: Settings) -> AsyncIterator[Means]:
+async def _opened(settings: Settings) -> AsyncIterator[ActorDependencies]:
     """What a server's recordings live by, without the server."""
     data, clock = await asyncio.to_thread(_data_directory, settings), SystemClock()
     async with AsyncExitStack() as stack:
@@ -96,9 +96,9 @@ async def _opened(settings: Settings) -> AsyncIterator[Means]:
         await database.open()
         shipping = await open_shipping(settings, data, clock)
         stack.push_async_callback(shipping.close)
-        workers = Workers(data.run, Forkserver(worker_main))  # none is launched
+        workers = WorkerPool(data.run, Forkserver(worker_main))  # none is launched
         node = await asyncio.to_thread(data.node)
-        yield Means(clock, settings, RecordingTable(database), workers, shipping, node)
+        yield ActorDependencies(clock, settings, RecordingTable(database), workers, shipping, node)
 
 
 def _data_directory(settings: Settings) -> DataDirectory:

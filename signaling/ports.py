@@ -120,7 +120,7 @@ class Keys(Protocol):
         ...
 
 
-class Terms(Protocol):
+class EffectiveTerms(Protocol):
     """What counts in a conversation, as its settings say."""
 
     async def of(self, conversation: str) -> ConversationTerms: ...
@@ -298,18 +298,18 @@ class Settings(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class KeptAnswer:
+class IdempotencyResponse:
     """An answer that may be given again: the hash of its request's body, and what only signaling reads."""
 
     fingerprint: str
     sealed: bytes
 
 
-class KeptAnswers(Protocol):
+class IdempotencyStore(Protocol):
     """For a day, by the hash of what was asked."""
 
-    async def get(self, request: str) -> KeptAnswer | None: ...
-    async def put(self, request: str, answer: KeptAnswer) -> None: ...
+    async def get(self, request: str) -> IdempotencyResponse | None: ...
+    async def put(self, request: str, answer: IdempotencyResponse) -> None: ...
 
 
 class StorageProbe(Protocol):
@@ -330,11 +330,11 @@ class Ports:
 
     authority: Authority
     keys: Keys
-    terms: Terms
+    terms: EffectiveTerms
     messages: Messages
     consents: Consents
     history: History
-    kept_answers: KeptAnswers
+    kept_answers: IdempotencyStore
     conversations: Conversations
     recordings: Recordings
     decisions: Decisions

@@ -61,7 +61,7 @@ class Mix:
         return _limited(out)
 
 
-class Voice:
+class MixerInput:
     """One source's place in the mix."""
 
     def __init__(self, mix: Mix) -> None:

@@ -90,7 +90,7 @@ class Batch:
     keyframes: frozenset[str] = frozenset()  # streams with a key frame among the items
 
 
-class Inbox:
+class RenderQueue:
     """The bounded way to the render thread."""
 
     def __init__(self) -> None:

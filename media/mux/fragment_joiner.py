@@ -19,7 +19,7 @@ _STILL_PART = 8
 _LOOKED_AT = round(LOOKED_AT_S * VIDEO_TIMESCALE)
 
 
-class Lengthening:
+class FragmentJoiner:
     """Decides it for one recording, picture by picture."""
 
     def __init__(self, fragment_ns: int) -> None:

@@ -13,7 +13,7 @@ FIRST_FRAGMENT_FRAMES = 24  # half a second of sound, so that something is safe 
 NS = 1_000_000_000
 
 
-class Soundtrack:
+class AudioTrackRenderer:
     """Takes sources, gives encoded sound up to any instant; times are on the recording's clock."""
 
     def __init__(self, *, bitrate: int, fragment_ns: int) -> None:

@@ -22,13 +22,13 @@ from media.handover.render_queue import (
     TimelineChanged,
 )
 from media.mux.fragmenter import Fragmenter
-from media.render.audio_track import Soundtrack
-from media.render.roster import Attendance
-from media.render.scene import Composition
+from media.render.audio_track import AudioTrackRenderer
+from media.render.roster import Roster
+from media.render.scene import Scene
 from media.render.streams import PictureSource, SoundSource
-from media.sync.event_log import Chronicle
+from media.sync.event_log import EventLog
 from media.sync.watermark import MARGIN_NS_MIN, Progress, Watermark
-from media.video.quality_control import Effort, Load
+from media.video.quality_control import QualityController, QualityLevel
 from recorder.kernel.limits import FRAGMENT_DURATION_S_MAX
 from recorder.kernel.media import Fragment, MediaEvent
 from recorder.kernel.recording import RecordingPlan, RecordingType
@@ -51,16 +51,16 @@ class Renderer:
         emit: Callable[[MediaEvent], None],
         want_keyframe: Callable[[str], None],
     ) -> None:
-        self._chronicle = Chronicle(emit)
+        self._chronicle = EventLog(emit)
         self._want_keyframe = want_keyframe
         self._fragment_ns = round(min(plan.fragment_duration_s, FRAGMENT_DURATION_S_MAX) * NS)
         wait_ns = round(plan.reorder_wait_s * NS)
         self._watermark = Watermark(reorder_wait_ns=wait_ns)
         self._reports_wait_ns = min(wait_ns, REPORTS_AWAITED_NS_MAX)
-        self._load = Load()
-        self._sound = Soundtrack(bitrate=plan.audio_bitrate, fragment_ns=self._fragment_ns)
-        self._picture = None if plan.type is RecordingType.AUDIO else Composition(plan, self._fragment_ns)
-        self._attendance = Attendance(self._chronicle, self._sound, self._picture)
+        self._load = QualityController()
+        self._sound = AudioTrackRenderer(bitrate=plan.audio_bitrate, fragment_ns=self._fragment_ns)
+        self._picture = None if plan.type is RecordingType.AUDIO else Scene(plan, self._fragment_ns)
+        self._attendance = Roster(self._chronicle, self._sound, self._picture)
         self.fragmenter = Fragmenter(
             video=None if self._picture is None else self._picture.track,
             audio=self._sound.track,
@@ -94,7 +94,7 @@ class Renderer:
         return sum(source.pending_bytes for source in self._attendance.sources())
 
     @property
-    def effort(self) -> Effort:
+    def effort(self) -> QualityLevel:
         """What pictures may cost now; see media.video.quality_control.Load."""
         return self._load.effort
 

@@ -8,49 +8,49 @@ from collections import Counter, deque
 from collections.abc import Iterator
 
 from media.handover.render_queue import Joined, Left, StreamEnded, StreamStarted
-from media.render.audio_track import Soundtrack
-from media.render.scene import Composition
+from media.render.audio_track import AudioTrackRenderer
+from media.render.scene import Scene
 from media.render.streams import PictureSource, SoundSource
-from media.sync.activity import Presence
-from media.sync.event_log import Chronicle
+from media.sync.activity import ActivityDetector
+from media.sync.event_log import EventLog
 from media.sync.timeline import SenderClock
 from recorder.kernel.media import Publisher, SourceKind
 
 CHANGES_WAITING_MAX = 1024  # who comes and goes: a handshake each, so more in a few seconds is an attack
 
 
-class Session:
+class RosterEntry:
     """One WHIP session: who it is, its clock, its streams in the order in which they began."""
 
     def __init__(self, publisher: Publisher) -> None:
         self.publisher = publisher
         self.clock = SenderClock()
         self.streams: dict[str, SoundSource | PictureSource] = {}
-        self.presence = Presence()
+        self.presence = ActivityDetector()
 
 
-class Attendance:
+class Roster:
     """Keeps the sessions of one recording, gives them their places in picture and sound, and tells of it."""
 
-    def __init__(self, chronicle: Chronicle, sound: Soundtrack, picture: Composition | None) -> None:
+    def __init__(self, chronicle: EventLog, sound: AudioTrackRenderer, picture: Scene | None) -> None:
         self.dropped: Counter[str] = Counter()  # beside what the streams that are here count themselves
         self._chronicle = chronicle
         self._sound = sound
         self._picture = picture
-        self._sessions: dict[str, Session] = {}
-        self._session_of: dict[str, Session] = {}  # by stream
+        self._sessions: dict[str, RosterEntry] = {}
+        self._session_of: dict[str, RosterEntry] = {}  # by stream
         self._coming: deque[Joined | Left | StreamEnded] = deque()
 
     # --- who is here ----------------------------------------------------------------------------------
-    def session(self, key: str) -> Session | None:
+    def session(self, key: str) -> RosterEntry | None:
         """The session of this key."""
         return self._sessions.get(key)
 
-    def session_of(self, stream: str) -> Session | None:
+    def session_of(self, stream: str) -> RosterEntry | None:
         """The session that a stream belongs to."""
         return self._session_of.get(stream)
 
-    def sessions(self) -> Iterator[Session]:
+    def sessions(self) -> Iterator[RosterEntry]:
         """All sessions, in the order in which they came."""
         yield from list(self._sessions.values())
 
@@ -69,7 +69,7 @@ class Attendance:
     # --- what is told ---------------------------------------------------------------------------------
     def joined(self, item: Joined) -> None:
         """Somebody joined; the seat is taken when that is rendered."""
-        self._sessions[item.session] = Session(item.publisher)
+        self._sessions[item.session] = RosterEntry(item.publisher)
         self._chronicle.say("joined", item.at_ns, item.publisher)
         self.wait(item)
 

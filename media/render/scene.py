@@ -4,13 +4,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from media.isobmff import VideoTrack
-from media.mux.fragment_joiner import Lengthening
+from media.mux.fragment_joiner import FragmentJoiner
 from media.mux.fragmenter import VIDEO_TRACK
 from media.render.streams import PictureSource
 from media.video.compositor import Compositor
 from media.video.encoder import VIDEO_TIMESCALE, EncodedPicture, VideoEncoder
 from media.video.layout import Tile
-from media.video.quality_control import Effort, Pacer
+from media.video.quality_control import Pacer, QualityLevel
 from media.video.scaler import Picture
 from recorder.kernel.media import Publisher, SourceKind
 from recorder.kernel.recording import RecordingPlan
@@ -53,7 +53,7 @@ class _Seat:
             yield Tile(key, who.name, who.role, who.source, has_video), source
 
 
-class Composition:
+class Scene:
     """Takes sources, gives encoded pictures up to any instant; times are on the recording's clock."""
 
     def __init__(self, plan: RecordingPlan, fragment_ns: int) -> None:
@@ -62,7 +62,7 @@ class Composition:
         self._encoder = VideoEncoder(canvas, crf=plan.video_crf, bitrate_max=plan.video_bitrate_max)
         self.track = VideoTrack(VIDEO_TRACK, VIDEO_TIMESCALE, canvas.width, canvas.height, self._encoder.avcc)
         self.pacer = Pacer(fps=canvas.fps, fragment_ns=fragment_ns)
-        self._lengthening = Lengthening(fragment_ns)
+        self._lengthening = FragmentJoiner(fragment_ns)
         self.composed = 0
         self.skipped = 0
         self._seats: dict[str, _Seat] = {}
@@ -101,7 +101,7 @@ class Composition:
         self._shown.pop(source.key, None)
         self._rearrange(at_ns)
 
-    def spend(self, effort: Effort) -> None:
+    def spend(self, effort: QualityLevel) -> None:
         """Make fewer pictures from now on, or code them with less effort or narrower."""
         self.pacer.slow_down(effort.frame_rate_divisor)
         encoder = self._encoder

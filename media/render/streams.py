@@ -4,7 +4,7 @@ import time
 from collections import deque
 from dataclasses import dataclass
 
-from media.audio.mixer import RATE, Mix, Voice
+from media.audio.mixer import RATE, Mix, MixerInput
 from media.audio.opus import packet_samples
 from media.handover.encoded_frame import EncodedFrame
 from media.sync.timeline import StreamClock
@@ -69,7 +69,7 @@ class SoundSource(_Source):
 
     def __init__(self, key: str, session: str, mix: Mix, channels: int) -> None:
         super().__init__(key, session)
-        self.voice = Voice(mix)
+        self.voice = MixerInput(mix)
         self.decoder = SoundDecoder(channels)
         self._clock: StreamClock | None = None
 

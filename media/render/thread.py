@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from media.handover.render_queue import Batch, Inbox
+from media.handover.render_queue import Batch, RenderQueue
 from media.render.renderer import Renderer
 from recorder.kernel.errors import BystanderError, Fault
 from recorder.kernel.media import Fragment, MediaEvent
@@ -34,7 +34,7 @@ class RenderThread:
         self,
         plan: RecordingPlan,
         *,
-        inbox: Inbox,
+        inbox: RenderQueue,
         write: Callable[[Fragment], None],
         deliver: Callable[[list[MediaEvent], set[str]], None],
         failed: Callable[[Ending], None],

@@ -12,7 +12,7 @@ SETTLE_NS = 60_000_000  # and how long those are waited for: nothing was lost ye
 Release = Callable[[RtpPacket, int], None]
 
 
-class ReorderBuffer:
+class JitterBuffer:
     """Releases each packet once, in ascending order; after `wait_ns` a gap is given up.
 
     `release(packet, lost)` is called with the number of packets given up directly before it.

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from media.handover.encoded_frame import EncodedFrame, EncodedSink
 from media.rtp.formats import MediaFormat, PayloadFormat
 from media.rtp.simulcast_layers import LayerChoice
-from media.rtp.ssrc_receiver import Source, SourceCounters
+from media.rtp.ssrc_receiver import SsrcCounters, SsrcReceiver
 from media.rtp.wire.packet import RtpPacket
 from media.rtp.wire.rtcp import ReportBlock, SenderInfo, full_intra_request, nack, picture_loss_indication
 
@@ -16,7 +16,7 @@ SOURCES_KEPT_MAX = 8  # those before it are kept for their last packets, which a
 SOURCE_SILENT_NS = 500_000_000  # an SSRC that came back may take over from one that fell silent
 
 
-class IncomingStream:
+class RtpReceiver:
     """A StreamControl: the packets of one media section in, calls of the sink out. Event loop only."""
 
     def __init__(
@@ -26,8 +26,8 @@ class IncomingStream:
         *,
         wait_ns: int,
         sink: EncodedSink,
-        counters: SourceCounters,
-        feedback_due: Callable[["IncomingStream"], None],
+        counters: SsrcCounters,
+        feedback_due: Callable[["RtpReceiver"], None],
     ) -> None:
         self.media = media
         self._key = key
@@ -35,9 +35,9 @@ class IncomingStream:
         self._sink = sink
         self._counters = counters
         self._feedback_due = feedback_due
-        self._sources: dict[int, Source] = {}
+        self._sources: dict[int, SsrcReceiver] = {}
         self._rids: dict[int, str] = {}  # SSRC -> rid
-        self._active: Source | None = None
+        self._active: SsrcReceiver | None = None
         self._layers = LayerChoice() if len(media.rids) > 1 else None
         self._keyframe_wanted = False
         self._keyframe_asked_ns: int | None = None
@@ -47,7 +47,7 @@ class IncomingStream:
         self.ended = False
 
     def __repr__(self) -> str:
-        return f"IncomingStream({self._key} mid={self.media.mid!r} sources={len(self._sources)})"
+        return f"RtpReceiver({self._key} mid={self.media.mid!r} sources={len(self._sources)})"
 
     @property
     def key(self) -> str:
@@ -185,8 +185,8 @@ class IncomingStream:
         wait_ns = KEYFRAME_REPEAT_NS if self._keyframe_awaited else KEYFRAME_REQUEST_NS_MIN
         return self._keyframe_asked_ns + wait_ns
 
-    def _new_source(self, packet: RtpPacket, payload: PayloadFormat, rid: str | None) -> Source:
-        source = Source(
+    def _new_source(self, packet: RtpPacket, payload: PayloadFormat, rid: str | None) -> SsrcReceiver:
+        source = SsrcReceiver(
             packet,
             codec=payload.codec,
             wait_ns=self._wait_ns,
@@ -205,7 +205,7 @@ class IncomingStream:
             self._rids.pop(oldest, None)
         return source
 
-    def _listens_to(self, source: Source, packet: RtpPacket) -> bool:
+    def _listens_to(self, source: SsrcReceiver, packet: RtpPacket) -> bool:
         if self._layers is not None and self._active is not None:
             return True  # every layer is kept ready, so that a change needs only its key frame
         active = self._active
@@ -214,7 +214,7 @@ class IncomingStream:
             return True
         return False
 
-    def _activate(self, source: Source) -> None:
+    def _activate(self, source: SsrcReceiver) -> None:
         previous = self._active
         if previous is not None:
             previous.flush()
@@ -229,7 +229,7 @@ class IncomingStream:
         self._keyframe_asked_ns = None
         self.request_keyframe()
 
-    def _frame(self, source: Source, frame: EncodedFrame) -> None:
+    def _frame(self, source: SsrcReceiver, frame: EncodedFrame) -> None:
         if source is not self._active:
             if self._layers is None or not self._layers.takes_over(source, frame):
                 return

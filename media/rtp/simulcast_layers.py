@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from media.handover.encoded_frame import EncodedFrame
-from media.rtp.ssrc_receiver import Source
+from media.rtp.ssrc_receiver import SsrcReceiver
 
 DECISION_NS = 1_000_000_000
 BETTER_FACTOR = 1.3  # a layer must carry this much more to be worth a change of resolution
@@ -16,11 +16,11 @@ class LayerChoice:
     """
 
     def __init__(self) -> None:
-        self.wanted: Source | None = None
+        self.wanted: SsrcReceiver | None = None
         self._decided_ns: int | None = None
         self._counted: dict[int, int] = {}
 
-    def decide(self, now_ns: int, sources: Iterable[Source], active: Source | None) -> bool:
+    def decide(self, now_ns: int, sources: Iterable[SsrcReceiver], active: SsrcReceiver | None) -> bool:
         """Once per window: choose. True when the wanted layer is not the active one and needs a key frame."""
         if self._decided_ns is None:
             self._decided_ns = now_ns
@@ -36,7 +36,7 @@ class LayerChoice:
         self.wanted = best if best is not active and rates[best] > enough else None
         return self.wanted is not None
 
-    def takes_over(self, source: Source, frame: EncodedFrame) -> bool:
+    def takes_over(self, source: SsrcReceiver, frame: EncodedFrame) -> bool:
         """Whether this frame of an inactive layer makes it the active one."""
         if source is not self.wanted or not frame.keyframe:
             return False

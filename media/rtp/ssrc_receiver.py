@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from media.handover.encoded_frame import Codec, EncodedFrame, SenderReport
 from media.rtp.depacketizers.assembler import Assembler, assembler_for, starts_frame
-from media.rtp.jitter_buffer import PACKETS_MAX, ReorderBuffer
+from media.rtp.jitter_buffer import PACKETS_MAX, JitterBuffer
 from media.rtp.nack import NackSchedule
 from media.rtp.reception_report import Reception
 from media.rtp.wire.packet import RtpPacket
@@ -17,7 +17,7 @@ SEQUENCE_JUMP_MAX = 3000
 OVERTAKEN_WAIT_NS_MAX = 250_000_000
 
 
-class SourceCounters:
+class SsrcCounters:
     """What one participant's sources have counted."""
 
     __slots__ = ("bytes", "dropped", "frames", "lost", "packets", "recovered")
@@ -35,7 +35,7 @@ class SourceCounters:
         self.dropped[reason] = self.dropped.get(reason, 0) + 1
 
 
-class Source:
+class SsrcReceiver:
     """Receives one synchronization source. `emit` gets its frames in order.
 
     `wants_retransmission`: whether the sender said that it answers generic NACKs.
@@ -48,8 +48,8 @@ class Source:
         codec: Codec,
         wait_ns: int,
         wants_retransmission: bool,
-        counters: SourceCounters,
-        emit: Callable[["Source", EncodedFrame], None],
+        counters: SsrcCounters,
+        emit: Callable[["SsrcReceiver", EncodedFrame], None],
     ) -> None:
         self.ssrc = first.ssrc
         self.codec = codec
@@ -133,7 +133,7 @@ class Source:
 
     def _restart(self, sequence: int, *, settle: bool = False) -> None:
         self._sequences = Unwrapper(16, sequence)
-        self._reorder = ReorderBuffer(self._sequences.newest, self._wait_ns, self._release, settle=settle)
+        self._reorder = JitterBuffer(self._sequences.newest, self._wait_ns, self._release, settle=settle)
         self._after_jump = -1
 
     def _jumped(self, packet: RtpPacket) -> bool:

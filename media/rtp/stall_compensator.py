@@ -4,7 +4,7 @@ LAG_NS_MAX = 1_500_000_000  # a process that stands still longer has other troub
 CATCH_UP = 2  # so much slower than time passes the past is trusted to be read
 
 
-class HoldUp:
+class StallCompensator:
     """Turns the time now into the time up to which everything that came was surely read.
 
     Nothing must be given up, or asked for again, that already lies in a socket's buffer.

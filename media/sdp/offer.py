@@ -45,7 +45,7 @@ class Offer:
 
 
 @dataclass(frozen=True, slots=True)
-class Fragment:
+class TrickleFragment:
     """A trickle fragment (RFC 8840): credentials are None where it names none."""
 
     ice: IceParameters | None
@@ -89,7 +89,7 @@ def read_offer(text: str) -> Offer:
     )
 
 
-def read_fragment(text: str) -> Fragment:
+def read_fragment(text: str) -> TrickleFragment:
     """Read a trickle-ice-sdpfrag; raises malformed_sdp (400).
 
     Section names and mids are not looked at: everything is bundled on one transport.
@@ -101,7 +101,7 @@ def read_fragment(text: str) -> Fragment:
         elif line.startswith("m="):
             sdp.parse_section(line)
     named = "ice-ufrag" in attributes or "ice-pwd" in attributes
-    return Fragment(
+    return TrickleFragment(
         ice=read_ice(attributes, sdp.Attributes()) if named else None,
         candidates=tuple(attributes.all("candidate")),
         end_of_candidates="end-of-candidates" in attributes,

@@ -10,7 +10,7 @@ SILENT_NS = 2_000_000_000  # discontinuous transmission of Opus still sends ever
 
 
 @dataclass(frozen=True, slots=True)
-class Notice:
+class ActivityChange:
     """A kind of MediaEvent, since when (local time), and of which stream."""
 
     kind: str
@@ -18,7 +18,7 @@ class Notice:
     detail: dict[str, object] = field(default_factory=dict)
 
 
-class Presence:
+class ActivityDetector:
     """Watches the streams of one publisher."""
 
     def __init__(self) -> None:
@@ -48,7 +48,7 @@ class Presence:
             self._back_ns[stream] = arrival_ns
         self._last_ns[stream] = arrival_ns
 
-    def check(self, now_ns: int) -> list[Notice]:
+    def check(self, now_ns: int) -> list[ActivityChange]:
         """Return what changed since the last check."""
         silent = {stream for stream, last in self._last_ns.items() if now_ns - last > SILENT_NS}
         self._silent |= silent
@@ -58,11 +58,11 @@ class Presence:
         if self._gap:
             self._gap = False
             back = [self._back(stream) for stream in self._last_ns if stream not in silent]
-            notices.append(Notice("gap_ended", min(back, default=now_ns)))
+            notices.append(ActivityChange("gap_ended", min(back, default=now_ns)))
         for stream in sorted(silent - self._muted):
-            notices.append(Notice("muted", self._last_ns[stream], {"stream": stream}))
+            notices.append(ActivityChange("muted", self._last_ns[stream], {"stream": stream}))
         for stream in sorted(self._muted - silent):
-            notices.append(Notice("unmuted", self._back(stream), {"stream": stream}))
+            notices.append(ActivityChange("unmuted", self._back(stream), {"stream": stream}))
         self._muted = silent
         return notices
 
@@ -70,8 +70,8 @@ class Presence:
         """When the stream came back, or when it began where it was never silent before."""
         return self._back_ns.get(stream, self._last_ns[stream])
 
-    def _all_silent(self) -> list[Notice]:
+    def _all_silent(self) -> list[ActivityChange]:
         if self._gap:
             return []
         self._gap = True
-        return [Notice("gap_started", max(self._last_ns.values()))]
+        return [ActivityChange("gap_started", max(self._last_ns.values()))]

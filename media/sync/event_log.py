@@ -7,7 +7,7 @@ from recorder.kernel.media import MediaEvent, Publisher
 NS = 1_000_000_000
 
 
-class Chronicle:
+class EventLog:
     """Makes MediaEvents; `zero_ns` is the local time of the recording's zero once it is fixed."""
 
     def __init__(self, emit: Callable[[MediaEvent], None]) -> None:

@@ -11,7 +11,7 @@ LEAK_PPM = 400  # a way that got longer is believed as slowly as the floors of t
 SLEW_PPM = 1_000  # with a stream's own slewing no more than sound can be stretched by
 
 
-class Distance:
+class OneWayDelay:
     """The one-way delay of one sender at least: known before its first frame, followed slowly after it."""
 
     def __init__(self) -> None:

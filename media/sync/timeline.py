@@ -28,7 +28,7 @@ from collections import deque
 from statistics import median_low
 
 from media.handover.encoded_frame import Codec, SenderReport
-from media.sync.one_way_delay import Distance
+from media.sync.one_way_delay import OneWayDelay
 
 LEAK_PPM = 200  # twice the +-100 ppm that crystals drift, so that the floor follows either sign
 SETTLING_NS = 1_000_000_000  # young estimates improve by jumps; later ones only by slewing
@@ -55,8 +55,10 @@ LEAD_NS_MAX_AUDIO = 120_000_000  # the longest Opus packet
 class StreamClock:
     """One RTP timeline of one stream: maps its timestamps to local capture times."""
 
-    def __init__(self, codec: Codec, *, lead_ns: int | None = None, distance: Distance | None = None) -> None:
-        self._distance = distance or Distance()
+    def __init__(
+        self, codec: Codec, *, lead_ns: int | None = None, distance: OneWayDelay | None = None
+    ) -> None:
+        self._distance = distance or OneWayDelay()
         self._rate = codec.clock_rate
         self._is_video = codec.is_video
         self._slew_ppm = SLEW_PPM_VIDEO if codec.is_video else SLEW_PPM_AUDIO
@@ -188,7 +190,7 @@ class SenderClock:
     """The streams of one sender, bound to each other by its sender reports, and how far it is away."""
 
     def __init__(self) -> None:
-        self.distance = Distance()
+        self.distance = OneWayDelay()
         self._streams: dict[str, StreamClock] = {}
         self._leads: dict[str, int] = {}
 

@@ -20,7 +20,7 @@ def coded_width(canvas_width: int, divisor: int) -> int:
     return -(-canvas_width // (2 * divisor)) * 2
 
 
-class Columns:
+class AnamorphicScaler:
     """From the canvas's pixels to the columns of a picture that has `width` of them, both even."""
 
     def __init__(self, canvas_width: int, width: int) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from media.video.anamorphic_scaler import Columns
+from media.video.anamorphic_scaler import AnamorphicScaler
 from media.video.labels import NameTag, name_tag, placeholder
 from media.video.layout import Rectangle, Tile, arrange, fit
 from media.video.scaler import Picture, Planes, Samples, Scaler, from_rgba, new_picture, planes, same
@@ -50,7 +50,7 @@ class Compositor:
         """Let the next pictures have so many columns for the canvas's width; an even number."""
         self._picture = new_picture(columns, self._canvas.height)
         self._planes = planes(self._picture)
-        self._columns = Columns(self._canvas.width, columns)
+        self._columns = AnamorphicScaler(self._canvas.width, columns)
         self._cleared = False
 
     @property

@@ -80,7 +80,7 @@ class Pacer:
 
 
 @dataclass(frozen=True, slots=True)
-class Effort:
+class QualityLevel:
     """What the pictures may cost: every how-manyeth is made, how hard the coder looks for savings, and how
     many columns share one that is coded."""
 
@@ -92,16 +92,16 @@ class Effort:
 # First pictures become fewer, then poorer for their size, then narrower; sound is never touched. Haste comes
 # before the resolution because it saves as much and is hardly seen (docs/cost.md).
 EFFORTS = (
-    Effort(1, True),
-    Effort(2, True),
-    Effort(4, True),
-    Effort(4, False),
-    Effort(4, False, 2),
-    Effort(8, False, 2),
+    QualityLevel(1, True),
+    QualityLevel(2, True),
+    QualityLevel(4, True),
+    QualityLevel(4, False),
+    QualityLevel(4, False, 2),
+    QualityLevel(8, False, 2),
 )
 
 
-class Load:
+class QualityController:
     """Which of EFFORTS the machine can do: one down where rendering lags, one up after a while of rest."""
 
     def __init__(self) -> None:
@@ -113,7 +113,7 @@ class Load:
         self._lag_ns = 0  # when it changed
 
     @property
-    def effort(self) -> Effort:
+    def effort(self) -> QualityLevel:
         return EFFORTS[self._level]
 
     @property

@@ -16,7 +16,7 @@ import aioice
 from aiortc import RTCIceServer
 from aiortc.rtcicetransport import connection_kwargs
 
-from media.webrtc.udp import BeatSocket, unplug
+from media.webrtc.udp import BatchedUdpSocket, unplug
 from recorder.kernel.clock import Clock
 from recorder.kernel.errors import BystanderError, Fault
 from recorder.kernel.media import IceServer, IceTransportPolicy
@@ -67,7 +67,7 @@ class IceConnection(aioice.Connection):
         for protocol in self._protocols:
             receive = functools.partial(self._datagram_received, protocol.datagram_received)
             if protocol.local_candidate.type == "host":
-                protocol.transport = BeatSocket(
+                protocol.transport = BatchedUdpSocket(
                     unplug(protocol.transport),
                     receive=receive,
                     owner=protocol,
@@ -129,7 +129,7 @@ class IceConnection(aioice.Connection):
     def read(self) -> None:
         """Hand over what lies in the sockets, without waiting for their beat."""
         for protocol in self._protocols:
-            if isinstance(protocol.transport, BeatSocket):
+            if isinstance(protocol.transport, BatchedUdpSocket):
                 protocol.transport.read()
 
     def probe(self) -> None:

@@ -5,10 +5,10 @@ import secrets
 from collections.abc import Callable
 
 from media.handover.encoded_frame import EncodedSink
-from media.rtp.receiver import IncomingStream
+from media.rtp.receiver import RtpReceiver
 from media.rtp.router import Route, Router
-from media.rtp.ssrc_receiver import SourceCounters
-from media.rtp.stall_compensator import HoldUp
+from media.rtp.ssrc_receiver import SsrcCounters
+from media.rtp.stall_compensator import StallCompensator
 from media.rtp.wire.packet import PacketBuffer, RtpPacket, parse_rtp
 from media.rtp.wire.rtcp import Bye, SenderInfo, parse_rtcp, receiver_report, source_description
 from media.rtp.wire.rtx import unwrap_rtx
@@ -60,7 +60,7 @@ class Peer:
         self._offer: Offer | None = None
         self._transport: MediaTransport | None = None
         self._router = Router(())
-        self._streams: list[IncomingStream] = []
+        self._streams: list[RtpReceiver] = []
         self._congestion = TransportFeedback()
         self._ssrc = secrets.randbits(32)
         self._cname = secrets.token_urlsafe(12)
@@ -68,12 +68,12 @@ class Peer:
         self._remote_ice: IceParameters | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
-        self._hold_up = HoldUp()
+        self._hold_up = StallCompensator()
         self._report_at = 0.0
         self._bye_at: float | None = None
         self._restarting = asyncio.Lock()
         self._closing: asyncio.Task[None] | None = None
-        self.statistics = SourceCounters()
+        self.statistics = SsrcCounters()
         self.state = "new"
         self.state_reason: str | None = None  # a stable word for why it failed or closed
 
@@ -101,7 +101,7 @@ class Peer:
         )
         self._router = Router(read.media)
         self._streams = [
-            IncomingStream(
+            RtpReceiver(
                 new_id("stream"),
                 media,
                 wait_ns=self._wait_ns,
@@ -220,7 +220,7 @@ class Peer:
                 self._congestion.arrived(value[0] << 8 | value[1], packet.ssrc, packet.arrival_ns)
                 return
 
-    def _repair(self, stream: IncomingStream, packet: RtpPacket, route: Route) -> None:
+    def _repair(self, stream: RtpReceiver, packet: RtpPacket, route: Route) -> None:
         payload = stream.media.primary_of(packet.payload_type)
         ssrc = route.repairs
         if ssrc is None and route.repaired_rid is not None:
@@ -241,7 +241,7 @@ class Peer:
                 self._arm(BYE_GRACE_S)
 
     # --- the one timer -------------------------------------------------------------------------------
-    def _feedback_due(self, stream: IncomingStream) -> None:
+    def _feedback_due(self, stream: RtpReceiver) -> None:
         delay_ns = stream.feedback_in_ns(self._clock.monotonic_ns())
         if delay_ns is not None:
             self._arm(delay_ns / 1e9)

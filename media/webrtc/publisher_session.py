@@ -5,9 +5,9 @@ from typing import Protocol
 
 from media.handover.encoded_frame import EncodedFrame, SenderReport, StreamControl
 from media.handover.render_queue import (
-    Inbox,
     Joined,
     Left,
+    RenderQueue,
     Reported,
     RoundTripMeasured,
     StreamEnded,
@@ -39,7 +39,7 @@ class PeerConnection(Protocol):
     async def close(self) -> None: ...
 
 
-class Session:
+class PublisherSession:
     """The EncodedSink of one WHIP session; every call on the event loop, none of them blocks.
 
     `on_over` is called once, when the peer failed or closed by itself.
@@ -52,7 +52,7 @@ class Session:
         key: str,
         publisher: Publisher,
         *,
-        inbox: Inbox,
+        inbox: RenderQueue,
         clock: Clock,
         pictures: bool,
         on_over: Callable[[str], None],

@@ -59,7 +59,7 @@ def unplug(transport: asyncio.BaseTransport) -> socket.socket:
     return taken
 
 
-class BeatSocket(asyncio.DatagramTransport):
+class BatchedUdpSocket(asyncio.DatagramTransport):
     """Calls `receive(data, address, arrival_ns)` for each datagram; arrivals are as `monotonic_ns` counts."""
 
     def __init__(

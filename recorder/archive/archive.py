@@ -25,7 +25,7 @@ _SPOOLED_OVER = (UNREACHABLE, THROTTLED, FAILED)  # a store that refuses us will
 _log = logging.getLogger(__name__)
 
 
-class Shipping:
+class Archive:
     """The server's one way to storage. Errors are storage's own."""
 
     def __init__(

@@ -2,8 +2,8 @@
 
 import asyncio
 
-from media.isobmff.progressive.movie import OrdinaryMovie
-from recorder.archive.archive import Shipping
+from media.isobmff.progressive.movie import ProgressiveMovie
+from recorder.archive.archive import Archive
 from recorder.archive.finalisers import finalise_init, finalise_init_grown
 from recorder.archive.storage_verdict import StorageVerdict
 from recorder.kernel.clock import Clock
@@ -15,7 +15,7 @@ from storage.takeover.lease import NodeLease
 from storage.upload.uploader import Uploader
 
 
-async def open_shipping(settings: Settings, data: DataDirectory, clock: Clock) -> Shipping:
+async def open_shipping(settings: Settings, data: DataDirectory, clock: Clock) -> Archive:
     """From this data directory to the store; whoever asked closes it. The store's own errors."""
     store = open_store(settings.storage, data_dir=data.root)
     verdict = StorageVerdict(data.root, settings.storage)
@@ -27,11 +27,11 @@ async def open_shipping(settings: Settings, data: DataDirectory, clock: Clock) -
         settings.storage,
         finalise_init=finalise_init,
         grow_init=finalise_init_grown,
-        make_movie=OrdinaryMovie,
+        make_movie=ProgressiveMovie,
         lease=await _node_lease(store, settings.storage, data, clock),
         replaces_parts=tested is not None and tested.replaces_parts,
     )
-    return Shipping(
+    return Archive(
         store,
         uploader,
         data.spool,

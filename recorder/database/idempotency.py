@@ -8,7 +8,7 @@ from recorder.database.connection import Database
 from recorder.database.schema import kept_answers
 
 
-class KeptAnswerTable:
+class IdempotencyTable:
     """Rows in, rows out."""
 
     def __init__(self, database: Database) -> None:

@@ -19,8 +19,8 @@ from recorder.database.supervision_schema import decisions, supervisions
 from recorder.kernel.conversation import Conversation, Decision, DecisionKind, Interaction, InteractionState
 from recorder.kernel.errors import not_found
 from recorder.kernel.webhook import EventType
-from recorder.supervision.state_machine import Supervision
 from recorder.kernel.webhook_event import interaction_event
+from recorder.supervision.state_machine import Supervision
 
 _STATE = {
     DecisionKind.HOLD: InteractionState.HELD,

@@ -24,7 +24,7 @@ _ENDED = (RecordingState.AVAILABLE, RecordingState.FAILED)
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class DemoCall:
     """Who takes part (a Part without its url and token each) and for how long they talk."""
 
     seconds: float
@@ -32,7 +32,7 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class DemoResult:
     """What became of a call."""
 
     recording: Recording
@@ -94,7 +94,7 @@ class Api:
             return answer
 
 
-async def hold(call: Call, server: ServerProcess, progress: Callable[[Recording], None]) -> Outcome:
+async def hold(call: DemoCall, server: ServerProcess, progress: Callable[[Recording], None]) -> DemoResult:
     """Record the call through the real entry point and wait until its file is available."""
     async with aiohttp.ClientSession() as http:
         api = Api(http, server)
@@ -115,7 +115,7 @@ async def hold(call: Call, server: ServerProcess, progress: Callable[[Recording]
         await api.stop(recording.id)
         recording = await asyncio.wait_for(api.settled(recording.id), _AVAILABLE_S_MAX)
     path = _path_of(recording, server.data_dir)
-    return Outcome(recording, path, start_latency_s, cpu, server.pid)
+    return DemoResult(recording, path, start_latency_s, cpu, server.pid)
 
 
 @contextlib.asynccontextmanager

@@ -6,13 +6,13 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from recorder.demo.call import Call, Outcome, hold
+from recorder.demo.call import DemoCall, DemoResult, hold
 from recorder.demo.cast import AGENT, VISITOR
 from recorder.demo.report import render
 from recorder.demo.server import serving
 from recorder.kernel.errors import BystanderError
 from recorder.kernel.recording import Recording
-from recorder.settings.definitions import Server
+from recorder.settings.definitions import ServerSettings
 
 _SHARE_AFTER = 0.6  # of the call: first the two faces, then the screen
 ON_LOOPBACK = {"BYSTANDER_CALL__BIND_HOST": "127.0.0.1", "BYSTANDER_SERVER__LOG_LEVEL": "warning"}
@@ -31,13 +31,13 @@ def run(arguments: Sequence[str]) -> int:
     return 0
 
 
-async def record(seconds: float, data_dir: Path) -> Outcome:
+async def record(seconds: float, data_dir: Path) -> DemoResult:
     """Start a server on `data_dir`, hold the call, stop the server."""
     print(f"starting a server on {data_dir}")
     async with serving(data_dir, settings=ON_LOOPBACK) as server:
         agent = {"person": AGENT.participant, "share_screen_after_s": seconds * _SHARE_AFTER}
         visitor = {"person": VISITOR.participant, "codec": "video/VP8"}
-        call = Call(seconds=seconds, parts=[agent, visitor])
+        call = DemoCall(seconds=seconds, parts=[agent, visitor])
         outcome = await hold(call, server, progress=_show)
     print()
     return outcome
@@ -54,7 +54,10 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="bystander demo", description=__doc__)
     parser.add_argument("--seconds", type=_seconds, default=20.0, help="how long they talk (default 20)")
     parser.add_argument(
-        "--data-dir", type=Path, default=Path(Server().data_dir), help="of the server (default ./data)"
+        "--data-dir",
+        type=Path,
+        default=Path(ServerSettings().data_dir),
+        help="of the server (default ./data)",
     )
     return parser
 

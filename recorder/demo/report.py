@@ -7,17 +7,17 @@ from yarl import URL
 
 from media.check.av_offset import AvOffset, Region, measure
 from media.video.layout import Tile, arrange, fit
-from recorder.demo.call import Outcome
+from recorder.demo.call import DemoResult
 from recorder.demo.cast import AGENT, VISITOR
 from recorder.kernel.media import Canvas, MediaEvent, SourceKind
-from recorder.settings.definitions import Server
+from recorder.settings.definitions import ServerSettings
 
 _LAMP = 0.2  # of a talking head's height: the side of the lamp in its upper left corner
 _INSIDE = 0.8  # of the lamp: away from its blurred edges
 _MOVING_S = 0.2  # around a joining, while tiles change their places
 
 
-def render(outcome: Outcome) -> str:
+def render(outcome: DemoResult) -> str:
     """A few lines for people."""
     recording = outcome.recording
     duration_s, size_mb = recording.duration_s or 0.0, (recording.bytes or 0) / 1e6
@@ -25,7 +25,7 @@ def render(outcome: Outcome) -> str:
     cores = (
         f"{outcome.worker_cpu_s / call_s:.2f} core the worker, {outcome.server_cpu_s / call_s:.2f} the server"
     )
-    default = Server()
+    default = ServerSettings()
     here = URL.build(scheme="http", host=default.host, port=default.port)
     watch = here.join(URL(recording.links["watch"]).relative())
     return "\n".join(
@@ -40,7 +40,7 @@ def render(outcome: Outcome) -> str:
     )
 
 
-def lamp_offsets(outcome: Outcome) -> AvOffset:
+def lamp_offsets(outcome: DemoResult) -> AvOffset:
     """Sound against picture of the agent, for as long as the two people fill the canvas."""
     return measure(outcome.path, region=_lamp_region(), between_s=_two_alone(outcome.path))
 

@@ -14,18 +14,18 @@ from typing import Any
 
 import msgspec
 
-from recorder.archive.archive import Shipping
+from recorder.archive.archive import Archive
 from recorder.database import Attempt, RecordingRow, RecordingTable
 from recorder.kernel.clock import Clock
 from recorder.kernel.errors import BystanderError
 from recorder.kernel.recording import EndReason, RecordingState
 from recorder.recording import events as word
-from recorder.recording.events import Life, Phase, Terms
+from recorder.recording.events import Lifecycle, Phase, Timeouts
 from recorder.recording.plan import terms, worker_order
 from recorder.recording.state_machine import IllegalMoveError, Step, step
 from recorder.settings.definitions import Settings
 from recorder.worker.protocol import Ended, Event, Happened, Hello, SpoolGrew
-from recorder.worker_pool.pool import Worker, WorkerGone, Workers
+from recorder.worker_pool.pool import Worker, WorkerGone, WorkerPool
 from storage.spool import SpoolEnding
 
 EVENTS_UNAPPLIED_MAX = 64  # a recording's life has some ten events; more waiting is a defect
@@ -38,27 +38,27 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Means:
+class ActorDependencies:
     """What every live recording works with."""
 
     clock: Clock
     settings: Settings
     table: RecordingTable
-    workers: Workers
-    shipping: Shipping
+    workers: WorkerPool
+    shipping: Archive
     node: str  # whose recordings these are; see DataDirectory.node
 
     @property
-    def terms(self) -> Terms:
+    def terms(self) -> Timeouts:
         """How long the phases of a recording last where its conversation says nothing else."""
         return terms(self.settings)
 
 
-class LiveRecording:
+class RecordingActor:
     """`row` is how it was last written down; `life` where it is. `run` returns when it is over."""
 
     def __init__(
-        self, row: RecordingRow, first: Step, means: Means, settings: Settings | None = None
+        self, row: RecordingRow, first: Step, means: ActorDependencies, settings: Settings | None = None
     ) -> None:
         """`settings` as they count for its conversation, and for its whole life; None: the server's."""
         self.row = row
@@ -67,7 +67,7 @@ class LiveRecording:
         self.life, self._first_effects = first
         self.worker: Worker | None = None
         self._means = means
-        self._changed: Callable[[LiveRecording], None] | None = None
+        self._changed: Callable[[RecordingActor], None] | None = None
         self._events: asyncio.Queue[word.Event] = asyncio.Queue(EVENTS_UNAPPLIED_MAX)
         self._moved = asyncio.Event()
         self._acting: set[asyncio.Task[None]] = set()
@@ -80,7 +80,7 @@ class LiveRecording:
         self._bytes = row.bytes
 
     def __repr__(self) -> str:
-        return f"<LiveRecording {self.row.id} {self.life.phase}>"
+        return f"<RecordingActor {self.row.id} {self.life.phase}>"
 
     @property
     def phase(self) -> Phase:
@@ -103,7 +103,7 @@ class LiveRecording:
             await self._moved.wait()
         return self.phase
 
-    async def run(self, changed: Callable[["LiveRecording"], None]) -> None:
+    async def run(self, changed: Callable[["RecordingActor"], None]) -> None:
         """Live the recording to its end, and say so whenever it changes."""
         self._changed = changed
         if self.row.state is not self.phase.state:
@@ -167,7 +167,7 @@ class LiveRecording:
         self._tell()
         self._act(effects)
 
-    async def _write_down(self, row: RecordingRow, after: Life, event: word.Event) -> None:
+    async def _write_down(self, row: RecordingRow, after: Lifecycle, event: word.Event) -> None:
         """A database that refuses must not end a recording: the spool says enough to make up for it."""
         table, now = self._means.table, self._means.clock.utc_now()
         try:
@@ -344,7 +344,7 @@ class LiveRecording:
 
 
 def _described(
-    row: RecordingRow, after: Life, now: datetime, written: tuple[float | None, int | None]
+    row: RecordingRow, after: Lifecycle, now: datetime, written: tuple[float | None, int | None]
 ) -> RecordingRow:
     """The row as it is after a move."""
     duration_s, size = written

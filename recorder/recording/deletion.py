@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from recorder.archive.archive import Shipping
+from recorder.archive.archive import Archive
 from recorder.database import RecordingRow
 from recorder.database.recordings import LAST_STATES
 from recorder.kernel.recording import EndReason
@@ -27,7 +27,7 @@ async def check_recordings_deletable(store: ObjectStore, rows: Sequence[Recordin
     await check_deletable(store, [key for row in rows for key in keys_of(row.object_key)], now)
 
 
-async def delete_recording(shipping: Shipping, row: RecordingRow) -> None:
+async def delete_recording(shipping: Archive, row: RecordingRow) -> None:
     """Remove what is stored of it and its spool; again after a failure in the middle removes the rest."""
     await shipping.drop(row.id)  # first, or an upload that still waits would bring the object back
     await delete_stored(shipping.store, row)

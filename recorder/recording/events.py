@@ -50,7 +50,7 @@ _STATES = {
 }
 
 
-class Terms(msgspec.Struct, frozen=True, kw_only=True):
+class Timeouts(msgspec.Struct, frozen=True, kw_only=True):
     """How long each phase may last, in seconds, and how often a launch is tried."""
 
     check_timeout_s: float
@@ -63,7 +63,7 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     upload_timeout_s: float
 
 
-class Life(msgspec.Struct, frozen=True, kw_only=True):
+class Lifecycle(msgspec.Struct, frozen=True, kw_only=True):
     """One recording at one moment. `deadline` is when Overdue is due; None only in a last phase."""
 
     phase: Phase

@@ -9,7 +9,7 @@ import hashlib
 import hmac
 
 from recorder.kernel.media import IceServer, IceTransportPolicy
-from recorder.settings.definitions import Call, Turn
+from recorder.settings.definitions import CallSettings, TurnSettings
 
 
 def turn_credential(secret: str, username: str) -> str:
@@ -18,7 +18,7 @@ def turn_credential(secret: str, username: str) -> str:
     return base64.b64encode(digest).decode()
 
 
-def ice_servers(call: Call, turn: Turn, *, who: str, expires_unix_s: int) -> list[IceServer]:
+def ice_servers(call: CallSettings, turn: TurnSettings, *, who: str, expires_unix_s: int) -> list[IceServer]:
     """What a peer is told. In RELAYED mode only TURN: nothing else may be contacted."""
     servers = []
     if call.stun_urls and call.ice_transport_policy is IceTransportPolicy.ALL:
@@ -28,7 +28,7 @@ def ice_servers(call: Call, turn: Turn, *, who: str, expires_unix_s: int) -> lis
     return servers
 
 
-def _relay(turn: Turn, who: str, expires_unix_s: int) -> IceServer:
+def _relay(turn: TurnSettings, who: str, expires_unix_s: int) -> IceServer:
     if turn.secret is None:
         return IceServer(urls=turn.urls, username=turn.username, credential=turn.credential)
     username = f"{expires_unix_s}:{who}"

@@ -7,9 +7,9 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from recorder.archive.archive import Shipping
+from recorder.archive.archive import Archive
 from recorder.kernel.recording import Recording, RecordingState, Statistics
-from recorder.recording.actor import LiveRecording
+from recorder.recording.actor import RecordingActor
 
 START_BUCKETS_S = (0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 1, 2, 5, 10, 30)
 
@@ -45,10 +45,10 @@ class RecordingMetrics:
             self._stored_bytes.inc(recording.bytes or 0)
 
 
-class LiveCollector(Collector):
+class RecordingCollector(Collector):
     """Gauges of what runs now, from the workers' last statistics."""
 
-    def __init__(self, recordings: Iterable[LiveRecording], shipping: Shipping) -> None:
+    def __init__(self, recordings: Iterable[RecordingActor], shipping: Archive) -> None:
         self._recordings = recordings
         self._shipping = shipping
 

@@ -9,7 +9,7 @@ from recorder.database import RecordingRow
 from recorder.kernel.conversation import Conversation, Participant
 from recorder.kernel.media import Canvas
 from recorder.kernel.recording import RecordingPlan, RecordingState
-from recorder.recording.events import Terms
+from recorder.recording.events import Timeouts
 from recorder.recording.ice_servers import ice_servers
 from recorder.settings.definitions import Settings
 from recorder.settings.filename_pattern import filename
@@ -24,10 +24,10 @@ CREDENTIAL_MARGIN_S = 3600  # relay credentials of a worker outlive the longest 
 CONTENT_TYPE = "video/mp4"  # also with sound only: RFC 4337 leaves audio/mp4 to files that say so
 
 
-def terms(settings: Settings) -> Terms:
+def terms(settings: Settings) -> Timeouts:
     """How long each phase of a recording may last."""
     recording = settings.recording
-    return Terms(
+    return Timeouts(
         check_timeout_s=STORE_CHECK_TIMEOUT_S,
         initialization_timeout_s=recording.initialization_timeout_s,
         attempts_max=recording.max_retries,

@@ -11,9 +11,9 @@ from recorder.database import RecordingRow, RecordingTable
 from recorder.database.recordings import LAST_STATES
 from recorder.kernel.errors import BystanderError
 from recorder.kernel.recording import EndReason, RecordingState
-from recorder.recording.actor import LiveRecording, Means
-from recorder.recording.events import Life, Phase, StopWorker
-from recorder.recording.service import Recordings
+from recorder.recording.actor import ActorDependencies, RecordingActor
+from recorder.recording.events import Lifecycle, Phase, StopWorker
+from recorder.recording.service import RecordingService
 from recorder.recording.state_machine import Step, adopt_ended, adopt_running
 from storage.spool import SpoolEnding
 from storage.upload.uploader import StoredObject
@@ -21,7 +21,7 @@ from storage.upload.uploader import StoredObject
 _log = logging.getLogger(__name__)
 
 
-async def recover(recordings: Recordings, means: Means) -> int:
+async def recover(recordings: RecordingService, means: ActorDependencies) -> int:
     """Take up every recording of this node that was not over, and every spool that was not shipped.
 
     Returns how many recordings. Another node's are left alone unless the bucket says that it is lost; what
@@ -42,7 +42,7 @@ async def recover(recordings: Recordings, means: Means) -> int:
     return len(unfinished)
 
 
-async def take_over(recordings: Recordings, means: Means, left: Sequence[str]) -> None:
+async def take_over(recordings: RecordingService, means: ActorDependencies, left: Sequence[str]) -> None:
     """Bring recordings to their end that have a spool again, or turned out to be in the store already."""
     live = {one.row.id for one in recordings}
     for recording in left:
@@ -55,7 +55,7 @@ async def take_over(recordings: Recordings, means: Means, left: Sequence[str]) -
             means.shipping.look_after(_completed(recording, means))
 
 
-async def inherited(recording: str, means: Means) -> RecordingRow | None:
+async def inherited(recording: str, means: ActorDependencies) -> RecordingRow | None:
     """The row of what a lost node left, this node's from now on; None where it is over, or unknown."""
     row = await _known(means.table, recording)
     if row is None or row.state in LAST_STATES:
@@ -64,7 +64,7 @@ async def inherited(recording: str, means: Means) -> RecordingRow | None:
     return msgspec.structs.replace(row, node=means.node)
 
 
-async def ended(row: RecordingRow, means: Means) -> LiveRecording:
+async def ended(row: RecordingRow, means: ActorDependencies) -> RecordingActor:
     """The rest of the life of one without a worker: its spool says how it ended; else the worker died."""
     ending = await means.shipping.ending(row.id)
     if ending is not None:
@@ -76,10 +76,10 @@ async def ended(row: RecordingRow, means: Means) -> LiveRecording:
     _log.warning("a recording has no worker any more", extra={"recording": row.id, "failure": failure})
     now = means.clock.monotonic_ns() / 1e9
     step = adopt_ended(reason, failure, means.terms, now, recovered=row.failure is None)
-    return LiveRecording(row, step, means)
+    return RecordingActor(row, step, means)
 
 
-async def complete(recording: str, means: Means) -> StoredObject | None:
+async def complete(recording: str, means: ActorDependencies) -> StoredObject | None:
     """Ship a spool that no recording waits for: one that was given up, or that the database does not know.
 
     Where the recording is known, what became of it after all is written down, and told like any other end;
@@ -115,7 +115,7 @@ def amended(row: RecordingRow, ending: SpoolEnding, stored: StoredObject, now: d
     )
 
 
-async def _completed(recording: str, means: Means) -> None:
+async def _completed(recording: str, means: ActorDependencies) -> None:
     _log.warning("a spool that was given up is shipped", extra={"recording": recording})
     try:
         await complete(recording, means)
@@ -132,21 +132,21 @@ async def _known(table: RecordingTable, recording: str) -> RecordingRow | None:
         return None
 
 
-async def _adopted(row: RecordingRow, means: Means) -> LiveRecording | None:
+async def _adopted(row: RecordingRow, means: ActorDependencies) -> RecordingActor | None:
     """With its worker, which never stopped working."""
-    live = LiveRecording(row, _running(row, means), means)
+    live = RecordingActor(row, _running(row, means), means)
     if not await live.adopt_worker():
         return None
     _log.info("a running recording was found again", extra={"recording": row.id})
     return live
 
 
-def _running(row: RecordingRow, means: Means) -> Step:
+def _running(row: RecordingRow, means: ActorDependencies) -> Step:
     now = means.clock.monotonic_ns() / 1e9
     if row.state is RecordingState.FINALIZING:  # the earlier server had asked; asking twice is as once
         reason = row.end_reason or EndReason.NORMAL
         deadline = now + means.terms.drain_timeout_s
-        draining = Life(
+        draining = Lifecycle(
             phase=Phase.DRAINING, deadline=deadline, attempt=1, end_reason=reason, failure=row.failure
         )
         return draining, (StopWorker(reason=reason),)

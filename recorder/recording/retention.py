@@ -24,7 +24,7 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class RetentionReport:
     """What became of one recording that is due; `kept` is why it still is there."""
 
     row: RecordingRow
@@ -52,7 +52,7 @@ class Retention:
         self._age = timedelta(days=days)
         self._node = node
 
-    async def apply(self, *, dry_run: bool) -> AsyncIterator[Outcome]:
+    async def apply(self, *, dry_run: bool) -> AsyncIterator[RetentionReport]:
         """Delete what is due, oldest first, and say so of each; with `dry_run` only say it.
 
         Kept are recordings that are locked or held, and those whose spool still waits for the store.
@@ -75,21 +75,21 @@ class Retention:
                 _log.error("retention could not be applied", extra={"code": error.code})
             await sleep(LOOK_EVERY_S)
 
-    async def _outcome(self, row: RecordingRow, now: datetime, *, dry_run: bool) -> Outcome:
+    async def _outcome(self, row: RecordingRow, now: datetime, *, dry_run: bool) -> RetentionReport:
         spooled = await asyncio.to_thread((self._spool / row.id / MEDIA).exists)
         if spooled or is_held_elsewhere(row, self._node):
-            return Outcome(row, "not_stored_yet")
+            return RetentionReport(row, "not_stored_yet")
         try:
             await check_recordings_deletable(self._store, [row], now)
             if not dry_run:
                 await delete_stored(self._store, row)
                 await self._table.delete(row.id)
         except BystanderError as error:
-            return Outcome(row, f"{error.code}: {error.detail}")
-        return Outcome(row)
+            return RetentionReport(row, f"{error.code}: {error.detail}")
+        return RetentionReport(row)
 
 
-async def apply_configured(settings: Settings, *, dry_run: bool) -> list[Outcome]:
+async def apply_configured(settings: Settings, *, dry_run: bool) -> list[RetentionReport]:
     """The same without a server, or beside one."""
     if settings.retention.days is None:
         raise caller_error("invalid_settings", "retention.days is not set: recordings are kept for good.")

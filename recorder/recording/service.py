@@ -15,7 +15,7 @@ from recorder.kernel.errors import BystanderError, Fault, caller_error, not_foun
 from recorder.kernel.media import IceServer
 from recorder.kernel.recording import EndReason, EntryPoint, Recording
 from recorder.node.entry_point_secrets import EntryPointSecrets
-from recorder.recording.actor import LiveRecording, Means
+from recorder.recording.actor import ActorDependencies, RecordingActor
 from recorder.recording.deletion import check_recordings_deletable, delete_recording, is_held_elsewhere
 from recorder.recording.events import Phase
 from recorder.recording.ice_servers import ice_servers
@@ -39,23 +39,23 @@ _log = logging.getLogger(__name__)
 class Supervisor(Protocol):
     """Decides which recordings there are."""
 
-    async def start_by_hand(self, conversation: Conversation, caller: Caller) -> LiveRecording:
+    async def start_by_hand(self, conversation: Conversation, caller: Caller) -> RecordingActor:
         """Begin one because somebody asked; raises why not."""
         ...
 
-    def moved(self, live: LiveRecording) -> None:
+    def moved(self, live: RecordingActor) -> None:
         """A recording has come to another phase, which is written down."""
         ...
 
 
-class Recordings:
+class RecordingService:
     """Fulfils signaling.ports.Recordings. One for each server."""
 
     def __init__(
         self,
         settings: Settings,
         conversations: ConversationTable,
-        means: Means,
+        means: ActorDependencies,
         secrets: EntryPointSecrets,
         watchers: Watchers,
         metrics: RecordingMetrics,
@@ -66,17 +66,17 @@ class Recordings:
         self._secrets = secrets
         self._watchers = watchers
         self._metrics = metrics
-        self._live: dict[str, LiveRecording] = {}
+        self._live: dict[str, RecordingActor] = {}
         self._lives: dict[str, asyncio.Task[None]] = {}
         self._entry_points: dict[str, str] = {}  # name in the URL -> recording
         self._phases: dict[str, Phase] = {}  # as the supervisor knows them
         self._supervisor: Supervisor
-        self.began: Callable[[LiveRecording], None] = _nobody_waits  # media is taken, or found to be
+        self.began: Callable[[RecordingActor], None] = _nobody_waits  # media is taken, or found to be
         self._playlists = Playlists()
         self._accepting = True
         self.base_url = ""  # known once the server listens
 
-    def __iter__(self) -> Iterator[LiveRecording]:
+    def __iter__(self) -> Iterator[RecordingActor]:
         return iter(list(self._live.values()))
 
     # --- the port --------------------------------------------------------------------------------------
@@ -171,14 +171,14 @@ class Recordings:
     def begin(self, row: RecordingRow, settings: Settings) -> None:
         """Begin what was planned; `settings` as they count for its conversation."""
         first = begin(terms(settings), self._now())
-        self.changed(self.admit(LiveRecording(row, first, self._means, settings)))
+        self.changed(self.admit(RecordingActor(row, first, self._means, settings)))
 
     def end(self, recording: str, reason: EndReason) -> None:
         """Ask it to end; nothing where it is over."""
         if (live := self._live.get(recording)) is not None:
             live.stop(reason)
 
-    def live(self, recording: str) -> LiveRecording:
+    def live(self, recording: str) -> RecordingActor:
         """404 not_found where it is over."""
         if (live := self._live.get(recording)) is None:
             raise not_found("recording")
@@ -204,7 +204,7 @@ class Recordings:
         live = self._live.get(row.id)
         return self._shown(live) if live else _of_row(row)
 
-    def admit(self, live: LiveRecording) -> LiveRecording:
+    def admit(self, live: RecordingActor) -> RecordingActor:
         """Let a recording live in here until it is over."""
         recording = live.row.id
         self._live[recording] = live
@@ -214,14 +214,14 @@ class Recordings:
         task.add_done_callback(lambda task: self._over(recording, task))
         return live
 
-    def published_at(self, entry_point: str) -> LiveRecording:
+    def published_at(self, entry_point: str) -> RecordingActor:
         """The recording behind the last part of an entry point's URL; 404 once it is over."""
         live = self._live.get(self._entry_points.get(entry_point, ""))
         if live is None or not live.phase.takes_publishers:
             raise not_found("entry point")
         return live
 
-    def changed(self, live: LiveRecording) -> None:
+    def changed(self, live: RecordingActor) -> None:
         """Tell those who watch."""
         self._watchers.tell(self._shown(live))
         before = self._phases.get(live.row.id)
@@ -235,7 +235,7 @@ class Recordings:
         if live.phase is Phase.RECORDING:
             self.began(live)
 
-    def publisher_ice_servers(self, live: LiveRecording) -> builtins.list[IceServer]:
+    def publisher_ice_servers(self, live: RecordingActor) -> builtins.list[IceServer]:
         """What a publisher of this recording is told, with credentials from now on."""
         turn = self._settings.turn
         until = int(self._means.clock.utc_now().timestamp()) + turn.credential_ttl_s
@@ -316,12 +316,12 @@ class Recordings:
         if live.phase.is_last:
             self._metrics.over(_of_row(live.row))
 
-    def _shown(self, live: LiveRecording) -> Recording:
+    def _shown(self, live: RecordingActor) -> Recording:
         duration_s, size = live.written
         entry_point = self._entry_point(live) if live.phase.takes_publishers else None
         return _of_row(live.row, duration_s=duration_s, bytes=size, entry_point=entry_point)
 
-    def _entry_point(self, live: LiveRecording) -> EntryPoint:
+    def _entry_point(self, live: RecordingActor) -> EntryPoint:
         recording = live.row.id
         lifetime = timedelta(seconds=live.terms.media_timeout_s + live.terms.duration_s_max)
         return EntryPoint(
@@ -352,11 +352,11 @@ def _of_row(row: RecordingRow, **newer: Any) -> Recording:
     )
 
 
-def _nobody_waits(live: LiveRecording) -> None:
+def _nobody_waits(live: RecordingActor) -> None:
     """For a server that has nothing to say to a recording that begins."""
 
 
-def _not_started(live: LiveRecording) -> BystanderError:
+def _not_started(live: RecordingActor) -> BystanderError:
     code = live.life.failure or "recording_failed"
     no_store = live.life.end_reason is EndReason.ABORT_BLOBSTORE_FAILURE
     fault = Fault.DESTINATION if no_store else Fault.SERVER

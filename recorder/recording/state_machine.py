@@ -33,7 +33,7 @@ from recorder.recording.events import (
     Event,
     KillWorker,
     LaunchWorker,
-    Life,
+    Lifecycle,
     MediaStarted,
     NothingWritten,
     Overdue,
@@ -44,7 +44,7 @@ from recorder.recording.events import (
     StopWorker,
     StoreReachable,
     StoreUnreachable,
-    Terms,
+    Timeouts,
     Upload,
     Uploaded,
     UploadFailed,
@@ -55,8 +55,8 @@ from recorder.recording.events import (
 
 RETRY_DELAY_S_FIRST = 1.0  # a crashed launch costs CPU; sooner would find the same machine in the same state
 
-Step = tuple[Life, tuple[Effect, ...]]
-Rule = Callable[[Life, Any, Terms, float], Step]
+Step = tuple[Lifecycle, tuple[Effect, ...]]
+Rule = Callable[[Lifecycle, Any, Timeouts, float], Step]
 
 
 class IllegalMoveError(BystanderError):
@@ -67,31 +67,31 @@ class IllegalMoveError(BystanderError):
         super().__init__("illegal_move", detail, fault=Fault.SERVER, status=409)
 
 
-def begin(terms: Terms, now: float) -> Step:
+def begin(terms: Timeouts, now: float) -> Step:
     """A recording was asked for."""
-    return Life(phase=Phase.CHECKING, deadline=now + terms.check_timeout_s), (CheckStore(),)
+    return Lifecycle(phase=Phase.CHECKING, deadline=now + terms.check_timeout_s), (CheckStore(),)
 
 
-def adopt_running(phase: Phase, terms: Terms, now: float) -> Life:
+def adopt_running(phase: Phase, terms: Timeouts, now: float) -> Lifecycle:
     """A restarted server found the recording's worker alive in this phase (READY, RECORDING or PAUSED)."""
     if not phase.takes_publishers:
         raise ValueError(f"a worker is not {phase}")
     limit = terms.media_timeout_s if phase is Phase.READY else terms.duration_s_max
-    return Life(phase=phase, deadline=now + limit, attempt=1)
+    return Lifecycle(phase=phase, deadline=now + limit, attempt=1)
 
 
 def adopt_ended(
-    end_reason: EndReason, failure: str | None, terms: Terms, now: float, *, recovered: bool = True
+    end_reason: EndReason, failure: str | None, terms: Timeouts, now: float, *, recovered: bool = True
 ) -> Step:
     """A restarted server found the recording without a worker: what its spool says is shipped.
 
     `recovered` is False where a server had seen the recording fail before.
     """
-    life = Life(phase=Phase.DRAINING, deadline=now, recovered=recovered)
+    life = Lifecycle(phase=Phase.DRAINING, deadline=now, recovered=recovered)
     return _upload(life, terms, now, end_reason, failure)
 
 
-def step(life: Life, event: Event, terms: Terms, now: float) -> Step:
+def step(life: Lifecycle, event: Event, terms: Timeouts, now: float) -> Step:
     """Apply one event; IllegalMoveError where the table has no row."""
     rule = _TABLE.get((life.phase, type(event)))
     if rule is None:
@@ -99,7 +99,7 @@ def step(life: Life, event: Event, terms: Terms, now: float) -> Step:
     return rule(life, event, terms, now)
 
 
-def retry_delay_s(attempt: int, terms: Terms) -> float:
+def retry_delay_s(attempt: int, terms: Timeouts) -> float:
     """How long to wait after the failed `attempt` (from 1)."""
     return back_off_s(attempt, terms.retry_delay_s_max)
 
@@ -110,142 +110,142 @@ def back_off_s(failures: int, delay_s_max: float) -> float:
     return min(RETRY_DELAY_S_FIRST * 2.0**doublings, delay_s_max)
 
 
-def start_limit_s(terms: Terms) -> float:
+def start_limit_s(terms: Timeouts) -> float:
     """The longest that a recording takes from being asked for to READY or FAILED."""
     waits = sum(retry_delay_s(attempt, terms) for attempt in range(1, terms.attempts_max))
     return terms.check_timeout_s + terms.attempts_max * terms.initialization_timeout_s + waits
 
 
 # --- rules: before there is media --------------------------------------------------------------------
-def _launch(life: Life, event: Event, terms: Terms, now: float) -> Step:
+def _launch(life: Lifecycle, event: Event, terms: Timeouts, now: float) -> Step:
     attempt = life.attempt + 1
     deadline = now + terms.initialization_timeout_s
-    launching = Life(phase=Phase.LAUNCHING, deadline=deadline, attempt=attempt)
+    launching = Lifecycle(phase=Phase.LAUNCHING, deadline=deadline, attempt=attempt)
     return launching, (LaunchWorker(attempt=attempt),)
 
 
-def _no_store(life: Life, event: StoreUnreachable, terms: Terms, now: float) -> Step:
+def _no_store(life: Lifecycle, event: StoreUnreachable, terms: Timeouts, now: float) -> Step:
     return _failed(life, EndReason.ABORT_BLOBSTORE_FAILURE, event.failure), ()
 
 
-def _no_answer_from_store(life: Life, event: Overdue, terms: Terms, now: float) -> Step:
+def _no_answer_from_store(life: Lifecycle, event: Overdue, terms: Timeouts, now: float) -> Step:
     return _failed(life, EndReason.ABORT_BLOBSTORE_FAILURE, "store_unreachable"), ()
 
 
-def _attempt_lost(life: Life, event: WorkerLost, terms: Terms, now: float) -> Step:
+def _attempt_lost(life: Lifecycle, event: WorkerLost, terms: Timeouts, now: float) -> Step:
     return _attempt_failed(life, event.failure, terms, now)
 
 
-def _attempt_ended(life: Life, event: WorkerEnded, terms: Terms, now: float) -> Step:
+def _attempt_ended(life: Lifecycle, event: WorkerEnded, terms: Timeouts, now: float) -> Step:
     return _attempt_failed(life, event.failure or "worker_died", terms, now)
 
 
-def _attempt_overdue(life: Life, event: Overdue, terms: Terms, now: float) -> Step:
+def _attempt_overdue(life: Lifecycle, event: Overdue, terms: Timeouts, now: float) -> Step:
     after, _ = _attempt_failed(life, "worker_not_ready", terms, now)
     return after, (KillWorker(),)
 
 
-def _attempt_failed(life: Life, failure: str, terms: Terms, now: float) -> Step:
+def _attempt_failed(life: Lifecycle, failure: str, terms: Timeouts, now: float) -> Step:
     if life.attempt >= terms.attempts_max:
         return _failed(life, EndReason.ABORT_UNEXPECTED, failure), ()
     deadline = now + retry_delay_s(life.attempt, terms)
-    return Life(phase=Phase.BACKING_OFF, deadline=deadline, attempt=life.attempt), ()
+    return Lifecycle(phase=Phase.BACKING_OFF, deadline=deadline, attempt=life.attempt), ()
 
 
-def _cancelled(life: Life, event: StopRequested, terms: Terms, now: float) -> Step:
+def _cancelled(life: Lifecycle, event: StopRequested, terms: Timeouts, now: float) -> Step:
     effects = (KillWorker(),) if life.phase is Phase.LAUNCHING else ()
     return _failed(life, event.reason, "stopped_before_start"), effects
 
 
-def _ready(life: Life, event: WorkerReady, terms: Terms, now: float) -> Step:
+def _ready(life: Lifecycle, event: WorkerReady, terms: Timeouts, now: float) -> Step:
     return _moved(life, Phase.READY, now + terms.media_timeout_s), ()
 
 
 # --- rules: while it runs ----------------------------------------------------------------------------
-def _recording(life: Life, event: MediaStarted, terms: Terms, now: float) -> Step:
+def _recording(life: Lifecycle, event: MediaStarted, terms: Timeouts, now: float) -> Step:
     return _moved(life, Phase.RECORDING, now + terms.duration_s_max), ()
 
 
-def _paused(life: Life, event: PauseTaken, terms: Terms, now: float) -> Step:
+def _paused(life: Lifecycle, event: PauseTaken, terms: Timeouts, now: float) -> Step:
     return _moved(life, Phase.PAUSED, life.deadline), ()
 
 
-def _resumed(life: Life, event: ResumeTaken, terms: Terms, now: float) -> Step:
+def _resumed(life: Lifecycle, event: ResumeTaken, terms: Timeouts, now: float) -> Step:
     return _moved(life, Phase.RECORDING, life.deadline), ()
 
 
-def _stopping(life: Life, event: StopRequested, terms: Terms, now: float) -> Step:
+def _stopping(life: Lifecycle, event: StopRequested, terms: Timeouts, now: float) -> Step:
     return _drain(life, terms, now, event.reason, None)
 
 
-def _no_media(life: Life, event: Overdue, terms: Terms, now: float) -> Step:
+def _no_media(life: Lifecycle, event: Overdue, terms: Timeouts, now: float) -> Step:
     return _drain(life, terms, now, EndReason.ABORT_TIMEOUT, "no_media")
 
 
-def _too_long(life: Life, event: Overdue, terms: Terms, now: float) -> Step:
+def _too_long(life: Lifecycle, event: Overdue, terms: Timeouts, now: float) -> Step:
     return _drain(life, terms, now, EndReason.ABORT_TIMEOUT, None)
 
 
-def _lost(life: Life, event: WorkerLost, terms: Terms, now: float) -> Step:
+def _lost(life: Lifecycle, event: WorkerLost, terms: Timeouts, now: float) -> Step:
     return _upload(life, terms, now, EndReason.ABORT_UNEXPECTED, event.failure)
 
 
-def _ended(life: Life, event: WorkerEnded, terms: Terms, now: float) -> Step:
+def _ended(life: Lifecycle, event: WorkerEnded, terms: Timeouts, now: float) -> Step:
     return _upload(life, terms, now, event.reason, event.failure)
 
 
 # --- rules: while it ends ----------------------------------------------------------------------------
-def _drained(life: Life, event: WorkerEnded, terms: Terms, now: float) -> Step:
+def _drained(life: Lifecycle, event: WorkerEnded, terms: Timeouts, now: float) -> Step:
     """Why we asked it to end counts, unless the worker met something worse while ending."""
     if event.failure is not None:
         return _upload(life, terms, now, event.reason, event.failure)
     return _upload(life, terms, now, life.end_reason or event.reason, life.failure)
 
 
-def _drain_overdue(life: Life, event: Overdue, terms: Terms, now: float) -> Step:
+def _drain_overdue(life: Lifecycle, event: Overdue, terms: Timeouts, now: float) -> Step:
     after, effects = _upload(life, terms, now, EndReason.ABORT_UNEXPECTED, "drain_timeout")
     return after, (KillWorker(), *effects)
 
 
-def _unchanged(life: Life, event: Event, terms: Terms, now: float) -> Step:
+def _unchanged(life: Lifecycle, event: Event, terms: Timeouts, now: float) -> Step:
     return life, ()
 
 
-def _stored(life: Life, event: Uploaded, terms: Terms, now: float) -> Step:
+def _stored(life: Lifecycle, event: Uploaded, terms: Timeouts, now: float) -> Step:
     failed = life.failure is not None and not life.recovered
     return _moved(life, Phase.FAILED if failed else Phase.AVAILABLE, None), ()
 
 
-def _nothing(life: Life, event: NothingWritten, terms: Terms, now: float) -> Step:
+def _nothing(life: Lifecycle, event: NothingWritten, terms: Timeouts, now: float) -> Step:
     return _failed(life, life.end_reason or EndReason.ABORT_UNEXPECTED, life.failure or "no_media"), ()
 
 
-def _not_stored(life: Life, event: UploadFailed, terms: Terms, now: float) -> Step:
+def _not_stored(life: Lifecycle, event: UploadFailed, terms: Timeouts, now: float) -> Step:
     return _failed(life, EndReason.ABORT_BLOBSTORE_FAILURE, event.failure), ()
 
 
-def _upload_overdue(life: Life, event: Overdue, terms: Terms, now: float) -> Step:
+def _upload_overdue(life: Lifecycle, event: Overdue, terms: Timeouts, now: float) -> Step:
     return _failed(life, EndReason.ABORT_BLOBSTORE_FAILURE, "store_unreachable"), (AbandonUpload(),)
 
 
 # --- what rules are made of --------------------------------------------------------------------------
-def _moved(life: Life, phase: Phase, deadline: float | None) -> Life:
+def _moved(life: Lifecycle, phase: Phase, deadline: float | None) -> Lifecycle:
     return msgspec.structs.replace(life, phase=phase, deadline=deadline)
 
 
-def _failed(life: Life, reason: EndReason, failure: str) -> Life:
+def _failed(life: Lifecycle, reason: EndReason, failure: str) -> Lifecycle:
     return msgspec.structs.replace(
         life, phase=Phase.FAILED, deadline=None, end_reason=reason, failure=failure
     )
 
 
-def _drain(life: Life, terms: Terms, now: float, reason: EndReason, failure: str | None) -> Step:
+def _drain(life: Lifecycle, terms: Timeouts, now: float, reason: EndReason, failure: str | None) -> Step:
     deadline = now + terms.drain_timeout_s
     draining = _moved(life, Phase.DRAINING, deadline)
     return msgspec.structs.replace(draining, end_reason=reason, failure=failure), (StopWorker(reason=reason),)
 
 
-def _upload(life: Life, terms: Terms, now: float, reason: EndReason, failure: str | None) -> Step:
+def _upload(life: Lifecycle, terms: Timeouts, now: float, reason: EndReason, failure: str | None) -> Step:
     deadline = now + terms.upload_timeout_s
     uploading = _moved(life, Phase.UPLOADING, deadline)
     return msgspec.structs.replace(uploading, end_reason=reason, failure=failure), (Upload(),)

@@ -16,7 +16,7 @@ from signaling.ports import Caller
 SECRET_PREFIX = "bystander_"  # so that scanners find a key that was committed somewhere
 
 
-class Keys:
+class ApiKeys:
     """Fulfils signaling.ports.Keys."""
 
     def __init__(self, table: KeyTable, clock: Clock) -> None:

@@ -14,7 +14,7 @@ from signaling.ports import Caller
 TOKEN_CHARS_MAX = 512  # ours have some 50; whatever is longer needs no database to be refused
 
 
-class Authority:
+class Authentication:
     """Fulfils signaling.ports.Authority."""
 
     def __init__(self, keys: KeyTable, conversations: ConversationTable, api_key: str, clock: Clock) -> None:

@@ -9,7 +9,7 @@ from recorder.kernel.clock import Clock
 from recorder.kernel.conversation import Consent, Participant
 from recorder.kernel.errors import caller_error, not_found
 from recorder.kernel.message import ConsentAnswer, ConsentGiven, Message
-from recorder.services.conversation_terms import Terms
+from recorder.services.conversation_terms import EffectiveTerms
 from signaling.ports import Caller
 
 StopTaking = Callable[[str, str], Awaitable[None]]
@@ -31,7 +31,7 @@ class Consents:
     """Fulfils signaling.ports.Consents."""
 
     def __init__(
-        self, table: ConsentTable, conversations: ConversationTable, terms: Terms, clock: Clock
+        self, table: ConsentTable, conversations: ConversationTable, terms: EffectiveTerms, clock: Clock
     ) -> None:
         self._table = table
         self._conversations = conversations

@@ -10,9 +10,9 @@ from recorder.kernel.conversation import Participant
 from recorder.kernel.errors import BystanderError
 from recorder.kernel.media import MediaEvent
 from recorder.kernel.message import ConsentAnswer, ConsentGiven
-from recorder.recording.actor import LiveRecording
+from recorder.recording.actor import RecordingActor
 from recorder.recording.events import Phase
-from recorder.recording.service import Recordings
+from recorder.recording.service import RecordingService
 from recorder.services.consent import Consents
 
 _KINDS = {ConsentAnswer.AGREED: "consent_given", ConsentAnswer.REFUSED: "consent_refused"}
@@ -20,7 +20,7 @@ _KINDS = {ConsentAnswer.AGREED: "consent_given", ConsentAnswer.REFUSED: "consent
 _log = logging.getLogger(__name__)
 
 
-class ConsentNotes:
+class ConsentEvents:
     """Passes answers to the workers of recordings that have begun; those from before when they begin.
 
     Answers that the worker has already are passed again where that is simpler: it writes each once.
@@ -28,7 +28,7 @@ class ConsentNotes:
 
     def __init__(
         self,
-        recordings: Recordings,
+        recordings: RecordingService,
         consents: Consents,
         table: ConsentTable,
         conversations: ConversationTable,
@@ -48,7 +48,7 @@ class ConsentNotes:
             if live.row.conversation == conversation and live.phase is Phase.RECORDING:
                 await self._note(live, who, given)
 
-    def began(self, live: LiveRecording) -> None:
+    def began(self, live: RecordingActor) -> None:
         """A recording has begun, or was found to go on after a restart."""
         task = asyncio.create_task(self._note_all(live), name=f"consents of {live.row.id}")
         self._tasks.add(task)
@@ -61,14 +61,14 @@ class ConsentNotes:
         if self._tasks:
             await asyncio.wait(self._tasks)
 
-    async def _note_all(self, live: LiveRecording) -> None:
+    async def _note_all(self, live: RecordingActor) -> None:
         conversation = live.row.conversation
         answers = {given.participant: given for given in await self._table.of(conversation)}
         for who in await self._conversations.participants(conversation):
             if who.id in answers:
                 await self._note(live, who, answers[who.id])
 
-    async def _note(self, live: LiveRecording, who: Participant, given: ConsentGiven) -> None:
+    async def _note(self, live: RecordingActor, who: Participant, given: ConsentGiven) -> None:
         if live.worker is None:
             return
         event = MediaEvent(

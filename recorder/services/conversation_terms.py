@@ -6,7 +6,7 @@ from recorder.kernel.permissions import ConversationTerms
 from recorder.services.effective_settings import ScopedSettings
 
 
-class Terms:
+class EffectiveTerms:
     """Fulfils signaling.ports.Terms."""
 
     def __init__(self, settings: ScopedSettings, conversations: ConversationTable) -> None:

@@ -19,8 +19,8 @@ from recorder.kernel.conversation import (
 from recorder.kernel.errors import caller_error
 from recorder.kernel.ids import new_id, new_secret
 from recorder.kernel.recording import EndReason
-from recorder.recording.service import Recordings
-from recorder.supervision.supervisors import Triggering
+from recorder.recording.service import RecordingService
+from recorder.supervision.supervisors import Supervisors
 
 TOKEN_TTL_S = 4 * 3600.0  # a participant's: longer than a long call, shorter than a working day
 
@@ -31,8 +31,8 @@ class Conversations:
     def __init__(
         self,
         table: ConversationTable,
-        recordings: Recordings,
-        triggering: Triggering,
+        recordings: RecordingService,
+        triggering: Supervisors,
         clock: Clock,
         *,
         token_ttl_s: float = TOKEN_TTL_S,

@@ -15,13 +15,13 @@ from recorder.database.settings import Said, SettingsTable
 from recorder.kernel.clock import Clock
 from recorder.kernel.conversation import Conversation
 from recorder.kernel.errors import BystanderError, caller_error
-from recorder.settings.definitions import Definition, Recording, definitions
+from recorder.settings.definitions import Definition, RecordingSettings, definitions
 from recorder.settings.parsing import parse_setting
 from recorder.settings.scopes import Layer, Resolved, Scope, resolve
 
 SECTION = "recording"
 
-RecordingSettings = Recording
+RecordingSettings = RecordingSettings
 """The recording table of the settings, as it counts for one conversation."""
 
 _log = logging.getLogger(__name__)
@@ -30,11 +30,14 @@ _log = logging.getLogger(__name__)
 class ScopedSettings:
     """One for each server; `server` is what the operator says in the outermost scope."""
 
-    def __init__(self, server: Recording, table: SettingsTable, clock: Clock) -> None:
+    def __init__(self, server: RecordingSettings, table: SettingsTable, clock: Clock) -> None:
         self._server = server
         self._table = table
         self._clock = clock
-        self._outer = (Layer(Scope.DEFAULT, _plain(Recording())), Layer(Scope.SERVER, _differing(server)))
+        self._outer = (
+            Layer(Scope.DEFAULT, _plain(RecordingSettings())),
+            Layer(Scope.SERVER, _differing(server)),
+        )
 
     async def effective(self, conversation: Conversation) -> RecordingSettings:
         """The recording settings that count for this conversation now."""
@@ -89,19 +92,19 @@ def template_of(account: str, template: str) -> str:
 
 def scoped_definitions() -> dict[str, Definition]:
     """The keys that inner scopes may say, by full name, in the order in which they are written down."""
-    return {f"{SECTION}.{name}": key for name, key in definitions(Recording).items() if key.scopes}
+    return {f"{SECTION}.{name}": key for name, key in definitions(RecordingSettings).items() if key.scopes}
 
 
 NARROWING = frozenset(name for name, key in scoped_definitions().items() if key.narrows)
 
 
-def _plain(recording: Recording) -> dict[str, Any]:
+def _plain(recording: RecordingSettings) -> dict[str, Any]:
     return {name: getattr(recording, key.name) for name, key in scoped_definitions().items()}
 
 
-def _differing(server: Recording) -> dict[str, Any]:
+def _differing(server: RecordingSettings) -> dict[str, Any]:
     """What the operator says; where that is the default, nobody can tell whether it was said."""
-    default = _plain(Recording())
+    default = _plain(RecordingSettings())
     return {name: value for name, value in _plain(server).items() if value != default[name]}
 
 

@@ -9,8 +9,8 @@ from recorder.kernel.errors import BystanderError, Fault, caller_error
 from recorder.kernel.ids import is_id, new_id
 from recorder.kernel.media import IceServer, PublishedSession, Publisher, SourceKind
 from recorder.node.entry_point_secrets import EntryPointSecrets
-from recorder.recording.actor import LiveRecording
-from recorder.recording.service import Recordings
+from recorder.recording.actor import RecordingActor
+from recorder.recording.service import RecordingService
 from recorder.services.consent import Consents
 from recorder.worker_pool.pool import Worker
 
@@ -29,7 +29,7 @@ class EntryPoints:
 
     def __init__(
         self,
-        recordings: Recordings,
+        recordings: RecordingService,
         secrets: EntryPointSecrets,
         consents: Consents | None = None,
         takes: Takes | None = None,
@@ -94,7 +94,7 @@ class EntryPoints:
             self._taken.popitem(last=False)
 
     def _worker(self, entry_point: str) -> Worker:
-        live: LiveRecording = self._recordings.published_at(entry_point)
+        live: RecordingActor = self._recordings.published_at(entry_point)
         if live.worker is None:
             raise BystanderError(
                 "worker_unreachable", "The recording has no worker.", fault=Fault.SERVER, status=503

@@ -5,7 +5,7 @@ import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from recorder.archive.archive import Shipping
+from recorder.archive.archive import Archive
 from recorder.database import Database
 from recorder.kernel.clock import Clock
 from recorder.kernel.errors import BystanderError
@@ -19,7 +19,7 @@ DISK_FREE_BYTES_MIN = 256 * MIB  # a few minutes of a handful of recordings
 class Health:
     """Fulfils signaling.ports.Health."""
 
-    def __init__(self, database: Database, shipping: Shipping, spool: Path, clock: Clock) -> None:
+    def __init__(self, database: Database, shipping: Archive, spool: Path, clock: Clock) -> None:
         self._checks: dict[str, Callable[[], Awaitable[None]]] = {
             "database": database.check,
             "store": shipping.check,

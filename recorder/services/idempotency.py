@@ -2,29 +2,29 @@
 
 from datetime import timedelta
 
-from recorder.database.idempotency import KeptAnswerTable
+from recorder.database.idempotency import IdempotencyTable
 from recorder.kernel.clock import Clock
-from signaling.ports import KeptAnswer
+from signaling.ports import IdempotencyResponse
 
 KEPT_FOR = timedelta(hours=24)
 ANSWERS_MAX = 100_000  # some 100 MB at worst; the oldest go first
 _SWEEP_EVERY = 256  # answers kept between two looks at how many there are
 
 
-class KeptAnswers:
-    """Fulfils signaling.ports.KeptAnswers."""
+class IdempotencyStore:
+    """Fulfils signaling.ports.IdempotencyStore."""
 
-    def __init__(self, table: KeptAnswerTable, clock: Clock, *, answers_max: int = ANSWERS_MAX) -> None:
+    def __init__(self, table: IdempotencyTable, clock: Clock, *, answers_max: int = ANSWERS_MAX) -> None:
         self._table = table
         self._clock = clock
         self._answers_max = answers_max
         self._until_sweep = 0
 
-    async def get(self, request: str) -> KeptAnswer | None:
+    async def get(self, request: str) -> IdempotencyResponse | None:
         found = await self._table.get(request, since=self._clock.utc_now() - KEPT_FOR)
-        return None if found is None else KeptAnswer(*found)
+        return None if found is None else IdempotencyResponse(*found)
 
-    async def put(self, request: str, answer: KeptAnswer) -> None:
+    async def put(self, request: str, answer: IdempotencyResponse) -> None:
         now = self._clock.utc_now()
         if self._until_sweep == 0:
             self._until_sweep = _SWEEP_EVERY

@@ -8,7 +8,7 @@ from recorder.kernel.clock import Clock
 from recorder.kernel.conversation import Participant
 from recorder.kernel.errors import caller_error, not_found
 from recorder.kernel.message import Message, MessageKind, is_shown
-from recorder.services.conversation_terms import Terms
+from recorder.services.conversation_terms import EffectiveTerms
 from signaling.ports import Caller
 
 
@@ -16,7 +16,7 @@ class Messages:
     """Fulfils signaling.ports.Messages."""
 
     def __init__(
-        self, table: MessageTable, conversations: ConversationTable, terms: Terms, clock: Clock
+        self, table: MessageTable, conversations: ConversationTable, terms: EffectiveTerms, clock: Clock
     ) -> None:
         self._table = table
         self._conversations = conversations

@@ -11,7 +11,7 @@ from recorder.settings.scopes import Scope
 from signaling.ports import EffectiveSetting, OwnSettings
 
 
-class OwnedSettings:
+class SettingsService:
     """Fulfils signaling.ports.Settings. `scope` is account, template or conversation."""
 
     def __init__(self, settings: ScopedSettings, conversations: Conversations) -> None:

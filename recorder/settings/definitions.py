@@ -50,7 +50,7 @@ class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         return f"{type(self).__name__}({', '.join(shown)})"
 
 
-class Server(Section, frozen=True):
+class ServerSettings(Section, frozen=True):
     """Where the server listens and keeps its own data."""
 
     host: Annotated[str, Meta(min_length=1, description="address to listen on")] = "127.0.0.1"
@@ -71,7 +71,7 @@ class Server(Section, frozen=True):
     log_level: Annotated[LogLevel, Meta(description="debug, info, warning or error")] = LogLevel.INFO
 
 
-class Recording(Section, frozen=True):
+class RecordingSettings(Section, frozen=True):
     """How conversations are recorded."""
 
     enabled: Annotated[
@@ -183,7 +183,7 @@ class Recording(Section, frozen=True):
     ] = ()
 
 
-class EntryPoint(Section, frozen=True):
+class EntryPointSettings(Section, frozen=True):
     """Where publishers find the recorder."""
 
     base_url: Annotated[
@@ -191,7 +191,7 @@ class EntryPoint(Section, frozen=True):
     ] = None
 
 
-class Call(Section, frozen=True):
+class CallSettings(Section, frozen=True):
     """How media travels."""
 
     ice_transport_policy: Annotated[
@@ -201,7 +201,7 @@ class Call(Section, frozen=True):
     bind_host: Annotated[str | None, Meta(description="the only local address used for media")] = None
 
 
-class Turn(Section, frozen=True):
+class TurnSettings(Section, frozen=True):
     """The owner's TURN server; credentials by shared secret (coturn's use-auth-secret) or fixed."""
 
     urls: Annotated[list[str], Meta(description='for instance ["turn:turn.example.org:3478"]')] = []
@@ -211,7 +211,7 @@ class Turn(Section, frozen=True):
     credential_ttl_s: Annotated[int, Meta(ge=60, description="how long a publisher's stay good")] = 3600
 
 
-class Retention(Section, frozen=True):
+class RetentionSettings(Section, frozen=True):
     """When recordings are deleted by themselves."""
 
     days: Annotated[
@@ -220,7 +220,7 @@ class Retention(Section, frozen=True):
     ] = None
 
 
-class Webhooks(Section, frozen=True):
+class WebhookSettings(Section, frozen=True):
     """Events that are posted to registered addresses."""
 
     allow_private_networks: Annotated[
@@ -234,7 +234,7 @@ class Webhooks(Section, frozen=True):
     ] = 16
 
 
-class Limits(Section, frozen=True):
+class LimitSettings(Section, frozen=True):
     """What callers may ask: a burst is let through at once, then so many requests per second."""
 
     participant_token_ttl_s: Annotated[
@@ -255,15 +255,15 @@ class Limits(Section, frozen=True):
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The whole of bystander.toml."""
 
-    server: Server = Server()
+    server: ServerSettings = ServerSettings()
     storage: StorageSettings = StorageSettings()
-    recording: Recording = Recording()
-    entry_point: EntryPoint = EntryPoint()
-    call: Call = Call()
-    turn: Turn = Turn()
-    retention: Retention = Retention()
-    webhooks: Webhooks = Webhooks()
-    limits: Limits = Limits()
+    recording: RecordingSettings = RecordingSettings()
+    entry_point: EntryPointSettings = EntryPointSettings()
+    call: CallSettings = CallSettings()
+    turn: TurnSettings = TurnSettings()
+    retention: RetentionSettings = RetentionSettings()
+    webhooks: WebhookSettings = WebhookSettings()
+    limits: LimitSettings = LimitSettings()
 
 
 class Definition(msgspec.Struct, frozen=True, kw_only=True):

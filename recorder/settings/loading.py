@@ -13,7 +13,7 @@ import msgspec
 
 from recorder.kernel.errors import BystanderError, caller_error
 from recorder.kernel.media import IceTransportPolicy
-from recorder.settings.definitions import Definition, Recording, Settings, definitions, sections
+from recorder.settings.definitions import Definition, RecordingSettings, Settings, definitions, sections
 from recorder.settings.filename_pattern import check_pattern
 
 DEFAULT_FILE = Path("bystander.toml")
@@ -95,7 +95,7 @@ def _contradiction(settings: Settings) -> str | None:
     if turn.urls and turn.secret is None and (turn.username is None or turn.credential is None):
         return "turn.urls: needs turn.secret, or turn.username with turn.credential"
     for key in settings.recording.locked:
-        if key not in definitions(Recording) or not definitions(Recording)[key].scopes:
+        if key not in definitions(RecordingSettings) or not definitions(RecordingSettings)[key].scopes:
             return f"recording.locked: {key!r} is no key that an inner scope could say"
     return None
 

@@ -17,12 +17,12 @@ from recorder.kernel.conversation import Conversation, Interaction
 from recorder.kernel.errors import BystanderError
 from recorder.kernel.ids import new_id
 from recorder.kernel.recording import EndReason, RecordingState
-from recorder.recording.actor import LiveRecording
-from recorder.recording.service import Recordings
+from recorder.recording.actor import RecordingActor
+from recorder.recording.service import RecordingService
 from recorder.settings.definitions import Settings
 from recorder.supervision import events as word
 from recorder.supervision.decisions import Decisions
-from recorder.supervision.events import Event, Supervised, Why
+from recorder.supervision.events import Event, Reason, SupervisedInteraction
 from recorder.supervision.interactions import RunningInteractions
 from recorder.supervision.policy import Activity, covers, triggers
 from recorder.supervision.state_machine import Stage, Supervision, restored, step
@@ -43,23 +43,23 @@ class EffectiveSettings(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Deciding:
+class SupervisionDependencies:
     """What every conversation's supervision works with."""
 
     table: SupervisionTable
-    recordings: Recordings
+    recordings: RecordingService
     decisions: Decisions
     effective: EffectiveSettings
     clock: Clock
 
 
-class SupervisedConversation:
+class ConversationSupervisor:
     """One conversation's supervision, its running interactions and its timer. Use under `lock`."""
 
     def __init__(
         self,
         conversation: Conversation,
-        means: Deciding,
+        means: SupervisionDependencies,
         alone: Callable[[Callable[[], Awaitable[None]]], None],
     ) -> None:
         """`alone` does something later under this conversation's lock."""
@@ -97,7 +97,7 @@ class SupervisedConversation:
             recorded=covers(recording, activity, recording_before=before),
             started_at=self._utc_now(),
         )
-        supervised = Supervised(
+        supervised = SupervisedInteraction(
             id=interaction.id, triggers=triggers(recording, activity), covered=interaction.recorded
         )
         began = word.Began(interaction=supervised, rules=rules(settings))
@@ -110,7 +110,7 @@ class SupervisedConversation:
             await self.apply(word.Ended(interaction=interaction), ended=interaction)
         return await self._ended(interaction)
 
-    async def start_by_hand(self, settings: Settings) -> LiveRecording:
+    async def start_by_hand(self, settings: Settings) -> RecordingActor:
         await self.apply(word.AskedByHand(rules=rules(settings)), settings=settings)
         return self._means.recordings.live(self._supervision.recording or "")
 
@@ -132,7 +132,7 @@ class SupervisedConversation:
             row = await self._means.recordings.row(recording)
             if row is None or (starting and row.end_reason is EndReason.ABORT_UNEXPECTED):
                 # It was our end that took the worker along: no attempt has failed.
-                await self._try(word.Over(recording=recording, why=Why.SHUT_DOWN))
+                await self._try(word.Over(recording=recording, why=Reason.SHUT_DOWN))
             else:
                 await self.heard(row)
         self._wait()
@@ -188,7 +188,7 @@ class SupervisedConversation:
                 if isinstance(event, word.AskedByHand):
                     raise
                 _log.error("a recording cannot be begun", extra=self._fields(code=error.code))
-                over = word.Over(recording=starting[0].recording, why=Why.NOT_STARTED)
+                over = word.Over(recording=starting[0].recording, why=Reason.NOT_STARTED)
                 after, more = step(after, over, self._now(), "")
                 effects = (*(one for one in effects if one not in starting), *more)
         decisions = decisions_of(

@@ -10,7 +10,7 @@ import msgspec
 from recorder.kernel.recording import FailoverMode, StartMode
 
 
-class Rules(msgspec.Struct, frozen=True, kw_only=True):
+class FailoverPolicy(msgspec.Struct, frozen=True, kw_only=True):
     """The settings as they were when the recording was asked for; delays in seconds."""
 
     start_mode: StartMode
@@ -19,7 +19,7 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     start_limit_s: float  # the recording's own deadlines come first: this one is for a defect
 
 
-class Supervised(msgspec.Struct, frozen=True, kw_only=True):
+class SupervisedInteraction(msgspec.Struct, frozen=True, kw_only=True):
     """An interaction that runs, or waits to be let."""
 
     id: str
@@ -28,7 +28,7 @@ class Supervised(msgspec.Struct, frozen=True, kw_only=True):
     held: bool = False
 
 
-class Why(StrEnum):
+class Reason(StrEnum):
     """Why a recording is over, as far as anything follows from it."""
 
     STOPPED = "STOPPED"  # somebody stopped it, or it reached its greatest length
@@ -45,8 +45,8 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Began(Event, frozen=True, kw_only=True):
-    interaction: Supervised
-    rules: Rules
+    interaction: SupervisedInteraction
+    rules: FailoverPolicy
 
 
 class Ended(Event, frozen=True, kw_only=True):
@@ -54,7 +54,7 @@ class Ended(Event, frozen=True, kw_only=True):
 
 
 class AskedByHand(Event, frozen=True, kw_only=True):
-    rules: Rules
+    rules: FailoverPolicy
 
 
 class Ready(Event, frozen=True, kw_only=True):
@@ -65,7 +65,7 @@ class Over(Event, frozen=True, kw_only=True):
     """The recording takes no publishers any more."""
 
     recording: str
-    why: Why
+    why: Reason
 
 
 class Closed(Event, frozen=True, kw_only=True):
@@ -92,7 +92,7 @@ class ReleaseInteraction(Effect, frozen=True, kw_only=True):
 
 class AbortInteraction(Effect, frozen=True, kw_only=True):
     interaction: str
-    why: Why
+    why: Reason
 
 
 class StartRecording(Effect, frozen=True, kw_only=True):

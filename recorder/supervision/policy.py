@@ -12,7 +12,7 @@ import msgspec
 from recorder.kernel.conversation import InteractionKind, LayerKind, Role
 from recorder.kernel.media import SourceKind
 from recorder.kernel.recording import RecordingType, TriggeringMode
-from recorder.settings.definitions import Recording as RecordingSettings
+from recorder.settings.definitions import RecordingSettings
 
 COBROWSING = frozenset({LayerKind.DOCUMENT, LayerKind.EMBEDDED, LayerKind.UNIVERSAL})
 

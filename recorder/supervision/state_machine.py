@@ -38,16 +38,16 @@ from recorder.supervision.events import (
     Effect,
     Ended,
     Event,
+    FailoverPolicy,
     HoldInteraction,
     Over,
     Overdue,
     Ready,
+    Reason,
     ReleaseInteraction,
-    Rules,
     StartRecording,
     StopRecording,
-    Supervised,
-    Why,
+    SupervisedInteraction,
 )
 
 
@@ -66,13 +66,13 @@ class Supervision(msgspec.Struct, frozen=True, kw_only=True):
     stage: Stage = Stage.IDLE
     deadline: float | None = None
     recording: str | None = None
-    rules: Rules | None = None
+    rules: FailoverPolicy | None = None
     automatic: bool = False  # something that triggers wanted it: failover applies
     by_hand: bool = False  # somebody asked for it: it goes on until everything has ended
     exhausted: bool = False  # all attempts failed once, and no READY since: nobody is held back again
     setbacks: int = 0  # recordings that failed, or did not last, in a row
     ready_at: float = 0.0
-    interactions: tuple[Supervised, ...] = ()
+    interactions: tuple[SupervisedInteraction, ...] = ()
 
     @property
     def is_over(self) -> bool:
@@ -146,15 +146,15 @@ def _ready(at: Supervision, event: Ready, now: float, fresh: str) -> Step:
 def _over(at: Supervision, event: Over, now: float, fresh: str) -> Step:
     if at.recording != event.recording or at.rules is None:
         return at, ()
-    if event.why is Why.STOPPED or not at.automatic:
+    if event.why is Reason.STOPPED or not at.automatic:
         return _given_up(at)
-    if event.why is Why.SHUT_DOWN:
+    if event.why is Reason.SHUT_DOWN:
         return _backing_off(at, now, at.setbacks), ()
-    if event.why is Why.SILENT:
+    if event.why is Reason.SILENT:
         return _again(at, at.rules, now)
     if at.rules.failover_mode is FailoverMode.ABORT:
         return _aborted(at, event.why)
-    if event.why is Why.NO_STORE:
+    if event.why is Reason.NO_STORE:
         return _given_up(at)
     return _again(at, at.rules, now)
 
@@ -165,19 +165,19 @@ def _overdue(at: Supervision, event: Overdue, now: float, fresh: str) -> Step:
     if at.stage is Stage.BACKING_OFF:
         return _start(at, at.rules, now, fresh)
     recording = at.recording or ""
-    after, effects = _over(at, Over(recording=recording, why=Why.NOT_STARTED), now, fresh)
+    after, effects = _over(at, Over(recording=recording, why=Reason.NOT_STARTED), now, fresh)
     return after, (*_stopping(at), *effects)
 
 
 # --- what rules are made of --------------------------------------------------------------------------
-def _start(at: Supervision, rules: Rules, now: float, fresh: str) -> Step:
+def _start(at: Supervision, rules: FailoverPolicy, now: float, fresh: str) -> Step:
     starting = msgspec.structs.replace(
         at, stage=Stage.STARTING, deadline=now + rules.start_limit_s, recording=fresh, rules=rules
     )
     return starting, (StartRecording(recording=fresh),)
 
 
-def _again(at: Supervision, rules: Rules, now: float) -> Step:
+def _again(at: Supervision, rules: FailoverPolicy, now: float) -> Step:
     """After one that lasted, a new one at once: every second is a gap. Else later and later."""
     if at.stage is Stage.RECORDING:
         lasted = now - at.ready_at >= rules.retry_delay_s_max
@@ -201,7 +201,7 @@ def _given_up(at: Supervision) -> Step:
     return _settled(released), effects
 
 
-def _aborted(at: Supervision, why: Why) -> Step:
+def _aborted(at: Supervision, why: Reason) -> Step:
     """In mid-recording all that was being recorded; at the start what the recording was for."""
     running = at.stage is Stage.RECORDING
     ended = [one for one in at.interactions if (one.covered if running else one.triggers)]
@@ -214,7 +214,7 @@ def _settled(at: Supervision) -> Supervision:
     return Supervision(interactions=at.interactions)
 
 
-def _with(at: Supervision, *interactions: Supervised) -> Supervision:
+def _with(at: Supervision, *interactions: SupervisedInteraction) -> Supervision:
     return msgspec.structs.replace(at, interactions=interactions)
 
 

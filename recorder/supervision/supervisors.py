@@ -14,10 +14,14 @@ from recorder.kernel.clock import Clock
 from recorder.kernel.conversation import Conversation, Interaction, InteractionKind, LayerKind
 from recorder.kernel.errors import caller_error
 from recorder.kernel.media import SourceKind
-from recorder.recording.actor import LiveRecording
-from recorder.recording.service import Recordings
+from recorder.recording.actor import RecordingActor
+from recorder.recording.service import RecordingService
 from recorder.supervision import events as word
-from recorder.supervision.conversation_supervisor import Deciding, EffectiveSettings, SupervisedConversation
+from recorder.supervision.conversation_supervisor import (
+    ConversationSupervisor,
+    EffectiveSettings,
+    SupervisionDependencies,
+)
 from recorder.supervision.decisions import Decisions
 from recorder.supervision.policy import Activity, may_start_by_hand, takes_stream
 from signaling.ports import Caller
@@ -25,21 +29,21 @@ from signaling.ports import Caller
 _log = logging.getLogger(__name__)
 
 
-class Triggering:
+class Supervisors:
     """One for each server."""
 
     def __init__(
         self,
         table: SupervisionTable,
         conversations: ConversationTable,
-        recordings: Recordings,
+        recordings: RecordingService,
         decisions: Decisions,
         effective: EffectiveSettings,
         clock: Clock,
     ) -> None:
-        self._means = Deciding(table, recordings, decisions, effective, clock)
+        self._means = SupervisionDependencies(table, recordings, decisions, effective, clock)
         self._conversations = conversations
-        self._open: dict[str, SupervisedConversation] = {}
+        self._open: dict[str, ConversationSupervisor] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         recordings.supervised_by(self)
 
@@ -73,7 +77,7 @@ class Triggering:
             if not at.is_over:
                 await at.apply(word.Closed())
 
-    async def start_by_hand(self, conversation: Conversation, caller: Caller) -> LiveRecording:
+    async def start_by_hand(self, conversation: Conversation, caller: Caller) -> RecordingActor:
         """403 forbidden, 409 recording_disabled, recording_in_progress, 503 without room for it."""
         settings = await self._means.effective(conversation)
         role = None if caller.participant is None else caller.participant.role
@@ -94,7 +98,7 @@ class Triggering:
         async with self.at(conversation) as at:
             return takes_stream(source, settings.recording, at.running())
 
-    def moved(self, live: LiveRecording) -> None:
+    def moved(self, live: RecordingActor) -> None:
         """A recording is in another phase."""
         at = self._open.get(live.row.conversation)
         if at is not None:  # else nothing there waits for any recording
@@ -122,7 +126,7 @@ class Triggering:
         """The conversation's supervision, for the length of a block alone."""
         at = self._open.get(conversation.id)
         if at is None:
-            at = self._open[conversation.id] = SupervisedConversation(
+            at = self._open[conversation.id] = ConversationSupervisor(
                 conversation, self._means, lambda work: self._later(self._alone(conversation, work))
             )
         return _Held(at, self._open)
@@ -153,11 +157,11 @@ class Triggering:
 class _Held:
     """A conversation under its lock; forgotten afterwards when nothing runs in it and nobody waits."""
 
-    def __init__(self, at: SupervisedConversation, opened: dict[str, SupervisedConversation]) -> None:
+    def __init__(self, at: ConversationSupervisor, opened: dict[str, ConversationSupervisor]) -> None:
         self._at = at
         self._opened = opened
 
-    async def __aenter__(self) -> SupervisedConversation:
+    async def __aenter__(self) -> ConversationSupervisor:
         self._at.users += 1
         try:
             await self._at.lock.acquire()

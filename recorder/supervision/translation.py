@@ -13,26 +13,26 @@ from recorder.settings.definitions import Settings
 from recorder.supervision.events import (
     AbortInteraction,
     Effect,
+    FailoverPolicy,
     HoldInteraction,
+    Reason,
     ReleaseInteraction,
-    Rules,
-    Why,
 )
 from recorder.supervision.state_machine import Stage
 
 START_MARGIN_S = 5.0  # the recording's own deadlines come first: this one is for a defect
 
 _REASONS = {
-    Why.NOT_STARTED: "recording_not_started",
-    Why.NO_STORE: "store_unreachable",
-    Why.INTERRUPTED: "recording_interrupted",
+    Reason.NOT_STARTED: "recording_not_started",
+    Reason.NO_STORE: "store_unreachable",
+    Reason.INTERRUPTED: "recording_interrupted",
 }
 
 
-def rules(settings: Settings) -> Rules:
+def rules(settings: Settings) -> FailoverPolicy:
     """What counts for a recording that is asked for under these settings."""
     recording = settings.recording
-    return Rules(
+    return FailoverPolicy(
         start_mode=recording.start_mode,
         failover_mode=recording.failover_mode,
         retry_delay_s_max=recording.max_retry_delay_s,
@@ -40,21 +40,21 @@ def rules(settings: Settings) -> Rules:
     )
 
 
-def why_over(row: RecordingRow, stage: Stage) -> Why | None:
+def why_over(row: RecordingRow, stage: Stage) -> Reason | None:
     """Why the recording takes nobody any more; None while it may still become READY."""
     match row.end_reason:
         case None:
             return None
         case EndReason.NORMAL:
-            return Why.STOPPED
+            return Reason.STOPPED
         case EndReason.ABORT_SYSTEM:
-            return Why.SHUT_DOWN
+            return Reason.SHUT_DOWN
         case EndReason.ABORT_BLOBSTORE_FAILURE:  # later than at its start it says nothing of the next one
-            return Why.NO_STORE if stage is Stage.STARTING else Why.INTERRUPTED
+            return Reason.NO_STORE if stage is Stage.STARTING else Reason.INTERRUPTED
         case EndReason.ABORT_TIMEOUT:
-            return Why.STOPPED if row.failure is None else Why.SILENT
+            return Reason.STOPPED if row.failure is None else Reason.SILENT
         case EndReason.ABORT_UNEXPECTED:
-            return Why.INTERRUPTED if stage is Stage.RECORDING else Why.NOT_STARTED
+            return Reason.INTERRUPTED if stage is Stage.RECORDING else Reason.NOT_STARTED
 
 
 def decisions_of(

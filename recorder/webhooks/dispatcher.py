@@ -19,7 +19,7 @@ from recorder.kernel.errors import BystanderError
 from recorder.kernel.webhook_event import body
 from recorder.webhooks.metrics import WebhookMetrics
 from recorder.webhooks.schedule import is_lost, next_attempt
-from recorder.webhooks.sender import Outcome, Sender
+from recorder.webhooks.sender import DeliveryOutcome, Sender
 from recorder.webhooks.signature import signed_headers
 
 POLL_S = 5.0  # how late what another server left behind is noticed
@@ -55,7 +55,7 @@ class Dispatcher:
         self._in_flight_max = in_flight_max
         self._base_url = base_url
         self._delivering: dict[asyncio.Task[None], str] = {}  # and whose
-        self._posting: set[asyncio.Task[Outcome]] = set()
+        self._posting: set[asyncio.Task[DeliveryOutcome]] = set()
         self._stopping = False
         self._forgotten_at: datetime | None = None
 
@@ -150,7 +150,7 @@ class Dispatcher:
         except BystanderError as error:  # the claim ends by itself, and it is sent once more
             _log.error("a delivery is not written down", extra={**extra, "code": error.code})
 
-    async def _post(self, url: str, headers: dict[str, str], told: bytes) -> Outcome | None:
+    async def _post(self, url: str, headers: dict[str, str], told: bytes) -> DeliveryOutcome | None:
         """None: it was broken off by `stop`."""
         task = asyncio.create_task(self._sender.send(url, headers, told))
         self._posting.add(task)
@@ -164,7 +164,9 @@ class Dispatcher:
             await self._table.forget(now - timedelta(days=LOG_DAYS))
 
 
-def judge(outcome: Outcome, due: Due, webhook: WebhookRow, *, now: datetime, chance: float) -> Attempted:
+def judge(
+    outcome: DeliveryOutcome, due: Due, webhook: WebhookRow, *, now: datetime, chance: float
+) -> Attempted:
     """What an attempt means: taken, tried again later, or given up, for this webhook perhaps altogether."""
     gone = outcome.failure == "gone"
     retry_at = None

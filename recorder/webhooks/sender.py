@@ -16,7 +16,7 @@ ANSWER_BYTES_MAX = 4096  # enough to use the connection again; what a receiver s
 CONNECTIONS_IDLE_S_MAX = 15.0
 
 
-class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+class DeliveryOutcome(msgspec.Struct, frozen=True, kw_only=True):
     """What became of an attempt: `failure` is a stable code, None when the receiver took the event."""
 
     status: int | None = None
@@ -50,11 +50,11 @@ class Sender:
     ) -> None:
         await self._session.close()
 
-    async def send(self, url: str, headers: dict[str, str], body: bytes) -> Outcome:
+    async def send(self, url: str, headers: dict[str, str], body: bytes) -> DeliveryOutcome:
         """Never raises for what a receiver, or the way to it, does."""
         began = time.monotonic()
         status, failure = await self._posted(url, headers, body)
-        return Outcome(status=status, failure=failure, seconds=time.monotonic() - began)
+        return DeliveryOutcome(status=status, failure=failure, seconds=time.monotonic() - began)
 
     async def _posted(self, url: str, headers: dict[str, str], body: bytes) -> tuple[int | None, str | None]:
         fields = {"Content-Type": "application/json", "User-Agent": "Bystander", **headers}

@@ -11,7 +11,7 @@ from recorder.database import Database
 from recorder.database.deliveries import DeliveryTable
 from recorder.database.webhooks import WebhookTable
 from recorder.kernel.clock import Clock
-from recorder.settings.definitions import Webhooks as WebhookSettings
+from recorder.settings.definitions import WebhookSettings
 from recorder.webhooks.dispatcher import Dispatcher
 from recorder.webhooks.metrics import WebhookMetrics
 from recorder.webhooks.registrations import Webhooks
@@ -20,7 +20,7 @@ from recorder.webhooks.sender import Sender
 _log = logging.getLogger(__name__)
 
 
-class RunningWebhooks:
+class WebhookService:
     """Use `open`. `registrations` is what callers reach."""
 
     def __init__(self, registrations: Webhooks, dispatcher: Dispatcher) -> None:
@@ -37,7 +37,7 @@ class RunningWebhooks:
         registry: CollectorRegistry,
         *,
         base_url: Callable[[], str],
-    ) -> "RunningWebhooks":
+    ) -> "WebhookService":
         """Make all of it; nothing is delivered before `start`."""
         sender = Sender(
             allow_private=settings.allow_private_networks,

@@ -60,7 +60,7 @@ class GetStatistics(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     request: int
 
 
-class Note(msgspec.Struct, frozen=True, tag=True, kw_only=True):
+class RecordEvent(msgspec.Struct, frozen=True, tag="Note", kw_only=True):  # as workers of 0.1 know it
     """Something that is no media belongs among the recording's events; the worker says when on its clock.
 
     `id`: a note that is sent again is written once. `ago_s`: how long ago it happened.
@@ -72,7 +72,7 @@ class Note(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     ago_s: float = 0.0
 
 
-Request = Publish | Trickle | Unpublish | Stop | Pause | Resume | GetStatistics | Note
+Request = Publish | Trickle | Unpublish | Stop | Pause | Resume | GetStatistics | RecordEvent
 
 
 # --- replies: worker to server -----------------------------------------------------------------------

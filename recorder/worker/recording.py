@@ -23,10 +23,10 @@ from recorder.worker.protocol import (
     GetStatistics,
     Happened,
     Hello,
-    Note,
     Pause,
     Publish,
     Published,
+    RecordEvent,
     Reply,
     Request,
     Resume,
@@ -155,7 +155,7 @@ class WorkerRecording:
                 return Done(request=number)
             case Stop():
                 return await self._stop(request)
-            case Note():
+            case RecordEvent():
                 self._note(request)
                 return Done(request=number)
             case GetStatistics():
@@ -165,7 +165,7 @@ class WorkerRecording:
                     "pause_unsupported", "This recording cannot pause.", fault=Fault.CALLER, status=501
                 )
 
-    def _note(self, note: Note) -> None:
+    def _note(self, note: RecordEvent) -> None:
         if note.id in self._noted:
             return
         if len(self._noted) >= NOTES_MAX:

@@ -18,9 +18,9 @@ from recorder.worker.protocol import (
     Event,
     GetStatistics,
     Hello,
-    Note,
     Publish,
     Published,
+    RecordEvent,
     StatisticsReply,
     Stop,
     Stopped,
@@ -116,7 +116,7 @@ class Worker:
     async def note(self, identity: str, event: MediaEvent, ago_s: float) -> None:
         """Put it among the recording's events, once for each identity, at the time that was `ago_s` ago."""
         await self._link.ask(
-            lambda number: Note(request=number, id=identity, event=event, ago_s=ago_s),
+            lambda number: RecordEvent(request=number, id=identity, event=event, ago_s=ago_s),
             Done,
             timeout_s=NOTE_TIMEOUT_S,
         )
@@ -225,7 +225,7 @@ class Worker:
         return {"recording": self.recording, "pid": self.pid, **more}
 
 
-class Workers:
+class WorkerPool:
     """All workers of this node, by recording."""
 
     def __init__(self, run: Path, forkserver: Forkserver) -> None:

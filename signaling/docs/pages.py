@@ -10,7 +10,7 @@ from aiohttp import web
 
 from signaling.docs.openapi import Json, openapi_document
 from signaling.http.html import page
-from signaling.routes.operation import Call, Operation, Reply
+from signaling.routes.operation import ApiCall, Operation, Reply
 
 _INDENT = 2
 
@@ -18,10 +18,10 @@ _INDENT = 2
 def operations(api: Sequence[Operation], *, version: str) -> tuple[Operation, ...]:
     """The operations that serve the documentation of `api` and of themselves."""
 
-    async def openapi(call: Call) -> web.Response:
+    async def openapi(call: ApiCall) -> web.Response:
         return web.Response(body=encoded, content_type="application/json")
 
-    async def docs(call: Call) -> web.Response:
+    async def docs(call: ApiCall) -> web.Response:
         return page("Bystander API", body)
 
     own = (

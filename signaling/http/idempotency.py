@@ -20,7 +20,7 @@ from recorder.kernel.errors import caller_error
 from recorder.kernel.limits import JSON_BODY_BYTES_MAX
 from signaling.http.bodies import read_body
 from signaling.http.problems import InvalidInputError
-from signaling.ports import Caller, KeptAnswer, KeptAnswers
+from signaling.ports import Caller, IdempotencyResponse, IdempotencyStore
 
 HEADER = "Idempotency-Key"
 REPLAYED = "Idempotency-Replayed"
@@ -43,7 +43,7 @@ class Answer(msgspec.Struct, frozen=True):
 class Idempotency:
     """One for each server; `secret` seals what is kept."""
 
-    def __init__(self, kept: KeptAnswers, secret: bytes) -> None:
+    def __init__(self, kept: IdempotencyStore, secret: bytes) -> None:
         self._kept = kept
         self._cipher = AESGCM(hmac.new(secret, b"kept answers", hashlib.sha256).digest())
         self._in_flight: set[str] = set()
@@ -102,7 +102,7 @@ class Idempotency:
             answer = Answer(response.status, response.content_type, headers, body)
             nonce = secrets.token_bytes(_NONCE_BYTES)
             sealed = self._cipher.encrypt(nonce, msgspec.msgpack.encode(answer), name.encode())
-            await self._kept.put(name, KeptAnswer(fingerprint, nonce + sealed))
+            await self._kept.put(name, IdempotencyResponse(fingerprint, nonce + sealed))
         return response
 
 

@@ -63,7 +63,7 @@ class Operation:
     path: str
     id: str
     summary: str
-    handler: "Callable[[Call], Awaitable[web.StreamResponse]]"
+    handler: "Callable[[ApiCall], Awaitable[web.StreamResponse]]"
     replies: tuple[Reply, ...]
     tag: str
     query: type[msgspec.Struct] | None = None
@@ -120,7 +120,7 @@ class Operation:
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class ApiCall:
     """One request on its way through its operation; the caller has been let in."""
 
     operation: Operation
@@ -180,7 +180,7 @@ def _endpoint(
             if _PATH_PARAMETER.match(value) is None:
                 raise not_found(name.replace("_", " "))
         granted = await admit(operation.access, request, context)
-        call = Call(operation, request, context, granted)
+        call = ApiCall(operation, request, context, granted)
         if granted.caller is None or not operation.is_repeatable:
             return await operation.handler(call)
         return await context.idempotency.once(request, granted.caller, lambda: operation.handler(call))

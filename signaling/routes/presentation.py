@@ -7,10 +7,10 @@ from recorder.kernel.permissions import KeyScope
 from recorder.kernel.recording import Recording
 from signaling.http.signed_links import link_expiry, recording_links
 from signaling.routes.context import Context
-from signaling.routes.operation import Call
+from signaling.routes.operation import ApiCall
 
 
-def present(recording: Recording, call: Call, *, entry_point: bool = False) -> Recording:
+def present(recording: Recording, call: ApiCall, *, entry_point: bool = False) -> Recording:
     """Fill `links`; keep the entry point for keys that may start one, and where `entry_point` says so."""
     caller = call.granted.caller
     keeps = entry_point or (caller is not None and caller.may(KeyScope.RECORDINGS_WRITE))
@@ -34,7 +34,7 @@ def public_path(context: Context, path: str) -> str:
     return (context.public_url or "") + path
 
 
-def recording_links_for(recording: str, call: Call) -> dict[str, str]:
+def recording_links_for(recording: str, call: ApiCall) -> dict[str, str]:
     """Links of a recording, for a caller who may see it."""
     until = call.granted.links_until or link_expiry(call.context.clock.utc_now())
     base = base_url(call.context, call.request)

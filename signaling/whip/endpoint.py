@@ -21,7 +21,7 @@ from signaling.http.problems import InvalidInputError
 from signaling.http.ranges import entity_tag
 from signaling.http.text_types import Text
 from signaling.routes.authorization import bearer_token
-from signaling.routes.operation import Call, Header, Operation, Reply, TextBody
+from signaling.routes.operation import ApiCall, Header, Operation, Reply, TextBody
 from signaling.routes.presentation import public_path
 from signaling.whip.accept import accepts
 from signaling.whip.headers import ice_server_links, if_match_of
@@ -46,7 +46,7 @@ class PublishQuery(msgspec.Struct, frozen=True):
     source: SourceKind = SourceKind.CAMERA
 
 
-async def publish(call: Call) -> web.Response:
+async def publish(call: ApiCall) -> web.Response:
     secret = call.path("entry_point")
     ice_servers = await _check(call)
     if not accepts(call.request.headers.get("Accept"), SDP):
@@ -64,7 +64,7 @@ async def publish(call: Call) -> web.Response:
     )
 
 
-async def trickle(call: Call) -> web.Response:
+async def trickle(call: ApiCall) -> web.Response:
     await _check(call)
     if_match = if_match_of(call.request.headers.get("If-Match"))
     fragment = await call.text()
@@ -79,13 +79,13 @@ async def trickle(call: Call) -> web.Response:
     return web.Response(body=answer.encode(), content_type=SDP_FRAGMENT, headers={"ETag": entity_tag(etag)})
 
 
-async def unpublish(call: Call) -> web.Response:
+async def unpublish(call: ApiCall) -> web.Response:
     await _check(call)  # and no entity tag: RFC 9725 wants it ignored here
     await call.context.ports.entry_points.unpublish(call.path("entry_point"), call.path("session"))
     return web.Response()
 
 
-async def second_offer(call: Call) -> web.Response:
+async def second_offer(call: ApiCall) -> web.Response:
     await _check(call)
     raise caller_error(
         "offer_repeated",
@@ -94,12 +94,12 @@ async def second_offer(call: Call) -> web.Response:
     )
 
 
-async def nothing(call: Call) -> web.Response:
+async def nothing(call: ApiCall) -> web.Response:
     await _check(call)
     return web.Response(status=HTTPStatus.NO_CONTENT)
 
 
-async def options(call: Call) -> web.Response:
+async def options(call: ApiCall) -> web.Response:
     """Preflights, and whoever asks what this is; with a token, also the ICE servers (RFC 9725, 4.6)."""
     preflight = "Access-Control-Request-Method" in call.request.headers
     asks_ice = not preflight and bearer_token(call.request) is not None
@@ -122,11 +122,11 @@ async def allow_any_origin(request: web.Request, response: web.StreamResponse) -
         response.headers["Access-Control-Expose-Headers"] = "Location, ETag, Link, Retry-After, X-Request-Id"
 
 
-async def _check(call: Call) -> list[IceServer]:
+async def _check(call: ApiCall) -> list[IceServer]:
     return await call.context.ports.entry_points.check(call.path("entry_point"), bearer_token(call.request))
 
 
-def _publisher(call: Call) -> Publisher:
+def _publisher(call: ApiCall) -> Publisher:
     given = {name: value for name, value in unique_values(call.request.query).items() if value}
     for name, change in (("role", str.upper), ("source", str.lower)):
         if name in given:

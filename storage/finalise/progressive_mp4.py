@@ -44,7 +44,7 @@ class Movie(Protocol):
 MakeMovie = Callable[[bytes], Movie]  # of the recorded init segment; ValueError where that cannot be
 
 
-class Ordinary:
+class ProgressiveMp4:
     """One recording's way to an ordinary file. Blocking; one thread at a time."""
 
     def __init__(self, reader: SpoolReader, make: MakeMovie, finalise: FinaliseInit) -> None:

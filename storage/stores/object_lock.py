@@ -22,7 +22,7 @@ class Hold:
 
 
 @runtime_checkable
-class Holding(Protocol):
+class ObjectLocks(Protocol):
     """A store whose objects can be locked."""
 
     async def hold_of(self, key: str) -> Hold:
@@ -32,7 +32,7 @@ class Holding(Protocol):
 
 async def check_deletable(store: ObjectStore, keys: Iterable[str], now: datetime) -> None:
     """Raise object_locked (409), naming the latest date, if any of these objects may not be deleted."""
-    if not isinstance(store, Holding):
+    if not isinstance(store, ObjectLocks):
         return
     holds = [hold for key in keys if (hold := await store.hold_of(key)).keeps(now)]
     if not holds:

@@ -19,7 +19,7 @@ class LinkTerms:
 
 
 @runtime_checkable
-class Presigning(Protocol):
+class PresignedLinks(Protocol):
     """What a store can do besides, where it is reached by HTTP."""
 
     async def presign(self, key: str, terms: LinkTerms) -> str:
@@ -29,7 +29,7 @@ class Presigning(Protocol):
 
 async def presigned(store: ObjectStore, key: str, terms: LinkTerms) -> str:
     """The store's own link to an object; no_store_link (409) where the store has no links."""
-    if not isinstance(store, Presigning):
+    if not isinstance(store, PresignedLinks):
         raise no_store_link("This store gives out no links.")
     return await store.presign(key, terms)
 

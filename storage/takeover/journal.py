@@ -13,7 +13,7 @@ from storage.store import ObjectProperties, ObjectStore
 from storage.takeover import journal_plan as plan
 from storage.takeover.journal_events import EventsKept, read_lines
 from storage.takeover.journal_format import Page, PageHeader, is_page, pack_page, side_prefix
-from storage.takeover.journal_plan import Drop, PutGrown, PutPart, PutTail, TailStep
+from storage.takeover.journal_plan import Drop, PutJournal, PutPart, PutPendingFragment, TailStep
 from storage.takeover.lease import NodeLease
 from storage.upload_plan.plan import SendPart
 from storage.upload_plan.state import UploadState
@@ -26,7 +26,7 @@ _EVENTS_PROPERTIES = ObjectProperties("application/jsonl")
 GROWN_US_MIN = round(0.75 * FRAGMENT_DURATION_S_MAX * 1_000_000)
 
 
-class Tail:
+class Journal:
     """What lies beside one recording's upload. Every step may be repeated after any failure."""
 
     def __init__(
@@ -78,7 +78,7 @@ class Tail:
         if self._names is None:
             raise ValueError("look comes first")
         match step:
-            case PutTail():
+            case PutJournal():
                 began_s = self._now_s()
                 await self._put_events()
                 covered = entries[step.first : step.last + 1]
@@ -88,7 +88,7 @@ class Tail:
                 self._names.add(name)
                 if step.last + 1 == len(entries) and self._growing is None:
                     self._last_s = began_s
-            case PutGrown(entry):
+            case PutPendingFragment(entry):
                 began_s = self._now_s()
                 found = await asyncio.to_thread(self._reader.growing)
                 if found is None or found[0] != entry:
@@ -132,7 +132,11 @@ class Tail:
         await self._store.put(self._prefix + name, data, _PROPERTIES)
 
     def _page(
-        self, state: UploadState, entries: Sequence[IndexEntry], data: bytes, about: PutPart | PutGrown | None
+        self,
+        state: UploadState,
+        entries: Sequence[IndexEntry],
+        data: bytes,
+        about: PutPart | PutPendingFragment | None,
     ) -> Page:
         header = PageHeader(
             installation=self._lease.installation,
@@ -143,7 +147,7 @@ class Tail:
             head_growth=state.head_growth,
             upload_id=state.upload_id,
             part=about.part if isinstance(about, PutPart) else None,
-            provisional=isinstance(about, PutGrown),
+            provisional=isinstance(about, PutPendingFragment),
         )
         return Page(header, list(entries), data)
 

@@ -23,7 +23,7 @@ TAIL_BYTES_MAX = 8 * MIB  # in one request; more goes into the next
 
 
 @dataclass(frozen=True, slots=True)
-class PutTail:
+class PutJournal:
     """Store these fragments (indexes into the spool's index, inclusive) as a tail."""
 
     first: int
@@ -33,7 +33,7 @@ class PutTail:
 
 
 @dataclass(frozen=True, slots=True)
-class PutGrown:
+class PutPendingFragment:
     """Store what there is of the fragment that may still grow."""
 
     entry: IndexEntry
@@ -53,7 +53,7 @@ class Drop:
     name: str
 
 
-TailStep = PutTail | PutGrown | PutPart | Drop
+TailStep = PutJournal | PutPendingFragment | PutPart | Drop
 
 
 def next_step(
@@ -87,7 +87,9 @@ def next_step(
     if not due:
         return None
     fresh = growing is not None and grown_name(growing.offset, growing.stop) not in known
-    return _next_tail(spans, entries) or (PutGrown(growing) if growing is not None and fresh else None)
+    return _next_tail(spans, entries) or (
+        PutPendingFragment(growing) if growing is not None and fresh else None
+    )
 
 
 def _changes(sending: SendPart, state: UploadState) -> bool:
@@ -106,14 +108,14 @@ def page_names(state: UploadState, part: Part) -> str:
     return part_name(part.number, state.upload_id or "")
 
 
-def name_of(step: PutTail | PutGrown) -> str:
+def name_of(step: PutJournal | PutPendingFragment) -> str:
     """The name of what the step stores."""
-    if isinstance(step, PutGrown):
+    if isinstance(step, PutPendingFragment):
         return grown_name(step.entry.offset, step.entry.stop)
     return tail_name(step.start, step.stop)
 
 
-def _next_tail(spans: list[tuple[int, int]], entries: Sequence[IndexEntry]) -> PutTail | None:
+def _next_tail(spans: list[tuple[int, int]], entries: Sequence[IndexEntry]) -> PutJournal | None:
     start, limit = 0, None
     for begin, stop in _merged(spans):
         if begin > start:
@@ -127,7 +129,7 @@ def _next_tail(spans: list[tuple[int, int]], entries: Sequence[IndexEntry]) -> P
     last = first
     while last + 1 < len(entries) and entries[last + 1].stop <= min(end, start + TAIL_BYTES_MAX):
         last += 1
-    return PutTail(first, last, entries[first].offset, entries[last].stop)
+    return PutJournal(first, last, entries[first].offset, entries[last].stop)
 
 
 def _useless(span: tuple[int, int] | None, held: list[tuple[int, int]]) -> bool:

@@ -27,7 +27,7 @@ from storage.takeover.journal_format import (
     unpack_page,
 )
 from storage.takeover.lease import NodeLease
-from storage.takeover.restore import Salvage, restore_spool, upload_of
+from storage.takeover.restore import RestorePlan, restore_spool, upload_of
 
 _log = logging.getLogger(__name__)
 
@@ -122,10 +122,10 @@ class _Finding:
         await asyncio.to_thread(restore_spool, self.root, salvage, lines)
         return Verdict.RESTORED
 
-    async def _salvage(self, pages: list[Page]) -> Salvage | None:
+    async def _salvage(self, pages: list[Page]) -> RestorePlan | None:
         upload_id = upload_of(pages, self.dangling)
         if not pages or upload_id is None or upload_id not in self.dangling:
-            return Salvage.of(pages, upload_id, None)
+            return RestorePlan.of(pages, upload_id, None)
         upload = MultipartUpload(pages[0].header.facts.key, upload_id)
         try:
             listed = await self.store.uploads.list_parts(upload)
@@ -133,7 +133,7 @@ class _Finding:
             if error.code != UPLOAD_MISSING:
                 raise
             listed = None  # somebody aborted it just now
-        return Salvage.of(pages, upload_id, listed)
+        return RestorePlan.of(pages, upload_id, listed)
 
 
 def _uploads(pages: Sequence[Page]) -> set[str]:

@@ -29,7 +29,7 @@ NODE_LOST = "node_lost"
 
 
 @dataclass(frozen=True, slots=True)
-class Salvage:
+class RestorePlan:
     """The longest beginning of a recording that pages and parts hold together; pure."""
 
     header: PageHeader  # of the newest page
@@ -45,7 +45,7 @@ class Salvage:
     @classmethod
     def of(
         cls, pages: Sequence[Page], upload_id: str | None, listed: Sequence[ListedPart] | None
-    ) -> "Salvage | None":
+    ) -> "RestorePlan | None":
         """None where not even the init segment is found.
 
         `listed` is what the store has of the upload; None where it has the upload no more.
@@ -128,7 +128,7 @@ def _as_listed(page: Page, listed: Sequence[ListedPart] | None) -> Page | None:
     return dataclasses.replace(page, header=msgspec.structs.replace(page.header, part=known))
 
 
-def restore_spool(root: Path, salvage: Salvage, events: bytes) -> None:
+def restore_spool(root: Path, salvage: RestorePlan, events: bytes) -> None:
     """Make the spool, durable on return; facts.json comes last, so an interrupted one is made again.
 
     `events` are lines of events.jsonl: what happened, as far as it is known.
@@ -150,7 +150,7 @@ def restore_spool(root: Path, salvage: Salvage, events: bytes) -> None:
         sync_directory(root)
 
 
-def _write_media(path: Path, salvage: Salvage) -> None:
+def _write_media(path: Path, salvage: RestorePlan) -> None:
     """The bytes that pages held; holes where parts hold them."""
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o640)
     try:

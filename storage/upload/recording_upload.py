@@ -14,13 +14,13 @@ from pathlib import Path
 from recorder.kernel.clock import Clock
 from recorder.kernel.errors import BystanderError, Fault
 from storage.errors import FULL
-from storage.finalise.progressive_mp4 import MakeMovie, Ordinary
+from storage.finalise.progressive_mp4 import MakeMovie, ProgressiveMp4
 from storage.spool.format import MEDIA, IndexEntry
 from storage.spool.part_bytes import FinaliseInit
 from storage.spool.reader import SpoolReader
 from storage.store import ObjectStore
-from storage.takeover.journal import Tail
-from storage.takeover.journal_plan import PutGrown, PutPart, PutTail
+from storage.takeover.journal import Journal
+from storage.takeover.journal_plan import PutJournal, PutPart, PutPendingFragment
 from storage.takeover.lease import NodeLease
 from storage.upload.backoff import Backoff
 from storage.upload.files import UploadFiles
@@ -36,7 +36,7 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Trouble:
+class StallReason:
     """Why a shipment waits: the code of the last failure, how often in a row, and since when."""
 
     code: str
@@ -45,7 +45,7 @@ class Trouble:
 
 
 @dataclass(frozen=True, slots=True)
-class Route:
+class UploadContext:
     """What all shipments of one uploader share."""
 
     root: Path
@@ -63,16 +63,16 @@ class Route:
     sleep: Callable[[float], Awaitable[None]]
 
 
-class Shipment:
+class RecordingUpload:
     """Ships one spool; `run` returns when the object is verified."""
 
-    def __init__(self, route: Route, recording: str, backoff: Backoff) -> None:
+    def __init__(self, route: UploadContext, recording: str, backoff: Backoff) -> None:
         self.recording = recording
-        self.trouble: Trouble | None = None
+        self.trouble: StallReason | None = None
         self._route = route
         self._backoff = backoff
         self._news = asyncio.Event()
-        self._ordinary: Ordinary | None = None
+        self._ordinary: ProgressiveMp4 | None = None
         self._doubtful = False  # the store may have more, or less, than the state says
         self._refusals = 0  # part_refused in a row
 
@@ -128,15 +128,15 @@ class Shipment:
         fill, grow = route.finalise_init, route.grow_init
         if self._state.container is Container.MP4 and route.make_movie is not None and fill is not None:
             inner = (grow or fill) if route.store.uploads.joins_parts else fill
-            self._ordinary = Ordinary(self._reader, route.make_movie, inner)
+            self._ordinary = ProgressiveMp4(self._reader, route.make_movie, inner)
             fill, grow = self._ordinary.fill, None
         self._steps = UploadSteps(route.store, self._reader, route.slots, fill, grow_init=grow)
 
-    def _tail_of(self, state: UploadState) -> Tail | None:
+    def _tail_of(self, state: UploadState) -> Journal | None:
         route = self._route
         if route.lease is None or route.tail_interval_s == 0 or state.adopts:
             return None
-        return Tail(route.store, self._reader, route.lease, route.clock, interval_s=route.tail_interval_s)
+        return Journal(route.store, self._reader, route.lease, route.clock, interval_s=route.tail_interval_s)
 
     async def _turn(self) -> None:
         """Look, decide, act once."""
@@ -168,7 +168,7 @@ class Shipment:
         step = self._tail.next_step(self._state, entries, sending)
         if ended and not isinstance(step, PutPart):
             return False  # all of it is about to be in the object
-        if step is None or (isinstance(step, (PutTail, PutGrown)) and action is not Simple.WAIT):
+        if step is None or (isinstance(step, (PutJournal, PutPendingFragment)) and action is not Simple.WAIT):
             return False
         await self._tail.perform(step, self._state, entries)
         return True
@@ -217,7 +217,7 @@ class Shipment:
 
     async def _failed(self, error: BystanderError, action: Action) -> None:
         since = self._route.clock.utc_now() if self.trouble is None else self.trouble.since
-        self.trouble = Trouble(error.code, self._backoff.attempts + 1, since)
+        self.trouble = StallReason(error.code, self._backoff.attempts + 1, since)
         wait_s = self._backoff.failed()
         _log.warning("upload of %s: %s at %s; again in %.1f s", self.recording, error, action, wait_s)
         if error.code == FULL:  # a directory on the same disk may need the room that is held back

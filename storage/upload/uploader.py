@@ -20,7 +20,7 @@ from storage.takeover.lease import NodeLease
 from storage.takeover.orphaned_uploads import Survey, take_up
 from storage.upload.backoff import Backoff
 from storage.upload.files import UploadFiles
-from storage.upload.recording_upload import Route, Shipment, Trouble
+from storage.upload.recording_upload import RecordingUpload, StallReason, UploadContext
 from storage.upload_plan.state import Container, HeadPolicy, StoredObject, UploadState
 
 __all__ = ["Recovered", "StoredObject", "Survey", "Uploader"]
@@ -73,7 +73,7 @@ class Uploader:
         self._root = root
         self._settings = settings
         self._seed = seed
-        self._route = Route(
+        self._route = UploadContext(
             root=root,
             store=store,
             clock=clock,
@@ -88,7 +88,7 @@ class Uploader:
             tail_interval_s=settings.tail_interval_s,
             sleep=sleep,
         )
-        self._shipments: dict[str, Shipment] = {}
+        self._shipments: dict[str, RecordingUpload] = {}
         self._tasks: dict[str, asyncio.Task[StoredObject]] = {}
 
     def __repr__(self) -> str:
@@ -104,7 +104,7 @@ class Uploader:
             max_s=self._settings.retry_delay_max_s,
             seed=None if self._seed is None else f"{self._seed}:{recording}",
         )
-        shipment = self._shipments[recording] = Shipment(self._route, recording, backoff)
+        shipment = self._shipments[recording] = RecordingUpload(self._route, recording, backoff)
         task = self._tasks[recording] = asyncio.create_task(shipment.run(), name=f"ship {recording}")
         task.add_done_callback(lambda task: self._ended(recording, task))
 
@@ -189,7 +189,7 @@ class Uploader:
         for recording in done[: max(0, len(done) - RECEIPTS_MAX)]:
             await self.forget(recording)
 
-    def troubles(self) -> dict[str, Trouble]:
+    def troubles(self) -> dict[str, StallReason]:
         """The recordings whose upload waits for the store, and why."""
         return {name: s.trouble for name, s in self._shipments.items() if s.trouble is not None}
 

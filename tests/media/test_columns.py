@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from media.video.anamorphic_scaler import Columns, coded_width
+from media.video.anamorphic_scaler import AnamorphicScaler, coded_width
 from media.video.labels import name_tag
 from media.video.layout import Rectangle
 
@@ -15,7 +15,7 @@ even = st.integers(1, 2000).map(lambda half: 2 * half)
 
 @given(even, st.data())
 def test_areas_that_touch_still_do_and_cover_all_columns(canvas_width: int, data: st.DataObject) -> None:
-    columns = Columns(canvas_width, coded_width(canvas_width, 2))
+    columns = AnamorphicScaler(canvas_width, coded_width(canvas_width, 2))
     edges = data.draw(st.lists(st.integers(0, canvas_width // 16).map(lambda unit: 16 * unit), unique=True))
     edges = sorted({0, *edges, canvas_width})
     edges = [edge for edge in edges if edge in (0, canvas_width) or edge <= canvas_width - 16]
@@ -27,7 +27,7 @@ def test_areas_that_touch_still_do_and_cover_all_columns(canvas_width: int, data
 
 @given(even, st.data())
 def test_no_area_leaves_the_picture(canvas_width: int, data: st.DataObject) -> None:
-    columns = Columns(canvas_width, coded_width(canvas_width, 2))
+    columns = AnamorphicScaler(canvas_width, coded_width(canvas_width, 2))
     x = data.draw(st.integers(0, canvas_width // 2 - 1)) * 2
     width = data.draw(st.integers(1, (canvas_width - x) // 2)) * 2
     place = columns.place(Rectangle(x, 6, width, 10))
@@ -36,14 +36,14 @@ def test_no_area_leaves_the_picture(canvas_width: int, data: st.DataObject) -> N
 
 
 def test_with_all_columns_everything_is_where_it_was() -> None:
-    columns, tag = Columns(1280, 1280), name_tag("Ada", 28, 200)
+    columns, tag = AnamorphicScaler(1280, 1280), name_tag("Ada", 28, 200)
     assert columns.place(Rectangle(2, 4, 6, 8)) == Rectangle(2, 4, 6, 8)
     assert columns.tag(tag) is tag
 
 
 def test_a_tag_keeps_its_letters_in_half_the_columns() -> None:
     tag = name_tag("Ada Lovelace", 28, 300)
-    narrow = Columns(1280, 640).tag(tag)
+    narrow = AnamorphicScaler(1280, 640).tag(tag)
     assert narrow.width == tag.width // 4 * 2
     assert narrow.luma_keep.shape == (tag.height, narrow.width)
     assert narrow.chroma_add.shape == (tag.height // 2, narrow.width // 2)

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 import uvloop
 
-from media.webrtc.udp import BEAT_S, EARLY_S, SILENT_BEATS_MAX, SKB_BYTES, BeatSocket, next_beat, unplug
+from media.webrtc.udp import BEAT_S, EARLY_S, SILENT_BEATS_MAX, SKB_BYTES, BatchedUdpSocket, next_beat, unplug
 from recorder.kernel.clock import SystemClock
 
 MEDIA = b"\x80media"
@@ -49,7 +49,7 @@ class Ends:
     def __init__(self, udp: socket.socket) -> None:
         self.owner = Owner()
         self.clock = SystemClock()
-        self.tried = BeatSocket(
+        self.tried = BatchedUdpSocket(
             udp,
             receive=self.owner.take,
             owner=self.owner,

@@ -8,7 +8,7 @@ from aiortc.rtp import RtcpPsfbPacket
 
 from media.engine import Ending, Engine
 from media.handover.encoded_frame import Codec, EncodedFrame
-from media.webrtc.publisher_session import Session
+from media.webrtc.publisher_session import PublisherSession
 from recorder.kernel.clock import SystemClock
 from recorder.kernel.errors import BystanderError, Fault
 from recorder.kernel.limits import PUBLISHERS_PER_RECORDING_MAX
@@ -47,7 +47,7 @@ class Stream:
 class ScriptedPeer:
     """Stands for media.webrtc.peer.Peer: the test plays the publisher."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: PublisherSession) -> None:
         self.session = session
         self.statistics = Counters()
         self.closed = False
@@ -116,7 +116,7 @@ class Bench:
         assert threading.current_thread() is threading.main_thread()
         self.events.append(event)
 
-    def make_peer(self, session: Session) -> ScriptedPeer:
+    def make_peer(self, session: PublisherSession) -> ScriptedPeer:
         peer = ScriptedPeer(session)
         self.peers.append(peer)
         return peer

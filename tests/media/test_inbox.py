@@ -3,7 +3,7 @@ from media.handover.render_queue import (
     FRAME_OVERHEAD_BYTES,
     STREAM_VIDEO_BYTES_MAX,
     VIDEO_BYTES_MAX,
-    Inbox,
+    RenderQueue,
     Reported,
     TimelineChanged,
 )
@@ -19,7 +19,7 @@ SOUND = EncodedFrame(Codec.OPUS, 0, 0, bytes(100), True)
 
 
 def test_everything_arrives_in_order_with_the_time() -> None:
-    inbox = Inbox()
+    inbox = RenderQueue()
     inbox.put(TimelineChanged("a"))
     inbox.put_frame("a", SOUND)
     inbox.send(7, {"a": 3})
@@ -29,7 +29,7 @@ def test_everything_arrives_in_order_with_the_time() -> None:
 
 
 def test_a_stream_that_floods_loses_pictures_until_a_key_frame_and_others_lose_nothing() -> None:
-    inbox = Inbox()
+    inbox = RenderQueue()
     taken = sum(inbox.put_frame("fat", picture()) for _ in range(20))
     assert taken == STREAM_VIDEO_BYTES_MAX // (BIG + FRAME_OVERHEAD_BYTES)
     assert inbox.put_frame("thin", picture())
@@ -44,7 +44,7 @@ def test_a_stream_that_floods_loses_pictures_until_a_key_frame_and_others_lose_n
 
 
 def test_all_pictures_together_have_a_bound_and_sound_goes_on_beyond_it() -> None:
-    inbox = Inbox()
+    inbox = RenderQueue()
     for stream in range(2 * VIDEO_BYTES_MAX // BIG):
         inbox.put_frame(str(stream), picture())
     assert inbox.dropped["video_backlog"] > 0
@@ -52,7 +52,7 @@ def test_all_pictures_together_have_a_bound_and_sound_goes_on_beyond_it() -> Non
 
 
 def test_a_flood_of_reports_uses_up_the_share_of_its_stream_and_no_more() -> None:
-    inbox, flood = Inbox(), STREAM_VIDEO_BYTES_MAX // FRAME_OVERHEAD_BYTES + 1000
+    inbox, flood = RenderQueue(), STREAM_VIDEO_BYTES_MAX // FRAME_OVERHEAD_BYTES + 1000
     for number in range(flood):
         inbox.put(Reported("fat", SenderReport(number, 0, 0)))
     inbox.put(Reported("thin", SenderReport(0, 0, 0)))
@@ -70,7 +70,7 @@ def test_a_flood_of_reports_uses_up_the_share_of_its_stream_and_no_more() -> Non
 
 
 def test_after_the_end_nothing_is_kept() -> None:
-    inbox = Inbox()
+    inbox = RenderQueue()
     inbox.put(TimelineChanged("a"))
     inbox.close()
     inbox.put(TimelineChanged("a"))
@@ -81,7 +81,7 @@ def test_after_the_end_nothing_is_kept() -> None:
 
 
 def test_what_waits_is_told_as_time() -> None:
-    inbox = Inbox()
+    inbox = RenderQueue()
     for now in (10, 20, 30):
         inbox.send(now, {})
     assert inbox.waiting_ns(inbox.take().now_ns) == 20

@@ -23,7 +23,7 @@ from media.isobmff import (
     media_fragment,
 )
 from media.isobmff.box_reader import Box, boxes_of, find, top_level
-from media.isobmff.progressive.movie import HEAD_BYTES, OrdinaryMovie, ordinary_moov
+from media.isobmff.progressive.movie import HEAD_BYTES, ProgressiveMovie, ordinary_moov
 from media.isobmff.progressive.samples import READ_BYTES
 from tests.support import muxing, oracle
 from tests.support.muxing import Muxed
@@ -37,7 +37,7 @@ TRACKS: list[Track] = [
 def ordinary(muxed: Muxed, data: bytes | None = None) -> bytes:
     """The file; `data` is what stands on the disk by now."""
     stands = muxed.data if data is None else data
-    movie = OrdinaryMovie(muxed.init)
+    movie = ProgressiveMovie(muxed.init)
     for place in muxed.places:
         assert take(movie, place, stands)
     inner = finalise(movie.inner_init, [moved(place, -HEAD_BYTES) for place in muxed.places])
@@ -46,7 +46,7 @@ def ordinary(muxed: Muxed, data: bytes | None = None) -> bytes:
     return head + stands[len(muxed.init) :] + movie.movie(0)
 
 
-def take(movie: OrdinaryMovie, place: FragmentPlace, stands: bytes) -> bool:
+def take(movie: ProgressiveMovie, place: FragmentPlace, stands: bytes) -> bool:
     end_us = place.start_us + place.duration_us
     return movie.take(place.offset, place.offset + place.size, end_us, lambda start, stop: stands[start:stop])
 
@@ -154,7 +154,7 @@ def test_a_bit_that_flips_in_a_fragments_boxes_costs_no_more_than_its_neighbour(
     moof_bytes = int.from_bytes(muxed.fragments[1][:4], "big")
     damaged = bytearray(muxed.data)
     damaged[place.offset + at % moof_bytes] ^= 1 << bit
-    movie = OrdinaryMovie(muxed.init)
+    movie = ProgressiveMovie(muxed.init)
     gaps = [n for n, each in enumerate(muxed.places) if not take(movie, each, bytes(damaged))]
     assert set(gaps) <= {1, 2}  # one that claims to come a little later is believed: the next comes too early
     video = movie._gathering.tracks[1]
@@ -195,7 +195,7 @@ def test_tables_say_what_the_fragments_said(
                 at[track_id] += gap + sum(sample.duration for sample in samples)
         data += media_fragment(number, taken)
         expected += [run for run in taken if run.track_id == 1]
-    movie = OrdinaryMovie(init)
+    movie = ProgressiveMovie(init)
     assert movie.take(len(init), len(data), 10**9, lambda start, stop: data[start:stop])
     video = movie._gathering.tracks[1]
     samples = [sample for run in expected for sample in run.samples]
@@ -224,15 +224,15 @@ def test_a_moof_longer_than_one_read_is_read_whole() -> None:
     samples = [Sample(b"x" * (1 + n % 2), 1 + n % 3, n == 0) for n in range(READ_BYTES)]
     init = init_segment(TRACKS[:1], reserved_bytes=64)
     data = init + media_fragment(1, [TrackRun(1, 0, samples)])
-    movie = OrdinaryMovie(init)
+    movie = ProgressiveMovie(init)
     assert movie.take(len(init), len(data), 10**9, lambda start, stop: data[start:stop])
     assert len(movie._gathering.tracks[1].sizes) == READ_BYTES
 
 
 def test_what_cannot_be_made_ordinary_is_refused() -> None:
     with pytest.raises(ValueError):
-        OrdinaryMovie(init_segment(TRACKS, reserved_bytes=HEAD_BYTES - 1))
+        ProgressiveMovie(init_segment(TRACKS, reserved_bytes=HEAD_BYTES - 1))
     with pytest.raises(ValueError):
-        OrdinaryMovie(b"")
+        ProgressiveMovie(b"")
     with pytest.raises(ValueError):
-        OrdinaryMovie(init_segment(TRACKS, reserved_bytes=HEAD_BYTES)).movie(0)
+        ProgressiveMovie(init_segment(TRACKS, reserved_bytes=HEAD_BYTES)).movie(0)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from media.mux.fragment_joiner import Lengthening
+from media.mux.fragment_joiner import FragmentJoiner
 from media.video.encoder import EncodedPicture
 from tests.support.pages import Page, page_at, page_of, pictures_of, recorded, spans
 
@@ -21,7 +21,7 @@ def at_cuts(moving: int, *, until_s: float = 18, still: int = 70) -> list[bool]:
 
     A picture takes `moving` bytes up to `until_s`, then `still` bytes.
     """
-    lengthening, keyframes = Lengthening(FRAGMENT_NS), []
+    lengthening, keyframes = FragmentJoiner(FRAGMENT_NS), []
     for number in range(18 * 25):
         at_s, pts = number / 25, number * 3600
         cut = number % 50 == 0
@@ -48,7 +48,7 @@ def test_what_has_come_to_rest_before_a_cut_needs_no_key_frame_there() -> None:
 
 
 def test_one_picture_a_second_is_at_rest_whatever_it_takes() -> None:
-    lengthening, keyframes = Lengthening(FRAGMENT_NS), []
+    lengthening, keyframes = FragmentJoiner(FRAGMENT_NS), []
     for second in range(18):
         keyframes.append(lengthening.add(second * SECOND, second * 90_000, cut=second % 2 == 0))
         lengthening.coded([EncodedPicture(bytes(KEYFRAME_BYTES), second * 90_000, keyframes[-1])])
@@ -56,7 +56,7 @@ def test_one_picture_a_second_is_at_rest_whatever_it_takes() -> None:
 
 
 def test_a_key_frame_can_be_asked_for() -> None:
-    lengthening = Lengthening(FRAGMENT_NS)
+    lengthening = FragmentJoiner(FRAGMENT_NS)
     cuts = [lengthening.add(n * FRAGMENT_NS, n, cut=True) for n in range(2)]
     lengthening.begin_next()
     cuts += [lengthening.add(n * FRAGMENT_NS, n, cut=True) for n in range(2, 7)]

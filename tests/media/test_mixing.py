@@ -10,7 +10,7 @@ from media.audio.mixer import (
     LIMIT_KNEE,
     RESYNC_SAMPLES,
     Mix,
-    Voice,
+    MixerInput,
 )
 from media.audio.resampler import stretched
 
@@ -84,9 +84,9 @@ class TestMix:
 class TestVoice:
     def feed(
         self, wanted: list[int], rtp: list[int] | None = None, length: int = 960
-    ) -> tuple[np.ndarray, Voice]:
+    ) -> tuple[np.ndarray, MixerInput]:
         mix = Mix(1)
-        voice = Voice(mix)
+        voice = MixerInput(mix)
         out = []
         for index, at in enumerate(wanted):
             if at + 2 * length - mix.position > AHEAD_SAMPLES_MAX:
@@ -120,7 +120,7 @@ class TestVoice:
         self, skew_ppm: float, tremble: int, seed: int
     ) -> None:
         mix, chance = Mix(1), np.random.default_rng(seed)
-        voice = Voice(mix)
+        voice = MixerInput(mix)
         heard = []
         for number in range(1500):  # half a minute
             at = number * 960
@@ -135,7 +135,7 @@ class TestVoice:
         assert not voice.dropped
 
     def test_a_voice_behind_its_timeline_says_where_it_will_begin(self) -> None:
-        voice = Voice(Mix(1))
+        voice = MixerInput(Mix(1))
         assert voice.earliest(0, 1000) == 1000
         voice.put(0, 1000, ones(960))
         assert voice.earliest(960, 1990) == 1960
@@ -171,7 +171,7 @@ class TestVoice:
     @settings(deadline=None)
     def test_no_sample_is_ever_placed_twice(self, packets: list[tuple[int, int, int]]) -> None:
         mix = Mix(1)
-        voice = Voice(mix)
+        voice = MixerInput(mix)
         rtp = wanted = 10_000
         for gap, error, length in packets:
             rtp, wanted = rtp + gap, wanted + gap

@@ -17,11 +17,11 @@ import pytest
 
 from media.check.file import check_file
 from media.handover.encoded_frame import Codec
-from media.handover.render_queue import Arrived, Batch, Inbox, Joined, Left
+from media.handover.render_queue import Arrived, Batch, Joined, Left, RenderQueue
 from media.render.renderer import STEP_NS, Renderer
 from media.render.roster import CHANGES_WAITING_MAX
 from media.render.streams import PENDING_BYTES_MAX
-from media.video.quality_control import EFFORTS, Effort
+from media.video.quality_control import EFFORTS, QualityLevel
 from recorder.kernel.limits import MIB, UNWRITTEN_S_MAX
 from recorder.kernel.media import Canvas, Fragment, MediaEvent, Publisher
 from recorder.kernel.recording import RecordingPlan
@@ -58,7 +58,7 @@ class SlowMachine:
     busy_until_ns: int = 0
     written: list[Fragment] = field(default_factory=list)
     events: list[MediaEvent] = field(default_factory=list)
-    efforts: list[Effort] = field(default_factory=list)
+    efforts: list[QualityLevel] = field(default_factory=list)
     lag_ns_max: int = 0
     unwritten_s_max: float = 0.0  # of what is rendered
 
@@ -98,7 +98,7 @@ class TestSlowMachine:
         ("picture_ms", "deepest"),
         [(30, EFFORTS[0]), (60, EFFORTS[1]), (100, EFFORTS[2]), (250, EFFORTS[3]), (300, EFFORTS[4])],
     )
-    def test_only_as_much_is_given_up_as_is_needed(self, picture_ms: int, deepest: Effort) -> None:
+    def test_only_as_much_is_given_up_as_is_needed(self, picture_ms: int, deepest: QualityLevel) -> None:
         machine = SlowMachine(picture_ms * NS // 1000)
         found = examine(machine.run(caller(), slow_until_s=SECONDS))
         assert max(machine.efforts, key=EFFORTS.index) == deepest
@@ -200,7 +200,7 @@ class TestFlood:
         return sender
 
     def test_the_way_to_the_renderer_holds_no_more_than_its_share(self) -> None:
-        inbox = Inbox()
+        inbox = RenderQueue()
         taken = sum(
             inbox.put_frame(item.key, item.frame)
             for _, item in self.flood(10.0).items

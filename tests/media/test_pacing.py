@@ -10,8 +10,8 @@ from media.video.quality_control import (
     LAG_NS_MAX,
     RELAXED_FOR_NS,
     RELAXED_FOR_NS_MAX,
-    Load,
     Pacer,
+    QualityController,
 )
 
 MS = 1_000_000
@@ -90,7 +90,7 @@ def test_times_grow_and_no_fragment_is_too_long(captures: list[int], fps: int, s
 
 class TestLoad:
     def test_lag_takes_rate_first_then_effort_then_resolution_and_rest_gives_them_back(self) -> None:
-        load = Load()
+        load = QualityController()
         now, seen = 0, []
         for _ in range(40):
             now += LAG_NS_MAX // 2
@@ -109,12 +109,12 @@ class TestLoad:
         assert seen == list(EFFORTS[-2::-1])
 
     def test_short_lag_changes_nothing(self) -> None:
-        load = Load()
+        load = QualityController()
         assert not any(load.observe(now * MS, LAG_NS_MAX) for now in range(100))
 
     @pytest.mark.parametrize("enough", range(1, len(EFFORTS)))
     def test_a_machine_that_can_do_no_more_is_asked_less_and_less_often(self, enough: int) -> None:
-        load, changes = Load(), []
+        load, changes = QualityController(), []
         for now in range(0, 600 * S, S // 5):
             late = EFFORTS.index(load.effort) < enough
             if load.observe(now, 2 * LAG_NS_MAX if late else 0):
@@ -123,7 +123,7 @@ class TestLoad:
         assert len([at for at in changes if at >= 300 * S]) <= 2 * (300 * S // RELAXED_FOR_NS_MAX)
 
     def test_when_the_machine_recovers_for_good_it_is_asked_soon_again(self) -> None:
-        load, reached = Load(), None
+        load, reached = QualityController(), None
         for now in range(0, 600 * S, S // 5):
             late = now < 300 * S and EFFORTS.index(load.effort) < 4
             load.observe(now, 2 * LAG_NS_MAX if late else 0)

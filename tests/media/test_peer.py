@@ -9,8 +9,8 @@ import socket
 import pytest
 import uvloop
 
-import media.webrtc.transport as transport
 from media.handover.encoded_frame import Codec
+from media.webrtc import transport
 from media.webrtc.peer import Peer
 from recorder.kernel.clock import SystemClock
 from recorder.kernel.errors import BystanderError

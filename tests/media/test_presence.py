@@ -1,14 +1,14 @@
-from media.sync.activity import SILENT_NS, Presence
+from media.sync.activity import SILENT_NS, ActivityDetector
 
 S = 1_000_000_000
 
 
-def kinds(presence: Presence, now_ns: int) -> list[str]:
+def kinds(presence: ActivityDetector, now_ns: int) -> list[str]:
     return [notice.kind for notice in presence.check(now_ns)]
 
 
-def both() -> Presence:
-    presence = Presence()
+def both() -> ActivityDetector:
+    presence = ActivityDetector()
     presence.begin("audio", 0)
     presence.begin("video", 0)
     return presence
@@ -69,4 +69,4 @@ def test_a_stream_that_ended_is_not_missed() -> None:
 
 
 def test_nobody_watched_says_nothing() -> None:
-    assert Presence().check(100 * S) == []
+    assert ActivityDetector().check(100 * S) == []

@@ -12,7 +12,7 @@ from media.handover.encoded_frame import Codec, EncodedFrame
 from media.rtp.depacketizers.assembler import FRAME_BYTES_MAX, Assembler, assembler_for
 from media.rtp.depacketizers.h264 import PARAMETER_SETS_MAX, H264Depacketizer
 from media.rtp.depacketizers.vp8 import parse_vp8, vp8_size
-from media.rtp.ssrc_receiver import Source, SourceCounters
+from media.rtp.ssrc_receiver import SsrcCounters, SsrcReceiver
 from media.rtp.wire.packet import RtpPacket
 from tests.support.rtp import h264_frame, packet, vp8_frame
 
@@ -242,12 +242,12 @@ def test_the_order_of_arrival_inside_the_budget_does_not_show(
 
 def _through_a_source(codec: Codec, packets: list[RtpPacket]) -> list[tuple[int, bytes, bool]]:
     frames: list[EncodedFrame] = []
-    source = Source(
+    source = SsrcReceiver(
         packets[0],
         codec=codec,
         wait_ns=WAIT_NS,
         wants_retransmission=True,
-        counters=SourceCounters(),
+        counters=SsrcCounters(),
         emit=lambda _, frame: frames.append(frame),
     )
     for received in packets:

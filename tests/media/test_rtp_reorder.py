@@ -5,7 +5,7 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from media.rtp.jitter_buffer import BYTES_MAX, PACKETS_MAX, SETTLE_NS, ReorderBuffer
+from media.rtp.jitter_buffer import BYTES_MAX, PACKETS_MAX, SETTLE_NS, JitterBuffer
 from media.rtp.nack import MISSING_PACKETS_MAX, REORDER_TOLERANCE_NS, TRIES_MAX, NackSchedule
 from media.rtp.wire.packet import RtpPacket
 from media.rtp.wire.sequence import Unwrapper
@@ -48,7 +48,7 @@ class TestReorderBuffer:
         arriving = [number for number in range(1, count) if number not in missing]
         chance.shuffle(arriving)
         released = Released()
-        buffer = ReorderBuffer(0, WAIT_NS, released)
+        buffer = JitterBuffer(0, WAIT_NS, released)
         for place, number in enumerate([0, *arriving]):
             buffer.insert(number, packet(sequence=number, arrival_ns=place))
             buffer.expire(place)
@@ -61,7 +61,7 @@ class TestReorderBuffer:
     @given(st.lists(st.tuples(st.integers(0, 300), st.integers(0, 50)), max_size=200))
     def test_no_packet_twice_and_never_backwards(self, arrivals: list[tuple[int, int]]) -> None:
         released = Released()
-        buffer = ReorderBuffer(0, 100, released)
+        buffer = JitterBuffer(0, 100, released)
         now_ns = 0
         for number, step_ns in arrivals:
             now_ns += step_ns
@@ -75,7 +75,7 @@ class TestReorderBuffer:
 
     def test_a_gap_is_given_up_after_its_own_time(self) -> None:
         released = Released()
-        buffer = ReorderBuffer(0, 100, released)
+        buffer = JitterBuffer(0, 100, released)
         for number, at_ns in ((0, 0), (2, 10), (4, 60)):
             buffer.insert(number, packet(sequence=number, arrival_ns=at_ns))
         assert buffer.blocked_since_ns == 10
@@ -88,7 +88,7 @@ class TestReorderBuffer:
 
     def test_both_bounds_give_up_the_oldest_gap(self) -> None:
         released = Released()
-        buffer = ReorderBuffer(0, WAIT_NS, released)
+        buffer = JitterBuffer(0, WAIT_NS, released)
         for number in range(1, PACKETS_MAX + 1):
             buffer.insert(number, packet(sequence=number))
         assert released.all == []
@@ -101,7 +101,7 @@ class TestReorderBuffer:
 
     def test_packets_that_the_first_one_overtook_are_taken(self) -> None:
         released = Released()
-        buffer = ReorderBuffer(10, WAIT_NS, released, settle=True)
+        buffer = JitterBuffer(10, WAIT_NS, released, settle=True)
         for number in (10, 9, 8):
             buffer.insert(number, packet(sequence=number, arrival_ns=7))
         assert released.all == []

@@ -4,10 +4,10 @@ import struct
 
 from media.handover.encoded_frame import Codec
 from media.rtp.formats import MediaFormat, PayloadFormat
-from media.rtp.receiver import KEYFRAME_REPEAT_NS, KEYFRAME_REQUEST_NS_MIN, IncomingStream
+from media.rtp.receiver import KEYFRAME_REPEAT_NS, KEYFRAME_REQUEST_NS_MIN, RtpReceiver
 from media.rtp.router import LEARNED_SOURCES_MAX, Router
 from media.rtp.simulcast_layers import DECISION_NS
-from media.rtp.ssrc_receiver import SEQUENCE_JUMP_MAX, SourceCounters
+from media.rtp.ssrc_receiver import SEQUENCE_JUMP_MAX, SsrcCounters
 from media.rtp.wire.packet import RtpPacket
 from media.rtp.wire.rtcp import SenderInfo
 from media.rtp.wire.rtx import unwrap_rtx
@@ -26,12 +26,12 @@ def video_format(mid: str = "1", **fields: object) -> MediaFormat:
 
 
 class Section:
-    """An IncomingStream with its sink; frames are sent by number, one packet each."""
+    """An RtpReceiver with its sink; frames are sent by number, one packet each."""
 
     def __init__(self, media: MediaFormat | None = None) -> None:
         self.sink = RecordingSink()
-        self.counters = SourceCounters()
-        self.stream = IncomingStream(
+        self.counters = SsrcCounters()
+        self.stream = RtpReceiver(
             "key",
             media or video_format(),
             wait_ns=WAIT_NS,

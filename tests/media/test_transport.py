@@ -19,8 +19,8 @@ from aiortc import RTCCertificate, RTCDtlsTransport
 from aiortc.rtcicetransport import connection_kwargs
 from pylibsrtp._binding import ffi, lib
 
-import media.webrtc.transport as transport
 from media.sdp.transport import Fingerprint, IceParameters
+from media.webrtc import transport
 from media.webrtc.dtls import IceLink
 from media.webrtc.ice import DATAGRAM_BYTES_MAX, IceConnection
 from media.webrtc.peer import Peer

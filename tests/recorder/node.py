@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 from prometheus_client import CollectorRegistry
 
-from recorder.archive.archive import Shipping
+from recorder.archive.archive import Archive
 from recorder.database import ConversationTable, Database, RecordingTable
 from recorder.database.connection import sqlite_url
 from recorder.database.settings import SettingsTable
@@ -19,20 +19,19 @@ from recorder.kernel.media import Publisher
 from recorder.kernel.recording import Recording
 from recorder.node.data_directory import DataDirectory
 from recorder.node.entry_point_secrets import EntryPointSecrets
-from recorder.recording.actor import Means
+from recorder.recording.actor import ActorDependencies
 from recorder.recording.metrics import RecordingMetrics
 from recorder.recording.reconciliation import recover
-from recorder.recording.service import Recordings
+from recorder.recording.service import RecordingService
 from recorder.recording.watchers import Watchers
 from recorder.services.conversations import Conversations
 from recorder.services.effective_settings import ScopedSettings
 from recorder.services.entry_points import EntryPoints
-from recorder.settings.definitions import Call, Server, Settings
-from recorder.settings.definitions import Recording as RecordingSettings
+from recorder.settings.definitions import CallSettings, RecordingSettings, ServerSettings, Settings
 from recorder.supervision.decisions import Decisions
-from recorder.supervision.supervisors import Triggering
+from recorder.supervision.supervisors import Supervisors
 from recorder.worker_pool.forkserver import Forkserver
-from recorder.worker_pool.pool import Workers
+from recorder.worker_pool.pool import WorkerPool
 from signaling.ports import Caller
 from storage.store import ObjectStore
 from storage.upload.uploader import Uploader
@@ -45,15 +44,15 @@ STATE_S_MAX = 20.0
 class Node:
     """What a test works with."""
 
-    recordings: Recordings
+    recordings: RecordingService
     conversations: Conversations
     decisions: Decisions
-    triggering: Triggering
+    triggering: Supervisors
     supervisions: SupervisionTable
     database: Database
     entry_points: EntryPoints
-    workers: Workers
-    means: Means
+    workers: WorkerPool
+    means: ActorDependencies
     table: RecordingTable
     registry: CollectorRegistry
 
@@ -102,8 +101,8 @@ def settings_for(
     fast = {"max_retry_delay_s": 0.05, "initialization_timeout_s": 10.0, **recording}
     return Settings(
         recording=msgspec.convert(fast, RecordingSettings),
-        call=Call(bind_host=trouble),
-        server=Server(database_url=database_url),
+        call=CallSettings(bind_host=trouble),
+        server=ServerSettings(database_url=database_url),
     )
 
 
@@ -117,14 +116,14 @@ async def open_node(
     database = Database(settings.server.database_url or sqlite_url(tmp_path / "bystander.db"))
     stack.push_async_callback(database.close)
     await database.open()
-    shipping = Shipping(store, Uploader(store, spool, clock, settings.storage), spool)
+    shipping = Archive(store, Uploader(store, spool, clock, settings.storage), spool)
     stack.push_async_callback(shipping.close)
-    workers = Workers(run, Forkserver(fake_workers.main, preload=["tests.support.fake_workers"]))
+    workers = WorkerPool(run, Forkserver(fake_workers.main, preload=["tests.support.fake_workers"]))
     stack.push_async_callback(workers.close)
     await workers.warm_up()
     table, registry = RecordingTable(database), CollectorRegistry()
     name = await asyncio.to_thread(DataDirectory(tmp_path, lock=-1).node)
-    means = Means(
+    means = ActorDependencies(
         clock=clock,
         settings=settings,
         table=table,
@@ -134,7 +133,9 @@ async def open_node(
     )
     secrets = EntryPointSecrets(b"s" * 32)
     conversations = ConversationTable(database)
-    recordings = Recordings(settings, conversations, means, secrets, Watchers(), RecordingMetrics(registry))
+    recordings = RecordingService(
+        settings, conversations, means, secrets, Watchers(), RecordingMetrics(registry)
+    )
     supervisions = SupervisionTable(database, name)
     decisions = Decisions(supervisions, conversations)
     scoped = ScopedSettings(settings.recording, SettingsTable(database), clock)
@@ -142,7 +143,7 @@ async def open_node(
     async def effective(conversation: Conversation) -> Settings:
         return msgspec.structs.replace(settings, recording=await scoped.effective(conversation))
 
-    triggering = Triggering(supervisions, conversations, recordings, decisions, effective, clock)
+    triggering = Supervisors(supervisions, conversations, recordings, decisions, effective, clock)
     stack.push_async_callback(triggering.leave)
     stack.push_async_callback(recordings.drain, 20.0)
     node = Node(

@@ -16,10 +16,10 @@ from recorder.kernel.media import MediaEvent
 from recorder.kernel.message import ConsentAnswer
 from recorder.kernel.recording import Recording
 from recorder.services.consent import Consents
-from recorder.services.consent_events import ConsentNotes
-from recorder.services.conversation_terms import Terms
+from recorder.services.consent_events import ConsentEvents
+from recorder.services.conversation_terms import EffectiveTerms
 from recorder.services.effective_settings import ScopedSettings
-from recorder.settings.definitions import Recording as RecordingSettings
+from recorder.settings.definitions import RecordingSettings
 from signaling.ports import Caller
 from storage.spool import SpoolReader
 from storage.stores.memory import MemoryStore
@@ -38,7 +38,7 @@ class Asked:
         self._store = MemoryStore()
         self.node: Node
         self.consents: Consents
-        self.notes: ConsentNotes
+        self.notes: ConsentEvents
         self.recording: Recording
         self.ada: Participant
 
@@ -49,8 +49,8 @@ class Asked:
         clock, table = node.means.clock, ConversationTable(node.database)
         scoped = ScopedSettings(RecordingSettings(), SettingsTable(node.database), clock)
         answers = ConsentTable(node.database)
-        self.consents = Consents(answers, table, Terms(scoped, table), clock)
-        self.notes = ConsentNotes(node.recordings, self.consents, answers, table, clock)
+        self.consents = Consents(answers, table, EffectiveTerms(scoped, table), clock)
+        self.notes = ConsentEvents(node.recordings, self.consents, answers, table, clock)
         stack.push_async_callback(self.notes.leave)
 
     async def begin(self) -> None:

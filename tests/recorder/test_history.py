@@ -9,7 +9,7 @@ import pytest
 from recorder.database import Attempt, ConversationTable, Database, RecordingRow, RecordingTable
 from recorder.database.consents import ConsentTable
 from recorder.database.history import HistoryTable
-from recorder.database.idempotency import KeptAnswerTable
+from recorder.database.idempotency import IdempotencyTable
 from recorder.database.messages import MessageTable
 from recorder.database.settings import SettingsTable
 from recorder.database.usage import UsageTable
@@ -21,13 +21,13 @@ from recorder.kernel.ids import new_id
 from recorder.kernel.message import ConsentAnswer, MessageKind
 from recorder.kernel.recording import RecordingState, RecordingType
 from recorder.services.consent import Consents
-from recorder.services.conversation_terms import Terms
+from recorder.services.conversation_terms import EffectiveTerms
 from recorder.services.effective_settings import ScopedSettings
-from recorder.services.idempotency import KeptAnswers
+from recorder.services.idempotency import IdempotencyStore
 from recorder.services.messages import Messages
-from recorder.settings.definitions import Recording as RecordingSettings
+from recorder.settings.definitions import RecordingSettings
 from recorder.settings.scopes import Scope
-from signaling.ports import Caller, KeptAnswer
+from signaling.ports import Caller, IdempotencyResponse
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -42,7 +42,7 @@ class Archive:
         self.history = HistoryTable(database)
         self.usage = UsageTable(database)
         self.settings = ScopedSettings(RecordingSettings(), SettingsTable(database), self.clock)
-        terms = Terms(self.settings, self.conversations)
+        terms = EffectiveTerms(self.settings, self.conversations)
         self.messages = Messages(MessageTable(database), self.conversations, terms, self.clock)
         self.consents = Consents(ConsentTable(database), self.conversations, terms, self.clock)
 
@@ -297,19 +297,19 @@ class TestConsent:
 class TestKeptAnswers:
     async def test_are_given_again_for_a_day_and_bounded(self, database: Database) -> None:
         clock = ManualClock(utc=NOON)
-        kept = KeptAnswers(KeptAnswerTable(database), clock, answers_max=2)
-        await kept.put("one", KeptAnswer("f", b"1"))
-        assert await kept.get("one") == KeptAnswer("f", b"1")
-        await kept.put("one", KeptAnswer("g", b"2"))
-        assert await kept.get("one") == KeptAnswer("g", b"2")
+        kept = IdempotencyStore(IdempotencyTable(database), clock, answers_max=2)
+        await kept.put("one", IdempotencyResponse("f", b"1"))
+        assert await kept.get("one") == IdempotencyResponse("f", b"1")
+        await kept.put("one", IdempotencyResponse("g", b"2"))
+        assert await kept.get("one") == IdempotencyResponse("g", b"2")
         assert await kept.get("two") is None
         clock.advance(86_400)
-        assert await kept.get("one") == KeptAnswer("g", b"2")
+        assert await kept.get("one") == IdempotencyResponse("g", b"2")
         clock.advance(1)
         assert await kept.get("one") is None
         for number in range(5):
             clock.advance(1)
-            await kept.put(str(number), KeptAnswer("f", b"x"))
-        await KeptAnswerTable(database).sweep(before=NOON, most=2)
+            await kept.put(str(number), IdempotencyResponse("f", b"x"))
+        await IdempotencyTable(database).sweep(before=NOON, most=2)
         left = [number for number in range(5) if await kept.get(str(number)) is not None]
         assert left == [3, 4]

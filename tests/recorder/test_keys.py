@@ -14,8 +14,8 @@ from recorder.kernel.conversation import Conversation, Participant, Role
 from recorder.kernel.errors import BystanderError
 from recorder.kernel.ids import new_id
 from recorder.kernel.permissions import IssuedKey, KeyScope
-from recorder.services.api_keys import SECRET_PREFIX, Keys
-from recorder.services.authentication import Authority
+from recorder.services.api_keys import SECRET_PREFIX, ApiKeys
+from recorder.services.authentication import Authentication
 from signaling.ports import Caller
 
 OWN_KEY = "the server's own key"
@@ -28,9 +28,9 @@ class Desk:
     def __init__(self, database: Database) -> None:
         self.clock = ManualClock()
         self.table = KeyTable(database)
-        self.keys = Keys(self.table, self.clock)
+        self.keys = ApiKeys(self.table, self.clock)
         self.conversations = ConversationTable(database)
-        self.authority = Authority(self.table, self.conversations, OWN_KEY, self.clock)
+        self.authority = Authentication(self.table, self.conversations, OWN_KEY, self.clock)
 
     async def issue(
         self, *scopes: KeyScope, account: str | None = None, caller: Caller = SERVER

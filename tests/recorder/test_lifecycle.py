@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from recorder.kernel.recording import EndReason, RecordingState
 from recorder.recording import events as word
-from recorder.recording.events import Event, Life, Phase, Terms
+from recorder.recording.events import Event, Lifecycle, Phase, Timeouts
 from recorder.recording.state_machine import (
     IllegalMoveError,
     Step,
@@ -19,7 +19,7 @@ from recorder.recording.state_machine import (
     step,
 )
 
-TERMS = Terms(
+TERMS = Timeouts(
     check_timeout_s=5,
     initialization_timeout_s=10,
     attempts_max=3,
@@ -96,7 +96,7 @@ class TestStarting:
         assert life.end_reason is EndReason.ABORT_UNEXPECTED
 
     def test_says_why_the_worker_could_not_begin(self) -> None:
-        one = Terms(**{**{f: getattr(TERMS, f) for f in TERMS.__struct_fields__}, "attempts_max": 1})
+        one = Timeouts(**{**{f: getattr(TERMS, f) for f in TERMS.__struct_fields__}, "attempts_max": 1})
         life, _ = step(begin(one, 0)[0], word.StoreReachable(), one, 0)
         event = word.WorkerEnded(reason=EndReason.ABORT_UNEXPECTED, failure="disk_full")
         assert step(life, event, one, 0)[0].failure == "disk_full"
@@ -111,7 +111,9 @@ class TestStarting:
 
     @given(attempt=st.integers(1, 10_000), cap=st.floats(0.1, 3600))
     def test_the_back_off_doubles_up_to_its_cap(self, attempt: int, cap: float) -> None:
-        terms = Terms(**{**{f: getattr(TERMS, f) for f in TERMS.__struct_fields__}, "retry_delay_s_max": cap})
+        terms = Timeouts(
+            **{**{f: getattr(TERMS, f) for f in TERMS.__struct_fields__}, "retry_delay_s_max": cap}
+        )
         delay = retry_delay_s(attempt, terms)
         assert delay == min(2.0 ** min(attempt - 1, 32), cap)
         assert delay <= retry_delay_s(attempt + 1, terms) <= cap
@@ -247,7 +249,7 @@ class TestEveryPath:
         raise AssertionError(f"stuck in {life}")
 
 
-def _holds(before: Life, after: Life, event: Event) -> None:
+def _holds(before: Lifecycle, after: Lifecycle, event: Event) -> None:
     assert (after.deadline is None) == after.phase.is_last
     assert (after.failure is None) or after.phase is not Phase.AVAILABLE
     assert (after.end_reason is not None) == (after.phase.state in _ENDING)

@@ -15,8 +15,8 @@ from recorder.kernel.recording import EndReason
 from recorder.worker.protocol import (
     Done,
     Framing,
-    Note,
     Publish,
+    RecordEvent,
     Refused,
     Request,
     SpoolGrew,
@@ -39,7 +39,7 @@ _requests: st.SearchStrategy[Request] = st.one_of(
     st.builds(Publish, request=_numbers, session=st.text(), publisher=_publishers, offer=st.text()),
     st.builds(Trickle, request=_numbers, session=st.text(), fragment=st.text(), etag=st.none() | st.text()),
     st.builds(
-        Note,
+        RecordEvent,
         request=_numbers,
         id=st.text(),
         event=st.builds(

@@ -13,7 +13,7 @@ from recorder.database.keys import token_hash
 from recorder.kernel.clock import SystemClock
 from recorder.kernel.history import ConversationSearch
 from recorder.kernel.permissions import KeyScope
-from recorder.services.authentication import Authority
+from recorder.services.authentication import Authentication
 
 ROWS = (
     "INSERT INTO conversations (id, account, metadata, created_at)"
@@ -44,7 +44,7 @@ async def test_keys_tokens_and_metadata_go_on(database_url: str) -> None:
             await connection.execute(text(row), {name: values[name] for name in values if f":{name}" in row})
     await database.open()
     conversations, history = ConversationTable(database), HistoryTable(database)
-    authority = Authority(KeyTable(database), conversations, "own", SystemClock())
+    authority = Authentication(KeyTable(database), conversations, "own", SystemClock())
     key = (await authority.authenticate("an old key")).key
     assert key is not None
     assert (key.scopes, key.account) == ([KeyScope.ADMIN], None)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from recorder.kernel.conversation import InteractionKind, LayerKind, Role
 from recorder.kernel.media import SourceKind
 from recorder.kernel.recording import RecordingType, TriggeringMode
-from recorder.settings.definitions import Recording as Settings
+from recorder.settings.definitions import RecordingSettings as Settings
 from recorder.supervision.policy import (
     COBROWSING,
     Activity,

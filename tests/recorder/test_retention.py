@@ -13,7 +13,7 @@ from recorder.kernel.clock import ManualClock
 from recorder.kernel.errors import BystanderError, Fault
 from recorder.kernel.ids import new_id
 from recorder.kernel.recording import EndReason, RecordingState, RecordingType
-from recorder.recording.retention import Outcome, Retention
+from recorder.recording.retention import Retention, RetentionReport
 from storage.store import ObjectProperties
 from storage.stores.object_lock import Hold
 from tests.recorder.node import Node, open_node
@@ -57,7 +57,7 @@ async def recorded(
     return row
 
 
-async def applied(retention: Retention, *, dry_run: bool) -> list[Outcome]:
+async def applied(retention: Retention, *, dry_run: bool) -> list[RetentionReport]:
     return [outcome async for outcome in retention.apply(dry_run=dry_run)]
 
 

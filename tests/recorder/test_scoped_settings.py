@@ -14,7 +14,7 @@ from recorder.kernel.errors import BystanderError
 from recorder.kernel.ids import new_id
 from recorder.kernel.recording import RecordingType, TriggeringMode
 from recorder.services.effective_settings import ScopedSettings, scoped_definitions
-from recorder.settings.definitions import Recording
+from recorder.settings.definitions import RecordingSettings
 from recorder.settings.parsing import parse_setting
 from recorder.settings.scopes import INNER_SCOPES, Scope
 
@@ -29,14 +29,14 @@ async def conversation(database: Database) -> AsyncIterator[Conversation]:
 
 
 def scoped(database: Database, **server: Any) -> ScopedSettings:
-    return ScopedSettings(Recording(**server), SettingsTable(database), CLOCK)
+    return ScopedSettings(RecordingSettings(**server), SettingsTable(database), CLOCK)
 
 
 class TestWhatCounts:
     async def test_is_the_servers_word_where_nobody_else_says_anything(
         self, database: Database, conversation: Conversation
     ) -> None:
-        server = Recording(type=RecordingType.AUDIO, width=640)
+        server = RecordingSettings(type=RecordingType.AUDIO, width=640)
         settings = ScopedSettings(server, SettingsTable(database), CLOCK)
         assert await settings.effective(conversation) == server
 

@@ -10,7 +10,14 @@ from hypothesis import strategies as st
 from recorder.kernel.errors import BystanderError
 from recorder.kernel.media import IceTransportPolicy
 from recorder.kernel.recording import RecordingType
-from recorder.settings.definitions import Recording, Server, Settings, Turn, definitions, sections
+from recorder.settings.definitions import (
+    RecordingSettings,
+    ServerSettings,
+    Settings,
+    TurnSettings,
+    definitions,
+    sections,
+)
 from recorder.settings.loading import build, load, parse_toml, parse_variables
 from recorder.settings.reference import document
 from recorder.settings.sample import sample
@@ -156,8 +163,8 @@ class TestRefusing:
 class TestSecrets:
     def test_are_in_no_repr(self) -> None:
         settings = Settings(
-            server=Server(api_key="the-key-of-the-house", database_url="postgresql://u:pw@h/d"),
-            turn=Turn(urls=["turn:t"], secret="the-turn-secret", credential="a-credential"),
+            server=ServerSettings(api_key="the-key-of-the-house", database_url="postgresql://u:pw@h/d"),
+            turn=TurnSettings(urls=["turn:t"], secret="the-turn-secret", credential="a-credential"),
         )
         for secret in ("the-key", "pw@", "the-turn", "a-credential"):
             assert secret not in repr(settings)
@@ -170,7 +177,7 @@ class TestDefinitions:
         assert all(key.description for kind in ours.values() for key in definitions(kind).values())
 
     def test_defaults_are_those_of_the_struct(self) -> None:
-        assert definitions(Recording)["max_retries"].default == Recording().max_retries
+        assert definitions(RecordingSettings)["max_retries"].default == RecordingSettings().max_retries
         assert build({"call": {"ice_transport_policy": IceTransportPolicy.ALL}}) == Settings()
 
 

@@ -12,8 +12,8 @@ from recorder.kernel.clock import SystemClock
 from recorder.kernel.conversation import Role
 from recorder.kernel.recording import RecordingType
 from recorder.services.effective_settings import ScopedSettings, scoped_definitions
-from recorder.services.settings import OwnedSettings
-from recorder.settings.definitions import Recording
+from recorder.services.settings import SettingsService
+from recorder.settings.definitions import RecordingSettings
 from tests.support.fake_ports import FakeServer
 from tests.support.http import Served, problem, serve
 
@@ -22,9 +22,11 @@ from tests.support.http import Served, problem, serve
 async def served(database: Database) -> AsyncIterator[Served]:
     fake = FakeServer()
     scoped = ScopedSettings(
-        Recording(type=RecordingType.AUDIO, locked=("consent",)), SettingsTable(database), SystemClock()
+        RecordingSettings(type=RecordingType.AUDIO, locked=("consent",)),
+        SettingsTable(database),
+        SystemClock(),
     )
-    owned = OwnedSettings(scoped, fake.ports.conversations)  # type: ignore[arg-type]
+    owned = SettingsService(scoped, fake.ports.conversations)  # type: ignore[arg-type]
     fake.ports = dataclasses.replace(fake.ports, settings=owned)
     async with serve(fake) as one:
         yield one

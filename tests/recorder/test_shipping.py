@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from recorder.archive.archive import Shipping
+from recorder.archive.archive import Archive
 from recorder.kernel.clock import ManualClock
 from recorder.kernel.errors import BystanderError
 from recorder.kernel.media import Fragment, FragmentKind
@@ -19,16 +19,16 @@ from storage.takeover.lease import NodeLease
 from storage.upload.uploader import Uploader
 
 RECORDING = "rec_1"
-Open = Callable[..., Shipping]
+Open = Callable[..., Archive]
 
 
 @pytest.fixture
 async def opened(tmp_path: Path) -> AsyncIterator[Open]:
-    made: list[Shipping] = []
+    made: list[Archive] = []
 
-    def open_shipping(store: MemoryStore, *, spool_when_unreachable: bool = False) -> Shipping:
+    def open_shipping(store: MemoryStore, *, spool_when_unreachable: bool = False) -> Archive:
         uploader = Uploader(store, tmp_path, ManualClock(), StorageSettings())
-        made.append(Shipping(store, uploader, tmp_path, spool_when_unreachable=spool_when_unreachable))
+        made.append(Archive(store, uploader, tmp_path, spool_when_unreachable=spool_when_unreachable))
         return made[-1]
 
     yield open_shipping
@@ -86,7 +86,7 @@ async def test_a_missing_spool_is_not_believed_before_the_bucket_was_looked_thro
     monkeypatch.setattr("recorder.archive.archive.FIRST_LOOK_INTERVAL_S", 0.01)
     store, clock = MemoryStore(), ManualClock()
     lease = NodeLease(store, clock, installation="ours", node="this", takeover_after_s=900.0)
-    shipping = Shipping(store, Uploader(store, tmp_path, clock, StorageSettings(), lease=lease), tmp_path)
+    shipping = Archive(store, Uploader(store, tmp_path, clock, StorageSettings(), lease=lease), tmp_path)
     left: list[str] = []
 
     async def told(recordings: Sequence[str]) -> None:

@@ -19,7 +19,7 @@ from recorder.node.entry_point_secrets import EntryPointSecrets
 from recorder.node.logs import JsonFormatter, TextFormatter
 from recorder.recording.ice_servers import ice_servers, turn_credential
 from recorder.recording.watchers import Watchers
-from recorder.settings.definitions import Call, Turn
+from recorder.settings.definitions import CallSettings, TurnSettings
 
 NOW = datetime(2026, 11, 20, 12, 30, 15, tzinfo=UTC)
 
@@ -32,18 +32,18 @@ class TestTurnCredentials:
         assert turn_credential("north", "1893456000:rec_1") == encoded.decode().strip()
 
     def test_carry_their_expiry(self) -> None:
-        turn = Turn(urls=["turn:t"], secret="north")
-        (server,) = ice_servers(Call(), turn, who="rec_1", expires_unix_s=1893456000)
+        turn = TurnSettings(urls=["turn:t"], secret="north")
+        (server,) = ice_servers(CallSettings(), turn, who="rec_1", expires_unix_s=1893456000)
         assert server.username == "1893456000:rec_1"
         assert server.credential == turn_credential("north", server.username)
 
     def test_relayed_means_turn_only(self) -> None:
-        call = Call(stun_urls=["stun:s"], ice_transport_policy=IceTransportPolicy.RELAYED)
-        servers = ice_servers(call, Turn(urls=["turn:t"], secret="n"), who="r", expires_unix_s=1)
+        call = CallSettings(stun_urls=["stun:s"], ice_transport_policy=IceTransportPolicy.RELAYED)
+        servers = ice_servers(call, TurnSettings(urls=["turn:t"], secret="n"), who="r", expires_unix_s=1)
         assert [server.urls for server in servers] == [["turn:t"]]
 
     def test_without_servers_there_are_none(self) -> None:
-        assert ice_servers(Call(), Turn(), who="r", expires_unix_s=1) == []
+        assert ice_servers(CallSettings(), TurnSettings(), who="r", expires_unix_s=1) == []
 
 
 class TestEntryPointSecrets:

@@ -19,16 +19,16 @@ from recorder.supervision.events import (
     Effect,
     Ended,
     Event,
+    FailoverPolicy,
     HoldInteraction,
     Over,
     Overdue,
     Ready,
+    Reason,
     ReleaseInteraction,
-    Rules,
     StartRecording,
     StopRecording,
-    Supervised,
-    Why,
+    SupervisedInteraction,
 )
 from recorder.supervision.state_machine import Stage, Supervision, restored, step
 
@@ -38,8 +38,8 @@ LIMIT_S, DELAY_S_MAX = 43.0, 60.0
 EVERY = pytest.mark.parametrize(("start", "failover"), [(s, f) for s in StartMode for f in FailoverMode])
 
 
-def rules(start: StartMode = SYNC, failover: FailoverMode = RETRY) -> Rules:
-    return Rules(
+def rules(start: StartMode = SYNC, failover: FailoverMode = RETRY) -> FailoverPolicy:
+    return FailoverPolicy(
         start_mode=start, failover_mode=failover, retry_delay_s_max=DELAY_S_MAX, start_limit_s=LIMIT_S
     )
 
@@ -48,7 +48,7 @@ def rules(start: StartMode = SYNC, failover: FailoverMode = RETRY) -> Rules:
 class Story:
     """Events one after the other, and all effects of them."""
 
-    terms: Rules = field(default_factory=rules)
+    terms: FailoverPolicy = field(default_factory=rules)
     at: Supervision = field(default_factory=Supervision)
     now: float = 0.0
     recordings: int = 0
@@ -62,7 +62,7 @@ class Story:
         return effects
 
     def begins(self, name: str, *, triggers: bool = True, covered: bool = True) -> tuple[Effect, ...]:
-        interaction = Supervised(id=name, triggers=triggers, covered=covered)
+        interaction = SupervisedInteraction(id=name, triggers=triggers, covered=covered)
         return self.happens(Began(interaction=interaction, rules=self.terms))
 
     def ends(self, name: str) -> tuple[Effect, ...]:
@@ -71,7 +71,7 @@ class Story:
     def ready(self) -> tuple[Effect, ...]:
         return self.happens(Ready(recording=self.at.recording or "none"))
 
-    def over(self, why: Why) -> tuple[Effect, ...]:
+    def over(self, why: Reason) -> tuple[Effect, ...]:
         return self.happens(Over(recording=self.at.recording or "none", why=why))
 
     def waits_out(self) -> tuple[Effect, ...]:
@@ -84,7 +84,7 @@ def released(name: str, *, recorded: bool) -> ReleaseInteraction:
     return ReleaseInteraction(interaction=name, recorded=recorded)
 
 
-def aborted(why: Why) -> AbortInteraction:
+def aborted(why: Reason) -> AbortInteraction:
     return AbortInteraction(interaction="call", why=why)
 
 
@@ -120,7 +120,7 @@ class TestStarting:
         story = Story(rules(start, failover))
         story.begins("call", triggers=False)
         assert story.happens(AskedByHand(rules=story.terms)) == (StartRecording(recording="rec1"),)
-        assert story.over(Why.NOT_STARTED) == ()  # failover is for those that start by themselves
+        assert story.over(Reason.NOT_STARTED) == ()  # failover is for those that start by themselves
         assert story.at.stage is Stage.IDLE
 
     def test_by_hand_beside_another_is_refused(self) -> None:
@@ -168,7 +168,7 @@ class TestEndRule:
         story = Story()
         story.begins("call")
         story.ready()
-        assert story.over(Why.STOPPED) == ()
+        assert story.over(Reason.STOPPED) == ()
         assert story.at.stage is Stage.IDLE
         assert StartRecording(recording="rec2") in story.begins("next")
 
@@ -192,22 +192,22 @@ class TestFailover:
         ("start", "failover", "why", "effects", "stage"),
         [
             # "it launches the interaction while still trying to start the recording"
-            (SYNC, RETRY, Why.NOT_STARTED, (released("call", recorded=False),), Stage.BACKING_OFF),
+            (SYNC, RETRY, Reason.NOT_STARTED, (released("call", recorded=False),), Stage.BACKING_OFF),
             # "immediately launches the interaction ... It keeps trying"
-            (ASYNC, RETRY, Why.NOT_STARTED, (), Stage.BACKING_OFF),
+            (ASYNC, RETRY, Reason.NOT_STARTED, (), Stage.BACKING_OFF),
             # "If ... the object store was unreachable, [it] won't make any further attempts"
-            (SYNC, RETRY, Why.NO_STORE, (released("call", recorded=False),), Stage.IDLE),
-            (ASYNC, RETRY, Why.NO_STORE, (), Stage.IDLE),
+            (SYNC, RETRY, Reason.NO_STORE, (released("call", recorded=False),), Stage.IDLE),
+            (ASYNC, RETRY, Reason.NO_STORE, (), Stage.IDLE),
             # "terminates the interaction ... regardless of [start mode]"
-            (SYNC, ABORT, Why.NOT_STARTED, (aborted(Why.NOT_STARTED),), Stage.IDLE),
-            (ASYNC, ABORT, Why.NOT_STARTED, (aborted(Why.NOT_STARTED),), Stage.IDLE),
+            (SYNC, ABORT, Reason.NOT_STARTED, (aborted(Reason.NOT_STARTED),), Stage.IDLE),
+            (ASYNC, ABORT, Reason.NOT_STARTED, (aborted(Reason.NOT_STARTED),), Stage.IDLE),
             # "This also applies if ... the object store was unreachable"
-            (SYNC, ABORT, Why.NO_STORE, (aborted(Why.NO_STORE),), Stage.IDLE),
-            (ASYNC, ABORT, Why.NO_STORE, (aborted(Why.NO_STORE),), Stage.IDLE),
+            (SYNC, ABORT, Reason.NO_STORE, (aborted(Reason.NO_STORE),), Stage.IDLE),
+            (ASYNC, ABORT, Reason.NO_STORE, (aborted(Reason.NO_STORE),), Stage.IDLE),
         ],
     )
     def test_at_the_start(
-        self, start: StartMode, failover: FailoverMode, why: Why, effects: tuple[Effect, ...], stage: Stage
+        self, start: StartMode, failover: FailoverMode, why: Reason, effects: tuple[Effect, ...], stage: Stage
     ) -> None:
         story = Story(rules(start, failover))
         story.begins("call")
@@ -223,7 +223,7 @@ class TestFailover:
         story.begins("call")
         story.ready()
         story.now = 600.0
-        assert story.over(Why.INTERRUPTED) == ()  # "calls ... currently in use continue to work"
+        assert story.over(Reason.INTERRUPTED) == ()  # "calls ... currently in use continue to work"
         assert story.at.deadline == story.now
         assert story.waits_out() == (StartRecording(recording="rec2"),)
         assert story.ready() == ()
@@ -235,9 +235,9 @@ class TestFailover:
         story.ready()
         story.begins("share", triggers=False)
         story.begins("cobrowse", triggers=False, covered=False)
-        assert story.over(Why.INTERRUPTED) == (
-            AbortInteraction(interaction="call", why=Why.INTERRUPTED),
-            AbortInteraction(interaction="share", why=Why.INTERRUPTED),
+        assert story.over(Reason.INTERRUPTED) == (
+            AbortInteraction(interaction="call", why=Reason.INTERRUPTED),
+            AbortInteraction(interaction="share", why=Reason.INTERRUPTED),
         )
         assert [one.id for one in story.at.interactions] == ["cobrowse"]
 
@@ -245,7 +245,7 @@ class TestFailover:
         story, delays = Story(), []
         story.begins("call")
         for _ in range(9):
-            story.over(Why.NOT_STARTED)
+            story.over(Reason.NOT_STARTED)
             assert story.at.deadline is not None
             delays.append(story.at.deadline - story.now)
             story.waits_out()
@@ -256,24 +256,24 @@ class TestFailover:
         story.begins("call")
         for _ in range(5):
             story.ready()
-            story.over(Why.INTERRUPTED)
+            story.over(Reason.INTERRUPTED)
             assert story.at.deadline is not None
             delays.append(story.at.deadline - story.now)
             story.waits_out()
         assert delays == [0, 1, 2, 4, 8]
         story.ready()
         story.now += DELAY_S_MAX
-        story.over(Why.INTERRUPTED)
+        story.over(Reason.INTERRUPTED)
         assert story.at.deadline == story.now
 
     def test_once_all_attempts_are_used_up_nobody_is_held_back_again(self) -> None:
         story = Story()
         story.begins("call")
-        story.over(Why.NOT_STARTED)
+        story.over(Reason.NOT_STARTED)
         assert story.begins("layer") == ()
         story.waits_out()
         story.ready()
-        story.over(Why.INTERRUPTED)
+        story.over(Reason.INTERRUPTED)
         assert story.begins("later") == (HoldInteraction(interaction="later"),)
 
     def test_a_start_without_an_answer_counts_as_failed(self) -> None:
@@ -287,7 +287,7 @@ class TestFailover:
         story = Story(rules(SYNC, failover))
         story.begins("call")
         story.ready()
-        assert story.over(Why.SILENT) == ()
+        assert story.over(Reason.SILENT) == ()
         assert story.waits_out() == (StartRecording(recording="rec2"),)
 
 
@@ -295,7 +295,7 @@ class TestRestart:
     def test_what_waited_is_due(self) -> None:
         story = Story()
         story.begins("call")
-        story.over(Why.NOT_STARTED)
+        story.over(Reason.NOT_STARTED)
         again = restored(story.at, 7.0)
         assert (again.stage, again.deadline) == (Stage.BACKING_OFF, 7.0)
 
@@ -314,7 +314,7 @@ class TestRestart:
             story.begins("call")
             if was_ready:
                 story.ready()
-            assert story.over(Why.SHUT_DOWN) == ()
+            assert story.over(Reason.SHUT_DOWN) == ()
             assert story.waits_out() == (StartRecording(recording="rec2"),)
             held = start is SYNC and not was_ready
             assert story.ready() == ((released("call", recorded=True),) if held else ())
@@ -347,7 +347,7 @@ class Conversations(RuleBasedStateMachine):
                 if not recorded:  # only once nothing can be waited for
                     assert isinstance(event, Over | Overdue)
                     assert isinstance(event, Overdue) or event.why in (
-                        Why.NOT_STARTED, Why.NO_STORE, Why.STOPPED, Why.INTERRUPTED, Why.SILENT
+                        Reason.NOT_STARTED, Reason.NO_STORE, Reason.STOPPED, Reason.INTERRUPTED, Reason.SILENT
                     )  # fmt: skip
                 self.held.discard(one)
             case AbortInteraction(interaction=one):
@@ -370,7 +370,7 @@ class Conversations(RuleBasedStateMachine):
         self.number += 1
         name = f"int{self.number}"
         self.running.add(name)
-        interaction = Supervised(id=name, triggers=triggers, covered=covered or triggers)
+        interaction = SupervisedInteraction(id=name, triggers=triggers, covered=covered or triggers)
         self.happens(Began(interaction=interaction, rules=rules(start, failover)))
 
     @precondition(lambda self: self.running)
@@ -392,15 +392,15 @@ class Conversations(RuleBasedStateMachine):
     def becomes_ready(self) -> None:
         self.happens(Ready(recording=self.story.at.recording or "none"))
 
-    @rule(why=st.sampled_from(Why))
-    def is_over(self, why: Why) -> None:
+    @rule(why=st.sampled_from(Reason))
+    def is_over(self, why: Reason) -> None:
         self.happens(Over(recording=self.story.at.recording or "none", why=why))
 
     @rule()
     def something_old_is_heard(self) -> None:
         before = self.story.at
         self.happens(Ready(recording="an old one"))
-        self.happens(Over(recording="an old one", why=Why.INTERRUPTED))
+        self.happens(Over(recording="an old one", why=Reason.INTERRUPTED))
         assert self.story.at == before
 
     @rule(seconds=st.floats(0, 100))

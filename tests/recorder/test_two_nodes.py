@@ -13,8 +13,8 @@ from recorder.kernel.errors import BystanderError
 from recorder.kernel.media import Fragment, FragmentKind
 from recorder.kernel.recording import EndReason
 from recorder.recording.reconciliation import take_over
-from recorder.recover import Outcome, recover_all
-from recorder.settings.definitions import Server, Settings
+from recorder.recover import RecoveryReport, recover_all
+from recorder.settings.definitions import ServerSettings, Settings
 from storage.spool import SpoolFacts, SpoolWriter
 from storage.stores.memory import MemoryStore
 from tests.recorder.node import Node, open_node, settings_for
@@ -134,8 +134,8 @@ async def test_recovering_by_hand_leaves_the_recordings_of_another_server_alone(
 ) -> None:
     first = await nodes.open("first")
     recording = await first.start()
-    told: list[Outcome] = []
-    server = Server(data_dir=str(tmp_path / "second"), database_url=migrated_url)
+    told: list[RecoveryReport] = []
+    server = ServerSettings(data_dir=str(tmp_path / "second"), database_url=migrated_url)
     assert await recover_all(Settings(server=server), told.append)
     assert told == []
     assert (await first.table.get(recording.id)).state == "READY"

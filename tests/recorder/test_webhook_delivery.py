@@ -22,12 +22,12 @@ from recorder.kernel.errors import BystanderError
 from recorder.kernel.ids import new_id
 from recorder.kernel.recording import RecordingState, RecordingType
 from recorder.kernel.webhook import DeliveryState, EventType
-from recorder.webhooks.dispatcher import IN_FLIGHT_PER_WEBHOOK_MAX, Dispatcher, judge
 from recorder.kernel.webhook_event import WebhookEvent
+from recorder.webhooks.dispatcher import IN_FLIGHT_PER_WEBHOOK_MAX, Dispatcher, judge
 from recorder.webhooks.metrics import WebhookMetrics
 from recorder.webhooks.registrations import Webhooks
 from recorder.webhooks.schedule import RETRY_PERIOD_S
-from recorder.webhooks.sender import Outcome, Sender
+from recorder.webhooks.sender import DeliveryOutcome, Sender
 from signaling.webhook_port import Webhook, WebhookChange
 from tests.support.postgres import Cluster
 from tests.support.receiver import receiver
@@ -405,7 +405,7 @@ class TestJudging:
         assert await table.claim(due, due.next_attempt_at + timedelta(seconds=2)) is None
         failing = msgspec.structs.replace(row, failing_since=due.since)
         now = due.since + (DAY if late else timedelta(seconds=1))
-        what: Attempted = judge(Outcome(failure=failure), due, failing, now=now, chance=0.5)
+        what: Attempted = judge(DeliveryOutcome(failure=failure), due, failing, now=now, chance=0.5)
         assert (what.state.value, what.disable) == (state, disable)
         await table.attempted(due, what)
         assert [one.state.value for one in await desk.log(webhook)] == [state]

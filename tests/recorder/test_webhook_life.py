@@ -12,8 +12,8 @@ import pytest
 from recorder.kernel.clock import SystemClock
 from recorder.kernel.conversation import InteractionKind
 from recorder.kernel.recording import Recording
-from recorder.settings.definitions import Server, Webhooks
-from recorder.webhooks.service import RunningWebhooks
+from recorder.settings.definitions import ServerSettings, WebhookSettings
+from recorder.webhooks.service import WebhookService
 from storage.errors import UNREACHABLE
 from storage.stores.memory import MemoryStore
 from tests.recorder.node import Node, open_node, settings_for
@@ -42,13 +42,15 @@ class Told:
 
 @pytest.fixture
 async def told(tmp_path: Path, database_url: str) -> AsyncIterator[Told]:
-    settings = msgspec.structs.replace(settings_for(tmp_path), server=Server(database_url=database_url))
+    settings = msgspec.structs.replace(
+        settings_for(tmp_path), server=ServerSettings(database_url=database_url)
+    )
     store = MemoryStore()
     async with AsyncExitStack() as stack:
         node = await open_node(tmp_path, stack, store, settings)
-        webhooks = await RunningWebhooks.open(
+        webhooks = await WebhookService.open(
             node.database,
-            Webhooks(allow_private_networks=True),
+            WebhookSettings(allow_private_networks=True),
             SystemClock(),
             stack,
             node.registry,

@@ -23,7 +23,7 @@ from recorder.worker.main import WorkerOrder
 from recorder.worker.protocol import Ended, Event, Happened, Hello, SpoolGrew
 from recorder.worker.recording import NOTES_MAX
 from recorder.worker_pool.forkserver import Forkserver
-from recorder.worker_pool.pool import UNANSWERED_SAMPLES_MAX, Worker, WorkerGone, Workers
+from recorder.worker_pool.pool import UNANSWERED_SAMPLES_MAX, Worker, WorkerGone, WorkerPool
 from recorder.worker_pool.socket_path import connect, listen, socket_path
 from storage.spool import SpoolReader
 from tests.support import fake_workers
@@ -62,9 +62,9 @@ def run_directory(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-async def workers(run_directory: Path) -> AsyncIterator[Workers]:
+async def workers(run_directory: Path) -> AsyncIterator[WorkerPool]:
     """Fake workers; none may be left."""
-    made = Workers(run_directory, Forkserver(fake_workers.main, preload=["tests.support.fake_workers"]))
+    made = WorkerPool(run_directory, Forkserver(fake_workers.main, preload=["tests.support.fake_workers"]))
     await made.warm_up()
     yield made
     left = list(made)
@@ -102,7 +102,7 @@ def is_empty(directory: Path) -> bool:
 
 class TestALife:
     async def test_greets_answers_tells_and_exits_after_stop(
-        self, workers: Workers, tmp_path: Path, run_directory: Path
+        self, workers: WorkerPool, tmp_path: Path, run_directory: Path
     ) -> None:
         ear = Ear()
         worker = await workers.launch(RECORDING, order(tmp_path), ear)
@@ -125,7 +125,7 @@ class TestALife:
         assert b"recording_started" in reader.events()
         reader.close()
 
-    async def test_writes_a_note_once_at_its_time(self, workers: Workers, tmp_path: Path) -> None:
+    async def test_writes_a_note_once_at_its_time(self, workers: WorkerPool, tmp_path: Path) -> None:
         worker = await workers.launch(RECORDING, order(tmp_path), Ear())
         await publish(worker)
         await publish(worker)  # the fake engine's clock: a second for each fragment
@@ -140,7 +140,7 @@ class TestALife:
         told = [(event.kind, event.at_s) for event in events if event.participant == "p1"]
         assert told == [("consent_given", 1.5), ("consent_given", 0.0)]
 
-    async def test_takes_a_bounded_number_of_notes(self, workers: Workers, tmp_path: Path) -> None:
+    async def test_takes_a_bounded_number_of_notes(self, workers: WorkerPool, tmp_path: Path) -> None:
         worker = await workers.launch(RECORDING, order(tmp_path), Ear())
         await publish(worker)
         event = MediaEvent(kind="consent_given", at_s=0.0)
@@ -150,7 +150,7 @@ class TestALife:
             await worker.note("one more", event, 0.0)
         await worker.note("0", event, 0.0)  # is known
 
-    async def test_its_own_session_and_deaf_to_sigint(self, workers: Workers, tmp_path: Path) -> None:
+    async def test_its_own_session_and_deaf_to_sigint(self, workers: WorkerPool, tmp_path: Path) -> None:
         ear = Ear()
         worker = await workers.launch(RECORDING, order(tmp_path), ear)
         await ear.until(Hello)
@@ -160,7 +160,7 @@ class TestALife:
         assert worker.statistics is not None
         assert worker.statistics.cpu_s > 0
 
-    async def test_sigterm_is_a_stop(self, workers: Workers, tmp_path: Path) -> None:
+    async def test_sigterm_is_a_stop(self, workers: WorkerPool, tmp_path: Path) -> None:
         ear = Ear()
         worker = await workers.launch(RECORDING, order(tmp_path), ear)
         await publish(worker)
@@ -168,7 +168,7 @@ class TestALife:
         ended = await ear.until(Ended)
         assert (ended.reason, ended.failure, ended.bytes) == (EndReason.ABORT_SYSTEM, None, 2000)
 
-    async def test_ends_by_itself(self, workers: Workers, tmp_path: Path) -> None:
+    async def test_ends_by_itself(self, workers: WorkerPool, tmp_path: Path) -> None:
         ear = Ear()
         worker = await workers.launch(RECORDING, order(tmp_path), ear)
         with suppress(BystanderError):  # the answer and the end cross
@@ -177,21 +177,21 @@ class TestALife:
         assert (ended.reason, ended.failure) == (EndReason.ABORT_TIMEOUT, "no_media")
         await worker.gone()
 
-    async def test_says_why_it_cannot_begin(self, workers: Workers, tmp_path: Path) -> None:
+    async def test_says_why_it_cannot_begin(self, workers: WorkerPool, tmp_path: Path) -> None:
         ear = Ear()
         await workers.launch(RECORDING, order(tmp_path, trouble="refuses"), ear)
         assert (await ear.until(Ended)).failure == "engine_failed"
         await ear.until(WorkerGone)
 
     async def test_the_socket_is_for_this_user_only(
-        self, workers: Workers, tmp_path: Path, run_directory: Path
+        self, workers: WorkerPool, tmp_path: Path, run_directory: Path
     ) -> None:
         await workers.launch(RECORDING, order(tmp_path), Ear())
         assert socket_path(run_directory, RECORDING).stat().st_mode & 0o777 == 0o600
 
 
 class TestTrouble:
-    async def test_kill_9_is_noticed(self, workers: Workers, tmp_path: Path, run_directory: Path) -> None:
+    async def test_kill_9_is_noticed(self, workers: WorkerPool, tmp_path: Path, run_directory: Path) -> None:
         ear = Ear()
         worker = await workers.launch(RECORDING, order(tmp_path), ear)
         await publish(worker)
@@ -199,26 +199,26 @@ class TestTrouble:
         assert (await ear.until(WorkerGone)).failure == "worker_died"
         assert is_empty(run_directory)
 
-    async def test_a_crash_fails_what_was_asked(self, workers: Workers, tmp_path: Path) -> None:
+    async def test_a_crash_fails_what_was_asked(self, workers: WorkerPool, tmp_path: Path) -> None:
         ear = Ear()
         worker = await workers.launch(RECORDING, order(tmp_path), ear)
         with pytest.raises(BystanderError, match="worker_unreachable"):
             await publish(worker, "crash")
         assert (await ear.until(WorkerGone)).failure == "worker_died"
 
-    async def test_a_death_before_the_greeting(self, workers: Workers, tmp_path: Path) -> None:
+    async def test_a_death_before_the_greeting(self, workers: WorkerPool, tmp_path: Path) -> None:
         ear = Ear()
         await workers.launch(RECORDING, order(tmp_path, trouble="dies"), ear)
         assert (await ear.until(WorkerGone)).failure == "worker_died"
         assert not [event for event in ear.heard if isinstance(event, Hello)]
 
-    async def test_refusals_cross_whole(self, workers: Workers, tmp_path: Path) -> None:
+    async def test_refusals_cross_whole(self, workers: WorkerPool, tmp_path: Path) -> None:
         worker = await workers.launch(RECORDING, order(tmp_path), Ear())
         with pytest.raises(BystanderError) as refused:
             await publish(worker, "refused")
         assert (refused.value.code, refused.value.status) == ("unusable_offer", 422)
 
-    async def test_a_defect_in_an_answer_ends_nothing(self, workers: Workers, tmp_path: Path) -> None:
+    async def test_a_defect_in_an_answer_ends_nothing(self, workers: WorkerPool, tmp_path: Path) -> None:
         worker = await workers.launch(RECORDING, order(tmp_path), Ear())
         with pytest.raises(BystanderError) as refused:
             await publish(worker, "defect")
@@ -226,7 +226,7 @@ class TestTrouble:
         assert await publish(worker) == ("answer to offer", "etag-1")
 
     async def test_an_answer_that_never_comes(
-        self, workers: Workers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+        self, workers: WorkerPool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         worker = await workers.launch(RECORDING, order(tmp_path), Ear())
         await publish(worker)
@@ -237,7 +237,7 @@ class TestTrouble:
         assert await publish(worker) == ("answer to offer", "etag-1")  # only that one is lost
 
     async def test_one_that_hangs_is_killed(
-        self, workers: Workers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+        self, workers: WorkerPool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         ear = Ear()
         worker = await workers.launch(RECORDING, order(tmp_path), ear)
@@ -250,7 +250,7 @@ class TestTrouble:
             await worker.sample()
         assert (await ear.until(WorkerGone)).failure == "worker_hung"
 
-    async def test_pending_requests_are_bounded(self, workers: Workers, tmp_path: Path) -> None:
+    async def test_pending_requests_are_bounded(self, workers: WorkerPool, tmp_path: Path) -> None:
         worker = await workers.launch(RECORDING, order(tmp_path), Ear())
         await publish(worker)
         hanging = [asyncio.ensure_future(publish(worker, "hang")) for _ in range(WORKER_REQUESTS_PENDING_MAX)]
@@ -263,7 +263,7 @@ class TestTrouble:
         await worker.stop(EndReason.NORMAL)
 
     async def test_garbage_sent_to_a_worker_costs_that_connection_only(
-        self, workers: Workers, tmp_path: Path, run_directory: Path
+        self, workers: WorkerPool, tmp_path: Path, run_directory: Path
     ) -> None:
         ear = Ear()
         worker = await workers.launch(RECORDING, order(tmp_path), ear)
@@ -275,7 +275,7 @@ class TestTrouble:
 
     async def test_garbage_from_a_worker_ends_it(self, run_directory: Path, tmp_path: Path) -> None:
         ear = Ear()
-        made = Workers(run_directory, Forkserver(fake_workers.garbage, preload=[]))
+        made = WorkerPool(run_directory, Forkserver(fake_workers.garbage, preload=[]))
         worker = await made.launch(RECORDING, order(tmp_path), ear)
         assert (await ear.until(WorkerGone)).failure == "worker_protocol"
         assert not runs(worker.pid)
@@ -283,12 +283,12 @@ class TestTrouble:
 
 
 class TestFoundAgain:
-    async def test_by_the_next_server(self, workers: Workers, tmp_path: Path, run_directory: Path) -> None:
+    async def test_by_the_next_server(self, workers: WorkerPool, tmp_path: Path, run_directory: Path) -> None:
         worker = await workers.launch(RECORDING, order(tmp_path), Ear())
         await publish(worker)
         await worker.leave()
         ear = Ear()
-        successor = Workers(run_directory, Forkserver(fake_workers.main))
+        successor = WorkerPool(run_directory, Forkserver(fake_workers.main))
         adopted = await successor.adopt(RECORDING, ear)
         assert adopted is not None
         assert adopted.pid == worker.pid
@@ -297,13 +297,13 @@ class TestFoundAgain:
         await adopted.gone()
         await successor.close()
 
-    async def test_a_dead_one_leaves_no_socket(self, workers: Workers, run_directory: Path) -> None:
+    async def test_a_dead_one_leaves_no_socket(self, workers: WorkerPool, run_directory: Path) -> None:
         path = socket_path(run_directory, RECORDING)
         listen(path).close()
         assert await workers.adopt(RECORDING, Ear()) is None
         assert not path.exists()
 
-    async def test_not_there(self, workers: Workers) -> None:
+    async def test_not_there(self, workers: WorkerPool) -> None:
         assert await workers.adopt(RECORDING, Ear()) is None
 
 

@@ -13,7 +13,7 @@ from storage.spool import SpoolFacts, SpoolWriter
 from storage.spool.format import IndexEntry
 from storage.store import ObjectStore, open_store
 from storage.stores.memory import MemoryStore
-from storage.upload.recording_upload import Shipment
+from storage.upload.recording_upload import RecordingUpload
 from storage.upload.uploader import Uploader
 from tests.storage.stores import STORES, make_bucket, open_named
 from tests.support.azurite import azurite
@@ -60,14 +60,14 @@ async def until_quiet(uploader: Uploader, store: MemoryStore, looks: list[int]) 
 def looks(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many fragments there were, each time that an uploader had looked for what to do."""
     seen: list[int] = []
-    look = Shipment._look
+    look = RecordingUpload._look
 
-    def looked(shipment: Shipment) -> tuple[list[IndexEntry], bool]:
+    def looked(shipment: RecordingUpload) -> tuple[list[IndexEntry], bool]:
         entries, ended = look(shipment)
         seen.append(len(entries))
         return entries, ended
 
-    monkeypatch.setattr(Shipment, "_look", looked)
+    monkeypatch.setattr(RecordingUpload, "_look", looked)
     return seen
 
 

@@ -20,7 +20,7 @@ from recorder.kernel.history import (
 from recorder.kernel.ids import new_id, new_secret
 from recorder.kernel.message import ConsentAnswer, ConsentGiven, Message, MessageKind, is_shown
 from recorder.kernel.permissions import ApiKey, ConversationTerms, IssuedKey, KeyScope
-from signaling.ports import Caller, EffectiveSetting, KeptAnswer, OwnSettings
+from signaling.ports import Caller, EffectiveSetting, IdempotencyResponse, OwnSettings
 
 if TYPE_CHECKING:
     from tests.support.fake_ports import FakeServer
@@ -216,10 +216,10 @@ class FakeSettings:
 
 @dataclass
 class FakeKeptAnswers:
-    kept: dict[str, KeptAnswer] = field(default_factory=dict)
+    kept: dict[str, IdempotencyResponse] = field(default_factory=dict)
 
-    async def get(self, request: str) -> KeptAnswer | None:
+    async def get(self, request: str) -> IdempotencyResponse | None:
         return self.kept.get(request)
 
-    async def put(self, request: str, answer: KeptAnswer) -> None:
+    async def put(self, request: str, answer: IdempotencyResponse) -> None:
         self.kept[request] = answer

@@ -3,7 +3,7 @@
 from collections.abc import Container, Sequence
 
 from media.isobmff import FragmentPlace, finalise
-from media.isobmff.progressive.movie import HEAD_BYTES, OrdinaryMovie
+from media.isobmff.progressive.movie import HEAD_BYTES, ProgressiveMovie
 from recorder.kernel.media import Fragment
 
 
@@ -12,7 +12,7 @@ def ordinary_file(fragments: Sequence[Fragment], *, gaps: Container[int] = ()) -
     init, *media = fragments
     bodies = [blank(each.data) if number in gaps else each.data for number, each in enumerate(media, 1)]
     data = init.data + b"".join(bodies)
-    movie, places, stop = OrdinaryMovie(init.data), [], len(init.data)
+    movie, places, stop = ProgressiveMovie(init.data), [], len(init.data)
     for fragment in media:
         offset, stop = stop, stop + len(fragment.data)
         end_us = fragment.start_us + fragment.duration_us

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from media.isobmff import AudioTrack, FragmentPlace, VideoTrack, finalise
-from media.mux.fragment_joiner import Lengthening
+from media.mux.fragment_joiner import FragmentJoiner
 from media.mux.fragmenter import AUDIO_TRACK, VIDEO_TRACK, Fragmenter
 from media.video.encoder import AAC_FRAME_SAMPLES, VIDEO_TIMESCALE, AudioEncoder, VideoEncoder
 from media.video.quality_control import Pacer
@@ -91,7 +91,7 @@ def recorded(pages: Sequence[Page], seconds: float) -> Recorded:
         write=lambda fragment: None if fragment.provisional else written.append(fragment),
     )
     made.begin()
-    pacer, lengthening = Pacer(fps=CANVAS.fps, fragment_ns=FRAGMENT_NS), Lengthening(FRAGMENT_NS)
+    pacer, lengthening = Pacer(fps=CANVAS.fps, fragment_ns=FRAGMENT_NS), FragmentJoiner(FRAGMENT_NS)
     picture = new_picture(CANVAS.width, CANVAS.height)
     planes(picture).u[:] = planes(picture).v[:] = 128
     while (closing := _closing(pages, pacer)) < seconds * NS:

@@ -20,7 +20,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 from unittest import mock
 
-from media.handover.render_queue import Batch, Inbox
+from media.handover.render_queue import Batch, RenderQueue
 from media.webrtc import ice
 from media.webrtc.udp import unplug
 from recorder.kernel.clock import Clock, SystemClock
@@ -122,7 +122,7 @@ def _unplugged(plugged: asyncio.BaseTransport) -> socket.socket:
     return _StampedSocket(fileno=unplug(plugged).detach())
 
 
-class WatchedInbox(Inbox):
+class WatchedInbox(RenderQueue):
     """Knows whether the render thread has done everything that was handed over."""
 
     def __init__(self, wake: Callable[[], None]) -> None:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from media.isobmff.progressive.movie import OrdinaryMovie
+from media.isobmff.progressive.movie import ProgressiveMovie
 from recorder.archive.finalisers import finalise_init, finalise_init_grown
 from recorder.kernel.clock import Clock, SystemClock
 from storage.settings import StorageSettings
@@ -28,7 +28,7 @@ def uploader_of(
         settings,
         finalise_init=finalise_init,
         grow_init=finalise_init_grown,
-        make_movie=OrdinaryMovie,
+        make_movie=ProgressiveMovie,
         lease=lease,
         replaces_parts=replaces_parts,
     )

@@ -13,7 +13,7 @@ from media.isobmff.box_reader import Box, MalformedError, boxes_of, child, child
 from media.isobmff.boxes import BOX_HEADER_BYTES, box, free_box, full_box
 from media.isobmff.movie_reader import MovieReading, read_movie
 from media.isobmff.progressive.sample_tables import stbl
-from media.isobmff.progressive.samples import Gathering, Read, TrackSamples
+from media.isobmff.progressive.samples import Read, SampleCollector, TrackSamples
 
 _FTYP = box(b"ftyp", b"isom", pack(">I", 0), b"isom", b"iso2", b"mp41", b"mp42")
 _MDAT_HEADER_BYTES = 16  # with a 64-bit size, whatever the size is
@@ -30,7 +30,7 @@ _RATE_1 = 0x0001_0000  # 16.16 fixed point
 _EMPTY = -1  # the media time of an edit in which nothing is shown
 
 
-class OrdinaryMovie:
+class ProgressiveMovie:
     """One recording on its way to an ordinary file: fragments in, the new head and the last `moov` out."""
 
     def __init__(self, init: bytes) -> None:
@@ -40,7 +40,7 @@ class OrdinaryMovie:
             raise MalformedError("an init segment without moov", 0)
         self._moov = moov
         self._movie = read_movie(moov)
-        self._gathering = Gathering(self._movie)
+        self._gathering = SampleCollector(self._movie)
         moov_end = moov.offset + BOX_HEADER_BYTES + len(moov.body)
         room = len(init) - moov_end - HEAD_BYTES
         if room < 0:

@@ -83,7 +83,7 @@ class TrackSamples:
         return self.durations.values[-1] + base - self.ends
 
 
-class Gathering:
+class SampleCollector:
     """The samples of every track of `movie`, in the order of the file."""
 
     def __init__(self, movie: MovieReading) -> None:

@@ -10,7 +10,7 @@ from msgspec import Meta
 from recorder.kernel.permissions import ApiKey, IssuedKey, KeyScope
 from signaling.http.pages import PageQuery, first_page
 from signaling.http.text_types import AccountId, Text
-from signaling.routes.operation import LOCATION, Call, Operation, Reply, created, json_response
+from signaling.routes.operation import LOCATION, ApiCall, Operation, Reply, created, json_response
 
 OVERLAP_S_MAX = 7 * 86_400  # a week is enough to bring a new secret everywhere
 _TAG = "keys"
@@ -40,7 +40,7 @@ class KeyPage(msgspec.Struct, frozen=True):
     next_after: str | None
 
 
-async def create(call: Call) -> web.Response:
+async def create(call: ApiCall) -> web.Response:
     body, caller = await call.body(CreateKey), call.caller
     key = await call.context.ports.keys.create(
         caller,
@@ -52,24 +52,24 @@ async def create(call: Call) -> web.Response:
     return created(key, f"{_KEYS}/{key.id}")
 
 
-async def list_all(call: Call) -> web.Response:
+async def list_all(call: ApiCall) -> web.Response:
     query = call.query(PageQuery)
     found = await call.context.ports.keys.list(call.caller, after=query.after, limit=query.limit + 1)
     return json_response(KeyPage(*first_page(found, query.limit)))
 
 
-async def get(call: Call) -> web.Response:
+async def get(call: ApiCall) -> web.Response:
     return json_response(await call.context.ports.keys.get(call.caller, call.path("key")))
 
 
-async def rotate(call: Call) -> web.Response:
+async def rotate(call: ApiCall) -> web.Response:
     body = await call.body(RotateKey)
     return json_response(
         await call.context.ports.keys.rotate(call.caller, call.path("key"), overlap_s=body.overlap_s)
     )
 
 
-async def revoke(call: Call) -> web.Response:
+async def revoke(call: ApiCall) -> web.Response:
     return json_response(await call.context.ports.keys.revoke(call.caller, call.path("key")))
 
 

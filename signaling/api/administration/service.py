@@ -8,7 +8,7 @@ import msgspec
 from aiohttp import web
 from prometheus_client.exposition import choose_encoder
 
-from signaling.routes.operation import Call, Operation, Reply, json_response
+from signaling.routes.operation import ApiCall, Operation, Reply, json_response
 
 READY_S_MAX = 5.0  # a probe that waits longer than this counts as failed with most orchestrators
 _TAG = "service"
@@ -44,11 +44,11 @@ class StorageTest(msgspec.Struct, frozen=True):
     steps: list[StorageTestStep]
 
 
-async def healthz(call: Call) -> web.Response:
+async def healthz(call: ApiCall) -> web.Response:
     return json_response(Alive("ok"))
 
 
-async def readyz(call: Call) -> web.Response:
+async def readyz(call: ApiCall) -> web.Response:
     try:
         async with asyncio.timeout(READY_S_MAX):
             dependencies = await call.context.ports.health.ready()
@@ -59,13 +59,13 @@ async def readyz(call: Call) -> web.Response:
     return json_response(Readiness(ready, dependencies), status=status)
 
 
-async def metrics(call: Call) -> web.Response:
+async def metrics(call: ApiCall) -> web.Response:
     encode, content_type = choose_encoder(call.request.headers.get("Accept", ""))
     text: Any = encode(call.context.registry)
     return web.Response(body=text, headers={"Content-Type": content_type, "Cache-Control": "no-store"})
 
 
-async def test_storage(call: Call) -> web.Response:
+async def test_storage(call: ApiCall) -> web.Response:
     outcome = await call.context.ports.storage.test()
     return json_response(msgspec.convert(outcome, StorageTest))
 

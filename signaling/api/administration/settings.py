@@ -12,7 +12,7 @@ from recorder.kernel.limits import SETTINGS_PER_SCOPE_MAX
 from signaling.http.problems import InvalidInputError
 from signaling.http.text_types import AccountId
 from signaling.ports import EffectiveSetting
-from signaling.routes.operation import Call, Header, Operation, Reply, json_response
+from signaling.routes.operation import ApiCall, Header, Operation, Reply, json_response
 
 _TAG = "settings"
 _VERSION = re.compile(r'\A"(?P<version>[0-9]{1,9})"\Z')  # a strong entity tag (RFC 9110, 8.8.3) of ours
@@ -58,7 +58,7 @@ class ScopeSettings(msgspec.Struct, frozen=True, kw_only=True):
     effective: dict[str, EffectiveSetting] | None = None
 
 
-async def get(call: Call) -> web.Response:
+async def get(call: ApiCall) -> web.Response:
     scope, owner = _place(call)
     query, port = call.query(SettingsQuery), call.context.ports.settings
     account = _account(call, query.account)
@@ -67,7 +67,7 @@ async def get(call: Call) -> web.Response:
     return _answer(own, effective)
 
 
-async def put(call: Call) -> web.Response:
+async def put(call: ApiCall) -> web.Response:
     scope, owner = _place(call)
     account = _account(call, call.query(PutSettingsQuery).account)
     version = if_match(call.request.headers.get("If-Match"))
@@ -105,12 +105,12 @@ def _answer(own: Any, effective: dict[str, EffectiveSetting] | None) -> web.Resp
     return response
 
 
-def _place(call: Call) -> tuple[str, str]:
+def _place(call: ApiCall) -> tuple[str, str]:
     (scope,) = call.operation.path_parameters
     return scope, call.path(scope)
 
 
-def _account(call: Call, asked: str | None) -> str:
+def _account(call: ApiCall, asked: str | None) -> str:
     """The account that a template is looked for in; a key of one account knows no other."""
     own = call.caller.account
     if own is not None and asked not in (None, own):

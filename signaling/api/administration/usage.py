@@ -8,7 +8,7 @@ from aiohttp import web
 from recorder.kernel.errors import caller_error
 from recorder.kernel.history import UsagePeriod, UsageRow
 from signaling.http.text_types import AccountId, Moment
-from signaling.routes.operation import Call, Operation, Reply, json_response
+from signaling.routes.operation import ApiCall, Operation, Reply, json_response
 
 USAGE_DAYS_MAX = 366  # a row for each account and day: what one answer may hold up on the event loop
 
@@ -28,7 +28,7 @@ class Usage(msgspec.Struct, frozen=True):
     items: list[UsageRow]
 
 
-async def usage(call: Call) -> web.Response:
+async def usage(call: ApiCall) -> web.Response:
     query = call.query(UsageQuery)
     if query.until <= query.since:
         raise caller_error("invalid_period", "`until` is not after `since`.")

@@ -10,7 +10,7 @@ from recorder.kernel.errors import not_found
 from recorder.kernel.webhook import DeliveryState, EventType, WebhookDelivery
 from signaling.http.pages import PageQuery, first_page
 from signaling.http.text_types import AccountId, Text
-from signaling.routes.operation import LOCATION, Call, Operation, Reply, created, json_response
+from signaling.routes.operation import LOCATION, ApiCall, Operation, Reply, created, json_response
 from signaling.webhook_port import Webhook, WebhookChange, WebhookTrial
 
 URL_CHARS_MAX = 2048
@@ -60,7 +60,7 @@ class DeliveryPage(msgspec.Struct, frozen=True):
     next_after: str | None
 
 
-async def create(call: Call) -> web.Response:
+async def create(call: ApiCall) -> web.Response:
     body, own = await call.body(CreateWebhook), call.caller.account
     if own is not None and body.account not in (None, own):
         raise not_found("account")
@@ -70,7 +70,7 @@ async def create(call: Call) -> web.Response:
     return created(webhook, f"/v1/webhooks/{webhook.id}")
 
 
-async def list_all(call: Call) -> web.Response:
+async def list_all(call: ApiCall) -> web.Response:
     query = call.query(PageQuery)
     found = await call.context.ports.webhooks.list(
         account=call.caller.account, after=query.after, limit=query.limit + 1
@@ -78,35 +78,35 @@ async def list_all(call: Call) -> web.Response:
     return json_response(WebhookPage(*first_page(found, query.limit)))
 
 
-async def get(call: Call) -> web.Response:
+async def get(call: ApiCall) -> web.Response:
     return json_response(
         await call.context.ports.webhooks.get(call.path("webhook"), account=call.caller.account)
     )
 
 
-async def update(call: Call) -> web.Response:
+async def update(call: ApiCall) -> web.Response:
     body = await call.body(UpdateWebhook)
     change = WebhookChange(**msgspec.structs.asdict(body))
     port = call.context.ports.webhooks
     return json_response(await port.update(call.path("webhook"), change, account=call.caller.account))
 
 
-async def delete(call: Call) -> web.Response:
+async def delete(call: ApiCall) -> web.Response:
     await call.context.ports.webhooks.delete(call.path("webhook"), account=call.caller.account)
     return web.Response(status=HTTPStatus.NO_CONTENT)
 
 
-async def rotate(call: Call) -> web.Response:
+async def rotate(call: ApiCall) -> web.Response:
     port = call.context.ports.webhooks
     return json_response(await port.rotate(call.path("webhook"), account=call.caller.account))
 
 
-async def test(call: Call) -> web.Response:
+async def test(call: ApiCall) -> web.Response:
     port = call.context.ports.webhooks
     return json_response(await port.test(call.path("webhook"), account=call.caller.account))
 
 
-async def deliveries(call: Call) -> web.Response:
+async def deliveries(call: ApiCall) -> web.Response:
     query = call.query(DeliveryQuery)
     found = await call.context.ports.webhooks.deliveries(
         call.path("webhook"),

@@ -5,7 +5,7 @@ from aiohttp import web
 
 from recorder.kernel.message import ConsentAnswer, ConsentGiven
 from signaling.room import ROOMS
-from signaling.routes.operation import Call, Operation, Reply, json_response
+from signaling.routes.operation import ApiCall, Operation, Reply, json_response
 
 _TAG = "conversations"
 _CONVERSATION = "/v1/conversations/{conversation}"
@@ -23,7 +23,7 @@ class ConsentList(msgspec.Struct, frozen=True):
     items: list[ConsentGiven]
 
 
-async def answer(call: Call) -> web.Response:
+async def answer(call: ApiCall) -> web.Response:
     body = await call.body(AnswerConsent)
     conversation, participant = call.path("conversation"), call.path("participant")
     given = await call.context.ports.consents.answer(call.caller, conversation, participant, body.answer)
@@ -31,7 +31,7 @@ async def answer(call: Call) -> web.Response:
     return json_response(given)
 
 
-async def list_all(call: Call) -> web.Response:
+async def list_all(call: ApiCall) -> web.Response:
     return json_response(ConsentList(await call.context.ports.consents.list(call.path("conversation"))))
 
 

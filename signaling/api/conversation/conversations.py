@@ -13,7 +13,7 @@ from recorder.kernel.history import ConversationSearch, ConversationState
 from recorder.kernel.limits import TEXT_CHARS_MAX
 from signaling.http.pages import Order, PageQuery, first_page
 from signaling.http.text_types import METADATA_PATTERN, AccountId, Metadata, Moment, Text
-from signaling.routes.operation import LOCATION, Call, Operation, Reply, created, json_response
+from signaling.routes.operation import LOCATION, ApiCall, Operation, Reply, created, json_response
 
 _TAG = "conversations"
 _CONVERSATION = "/v1/conversations/{conversation}"
@@ -51,7 +51,7 @@ class SearchQuery(PageQuery, frozen=True, forbid_unknown_fields=True):
     order: Order = Order.OLDEST_FIRST
 
 
-async def create(call: Call) -> web.Response:
+async def create(call: ApiCall) -> web.Response:
     body = await call.body(CreateConversation)
     account = body.account or call.caller.account or DEFAULT_ACCOUNT
     if call.caller.key is not None and not call.caller.key.reaches(account):
@@ -62,7 +62,7 @@ async def create(call: Call) -> web.Response:
     return created(conversation, f"/v1/conversations/{conversation.id}")
 
 
-async def list_all(call: Call) -> web.Response:
+async def list_all(call: ApiCall) -> web.Response:
     query = call.query(SearchQuery)
     key, _, value = (query.metadata or "").partition(":")
     found = await call.context.ports.history.conversations(
@@ -82,15 +82,15 @@ async def list_all(call: Call) -> web.Response:
     return json_response(ConversationPage(*first_page(found, query.limit)))
 
 
-async def get(call: Call) -> web.Response:
+async def get(call: ApiCall) -> web.Response:
     return json_response(await call.context.ports.conversations.get(call.path("conversation")))
 
 
-async def end(call: Call) -> web.Response:
+async def end(call: ApiCall) -> web.Response:
     return json_response(await call.context.ports.conversations.end(call.path("conversation")))
 
 
-async def delete(call: Call) -> web.Response:
+async def delete(call: ApiCall) -> web.Response:
     await call.context.ports.conversations.delete(call.path("conversation"))
     return web.Response(status=HTTPStatus.NO_CONTENT)
 

@@ -7,7 +7,7 @@ from aiohttp import web
 from msgspec import Meta
 
 from recorder.kernel.conversation import Decision
-from signaling.routes.operation import Call, Operation, Reply, json_response
+from signaling.routes.operation import ApiCall, Operation, Reply, json_response
 
 WAIT_S_MAX = 30.0  # proxies drop a silent request after 30 to 60 s
 
@@ -26,7 +26,7 @@ class DecisionList(msgspec.Struct, frozen=True):
     next_after: int
 
 
-async def decisions(call: Call) -> web.Response:
+async def decisions(call: ApiCall) -> web.Response:
     query = call.query(DecisionsQuery)
     with call.context.streams.admit():  # it holds a connection like an event stream does
         found = await call.context.ports.decisions.list(

@@ -5,7 +5,7 @@ from aiohttp import web
 
 from recorder.kernel.conversation import Interaction, InteractionKind, LayerKind
 from recorder.kernel.errors import caller_error
-from signaling.routes.operation import LOCATION, Call, Operation, Reply, created, json_response
+from signaling.routes.operation import LOCATION, ApiCall, Operation, Reply, created, json_response
 
 _TAG = "conversations"
 _INTERACTIONS = "/v1/conversations/{conversation}/interactions"
@@ -19,7 +19,7 @@ class StartInteraction(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     by_pin: bool = False  # people met by typing a PIN
 
 
-async def start_interaction(call: Call) -> web.Response:
+async def start_interaction(call: ApiCall) -> web.Response:
     body = await call.body(StartInteraction)
     if (body.layer is not None) != (body.kind is InteractionKind.COLLABORATION_LAYER):
         raise caller_error(
@@ -32,7 +32,7 @@ async def start_interaction(call: Call) -> web.Response:
     return created(interaction, f"/v1/conversations/{conversation}/interactions/{interaction.id}")
 
 
-async def end_interaction(call: Call) -> web.Response:
+async def end_interaction(call: ApiCall) -> web.Response:
     ended = await call.context.ports.conversations.end_interaction(
         call.path("conversation"), call.path("interaction")
     )

@@ -10,7 +10,7 @@ from recorder.kernel.limits import CHAT_CHARS_MAX
 from recorder.kernel.message import Message, MessageKind
 from signaling.http.pages import PageQuery, first_page
 from signaling.room import ROOMS
-from signaling.routes.operation import LOCATION, Call, Operation, Reply, created, json_response
+from signaling.routes.operation import LOCATION, ApiCall, Operation, Reply, created, json_response
 from signaling.routes.presentation import recording_links_for
 
 _TAG = "conversations"
@@ -31,7 +31,7 @@ class MessagePage(msgspec.Struct, frozen=True):
     next_after: str | None
 
 
-async def send(call: Call) -> web.Response:
+async def send(call: ApiCall) -> web.Response:
     body, conversation = await call.body(SendMessage), call.path("conversation")
     said = await call.context.ports.messages.say(
         call.caller, conversation, text=body.text, participant=body.participant
@@ -40,7 +40,7 @@ async def send(call: Call) -> web.Response:
     return created(said, f"/v1/conversations/{conversation}/messages")
 
 
-async def list_all(call: Call) -> web.Response:
+async def list_all(call: ApiCall) -> web.Response:
     query = call.query(PageQuery)
     found = await call.context.ports.messages.list(
         call.caller, call.path("conversation"), after=query.after, limit=query.limit + 1
@@ -49,7 +49,7 @@ async def list_all(call: Call) -> web.Response:
     return json_response(MessagePage([_linked(one, call) for one in page], next_after))
 
 
-def _linked(message: Message, call: Call) -> Message:
+def _linked(message: Message, call: ApiCall) -> Message:
     """With the links of the recording that it makes available; whoever sees the message may follow them."""
     if message.kind is not MessageKind.RECORDING_AVAILABLE or message.recording is None:
         return message

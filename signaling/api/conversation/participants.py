@@ -6,7 +6,7 @@ from aiohttp import web
 from recorder.kernel.conversation import Participant, Role
 from signaling.http.pages import PageQuery, page_of
 from signaling.http.text_types import Text
-from signaling.routes.operation import LOCATION, Call, Operation, Reply, created, json_response
+from signaling.routes.operation import LOCATION, ApiCall, Operation, Reply, created, json_response
 
 _TAG = "conversations"
 _PARTICIPANTS = "/v1/conversations/{conversation}/participants"
@@ -26,7 +26,7 @@ class ParticipantPage(msgspec.Struct, frozen=True):
     next_after: str | None
 
 
-async def add_participant(call: Call) -> web.Response:
+async def add_participant(call: ApiCall) -> web.Response:
     body = await call.body(AddParticipant)
     conversation = call.path("conversation")
     added = await call.context.ports.conversations.add_participant(
@@ -35,14 +35,14 @@ async def add_participant(call: Call) -> web.Response:
     return created(added, f"/v1/conversations/{conversation}/participants")
 
 
-async def renew_token(call: Call) -> web.Response:
+async def renew_token(call: ApiCall) -> web.Response:
     renewed = await call.context.ports.conversations.renew_token(
         call.path("conversation"), call.path("participant")
     )
     return json_response(renewed)
 
 
-async def list_participants(call: Call) -> web.Response:
+async def list_participants(call: ApiCall) -> web.Response:
     query = call.query(PageQuery)
     everybody = await call.context.ports.conversations.participants(call.path("conversation"))
     page, next_after = page_of(everybody, query)

@@ -13,7 +13,7 @@ from aiohttp import web
 
 from recorder.kernel.recording import Recording, RecordingState
 from signaling.http.streams import closing, write
-from signaling.routes.operation import Call, Header, Operation, Reply
+from signaling.routes.operation import ApiCall, Header, Operation, Reply
 from signaling.routes.presentation import present
 
 KEEPALIVE_S = 15.0  # proxies drop a silent connection after 30 to 60 s
@@ -28,7 +28,7 @@ class EventsQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     signature: str | None = None
 
 
-async def events(call: Call) -> web.StreamResponse:
+async def events(call: ApiCall) -> web.StreamResponse:
     call.query(EventsQuery)
     recording = await call.context.ports.recordings.get(call.path("recording"))
     if recording.state in _LAST and call.request.headers.get("Last-Event-ID") == _event_id(recording):
@@ -45,7 +45,7 @@ async def events(call: Call) -> web.StreamResponse:
 
 
 async def _tell(
-    call: Call, response: web.StreamResponse, recording: str, watching: AsyncIterator[Recording]
+    call: ApiCall, response: web.StreamResponse, recording: str, watching: AsyncIterator[Recording]
 ) -> None:
     """Send every change of this recording, a comment in silence, and end with its last state."""
     async with closing(beating(watching, call.context.closing, keepalive_s=KEEPALIVE_S)) as changes:

@@ -8,7 +8,7 @@ from recorder.kernel.history import RecordingDetails, RecordingSearch
 from recorder.kernel.recording import RecordingState
 from signaling.http.pages import Order, PageQuery, first_page
 from signaling.http.text_types import AccountId, Moment
-from signaling.routes.operation import Call, Operation, Reply, json_response
+from signaling.routes.operation import ApiCall, Operation, Reply, json_response
 from signaling.routes.presentation import present
 
 _TAG = "recordings"
@@ -32,7 +32,7 @@ class RecordingDetailsPage(msgspec.Struct, frozen=True):
     next_after: str | None
 
 
-async def find(call: Call) -> web.Response:
+async def find(call: ApiCall) -> web.Response:
     query = call.query(RecordingQuery)
     found = await call.context.ports.history.recordings(
         RecordingSearch(
@@ -49,12 +49,12 @@ async def find(call: Call) -> web.Response:
     return json_response(RecordingDetailsPage([_presented(one, call) for one in page], next_after))
 
 
-async def details(call: Call) -> web.Response:
+async def details(call: ApiCall) -> web.Response:
     found = await call.context.ports.history.details(call.path("recording"))
     return json_response(_presented(found, call))
 
 
-async def delete(call: Call) -> web.Response:
+async def delete(call: ApiCall) -> web.Response:
     recording = await call.context.ports.recordings.get(call.path("recording"))
     raise caller_error(
         "conversation_exists",
@@ -63,7 +63,7 @@ async def delete(call: Call) -> web.Response:
     )
 
 
-def _presented(found: RecordingDetails, call: Call) -> RecordingDetails:
+def _presented(found: RecordingDetails, call: ApiCall) -> RecordingDetails:
     return msgspec.structs.replace(found, recording=present(found.recording, call))
 
 

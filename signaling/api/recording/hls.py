@@ -8,7 +8,7 @@ import msgspec
 from aiohttp import web
 
 from signaling.http.signed_links import link_expiry
-from signaling.routes.operation import Call, Operation, Reply
+from signaling.routes.operation import ApiCall, Operation, Reply
 
 CONTENT_TYPE = "application/vnd.apple.mpegurl"  # RFC 8216, 10
 
@@ -20,7 +20,7 @@ class PlaylistQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     signature: str | None = None
 
 
-async def playlist(call: Call) -> web.Response:
+async def playlist(call: ApiCall) -> web.Response:
     call.query(PlaylistQuery)
     recording, context = call.path("recording"), call.context
     until = call.granted.links_until or link_expiry(context.clock.utc_now())

@@ -17,7 +17,7 @@ from signaling.http.ranges import ByteRange, entity_tag, matches_weakly, parse_r
 from signaling.http.signed_links import link_expiry
 from signaling.http.streams import closing, write
 from signaling.ports import MediaBytes
-from signaling.routes.operation import Call, Header, Operation, Reply
+from signaling.routes.operation import ApiCall, Header, Operation, Reply
 
 STALL_S_MAX = 600.0  # a paused player stops reading; later it asks again with Range
 
@@ -34,7 +34,7 @@ class MediaQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     signature: str | None = None
 
 
-async def media(call: Call) -> web.StreamResponse:
+async def media(call: ApiCall) -> web.StreamResponse:
     query = call.query(MediaQuery)
     if query.redirect is not None:
         return await _redirect(call, download=query.download)
@@ -45,7 +45,7 @@ async def media(call: Call) -> web.StreamResponse:
         await opened.reader.close()
 
 
-async def _redirect(call: Call, *, download: bool) -> web.Response:
+async def _redirect(call: ApiCall, *, download: bool) -> web.Response:
     """To the store, for as long as the caller could have asked us."""
     recordings, identity = call.context.ports.recordings, call.path("recording")
     name = (await recordings.get(identity)).filename or f"{identity}.mp4"

@@ -8,7 +8,7 @@ from aiohttp import web
 from recorder.kernel.recording import Recording
 from signaling.http.pages import PageQuery, page_of
 from signaling.ports import Recordings
-from signaling.routes.operation import LOCATION, Call, Operation, Reply, created, json_response
+from signaling.routes.operation import LOCATION, ApiCall, Operation, Reply, created, json_response
 from signaling.routes.presentation import present
 
 _TAG = "recordings"
@@ -27,27 +27,27 @@ class RecordingPage(msgspec.Struct, frozen=True):
     next_after: str | None
 
 
-async def start(call: Call) -> web.Response:
+async def start(call: ApiCall) -> web.Response:
     recording = await call.context.ports.recordings.start(call.path("conversation"), started_by=call.caller)
     return created(present(recording, call, entry_point=True), f"/v1/recordings/{recording.id}")
 
 
-async def list_of_conversation(call: Call) -> web.Response:
+async def list_of_conversation(call: ApiCall) -> web.Response:
     query = call.query(PageQuery)
     recordings = await call.context.ports.recordings.list(call.path("conversation"))
     page, next_after = page_of(recordings, query)
     return json_response(RecordingPage([present(one, call) for one in page], next_after))
 
 
-async def get(call: Call) -> web.Response:
+async def get(call: ApiCall) -> web.Response:
     recording = await call.context.ports.recordings.get(call.path("recording"))
     return json_response(present(recording, call))
 
 
 def _moving(
     move: Callable[[Recordings, str], Awaitable[Recording]],
-) -> Callable[[Call], Awaitable[web.Response]]:
-    async def handler(call: Call) -> web.Response:
+) -> Callable[[ApiCall], Awaitable[web.Response]]:
+    async def handler(call: ApiCall) -> web.Response:
         recording = await move(call.context.ports.recordings, call.path("recording"))
         return json_response(present(recording, call))
 

@@ -9,7 +9,7 @@ from aiohttp import web
 from recorder.kernel.recording import Recording, RecordingState
 from signaling.http.html import page
 from signaling.http.signed_links import link_expiry, recording_links
-from signaling.routes.operation import Call, Operation, Reply
+from signaling.routes.operation import ApiCall, Operation, Reply
 
 
 class WatchQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -19,7 +19,7 @@ class WatchQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     signature: str | None = None
 
 
-async def watch(call: Call) -> web.Response:
+async def watch(call: ApiCall) -> web.Response:
     call.query(WatchQuery)
     recording = await call.context.ports.recordings.get(call.path("recording"))
     until = call.granted.links_until or link_expiry(call.context.clock.utc_now())
