@@ -98,8 +98,12 @@ def decoded_frames(source: BinaryIO) -> Iterator[Picture | Sound | Refused]:
     """
     source.seek(0)
     with av.open(source, "r", metadata_errors="ignore") as container:
-        streams = [*container.streams.video, *container.streams.audio]
-        for stream in streams:
+        streams = []
+        for stream in (*container.streams.video, *container.streams.audio):
+            if stream.codec_context is None:  # libav knows no decoder for what the damaged file names
+                yield Refused(stream.id)
+                continue
+            streams.append(stream)
             stream.codec_context.options = dict(_DECODER_OPTIONS)
             stream.codec_context.thread_type = "AUTO"
         for packet in container.demux(streams):

@@ -107,6 +107,11 @@ def test_damage_anywhere_gives_a_report(flips: list[tuple[int, int]], finalised:
     assert render(check_file(io.BytesIO(data)))
 
 
+def test_a_codec_that_nobody_knows_is_reported() -> None:
+    data = good().data.replace(b"avc1", b"zzzz")
+    assert not check_file(io.BytesIO(data)).ok
+
+
 @settings(max_examples=100, deadline=None)
 @given(st.binary(max_size=200))
 def test_bytes_that_are_not_mp4_give_a_report(data: bytes) -> None:
