@@ -1,4 +1,4 @@
-"""Signatures of the Standard Webhooks specification, symmetric (`v1`). Pure."""
+"""Signatures of the Standard Webhooks specification, symmetric (`v1`)."""
 
 import base64
 import hashlib
