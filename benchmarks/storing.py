@@ -16,10 +16,11 @@ from recorder.kernel.clock import ManualClock, SystemClock
 from recorder.kernel.limits import MIB
 from recorder.kernel.media import Fragment, FragmentKind
 from recorder.kernel.recording import EndReason
+from storage.open_store import open_store
 from storage.settings import StorageSettings
 from storage.spool import SpoolFacts, SpoolWriter, seal
 from storage.spool.format import MEDIA
-from storage.store import MultipartUpload, ObjectInfo, ObjectStore, Part, open_store
+from storage.store import MultipartUpload, ObjectInfo, ObjectStore, Part
 from storage.stores.local.store import LocalStore
 from storage.stores.memory import MemoryStore
 from storage.takeover.lease import NodeLease

@@ -17,9 +17,9 @@ from recorder.archive.finalisers import finalise_init, finalise_init_grown
 from recorder.kernel.clock import SystemClock
 from recorder.kernel.limits import KIB, MIB
 from recorder.kernel.recording import EndReason
+from storage.open_store import open_store
 from storage.spool import SpoolFacts, seal, spooled_recordings
 from storage.spool import format as form
-from storage.store import open_store
 from storage.upload.uploader import Uploader
 from tests.storage.stores import s3_settings
 from tests.support import footage

@@ -11,8 +11,8 @@ from recorder.database.connection import sqlite_url
 from recorder.kernel.errors import not_found
 from recorder.kernel.ids import is_id
 from recorder.settings.definitions import Settings
+from storage.open_store import open_store
 from storage.reading import open_media
-from storage.store import open_store
 
 
 @contextmanager

@@ -4,16 +4,13 @@ Every method may raise the errors of storage.errors, and no others. tests/storag
 is the contract, executable, and runs against every store.
 """
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
 import msgspec
-
-from recorder.kernel.errors import caller_error
-from storage.settings import StorageSettings
 
 READ_CHUNK_BYTES = 256 * 1024  # what a reader holds in memory, per reading
 SIDE_PREFIX = "_bystander/"  # keys of what lies beside uploads, and goes when they are over
@@ -156,55 +153,3 @@ class ObjectStore(Protocol):
         ...
 
     async def close(self) -> None: ...
-
-
-def open_store(settings: StorageSettings, *, data_dir: Path = Path("data")) -> ObjectStore:
-    """The store that `settings.url` names, not connected yet; storage_url_invalid when it names none."""
-    scheme, separator, rest = settings.url.partition("://")
-    if settings.url == "memory:":
-        from storage.stores.memory import MemoryStore
-
-        return MemoryStore()
-    if not separator or scheme == "file":
-        from storage.stores.local.store import LocalStore
-
-        return LocalStore(data_dir / (rest if separator else settings.url))
-    if scheme == "sftp":
-        from storage.stores.sftp.store import SftpStore
-
-        return SftpStore(settings)
-    bucket, _, prefix = rest.partition("/")
-    if bucket and scheme in _IN_BUCKETS:
-        return _IN_BUCKETS[scheme](settings, bucket, prefix.strip("/"))
-    raise caller_error(
-        "storage_url_invalid",
-        "storage.url is no directory, and begins with none of s3://, gs://, azure://, sftp://.",
-        status=400,
-    )
-
-
-def _s3(settings: StorageSettings, bucket: str, prefix: str) -> ObjectStore:
-    from storage.stores.s3.store import S3Store  # aiobotocore takes half a second to import
-
-    return S3Store(settings, bucket=bucket, prefix=prefix)
-
-
-def _gcs(settings: StorageSettings, bucket: str, prefix: str) -> ObjectStore:
-    from storage.stores.s3.gcs import gcs_settings, service_account
-    from storage.stores.s3.store import S3Store
-
-    access = service_account(settings)
-    return S3Store(gcs_settings(settings), bucket=bucket, prefix=prefix, access=access)
-
-
-def _azure(settings: StorageSettings, container: str, prefix: str) -> ObjectStore:
-    from storage.stores.azure.store import AzureStore
-
-    return AzureStore(settings, container=container, prefix=prefix)
-
-
-_IN_BUCKETS: dict[str, Callable[[StorageSettings, str, str], ObjectStore]] = {
-    "s3": _s3,
-    "gs": _gcs,
-    "azure": _azure,
-}

@@ -9,8 +9,9 @@ from recorder.archive.storage_verdict import StorageVerdict
 from recorder.kernel.clock import Clock
 from recorder.node.data_directory import DataDirectory
 from recorder.settings.definitions import Settings
+from storage.open_store import open_store
 from storage.settings import StorageSettings
-from storage.store import ObjectStore, open_store
+from storage.store import ObjectStore
 from storage.takeover.lease import NodeLease
 from storage.upload.uploader import Uploader
 

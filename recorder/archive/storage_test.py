@@ -7,7 +7,8 @@ from typing import Any
 from recorder.archive.storage_verdict import StorageVerdict, Verdict
 from recorder.kernel.clock import Clock, SystemClock
 from recorder.settings.definitions import Settings
-from storage.store import ObjectStore, open_store
+from storage.open_store import open_store
+from storage.store import ObjectStore
 from storage.stores.probe import ProbeResult, test_store
 
 

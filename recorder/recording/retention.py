@@ -14,8 +14,9 @@ from recorder.kernel.errors import BystanderError, caller_error
 from recorder.node.data_directory import node_of
 from recorder.recording.deletion import check_recordings_deletable, delete_stored, is_held_elsewhere
 from recorder.settings.definitions import Settings
+from storage.open_store import open_store
 from storage.spool.format import MEDIA
-from storage.store import ObjectStore, open_store
+from storage.store import ObjectStore
 
 LOOK_EVERY_S = 3600.0  # a policy counts in days
 BATCH_MAX = 500  # rows in memory at once; the next look goes on

@@ -16,7 +16,7 @@ from PIL import Image
 from media.check.file import check_file
 from recorder.demo.publisher import Epoch, SceneTrack, VoiceTrack
 from storage.keys import events_key
-from storage.store import open_store
+from storage.open_store import open_store
 from tests.faults.scene import leftovers
 from tests.storage.stores import s3_settings
 from tests.support.api_client import ApiClient

@@ -22,7 +22,8 @@ import psutil
 from PIL import Image
 
 from media.check.file import check_file
-from storage.store import ObjectStore, open_store
+from storage.open_store import open_store
+from storage.store import ObjectStore
 from tests.faults.scene import leftovers
 from tests.storage.stores import s3_settings
 from tests.support.api_client import ApiClient

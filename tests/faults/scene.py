@@ -13,8 +13,9 @@ import msgspec
 
 from media.check.file import check_file
 from recorder.kernel.limits import MIB
+from storage.open_store import open_store
 from storage.settings import StorageSettings
-from storage.store import ObjectStore, open_store
+from storage.store import ObjectStore
 from storage.upload.uploader import StoredObject
 from tests.faults.recording_process import KEY
 from tests.storage.stores import s3_settings

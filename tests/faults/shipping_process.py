@@ -12,8 +12,8 @@ import msgspec
 
 from recorder.kernel.clock import SystemClock
 from recorder.kernel.errors import BystanderError
+from storage.open_store import open_store
 from storage.settings import StorageSettings
-from storage.store import open_store
 from storage.takeover.lease import NodeLease
 from storage.upload.uploader import StoredObject, Uploader
 from tests.faults.recording_process import RECORDING

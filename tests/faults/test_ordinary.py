@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from storage.open_store import open_store
 from storage.settings import StorageSettings
-from storage.store import open_store
 from tests.faults.conftest import Figure
 from tests.faults.recording_process import KEY
 from tests.faults.scene import leftovers, quick_settings, recording, shipping

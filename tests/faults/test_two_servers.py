@@ -12,7 +12,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from storage.store import ObjectProperties, open_store
+from storage.open_store import open_store
+from storage.store import ObjectProperties
 from storage.takeover.journal_format import NODES_PREFIX
 from storage.takeover.lease import SignOfLife
 from tests.faults.calls import MEDIA_LOST_S_MAX, TAIL_S, begin, kept, kill_all, nothing_beside, on_s3

@@ -18,7 +18,8 @@ from recorder.kernel.conversation import Conversation
 from recorder.kernel.ids import new_id
 from recorder.kernel.recording import RecordingState, RecordingType
 from storage.keys import keys_of
-from storage.store import RECORDING_MARK, ObjectProperties, open_store
+from storage.open_store import open_store
+from storage.store import RECORDING_MARK, ObjectProperties
 from tests.storage.stores import s3_settings
 from tests.support.s3_servers import ACCESS_KEY_ID, SECRET_ACCESS_KEY, ServerProcess, moto
 

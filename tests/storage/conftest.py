@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from recorder.kernel.errors import BystanderError
+from storage.open_store import open_store
 from storage.settings import StorageSettings
 from storage.spool import SpoolFacts, SpoolWriter
 from storage.spool.format import IndexEntry
-from storage.store import ObjectStore, open_store
+from storage.store import ObjectStore
 from storage.stores.memory import MemoryStore
 from storage.upload.recording_upload import RecordingUpload
 from storage.upload.uploader import Uploader

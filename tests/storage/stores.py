@@ -10,8 +10,9 @@ from pathlib import Path
 import boto3
 import msgspec
 
+from storage.open_store import open_store
 from storage.settings import StorageSettings
-from storage.store import ObjectStore, open_store
+from storage.store import ObjectStore
 from storage.stores.local.store import LocalStore
 from storage.stores.memory import Faults, MemoryStore
 from tests.support.azurite import azure_settings

@@ -8,8 +8,9 @@ import pytest
 
 from recorder.kernel.errors import BystanderError
 from recorder.kernel.limits import PART_SIZE_BYTES_MIN
+from storage.open_store import open_store
 from storage.settings import StorageSettings
-from storage.store import ObjectProperties, open_store
+from storage.store import ObjectProperties
 from storage.stores.presigned_links import LinkTerms, presigned
 from tests.storage.conftest import refusal_of
 from tests.storage.stores import google_settings

@@ -9,8 +9,9 @@ import msgspec
 import pytest
 
 from recorder.kernel.errors import BystanderError
+from storage.open_store import open_store
 from storage.settings import StorageSettings
-from storage.store import ObjectProperties, open_store
+from storage.store import ObjectProperties
 from storage.stores import probe
 from storage.stores.memory import MemoryStore
 from storage.stores.object_lock import Hold, check_deletable

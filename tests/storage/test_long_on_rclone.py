@@ -11,9 +11,10 @@ import pytest
 
 from recorder.kernel.limits import MIB
 from recorder.kernel.recording import EndReason
+from storage.open_store import open_store
 from storage.settings import StorageSettings
 from storage.spool import SpoolWriter
-from storage.store import ObjectStore, open_store
+from storage.store import ObjectStore
 from storage.upload.uploader import Uploader
 from tests.storage.conftest import RECORDING, facts
 from tests.storage.stores import s3_settings

@@ -7,8 +7,9 @@ import msgspec
 import pytest
 
 from recorder.kernel.errors import BystanderError
+from storage.open_store import open_store
 from storage.settings import StorageSettings
-from storage.store import ObjectProperties, open_store
+from storage.store import ObjectProperties
 from tests.storage.conftest import refusal_of
 from tests.support.s3_servers import free_port
 from tests.support.sftp_server import sftp_server

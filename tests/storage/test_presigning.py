@@ -4,7 +4,8 @@ import aiohttp
 import pytest
 
 from recorder.kernel.errors import BystanderError
-from storage.store import ObjectProperties, open_store
+from storage.open_store import open_store
+from storage.store import ObjectProperties
 from storage.stores.memory import MemoryStore
 from storage.stores.presigned_links import LinkTerms, presigned
 from tests.storage.stores import s3_settings

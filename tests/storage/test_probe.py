@@ -8,7 +8,8 @@ import pytest
 
 from recorder.kernel.clock import ManualClock
 from recorder.kernel.limits import MIB, PART_SIZE_BYTES_MIN
-from storage.store import ObjectInfo, ObjectProperties, ObjectStore, open_store
+from storage.open_store import open_store
+from storage.store import ObjectInfo, ObjectProperties, ObjectStore
 from storage.stores import probe
 from storage.stores.memory import Faults, MemoryStore
 from tests.storage.stores import s3_settings

@@ -5,8 +5,9 @@ import msgspec
 import pytest
 
 from recorder.kernel.errors import BystanderError
+from storage.open_store import open_store
 from storage.settings import StorageSettings
-from storage.store import SIDE_PREFIX, ObjectProperties, ObjectStore, open_store
+from storage.store import SIDE_PREFIX, ObjectProperties, ObjectStore
 from tests.storage.stores import s3_settings
 from tests.support.s3_servers import ACCESS_KEY_ID, BUCKET, SECRET_ACCESS_KEY, ServerProcess
 

@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from recorder.kernel.errors import BystanderError
-from storage.store import ObjectStore, open_store
+from storage.open_store import open_store
+from storage.store import ObjectStore
 from tests.storage.stores import s3_settings
 
 REFUSALS = {"NoSuchKey": 404, "NoSuchBucket": 404, "SignatureDoesNotMatch": 403}

@@ -9,7 +9,8 @@ import pytest
 from aiohttp import web
 
 from recorder.kernel.limits import PART_SIZE_BYTES_MIN
-from storage.store import ObjectProperties, ObjectStore, open_store
+from storage.open_store import open_store
+from storage.store import ObjectProperties, ObjectStore
 from tests.storage.stores import s3_settings
 from tests.support.s3_servers import ACCESS_KEY_ID, ServerProcess
 from tests.support.wire import Sent, Wire, wire

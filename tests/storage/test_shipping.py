@@ -16,9 +16,10 @@ from recorder.kernel.errors import BystanderError
 from recorder.kernel.limits import MIB
 from recorder.kernel.recording import EndReason
 from storage.keys import events_key
+from storage.open_store import open_store
 from storage.settings import StorageSettings
 from storage.spool import SpoolReader, SpoolWriter
-from storage.store import ObjectStore, open_store
+from storage.store import ObjectStore
 from storage.stores.memory import MemoryStore
 from storage.upload.files import UploadFiles
 from storage.upload.uploader import Uploader

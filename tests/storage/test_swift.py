@@ -11,9 +11,10 @@ import pytest
 
 from recorder.kernel.clock import ManualClock
 from recorder.kernel.recording import EndReason
+from storage.open_store import open_store
 from storage.settings import StorageSettings
 from storage.spool import SpoolWriter
-from storage.store import SIDE_PREFIX, ObjectProperties, ObjectStore, open_store
+from storage.store import SIDE_PREFIX, ObjectProperties, ObjectStore
 from storage.stores import probe
 from storage.stores.presigned_links import LinkTerms, presigned
 from storage.takeover.journal_format import tail_range

@@ -1,0 +1,60 @@
+"""The opening of stores: what `storage.url` names is imported when it is asked for, and only then."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from recorder.kernel.errors import caller_error
+from storage.settings import StorageSettings
+from storage.store import ObjectStore
+
+
+def open_store(settings: StorageSettings, *, data_dir: Path = Path("data")) -> ObjectStore:
+    """The store that `settings.url` names, not connected yet; storage_url_invalid when it names none."""
+    scheme, separator, rest = settings.url.partition("://")
+    if settings.url == "memory:":
+        from storage.stores.memory import MemoryStore
+
+        return MemoryStore()
+    if not separator or scheme == "file":
+        from storage.stores.local.store import LocalStore
+
+        return LocalStore(data_dir / (rest if separator else settings.url))
+    if scheme == "sftp":
+        from storage.stores.sftp.store import SftpStore
+
+        return SftpStore(settings)
+    bucket, _, prefix = rest.partition("/")
+    if bucket and scheme in _IN_BUCKETS:
+        return _IN_BUCKETS[scheme](settings, bucket, prefix.strip("/"))
+    raise caller_error(
+        "storage_url_invalid",
+        "storage.url is no directory, and begins with none of s3://, gs://, azure://, sftp://.",
+        status=400,
+    )
+
+
+def _s3(settings: StorageSettings, bucket: str, prefix: str) -> ObjectStore:
+    from storage.stores.s3.store import S3Store  # aiobotocore takes half a second to import
+
+    return S3Store(settings, bucket=bucket, prefix=prefix)
+
+
+def _gcs(settings: StorageSettings, bucket: str, prefix: str) -> ObjectStore:
+    from storage.stores.s3.gcs import gcs_settings, service_account
+    from storage.stores.s3.store import S3Store
+
+    access = service_account(settings)
+    return S3Store(gcs_settings(settings), bucket=bucket, prefix=prefix, access=access)
+
+
+def _azure(settings: StorageSettings, container: str, prefix: str) -> ObjectStore:
+    from storage.stores.azure.store import AzureStore
+
+    return AzureStore(settings, container=container, prefix=prefix)
+
+
+_IN_BUCKETS: dict[str, Callable[[StorageSettings, str, str], ObjectStore]] = {
+    "s3": _s3,
+    "gs": _gcs,
+    "azure": _azure,
+}
