@@ -101,46 +101,24 @@ CONFINED: dict[str, set[str]] = {
     "uvloop": {"recorder/cli.py", "recorder/worker/main.py", "recorder/worker/preload.py"},
 }
 
-# What a module that calls itself pure reaches by no path of imports: files, threads, clocks, chance, codecs.
-WORLD = {
-    *(
-        "aioboto3",
-        "aiohttp",
-        "aioice",
-        "aiortc",
-        "asyncpg",
-        "asyncssh",
-        "azure",
-        "botocore",
-        "pylibsrtp",
-        "uvloop",
-    ),
-    *(
-        "uvloop",
-        "alembic",
-        "sqlalchemy",
-        "av",
-        "ctypes",
-        "psutil",
-        "fcntl",
-        "mmap",
-        "os",
-        "shutil",
-        "tempfile",
-    ),
-    *(
-        "asyncio",
-        "concurrent",
-        "multiprocessing",
-        "select",
-        "selectors",
-        "signal",
-        "ssl",
-        "subprocess",
-        "threading",
-    ),
-    *("threading", "random", "secrets", "time"),
+# What a module that calls itself pure reaches by no path of imports.
+LIBRARIES_OF_THE_WORLD = {
+    "aioboto3",
+    "aiohttp",
+    "aioice",
+    "aiortc",
+    "asyncpg",
+    "asyncssh",
+    "azure",
+    "botocore",
 }
+CODECS_AND_DATABASES = {"alembic", "av", "ctypes", "pylibsrtp", "sqlalchemy", "uvloop"}
+FILES_AND_PROCESSES = {"fcntl", "mmap", "multiprocessing", "os", "psutil", "shutil", "subprocess", "tempfile"}
+EVENTS_AND_THREADS = {"asyncio", "concurrent", "select", "selectors", "signal", "ssl", "threading"}
+TIME_AND_CHANCE = {"random", "secrets", "time"}
+WORLD = (
+    LIBRARIES_OF_THE_WORLD | CODECS_AND_DATABASES | FILES_AND_PROCESSES | EVENTS_AND_THREADS | TIME_AND_CHANCE
+)
 
 # Objects of libraries that are set up by assignment, by file: libav's contexts and frames, ctypes' functions.
 LIBRARY_OBJECTS: dict[str, set[str]] = {
