@@ -156,10 +156,5 @@ NOT_YET: set[str] = {
     "recorder/supervision/translation.py",
     "signaling/room/core/recordings.py",
     "signaling/room/core/room.py",
-    "storage/store.py",
-    "storage/takeover/journal_format.py",
-    "storage/takeover/journal_plan.py",
     "storage/upload/backoff.py",
-    "storage/upload_plan/plan.py",
-    "storage/upload_plan/remedy.py",
 }
