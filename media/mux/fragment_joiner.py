@@ -1,7 +1,7 @@
 """Which fragments are joined into one: none while something moves, four on a page at rest.
 
 On a still page key frames are nearly all there is to store, and every fragment needs one: libavformat, and
-Chromium with it, cannot seek otherwise (docs/encoding.md). So where what was coded just before a cut is
+Chromium with it, cannot seek otherwise (docs/how/encoding.md). So where what was coded just before a cut is
 little beside a key frame, what follows becomes part of the same fragment; where something moves across the
 cut, the next one begins there. Pure; times are nanoseconds on the recording's clock.
 """

@@ -1,6 +1,6 @@
 """Pictures to H.264 and sound to AAC, in the form that ISO/IEC 14496-15 and 14496-3 put into an MP4.
 
-Why these x264 options: docs/encoding.md has the table.
+Why these x264 options: docs/how/encoding.md has the table.
 """
 
 from collections.abc import Mapping

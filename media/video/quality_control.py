@@ -90,7 +90,7 @@ class QualityLevel:
 
 
 # First pictures become fewer, then poorer for their size, then narrower; sound is never touched. Haste comes
-# before the resolution because it saves as much and is hardly seen (docs/cost.md).
+# before the resolution because it saves as much and is hardly seen (docs/how/cost.md).
 EFFORTS = (
     QualityLevel(1, True),
     QualityLevel(2, True),

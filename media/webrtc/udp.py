@@ -1,6 +1,6 @@
 """A UDP socket that is read many datagrams at a time, each with the time at which the kernel got it.
 
-Waking up for a packet costs far more than the packet, because caches are cold by then (docs/cost.md). A
+Waking up for a packet costs far more than the packet, because caches are cold by then (docs/how/cost.md). A
 recording is in no hurry, so while media flows its sockets are read on a common beat, all in one wake-up.
 What that could harm is seen to: arrival times are the kernel's, so neither congestion control nor
 lip-sync notices; and a sender whose bursts might fill the socket's buffer within a beat is read as it sends.

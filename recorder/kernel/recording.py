@@ -70,7 +70,7 @@ class RecordingPlan(msgspec.Struct, frozen=True, kw_only=True):
     type: RecordingType = RecordingType.AUDIO_VIDEO
     canvas: Canvas = Canvas()
     audio_bitrate: int = 64_000  # bit/s, AAC
-    video_crf: int = 33  # x264 constant rate factor; docs/encoding.md says why
+    video_crf: int = 33  # x264 constant rate factor; docs/how/encoding.md says why
     video_bitrate_max: int = 2_500_000  # bit/s, the rate the coder is capped at
     fragment_duration_s: float = 2.0
     reorder_wait_s: float = 1.0  # how long a missing packet is waited for

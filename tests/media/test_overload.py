@@ -32,7 +32,7 @@ PLAN = RecordingPlan(recording="rec", conversation="conv", canvas=Canvas(width=3
 ADA = Publisher(participant="ada", name="Ada")
 BOB = Publisher(participant="bob", name="Bob")
 BATCH_NS = NS // 5
-HASTE = 0.5  # of the time that a thorough picture takes: what docs/cost.md measured
+HASTE = 0.5  # of the time that a thorough picture takes: what docs/how/cost.md measured
 NARROWNESS = 0.5  # of the time that a picture of the full width takes: as well
 CODED_S_MAX = UNWRITTEN_S_MAX + STEP_NS / NS + 0.1  # the last two AAC frames and picture
 SECONDS = 12.0
