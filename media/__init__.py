@@ -1,1 +1,1 @@
-"""From RTP to fragments: the hidden participant, timeline, mixing, composing, encoding, fMP4."""
+"""The hidden participant's media, from RTP to fragments: timeline, mixing, composing, encoding."""

@@ -1,4 +1,4 @@
-"""Which Bystander this is."""
+"""The version of this Bystander."""
 
 from importlib.metadata import PackageNotFoundError, version
 

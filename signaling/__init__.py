@@ -1,1 +1,1 @@
-"""How callers reach us: REST, WHIP entry points, WebSocket rooms, OpenAPI, the room page."""
+"""The edge that callers reach: REST, WHIP entry points, WebSocket rooms, OpenAPI, pages."""

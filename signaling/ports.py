@@ -1,4 +1,4 @@
-"""What signaling needs of the rest, written as Protocols; recorder.app hands in what fulfils them."""
+"""Ports: what signaling needs of the rest, as Protocols; recorder hands in what fulfils them."""
 
 import builtins
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""What signaling needs of webhooks: registrations, their trial, and the log of what was delivered."""
+"""The port of webhooks: registrations, their trial, and the log of what was delivered."""
 
 import builtins
 from datetime import datetime

@@ -1,1 +1,1 @@
-"""From fragments to objects: spool, multipart upload, stores, reading back."""
+"""Storage, from fragments to objects: spool, multipart upload, stores, reading back."""

@@ -1,4 +1,4 @@
-"""What can be wrong with a store, by stable codes. The store's fault, so an upload waits and tries again."""
+"""Errors of stores, by stable codes. The store's fault, so an upload waits and tries again."""
 
 from recorder.kernel.errors import BystanderError, Fault, caller_error
 

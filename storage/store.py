@@ -1,4 +1,4 @@
-"""What every object store can do, as one small Protocol, and the values that pass through it.
+"""The object store as one small Protocol, and the values that pass through it.
 
 Every method may raise the errors of storage.errors, and no others. tests/storage/test_store_contract.py
 is the contract, executable, and runs against every store.

@@ -156,5 +156,4 @@ NOT_YET: set[str] = {
     "recorder/supervision/translation.py",
     "signaling/room/core/recordings.py",
     "signaling/room/core/room.py",
-    "storage/upload/backoff.py",
 }

@@ -1,4 +1,4 @@
-"""Putting decoded sound onto the recording's 48 kHz clock, sample by sample, and adding the sources up.
+"""The mixer: decoded sound laid onto the recording's 48 kHz clock, sample by sample, and added up.
 
 Each source is a Voice with a cursor on the output. Consecutive packets are laid end to end, a gap in their
 RTP timestamps is a gap in the output, and the distance between the cursor and where the timeline wants the

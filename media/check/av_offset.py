@@ -1,4 +1,4 @@
-"""How far sound and picture of a recording are apart: flashes and the beeps made with them, found again.
+"""The offset of sound to picture: flashes and the beeps made with them, found again.
 
 An offset is positive where the beep comes after its flash.
 """

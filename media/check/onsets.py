@@ -1,4 +1,4 @@
-"""When flashes and beeps begin, found in decoded pictures' brightness and decoded sound. Pure."""
+"""Onsets of flashes and beeps, found in decoded pictures' brightness and decoded sound. Pure."""
 
 import numpy as np
 from numpy.typing import NDArray

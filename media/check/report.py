@@ -1,4 +1,4 @@
-"""What `bystander check` finds out about a file, and how it says so."""
+"""The report of `bystander check`: problems by code, tracks, and how they are written out."""
 
 import msgspec
 

@@ -1,4 +1,4 @@
-"""Whether the boxes of a recording are whole and agree with each other; nothing is decoded here."""
+"""The structure check: whether boxes are whole and agree with each other; nothing is decoded here."""
 
 from typing import BinaryIO
 

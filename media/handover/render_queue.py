@@ -1,4 +1,4 @@
-"""From the event loop to the render thread: what happened, in batches, within bounds.
+"""The render queue: from the event loop to the render thread, in batches, within bounds.
 
 When rendering falls behind, the streams with the most waiting bytes lose video first; sound goes on until
 memory itself is in danger. Everything here is called on the event loop, except `Batch`'s reader.

@@ -1,4 +1,4 @@
-"""Where the fragments of a finished recording stand, read from the head of its file, for a playlist."""
+"""The seek index of a finished recording, read from the head of its file, for a playlist."""
 
 import io
 

@@ -1,4 +1,4 @@
-"""From what an H.264 encoder hands out (Annex B byte stream) to what MP4 stores (ISO/IEC 14496-15, 5.3)."""
+"""AVC in MP4: from an encoder's Annex B byte stream to what is stored (ISO/IEC 14496-15, 5.3)."""
 
 from collections.abc import Iterator
 from struct import Struct, pack

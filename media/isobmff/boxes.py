@@ -1,4 +1,4 @@
-"""How ISO base media boxes are written: ISO/IEC 14496-12, clause 4.2. Bytes out, nothing else."""
+"""Boxes of ISO base media files, written: ISO/IEC 14496-12, clause 4.2. Bytes out, nothing else."""
 
 from struct import Struct
 

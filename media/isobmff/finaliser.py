@@ -1,4 +1,4 @@
-"""What is known only at the end, written into the init segment without moving a byte of the media.
+"""Durations and seek index, written into the init segment at the end without moving a byte of the media.
 
 Durations go into fields that were written as zero. The seek index goes into the reserved room between `moov`
 and the first `moof`, one `sidx` for each track: Chromium then knows the duration and every place to seek to

@@ -1,4 +1,4 @@
-"""What a `moof` says: which samples of which tracks, when, and where their data stands."""
+"""Fragments read back: which samples of which tracks a `moof` names, when, and where their data stands."""
 
 from collections.abc import Iterator
 from itertools import repeat

@@ -1,4 +1,4 @@
-"""What `moov` says: the tracks, how they are coded, and whether fragments follow."""
+"""The `moov` box read back: the tracks, how they are coded, and whether fragments follow."""
 
 from struct import Struct
 from typing import NamedTuple

@@ -1,4 +1,4 @@
-"""What a track is and what it carries: the values that the fragment writer takes."""
+"""Tracks and their samples: the values that the fragment writer takes."""
 
 import msgspec
 

@@ -1,4 +1,4 @@
-"""Which fragments are joined into one: none while something moves, four on a page at rest.
+"""The joining of fragments: none while something moves, four into one on a page at rest.
 
 On a still page key frames are nearly all there is to store, and every fragment needs one: libavformat, and
 Chromium with it, cannot seek otherwise (docs/how/encoding.md). So where what was coded just before a cut is

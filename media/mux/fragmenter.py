@@ -1,4 +1,4 @@
-"""From encoded pictures and sound to fragments: written as soon as both tracks reach the next cut.
+"""The fragmenter: coded pictures and sound, written as soon as both tracks reach the next cut.
 
 The video track's samples last until the next picture; the audio track's frames belong to the fragment in
 which they end, because libavformat looks for the sound that is heard with a key frame, and plays some other

@@ -1,4 +1,4 @@
-"""From encoded frames to fragments, driven by the timeline: the renderer of one recording.
+"""The renderer of one recording: encoded frames in, fragments out, driven by the timeline.
 
 No thread, no clock, no socket: whoever calls `accept` and `advance` says what happened and what time it is,
 so a live call and a replayed one give the same file. Everything runs on one thread, the one that calls.

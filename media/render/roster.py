@@ -1,4 +1,4 @@
-"""Who takes part in a recording: sessions and their streams, from when they come until they go.
+"""The roster of a recording: sessions and their streams, from when they come until they go.
 
 What came is told at once, because its media needs a place to wait in; who takes or leaves a seat on the
 canvas does so when that instant is rendered. Times are local; `come_and_go` says how far it is rendered.

@@ -1,4 +1,4 @@
-"""What the answer promised: the media sections and payload types that packets may carry."""
+"""Payload formats that the answer promised: the media sections and payload types that packets may carry."""
 
 from dataclasses import dataclass, field
 

@@ -1,4 +1,4 @@
-"""Packets back in order, waiting for what is missing as long as a recording can afford."""
+"""The jitter buffer: packets back in order, waiting for what is missing as long as a recording can afford."""
 
 from collections.abc import Callable
 

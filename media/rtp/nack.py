@@ -1,4 +1,4 @@
-"""Which packets are asked for again, and when (RFC 4585 6.2.1)."""
+"""The NACK schedule: which packets are asked for again, and when (RFC 4585 6.2.1)."""
 
 from collections.abc import Iterator
 

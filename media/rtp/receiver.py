@@ -1,4 +1,4 @@
-"""One media section of a peer: follows its sender over SSRCs, simulcast layers and codecs."""
+"""The RTP receiver of one media section: follows its sender over SSRCs, simulcast layers and codecs."""
 
 from collections.abc import Callable
 

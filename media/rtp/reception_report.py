@@ -1,4 +1,4 @@
-"""What a receiver report says about one source (RFC 3550 6.4.1, appendices A.3 and A.8)."""
+"""Reception reports about one source (RFC 3550 6.4.1, appendices A.3 and A.8)."""
 
 from media.rtp.wire.rtcp import ReportBlock, SenderInfo
 

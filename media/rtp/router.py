@@ -1,4 +1,4 @@
-"""Which media section a packet belongs to (RFC 8843 9.2), from SSRCs, MIDs and payload types."""
+"""The router of RTP packets to media sections (RFC 8843 9.2), by SSRCs, MIDs and payload types."""
 
 from dataclasses import dataclass
 

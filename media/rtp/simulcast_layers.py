@@ -1,4 +1,4 @@
-"""Which simulcast layer is recorded: the best that is being received (RFC 8853)."""
+"""Simulcast layers (RFC 8853): the best that is being received is recorded."""
 
 from collections.abc import Iterable
 

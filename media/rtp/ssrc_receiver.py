@@ -1,4 +1,4 @@
-"""One SSRC: its packets counted, put in order, asked for again, and made into frames."""
+"""The receiver of one SSRC: packets counted, put in order, asked for again, and made into frames."""
 
 from collections.abc import Callable
 

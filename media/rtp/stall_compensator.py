@@ -1,4 +1,4 @@
-"""How much of the past may still wait in the sockets, because this process itself stood still. Pure."""
+"""Stalls of this process, compensated: how much of the past may still wait in the sockets. Pure."""
 
 LAG_NS_MAX = 1_500_000_000  # a process that stands still longer has other troubles
 CATCH_UP = 2  # so much slower than time passes the past is trusted to be read

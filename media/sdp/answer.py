@@ -1,4 +1,4 @@
-"""What we say to an offer (RFC 9429) and to an ICE restart (RFC 9725): media is received only. Pure."""
+"""SDP answers to an offer (RFC 9429) and to an ICE restart (RFC 9725): media is received only. Pure."""
 
 from media.handover.encoded_frame import Codec
 from media.rtp.formats import MediaFormat, PayloadFormat

@@ -1,4 +1,4 @@
-"""A WHIP offer judged (RFC 9725, RFC 9429): what of it is accepted, and why the rest is not. Pure."""
+"""WHIP offers judged (RFC 9725, RFC 9429): what of one is accepted, and why the rest is not. Pure."""
 
 from dataclasses import dataclass
 

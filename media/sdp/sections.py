@@ -1,4 +1,4 @@
-"""What one media section of an offer can be recorded as: codecs, feedback, extensions, layers. Pure."""
+"""Media sections of an offer: what each can be recorded as, in codecs, feedback, extensions, layers. Pure."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""What SDP says of a transport: ICE credentials, certificate fingerprints, DTLS roles. Pure."""
+"""Transport parameters in SDP: ICE credentials, certificate fingerprints, DTLS roles. Pure."""
 
 import re
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""When media was captured, who is active, and up to which instant a recording is complete. Pure.
+"""Synchronisation: capture times, activity of publishers, and when a recording is complete up to. Pure.
 
 Imports media.handover; imported by media.render.
 """

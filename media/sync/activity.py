@@ -1,4 +1,4 @@
-"""Who sends and who does not: mutes and gaps of one publisher, from when its frames arrive. Pure.
+"""Activity of one publisher: mutes and gaps, from when its frames arrive. Pure.
 
 A stream that stops while others of its publisher go on is muted (or its camera is off); when all of them
 stop it is a gap of the network. Streams that may rightly stand still (a shared screen) are not watched.

@@ -1,4 +1,4 @@
-"""What happened to the media, told with times on the recording's clock."""
+"""The event log of a recording's media, with times on the recording's clock."""
 
 from collections.abc import Callable
 

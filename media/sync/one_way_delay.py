@@ -1,4 +1,4 @@
-"""How far away is a sender? Half of the shortest round trip, as NTP takes it (RFC 5905 8).
+"""The one-way delay to a sender: half of the shortest round trip, as NTP takes it (RFC 5905 8).
 
 Its quickest frames were under way for that long. Without it, what two people hear at the same instant lies
 as far apart in a recording as one network is longer than the other. Where the way here and the way back

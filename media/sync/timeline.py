@@ -1,4 +1,4 @@
-"""When was it captured: from RTP timestamps and sender reports to one local monotonic clock.
+"""The timeline: from RTP timestamps and sender reports to capture times on one local monotonic clock.
 
 Every stream of a sender counts in its own RTP clock. Three things tell when a timestamp happened:
 

@@ -1,4 +1,4 @@
-"""Up to which instant the output may be rendered: as soon as nothing can still come, as late as is agreed.
+"""The watermark: the instant up to which the output may be rendered, as soon as nothing can still come.
 
 A source is complete up to `now - margin` unless the receiver says that it waits for a retransmission; then
 it is complete up to the last frame it delivered, for as long as the reorder budget lasts. A source that is

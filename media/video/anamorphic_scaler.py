@@ -1,4 +1,4 @@
-"""Fewer columns of samples than a canvas is wide: for pictures that are coded narrower than they are shown.
+"""The anamorphic scaler: fewer columns of samples, for pictures that are coded narrower than they are shown.
 
 A coder that cannot keep up gets half the columns, and the pixel aspect ratio in its parameter sets makes
 players show them at the full width. Layouts stay those of the canvas; only where things are painted, and how

@@ -1,4 +1,4 @@
-"""Where each participant stands on the canvas: pure arithmetic, the same tiles give the same regions.
+"""Layouts: regions of the canvas for tiles, by arithmetic alone; the same tiles give the same regions.
 
 Regions never overlap, lie inside the canvas and have even sizes and offsets, because 4:2:0 pictures carry one
 colour sample for two by two pixels. Regions touch without a gutter: two 640x360 cameras then fit a 1280x720

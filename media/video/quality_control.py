@@ -1,4 +1,4 @@
-"""When a composed picture is made, and which of them begin a fragment: variable frame rate, no fixed grid.
+"""Quality control: when a picture is composed, and what it may cost; variable frame rate, no fixed grid.
 
 A fixed grid would beat with the sources' own cadence: a frame just before a tick and one just after it would
 be one lost picture and one doubled. So a picture is made when something new came, at the time at which that

@@ -1,4 +1,4 @@
-"""One WHIP session: an offer in, encoded frames out."""
+"""The peer of one WHIP session: an offer in, encoded frames out."""
 
 import asyncio
 import secrets

@@ -1,4 +1,4 @@
-"""How often what was received is handed to the renderer: seldom enough for waking up to cost little.
+"""The read interval: how often received media is handed to the renderer, seldom enough to cost little.
 
 Who wakes finds cold caches, which costs about as much whatever there is to do (docs/how/cost.md). So a batch
 holds the work of five pictures of 1280x720 at least; where pictures are small or few, that takes longer. What

@@ -1,4 +1,4 @@
-"""What happens to a recording's bytes once they are in the spool: shipped, read back, removed."""
+"""The archive of recordings: spools shipped to the store, read back, removed."""
 
 import asyncio
 import logging

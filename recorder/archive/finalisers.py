@@ -1,4 +1,4 @@
-"""Where media's seek index and storage's upload meet: they know nothing of each other."""
+"""Finalisers: media's seek index, written into the bytes that storage uploads."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""What the last storage test found, kept on disk: a store that failed takes no recordings until it passes.
+"""The storage verdict, kept on disk: a store whose last test failed takes no recordings until it passes.
 
 The file is asked anew each time, so a test from the command line counts for the running server at once.
 """

@@ -1,4 +1,4 @@
-"""What must survive a restart and is not media: SQLAlchemy stays inside this package and the migrations."""
+"""The database: all that must survive a restart and is not media. SQLAlchemy stays in here."""
 
 from recorder.database.connection import Database
 from recorder.database.conversations import ConversationTable

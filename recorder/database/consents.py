@@ -1,4 +1,4 @@
-"""What participants answered to being recorded; each answer also stands among the messages."""
+"""Consent answers of participants; each also stands among the messages."""
 
 from typing import Any
 

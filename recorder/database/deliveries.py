@@ -1,4 +1,4 @@
-"""What has to reach which webhook, in order, and what has: the outbox as those who deliver see it.
+"""Webhook deliveries: the outbox as those who deliver see it, in order.
 
 Of each webhook and conversation only the oldest undelivered event is ever due; what comes after it waits. A
 delivery is claimed for some seconds by moving its next attempt: several servers on one database do not send

@@ -1,4 +1,4 @@
-"""Looking for conversations and recordings among hundreds of thousands: pages by an index, none by offset.
+"""Searches among hundreds of thousands of conversations and recordings: pages by an index, none by offset.
 
 What a conversation can be found by stands as hashed terms in one table, (term, conversation): its page is
 read in the order of ids, however rare or common the term is. Ids carry their time, so a range of times is a

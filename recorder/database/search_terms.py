@@ -1,4 +1,4 @@
-"""What a conversation can be found by, as hashed terms: every text has one length, and fits an index."""
+"""Search terms of conversations, hashed: every text has one length, and fits an index."""
 
 import hashlib
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""What accounts, templates and conversations say of settings, in and out of the database."""
+"""Scoped settings of accounts, templates and conversations, in and out of the database."""
 
 from collections.abc import Iterable
 from datetime import datetime

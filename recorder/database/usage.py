@@ -1,4 +1,4 @@
-"""How much was recorded: summed in the database, by account and period of UTC."""
+"""Usage: recorded minutes and bytes, summed in the database by account and period of UTC."""
 
 from datetime import datetime
 from typing import Any

@@ -1,4 +1,4 @@
-"""Where events go, in and out of the database."""
+"""Webhook registrations, in and out of the database."""
 
 from datetime import datetime
 from typing import Any

@@ -1,4 +1,4 @@
-"""Who appears in the synthetic call: two people with faces and voices of their own, and a shared screen."""
+"""The cast of the synthetic call: two people with faces and voices of their own, and a shared screen."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""What the demo says in the end: measured on the file it made."""
+"""The demo's report: measured on the file that it made."""
 
 from pathlib import Path
 

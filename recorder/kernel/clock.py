@@ -1,4 +1,4 @@
-"""Where time comes from. Pure code takes `now` as an argument; only edges hold a Clock."""
+"""Clocks: pure code takes `now` as an argument; only edges hold a Clock."""
 
 import time
 from datetime import UTC, datetime, timedelta

@@ -1,4 +1,4 @@
-"""What callers may do: the scopes and reach of API keys, and a conversation's terms. Kernel: values only."""
+"""Permissions: the scopes and reach of API keys, and a conversation's terms. Values only."""
 
 from datetime import datetime
 from enum import StrEnum

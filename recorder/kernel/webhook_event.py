@@ -1,4 +1,4 @@
-"""Which moves of a recording are events, and what an event says. Pure."""
+"""Webhook events: which moves of a recording are events, and what an event says. Pure."""
 
 from datetime import datetime
 from typing import Any

@@ -1,4 +1,4 @@
-"""What lies where in the server's data directory, and the secrets that are made in it at the first start.
+"""The server's data directory, and the secrets that are made in it at the first start.
 
 api-key         the API key alone, mode 0600 (unless one is configured)
 secret          what entry points and links are derived from, mode 0600

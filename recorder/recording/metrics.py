@@ -1,4 +1,4 @@
-"""What /metrics says of recordings: read off the live ones when it is asked, and counted where things end."""
+"""Metrics of recordings: read off the live ones when /metrics is asked, and counted where things end."""
 
 from collections import Counter as Tally
 from collections.abc import Iterable, Iterator

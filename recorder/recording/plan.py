@@ -1,4 +1,4 @@
-"""From settings to what one recording is told: its terms, its worker's order, its names. Pure."""
+"""Plans of recordings: from settings to time-outs, a worker's order and file names. Pure."""
 
 from collections.abc import Sequence
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""What is done about recordings that an earlier server, or a lost node, left: adopted, shipped, or ended."""
+"""Reconciliation: recordings that an earlier server, or a lost node, left are adopted, shipped, or ended."""
 
 import logging
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""What an inner scope says of one key: taken, or refused with the key and the reason. Pure."""
+"""Values that an inner scope says of one key: taken, or refused with the key and the reason. Pure."""
 
 from collections.abc import Collection
 from typing import Any

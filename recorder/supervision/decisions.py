@@ -1,4 +1,4 @@
-"""How a call service hears what it has to obey: it asks for what is new to it, and waits a while."""
+"""Decisions that a call service has to obey: it asks for what is new to it, and waits a while."""
 
 import asyncio
 import builtins

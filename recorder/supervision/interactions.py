@@ -1,4 +1,4 @@
-"""What runs in one conversation, and who may say that it has ended. Pure.
+"""Interactions that run in one conversation, and who may say that one has ended. Pure.
 
 An interaction may have an *owner*, a name by which a room finds it again. After a restart of the server those
 with an owner are unclaimed until the room says that its call still runs.

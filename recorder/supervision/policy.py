@@ -1,4 +1,4 @@
-"""What the settings mean for what people do together: what starts a recording, what is recorded. Pure.
+"""Recording policy: what the settings mean for a call or a layer, what starts and what is taken. Pure.
 
 Two rules meet here. A *triggering source* starts a recording, and while one of them runs it goes on.
 Co-browsing that triggers nothing is recorded only where a recording had been started before it, and never

@@ -1,4 +1,4 @@
-"""Delivers what is in the outbox: in order per conversation, with bounded concurrency, until it is taken.
+"""The dispatcher of the outbox: in order per conversation, with bounded concurrency, until an event is taken.
 
 One task looks for what is due and lets others send it. It sleeps until a transaction puts something into the
 outbox, until the next retry is due, or for a while: another server on the same database may have been killed.

@@ -1,4 +1,4 @@
-"""What is counted of webhooks; labels are stable codes, so their number is bounded."""
+"""Metrics of webhooks; labels are stable codes, so their number is bounded."""
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 

@@ -1,4 +1,4 @@
-"""When a delivery that failed is tried again, and when nobody is there any more. Pure."""
+"""The retry schedule of deliveries: when one that failed is tried again, and when it is given up. Pure."""
 
 from datetime import datetime, timedelta
 

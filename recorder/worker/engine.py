@@ -1,4 +1,4 @@
-"""What a worker needs of a media engine: media.engine.Engine, or what stands in for it.
+"""The Protocol of a media engine as a worker uses it: media.engine.Engine, or what stands in for it.
 
 Written down on this side of the wall, so that a worker can be tested without codecs.
 """

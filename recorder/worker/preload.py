@@ -1,4 +1,4 @@
-"""What the forkserver imports before the first fork, so that a worker starts with all of it in place."""
+"""The preload of the forkserver: all that a worker needs, imported before the first fork."""
 
 import gc
 

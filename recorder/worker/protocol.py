@@ -1,4 +1,4 @@
-"""What the server and a worker say to each other: length-prefixed MessagePack over a Unix socket.
+"""The protocol between server and worker: length-prefixed MessagePack over a Unix socket.
 
 The worker listens; the server connects, and a restarted server connects again. Every request carries a
 `request` number that its one reply repeats. Events come unasked, in order, and are not answered.

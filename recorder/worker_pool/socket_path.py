@@ -1,4 +1,4 @@
-"""Where a worker listens: one Unix socket for each recording, for this user only.
+"""The path of a worker's socket: one Unix socket for each recording, for this user only.
 
 A socket's path may have 107 bytes (sockaddr_un). Where the run directory's is longer, the directory is opened
 and the socket is reached through /proc/self/fd, so it still stands where a restarted server looks for it.

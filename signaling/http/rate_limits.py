@@ -1,4 +1,4 @@
-"""How often one caller may ask: token buckets, one for each key, participant and address. Pure.
+"""Rate limits: token buckets, one for each key, participant and address. Pure.
 
 What shows a good token is counted by whose it is. What shows none, or a wrong one, is counted by address, so
 that neither guessing nor a public page that is asked for without end costs more than it may.

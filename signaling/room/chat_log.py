@@ -1,4 +1,4 @@
-"""Keeps, in order, what is said in a room: people hear it at once, the history behind them."""
+"""The chat log: what is said in a room, heard at once and written to the history behind, in order."""
 
 import asyncio
 import logging

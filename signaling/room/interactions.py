@@ -1,4 +1,4 @@
-"""Tells the control plane, in order, which calls and screen shares of a room start and end, and obeys it."""
+"""Interactions of a room: calls and shares told to the control plane in order, and its decisions obeyed."""
 
 import asyncio
 import logging

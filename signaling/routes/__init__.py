@@ -1,4 +1,4 @@
-"""What an operation is: its route, who may call it, how it is admitted, and what stands around its handler.
+"""Operations: their routes, who may call them, how they are admitted, and what stands around a handler.
 
 Imports signaling.http; imported by api, whip and docs.
 """

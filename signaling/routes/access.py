@@ -1,4 +1,4 @@
-"""Who may call what: one table of every operation, the only place where it is said.
+"""The access table: who may call which operation. The only place where it is said.
 
 `authorization.py` enforces it, /openapi.json and docs/access.md tell it, and a test calls every operation
 with every role and every scope against it.

@@ -1,4 +1,4 @@
-"""Enforces signaling.routes.access: lets a request's caller in, or says why not."""
+"""Authorization: lets a request's caller in as the access table says, or tells why not."""
 
 from dataclasses import dataclass
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""What every handler of one application shares."""
+"""The context that every handler of one application shares."""
 
 import asyncio
 from dataclasses import dataclass, field

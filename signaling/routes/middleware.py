@@ -1,4 +1,4 @@
-"""Around every handler: a request id, problem documents, metrics, and a log without secrets."""
+"""Middleware around every handler: a request id, problem documents, metrics, and a log without secrets."""
 
 import logging
 import re

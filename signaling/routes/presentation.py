@@ -1,4 +1,4 @@
-"""How a recording is shown to a caller: with links, and without what is not theirs to know."""
+"""Presentation of recordings to a caller: with links, and without what is not theirs to know."""
 
 import msgspec
 from aiohttp import web

@@ -1,4 +1,4 @@
-"""What a spool holds, shared by its writer and its readers; pure.
+"""The spool's format, shared by its writer and its readers; pure.
 
     facts.json      what the recording is; written once, before anything else
     init            the init segment again, without the zeros at its end; written before its index record

@@ -1,4 +1,4 @@
-"""How fast a store takes and gives bytes: a short trial, because stores charge for what is read."""
+"""The speed trial of a store: a short one, because stores charge for what is read."""
 
 import secrets
 from collections.abc import Awaitable, Callable

@@ -1,4 +1,4 @@
-"""Keeps beside an upload what no part holds yet, so that the loss of a node's disk costs seconds."""
+"""The journal beside an upload: what no part holds yet, so that the loss of a node's disk costs seconds."""
 
 import asyncio
 import math

@@ -1,4 +1,4 @@
-"""Keeps beside an upload what happened in the recording, as far as the tails go, in objects of bounded size.
+"""The journal of events: what happened in the recording, in objects of bounded size.
 
     _bystander/uploads/<recording>/events-<start>    lines of events.jsonl from this byte on
 

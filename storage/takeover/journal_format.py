@@ -1,4 +1,4 @@
-"""What is kept beside an upload, so that the bucket alone can complete it; pure.
+"""The journal's format, by which the bucket alone can complete an upload; pure.
 
     _bystander/uploads/<recording>/tail-<start>-<stop>     fragments, of these bytes, that no part holds yet
     _bystander/uploads/<recording>/grown-<start>-<stop>    the fragment behind them, as far as it has grown

@@ -1,4 +1,4 @@
-"""What is put beside an upload and what is removed from there; pure.
+"""The journal's plan: what is put beside an upload and what is removed from there; pure.
 
 A tail holds only what no other tail and no part holds, so that the bytes of a recording leave twice at most.
 Only a fragment that still grows leaves once for each tail: it shows a page at rest, and is small.

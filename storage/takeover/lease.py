@@ -1,4 +1,4 @@
-"""Which node may work on an upload: a node's sign of life in the bucket, and claims to what a lost node left.
+"""The lease of a node: its sign of life in the bucket, and claims to what a lost node left.
 
 Needs nothing of a store but that a list shows what was put before (as S3 and directories do). A node puts
 its sign of life before it writes and at least every LEASE_RENEWAL_S; another may claim its uploads only when

@@ -1,4 +1,4 @@
-"""Uploads that the bucket knows of and no spool of this node: whose they are, how they are taken up again.
+"""Orphaned uploads: known to the bucket and to no spool of this node; whose they are, how they are taken up.
 
 The pages beside an upload (journal_format.py) give back its index and the bytes that no part holds. What
 the parts hold needs not come back: a spool is made whose media has holes there, and the upload goes on as if

@@ -1,4 +1,4 @@
-"""Makes a spool of what lay beside an upload, so that shipping goes on from there."""
+"""The restoring of a spool from what lay beside an upload, so that shipping goes on from there."""
 
 import dataclasses
 import os

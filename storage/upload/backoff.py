@@ -1,4 +1,4 @@
-"""How long to wait before trying again; pure."""
+"""The back-off before another try."""
 
 import random
 

@@ -1,4 +1,4 @@
-"""What an upload keeps in the spool's directory: its state, its lock, at the end the receipt. Blocking."""
+"""Files of an upload in the spool's directory: its state, its lock, at the end the receipt. Blocking."""
 
 import os
 from pathlib import Path

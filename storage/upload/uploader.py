@@ -1,4 +1,4 @@
-"""Ships every spool of this node to the store, while it is being written and after any crash."""
+"""The uploader of this node's spools: each goes to the store while it is written, and after any crash."""
 
 import asyncio
 import logging

@@ -1,4 +1,4 @@
-"""What an upload does next; pure: the state and the spool's index in, an action out.
+"""The plan of an upload; pure: the state and the spool's index in, an action out.
 
 A part is a run of whole fragments, the shortest that reaches the part's size, so the cuts depend on the index
 alone and a restarted server finds the same ones. Part sizes double every 980 parts: from S3's 5 MiB on, the

@@ -1,4 +1,4 @@
-"""What a failed step of an upload calls for; pure."""
+"""The remedy for a failed step of an upload; pure."""
 
 from enum import StrEnum
 

@@ -1,4 +1,4 @@
-"""What an upload remembers: upload.json of a spool, and what is told of a finished upload."""
+"""The state of an upload: upload.json of a spool, and the receipt of a finished one."""
 
 from enum import StrEnum
 

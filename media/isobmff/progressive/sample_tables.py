@@ -1,4 +1,4 @@
-"""How the sample tables of an ordinary file are written: `stbl`, ISO/IEC 14496-12, clauses 8.5 to 8.7."""
+"""Sample tables of a progressive file, written: `stbl`, ISO/IEC 14496-12, clauses 8.5 to 8.7."""
 
 import sys
 from array import array

@@ -1,4 +1,4 @@
-"""From packets in order to whole frames, each released with its last packet."""
+"""Assemblers of frames: packets in order go in, each frame leaves with its last packet."""
 
 from collections.abc import Callable
 from typing import Protocol

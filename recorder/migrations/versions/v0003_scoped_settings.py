@@ -1,4 +1,4 @@
-"""What accounts, templates and conversations say of settings."""
+"""Scoped settings of accounts, templates and conversations."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""What administrators ask: keys, settings, usage, webhooks, health and the storage test.
+"""Administration: keys, settings, usage, webhooks, health and the storage test.
 
 Imports signaling.routes and signaling.http; imported by signaling.app.
 """

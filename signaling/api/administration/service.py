@@ -1,4 +1,4 @@
-"""What operators ask the server itself: health, metrics, the store's test."""
+"""The server's own state: health, metrics, the storage test."""
 
 import asyncio
 from http import HTTPStatus

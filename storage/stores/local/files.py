@@ -1,4 +1,4 @@
-"""Where a directory store keeps things, and how a file gets its name in it. Blocking; called from threads."""
+"""Files of a directory store: where they stand, and how one gets its name. Blocking; called from threads."""
 
 import asyncio
 import errno

@@ -1,4 +1,4 @@
-"""What S3, and what speaks like it, says is wrong: translated into storage.errors."""
+"""Errors of S3 and what speaks like it, translated into storage.errors."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
