@@ -56,10 +56,11 @@ from recorder.supervision.decisions import Decisions
 from recorder.supervision.supervisors import Supervisors
 from recorder.version import bystander_version
 from recorder.webhooks.service import WebhookService
+from recorder.worker.forkserver import Target
 from recorder.worker.main import main as worker_main
-from recorder.worker_pool.forkserver import Forkserver, Target
+from recorder.worker_pool.forkserver import Forkserver
 from recorder.worker_pool.pool import WorkerPool
-from recorder.worker_pool.sampler import sample_forever
+from recorder.worker_pool.sampler import Sampler
 from signaling.app import build_app
 from signaling.http.rate_limits import RateLimit, RateLimits
 from signaling.ports import Ports
@@ -107,6 +108,7 @@ class Server:
         self._recordings = recordings
         self._health = health
         self._conversations: Conversations
+        self._sampler: Sampler
         self._means: ActorDependencies
         self._triggering: Supervisors
         self._webhooks: WebhookService
@@ -147,8 +149,10 @@ class Server:
             supervisions, table, recordings, decisions, _effective(settings, scoped), clock
         )
         stack.push_async_callback(triggering.leave)
-        health = Health(database, shipping, data.spool, clock)
+        sampler = Sampler(workers)
+        health = Health(database, shipping, data.spool, clock, sampler.check)
         server = cls(settings, data, recordings, health)
+        server._sampler = sampler
         server._means = means
         server._triggering = triggering
         server._conversations = Conversations(
@@ -205,7 +209,7 @@ class Server:
         stack.push_async_callback(runner.cleanup)
         await recover(self._recordings, self._means)
         await self._triggering.restore()
-        sampling = asyncio.create_task(sample_forever(self._means.workers), name="sampling")
+        sampling = asyncio.create_task(self._sampler.run(), name="sampling")
         stack.callback(sampling.cancel)
         self._start_retention(stack)
         host, port = self._settings.server.host, self._settings.server.port

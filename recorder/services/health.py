@@ -19,12 +19,20 @@ DISK_FREE_BYTES_MIN = 256 * MIB  # a few minutes of a handful of recordings
 class Health:
     """Fulfils signaling.ports.Health."""
 
-    def __init__(self, database: Database, shipping: Archive, spool: Path, clock: Clock) -> None:
+    def __init__(
+        self,
+        database: Database,
+        shipping: Archive,
+        spool: Path,
+        clock: Clock,
+        sampling: Callable[[], Awaitable[None]],
+    ) -> None:
         self._checks: dict[str, Callable[[], Awaitable[None]]] = {
             "database": database.check,
             "store": shipping.check,
             "storage_test": shipping.allowed,
             "disk": self._disk,
+            "sampling": sampling,
         }
         self._spool = spool
         self._clock = clock

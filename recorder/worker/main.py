@@ -20,6 +20,7 @@ from recorder.kernel.recording import RecordingPlan
 from recorder.node.logs import configure
 from recorder.worker.engine import EngineFactory
 from recorder.worker.recording import WorkerRecording
+from recorder.worker.server import BACKLOG
 from storage.spool import SpoolFacts
 
 EXIT_TIMEOUT_S = 10  # between the end of the spool and the end of the process
@@ -57,6 +58,7 @@ def main(order: bytes, listener: socket.socket) -> None:
 
 def run(order: bytes, listener: socket.socket, engine: EngineFactory) -> None:
     """Record until the end; exits the process with 1 when the recording could not even begin."""
+    listener.listen(BACKLOG)  # so that its peers are told this process, and not the server that bound it
     detach()
     told = msgspec.msgpack.decode(order, type=WorkerOrder)
     configure(told.log_format, told.log_level, recording=told.plan.recording)

@@ -25,6 +25,7 @@ from recorder.worker.protocol import (
     frame,
 )
 
+BACKLOG = 4  # one server, and perhaps its successor
 READ_BYTES = 64 * 1024
 CONNECTIONS_MAX = 4  # a server, its successor, and somebody who looks; the oldest makes room
 UNSENT_BYTES_MAX = 4 * MIB  # a server that does not read for so long is dropped; it may connect again

@@ -1,14 +1,41 @@
 """Asks every worker how it does, again and again: for /metrics, and to find those that hang."""
 
 import asyncio
+import logging
 
+from recorder.kernel.errors import BystanderError, Fault
 from recorder.worker_pool.pool import WorkerPool
 
 SAMPLE_INTERVAL_S = 5.0  # Prometheus scrapes every 15 s or so
+ROUND_AGE_S_MAX = 6 * SAMPLE_INTERVAL_S  # a round takes STATISTICS_TIMEOUT_S at most
+
+_log = logging.getLogger(__name__)
 
 
-async def sample_forever(workers: WorkerPool) -> None:
-    """Refresh the statistics of all workers until cancelled; a worker's own deadline bounds each round."""
-    while True:
-        await asyncio.sleep(SAMPLE_INTERVAL_S)
-        await asyncio.gather(*(worker.sample() for worker in workers))
+class Sampler:
+    """Samples all workers of a pool until cancelled; `check` says whether it still does."""
+
+    def __init__(self, workers: WorkerPool) -> None:
+        self._workers = workers
+        self._sampled_s: float | None = None
+
+    async def run(self) -> None:
+        """Refresh the statistics of all workers until cancelled; a defect costs one worker's sample."""
+        while True:
+            self._sampled_s = asyncio.get_running_loop().time()
+            await asyncio.sleep(SAMPLE_INTERVAL_S)
+            workers = list(self._workers)
+            samples = await asyncio.gather(*(worker.sample() for worker in workers), return_exceptions=True)
+            for worker, defect in zip(workers, samples, strict=True):
+                if defect is not None:
+                    _log.error(
+                        "a defect while sampling", extra={"recording": worker.recording}, exc_info=defect
+                    )
+
+    async def check(self) -> None:
+        """Raises sampling_stopped where workers that hang would not be found."""
+        now = asyncio.get_running_loop().time()
+        if self._sampled_s is None or now - self._sampled_s > ROUND_AGE_S_MAX:
+            raise BystanderError(
+                "sampling_stopped", "Workers are not watched any more.", fault=Fault.SERVER, status=503
+            )

@@ -7,13 +7,16 @@ and the socket is reached through /proc/self/fd, so it still stands where a rest
 import os
 import socket
 import stat
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from recorder.worker.server import BACKLOG
+
 SOCKET_PATH_BYTES_MAX = 107  # sun_path has 108 with its terminator
 SUFFIX = ".sock"
-BACKLOG = 4  # one server, and perhaps its successor
+_CREDENTIALS = struct.Struct("3i")  # process, user, group
 
 
 def socket_path(run: Path, recording: str) -> Path:
@@ -57,6 +60,12 @@ def connect(path: Path) -> socket.socket:
         connection.close()
         raise
     return connection
+
+
+def peer(connection: socket.socket) -> int:
+    """The process that listens at the other end: who last called listen() on its socket (unix(7))."""
+    credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+    return int(_CREDENTIALS.unpack(credentials)[0])
 
 
 @contextmanager

@@ -127,7 +127,7 @@ async def test_an_answer_counts_where_its_worker_does_not_take_it(
 ) -> None:
     await asked.node.publish(asked.recording)
     await asked.node.until(asked.recording.id, "RECORDING")
-    monkeypatch.setattr("recorder.worker_pool.pool.NOTE_TIMEOUT_S", 0.0)
+    monkeypatch.setattr("recorder.worker_pool.worker.NOTE_TIMEOUT_S", 0.0)
     await asked.answer(AGREED)
     (given,) = await asked.consents.list(asked.recording.conversation)
     assert given.answer is AGREED

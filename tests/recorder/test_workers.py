@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import socket
+import sys
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
@@ -14,6 +15,8 @@ import psutil
 import pytest
 
 import recorder.worker_pool.pool
+import recorder.worker_pool.sampler
+import recorder.worker_pool.worker
 from recorder.kernel.clock import SystemClock
 from recorder.kernel.errors import BystanderError
 from recorder.kernel.limits import WORKER_REQUESTS_PENDING_MAX
@@ -22,9 +25,12 @@ from recorder.kernel.recording import EndReason, RecordingPlan
 from recorder.worker.main import WorkerOrder
 from recorder.worker.protocol import Ended, Event, Happened, Hello, SpoolGrew
 from recorder.worker.recording import NOTES_MAX
-from recorder.worker_pool.forkserver import Forkserver
-from recorder.worker_pool.pool import UNANSWERED_SAMPLES_MAX, Worker, WorkerGone, WorkerPool
+from recorder.worker_pool.forkserver import ENVIRONMENT, Forkserver
+from recorder.worker_pool.pool import WorkerPool
+from recorder.worker_pool.reconnects import RECONNECTS_WINDOW_S, ReconnectBudget
+from recorder.worker_pool.sampler import Sampler
 from recorder.worker_pool.socket_path import connect, listen, socket_path
+from recorder.worker_pool.worker import UNANSWERED_SAMPLES_MAX, Worker, WorkerGone
 from storage.spool import SpoolReader
 from tests.support import fake_workers
 
@@ -231,7 +237,7 @@ class TestTrouble:
         worker = await workers.launch(RECORDING, order(tmp_path), Ear())
         await publish(worker)
         with monkeypatch.context() as patience:
-            patience.setattr(recorder.worker_pool.pool, "PUBLISH_TIMEOUT_S", 0.05)
+            patience.setattr(recorder.worker_pool.worker, "PUBLISH_TIMEOUT_S", 0.05)
             with pytest.raises(BystanderError, match="worker_unreachable"):
                 await publish(worker, "hang")
         assert await publish(worker) == ("answer to offer", "etag-1")  # only that one is lost
@@ -242,8 +248,8 @@ class TestTrouble:
         ear = Ear()
         worker = await workers.launch(RECORDING, order(tmp_path), ear)
         await publish(worker)
-        monkeypatch.setattr(recorder.worker_pool.pool, "PUBLISH_TIMEOUT_S", 0.05)
-        monkeypatch.setattr(recorder.worker_pool.pool, "STATISTICS_TIMEOUT_S", 0.05)
+        monkeypatch.setattr(recorder.worker_pool.worker, "PUBLISH_TIMEOUT_S", 0.05)
+        monkeypatch.setattr(recorder.worker_pool.worker, "STATISTICS_TIMEOUT_S", 0.05)
         with pytest.raises(BystanderError, match="worker_unreachable"):
             await publish(worker, "freeze")
         for _ in range(UNANSWERED_SAMPLES_MAX):
@@ -305,6 +311,159 @@ class TestFoundAgain:
 
     async def test_not_there(self, workers: WorkerPool) -> None:
         assert await workers.adopt(RECORDING, Ear()) is None
+
+    async def test_one_that_is_too_busy_to_greet_is_not_harmed(
+        self,
+        workers: WorkerPool,
+        tmp_path: Path,
+        run_directory: Path,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        worker = await workers.launch(RECORDING, order(tmp_path), Ear())
+        await publish(worker)
+        await worker.leave()
+        os.kill(worker.pid, signal.SIGSTOP)
+        monkeypatch.setattr(recorder.worker_pool.pool, "GREETING_S", 0.05)
+        ear, successor = Ear(), WorkerPool(run_directory, Forkserver(fake_workers.main))
+        adopted = await successor.adopt(RECORDING, ear)
+        assert adopted is not None
+        assert adopted.pid == worker.pid
+        assert socket_path(run_directory, RECORDING).is_socket()
+        os.kill(worker.pid, signal.SIGCONT)
+        assert (await ear.until(Hello)).statistics.fragments == 2
+        assert (await adopted.stop(EndReason.NORMAL)).bytes == 2000
+        await adopted.gone()
+        await successor.close()
+
+    async def test_one_whose_backlog_is_full_is_not_harmed(
+        self, workers: WorkerPool, tmp_path: Path, run_directory: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        worker = await workers.launch(RECORDING, order(tmp_path), Ear())
+        await publish(worker)
+        os.kill(worker.pid, signal.SIGSTOP)
+        path, crowd = socket_path(run_directory, RECORDING), []
+        with suppress(BlockingIOError):
+            while True:
+                crowd.append(connect(path))
+        monkeypatch.setattr(recorder.worker_pool.pool, "GREETING_S", 0.05)
+        successor = WorkerPool(run_directory, Forkserver(fake_workers.main))
+        assert await successor.adopt(RECORDING, Ear()) is None
+        assert path.is_socket()
+        for connection in crowd:
+            connection.close()
+        os.kill(worker.pid, signal.SIGCONT)
+        monkeypatch.undo()
+        adopted = await successor.adopt(RECORDING, Ear())
+        assert adopted is not None
+        assert await publish(adopted) == ("answer to offer", "etag-1")
+        await adopted.leave()
+        await successor.close()
+
+
+class TestExits:
+    async def test_the_signal_that_killed_a_worker_is_a_warning(
+        self, workers: WorkerPool, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        ear = Ear()
+        worker = await workers.launch(RECORDING, order(tmp_path), ear)
+        await publish(worker)
+        os.kill(worker.pid, signal.SIGSEGV)
+        await ear.until(WorkerGone)
+        (warning,) = [record for record in caplog.records if record.message == "a worker died"]
+        assert warning.levelname == "WARNING"
+        facts = vars(warning)
+        assert (facts["recording"], facts["exit"], facts["failure"]) == (RECORDING, "SIGSEGV", "worker_died")
+
+    async def test_an_end_that_was_announced_is_no_warning(
+        self, workers: WorkerPool, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        worker = await workers.launch(RECORDING, order(tmp_path), Ear())
+        await publish(worker)
+        await worker.stop(EndReason.NORMAL)
+        await worker.gone()
+        assert [record for record in caplog.records if record.levelname == "WARNING"] == []
+
+
+class TestForkserver:
+    async def test_nothing_of_the_environment_reaches_a_worker(
+        self, tmp_path: Path, run_directory: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("BYSTANDER_SECRET_OF_A_TEST", "secret")
+        pool = WorkerPool(run_directory, Forkserver(fake_workers.main, preload=[]))
+        worker = await pool.launch(RECORDING, order(tmp_path), Ear())
+        assert set(psutil.Process(worker.pid).environ()) <= set(ENVIRONMENT) | {"LC_CTYPE"}
+        worker.kill()
+        await worker.gone()
+        await pool.close()
+
+    async def test_one_that_died_is_started_again(self, workers: WorkerPool, tmp_path: Path) -> None:
+        first = await workers.launch(RECORDING, order(tmp_path), Ear())
+        forkserver = psutil.Process(first.pid).ppid()
+        first.kill()
+        await first.gone()
+        os.kill(forkserver, signal.SIGKILL)
+        second = await workers.launch("rec_2", order(tmp_path), Ear())
+        assert psutil.Process(second.pid).ppid() != forkserver
+
+    async def test_it_ends_with_its_server_and_leaves_nothing_behind(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        scratch = tmp_path / "scratch"
+        scratch.mkdir()
+        monkeypatch.setenv("TMPDIR", str(scratch))
+        program = (
+            "import sys, time; sys.path[:] = eval(sys.argv[1]);"
+            "from recorder.worker_pool.forkserver import Forkserver; from tests.support import fake_workers;"
+            "server = Forkserver(fake_workers.main, preload=[]); server.warm_up();"
+            "print('warm', flush=True); time.sleep(600)"
+        )
+        server = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", program, repr(sys.path), stdout=asyncio.subprocess.PIPE
+        )
+        assert server.stdout is not None
+        assert await server.stdout.readline() == b"warm\n"
+        (forkserver,) = psutil.Process(server.pid).children()
+        server.kill()
+        await server.wait()
+        await asyncio.to_thread(forkserver.wait, EVENT_S_MAX)
+        assert is_empty(scratch)
+
+
+class TestReconnects:
+    def test_only_those_of_the_last_minute_count(self) -> None:
+        budget = ReconnectBudget()
+        day = [hour * 3600.0 for hour in range(24)]
+        assert all(budget.spend(now) for now in day)
+        assert [budget.spend(day[-1] + after) for after in (1.0, 2.0, 3.0)] == [True, True, False]
+        assert budget.spend(day[-1] + RECONNECTS_WINDOW_S)
+
+
+class TestSampling:
+    async def test_a_defect_ends_nothing_and_readiness_sees_the_end(
+        self, workers: WorkerPool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(recorder.worker_pool.sampler, "SAMPLE_INTERVAL_S", 0.01)
+        worker = await workers.launch(RECORDING, order(tmp_path), Ear())
+        failed, sampled = asyncio.Event(), asyncio.Event()
+
+        async def sample() -> None:
+            if not failed.is_set():
+                failed.set()
+                raise RuntimeError("a defect")
+            sampled.set()
+
+        monkeypatch.setattr(worker, "sample", sample)
+        sampler = Sampler(workers)
+        with pytest.raises(BystanderError, match="sampling_stopped"):
+            await sampler.check()
+        running = asyncio.create_task(sampler.run())
+        await asyncio.wait_for(sampled.wait(), EVENT_S_MAX)
+        await sampler.check()
+        running.cancel()
+        await asyncio.wait([running])
+        monkeypatch.setattr(recorder.worker_pool.sampler, "ROUND_AGE_S_MAX", -1.0)
+        with pytest.raises(BystanderError, match="sampling_stopped"):
+            await sampler.check()
 
 
 class TestLongPaths:
