@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import delete, func, insert, or_, select, update
 from sqlalchemy.engine import Row
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from recorder.database.connection import Database
 from recorder.database.messages import note_recording
@@ -38,6 +39,7 @@ class RecordingRow(msgspec.Struct, frozen=True, kw_only=True):
     duration_s: float | None = None
     bytes: int | None = None
     node: str | None = None  # whose data directory it is recorded in; None: as long as a database had one
+    continues: str | None = None  # the failed recording in whose entry this one counts, should it fail, too
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,10 +66,14 @@ class RecordingTable:
         """Replace what is kept, and tell webhooks of the move that it is. Nothing when it was deleted.
 
         Whose it is stays: a node that was taken for lost does not get back by a late word what another has.
+        One that failed like the one before it, without media, is an attempt more of that: one entry counts
+        them, and its failure was told already.
         """
         moved = msgspec.structs.asdict(row)
         del moved["node"]
         async with self._database.writing() as connection:
+            if await _counted(connection, row):
+                return
             before = await recording_state(connection, row.id)
             changed = await connection.execute(
                 update(recordings).where(recordings.c.id == row.id).values(moved)
@@ -146,6 +152,29 @@ class RecordingTable:
         async with self._database.reading() as connection:
             rows = (await connection.execute(query)).all()
         return [msgspec.convert(fields(row), Attempt) for row in rows]
+
+
+async def _counted(connection: AsyncConnection, row: RecordingRow) -> bool:
+    """Whether the entry that this one continues took it in; it has no row of its own any more then."""
+    if row.state is not RecordingState.FAILED or row.started_at is not None or row.continues is None:
+        return False
+    entry = recordings.c.id == row.continues
+    failed = select(recordings.c.id).where(entry, recordings.c.state == RecordingState.FAILED)
+    if (await connection.execute(failed)).first() is None:
+        return False
+    count = select(func.count()).select_from(attempts).where(attempts.c.recording == row.continues)
+    before = (await connection.execute(count)).scalar_one()
+    its_own = attempts.c.recording == row.id
+    no_media = its_own & attempts.c.failure.is_(None)
+    await connection.execute(update(attempts).where(no_media).values(failure=row.failure))
+    moved = {"recording": row.continues, "number": attempts.c.number + before}
+    await connection.execute(update(attempts).where(its_own).values(moved))
+    latest: dict[str, Any] = {"ended_at": row.ended_at}
+    if row.end_reason is not EndReason.NORMAL:  # else it was only stopped
+        latest |= {"failure": row.failure, "end_reason": row.end_reason}
+    await connection.execute(update(recordings).where(entry).values(latest))
+    await connection.execute(delete(recordings).where(recordings.c.id == row.id))
+    return True
 
 
 def _told(row: RecordingRow) -> dict[MessageKind, datetime | None]:

@@ -1,4 +1,4 @@
-"""One conversation's supervision at work: decides, writes down with all that it changes, tells, and does.
+"""The supervisor of one conversation: decides, writes down with all that it changes, tells, and does.
 
 Everything here is called under the conversation's lock, which recorder.supervision.supervisors holds.
 """
@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+import msgspec
+
 from recorder.database import RecordingRow
 from recorder.database.supervisions import Change, SupervisionTable
 from recorder.kernel.clock import Clock
@@ -20,9 +22,9 @@ from recorder.kernel.recording import EndReason, RecordingState
 from recorder.recording.actor import RecordingActor
 from recorder.recording.service import RecordingService
 from recorder.settings.definitions import Settings
-from recorder.supervision import events as word
+from recorder.supervision import events
 from recorder.supervision.decisions import Decisions
-from recorder.supervision.events import Event, Reason, SupervisedInteraction
+from recorder.supervision.events import Effect, Event, Reason, SupervisedInteraction
 from recorder.supervision.interactions import RunningInteractions
 from recorder.supervision.policy import Activity, covers, triggers
 from recorder.supervision.state_machine import Stage, Supervision, restored, step
@@ -32,6 +34,8 @@ AGAIN_S = 1.0  # after a database that refused
 RETURN_S = 60.0  # how long a restarted server waits for a room to say that its call still runs
 
 _OPEN = (RecordingState.READY, RecordingState.RECORDING, RecordingState.PAUSED)
+
+Effects = tuple[Effect, ...]
 
 _log = logging.getLogger(__name__)
 
@@ -59,15 +63,15 @@ class ConversationSupervisor:
     def __init__(
         self,
         conversation: Conversation,
-        means: SupervisionDependencies,
-        alone: Callable[[Callable[[], Awaitable[None]]], None],
+        dependencies: SupervisionDependencies,
+        do_later: Callable[[Callable[[], Awaitable[None]]], None],
     ) -> None:
-        """`alone` does something later under this conversation's lock."""
+        """`do_later` does something later under this conversation's lock."""
         self.conversation = conversation
-        self.lock = asyncio.Lock()
-        self.users = 0
-        self._means = means
-        self._alone = alone
+        self._lock = asyncio.Lock()
+        self._users = 0  # who have it, or wait for it
+        self._dependencies = dependencies
+        self._do_later = do_later
         self._supervision = Supervision()
         self._running = RunningInteractions()
         self._loaded = False
@@ -80,6 +84,25 @@ class ConversationSupervisor:
     def running(self) -> list[tuple[Activity, bool]]:
         """What runs, and whether recordings take it."""
         return self._running.activities()
+
+    @property
+    def is_forgettable(self) -> bool:
+        """Nobody uses it, and what it knows is written down."""
+        return self._users == 0 and self.is_over
+
+    async def enter(self) -> None:
+        """Wait until this is the caller's alone."""
+        self._users += 1
+        try:
+            await self._lock.acquire()
+        except BaseException:
+            self._users -= 1
+            raise
+
+    def exit(self) -> None:
+        """Leave it to the next one who waits."""
+        self._users -= 1
+        self._lock.release()
 
     # --- what happens ----------------------------------------------------------------------------------
     def take_back(self, owner: str | None) -> Interaction | None:
@@ -100,26 +123,30 @@ class ConversationSupervisor:
         supervised = SupervisedInteraction(
             id=interaction.id, triggers=triggers(recording, activity), covered=interaction.recorded
         )
-        began = word.Began(interaction=supervised, rules=rules(settings))
+        began = events.Began(interaction=supervised, rules=rules(settings))
         await self.apply(began, began=interaction, owner=owner, settings=settings)
         return self._running.get(interaction.id) or await self._ended(interaction.id)
 
     async def end(self, interaction: str) -> Interaction:
         known = await self._ended(interaction)
         if known.ended_at is None:
-            await self.apply(word.Ended(interaction=interaction), ended=interaction)
+            await self.apply(events.Ended(interaction=interaction), ended=interaction)
         return await self._ended(interaction)
 
     async def start_by_hand(self, settings: Settings) -> RecordingActor:
-        await self.apply(word.AskedByHand(rules=rules(settings)), settings=settings)
-        return self._means.recordings.live(self._supervision.recording or "")
+        await self.apply(events.AskedByHand(rules=rules(settings)), settings=settings)
+        return self._dependencies.recordings.live(self._supervision.recording or "")
 
     async def heard(self, row: RecordingRow) -> None:
         """How one of the conversation's recordings is now."""
         if row.state in _OPEN:
-            await self._try(word.Ready(recording=row.id))
-        elif (why := why_over(row, self._supervision.stage)) is not None and self._means.recordings.accepting:
-            await self._try(word.Over(recording=row.id, why=why))
+            await self._try(events.Ready(recording=row.id))
+            if row.state is not RecordingState.READY:
+                await self._try(events.MediaBegan(recording=row.id))
+        elif self._dependencies.recordings.accepting:
+            why = why_over(row, self._supervision.stage)
+            if why is not None:
+                await self._try(events.Over(recording=row.id, why=why, failure=row.failure))
 
     async def restore(self) -> None:
         """What an earlier server left, and what became of its recording since."""
@@ -127,12 +154,12 @@ class ConversationSupervisor:
         self._running.unclaim()
         if self._running.unclaimed():
             self._in("return", RETURN_S, self._give_up_unclaimed)
-        recording, starting = self._supervision.recording, self._supervision.stage is Stage.STARTING
-        if recording is not None:
-            row = await self._means.recordings.row(recording)
+        starting = self._supervision.stage is Stage.STARTING
+        for recording in self._supervision.recordings:
+            row = await self._dependencies.recordings.row(recording)
             if row is None or (starting and row.end_reason is EndReason.ABORT_UNEXPECTED):
                 # It was our end that took the worker along: no attempt has failed.
-                await self._try(word.Over(recording=recording, why=Reason.SHUT_DOWN))
+                await self._try(events.Over(recording=recording, why=Reason.SHUT_DOWN))
             else:
                 await self.heard(row)
         self._wait()
@@ -141,8 +168,8 @@ class ConversationSupervisor:
         """Once: what is kept of it."""
         if self._loaded:
             return
-        self._supervision = await self._means.table.get(self.conversation.id)
-        for interaction, owner in await self._means.table.running(self.conversation.id):
+        self._supervision = await self._dependencies.table.get(self.conversation.id)
+        for interaction, owner in await self._dependencies.table.running(self.conversation.id):
             self._running.add(interaction, owner)
         self._loaded = True
 
@@ -160,10 +187,10 @@ class ConversationSupervisor:
             self._in("again", AGAIN_S, self._reconsider)
 
     async def _reconsider(self) -> None:
-        recording = self._supervision.recording
-        row = None if recording is None else await self._means.recordings.row(recording)
-        if row is not None:
-            await self.heard(row)
+        for recording in self._supervision.recordings:
+            row = await self._dependencies.recordings.row(recording)
+            if row is not None:
+                await self.heard(row)
         self._wait()
 
     async def apply(
@@ -178,19 +205,9 @@ class ConversationSupervisor:
         """Decide, write down, tell, do."""
         before, now = self._supervision, self._utc_now()
         after, effects = step(before, event, self._now(), new_id("rec"))
-        row = None
-        starting = [one for one in effects if isinstance(one, word.StartRecording)]
-        if starting:
-            settings = settings or await self._means.effective(self.conversation)
-            try:
-                row = await self._means.recordings.plan(self.conversation, settings, starting[0].recording)
-            except BystanderError as error:
-                if isinstance(event, word.AskedByHand):
-                    raise
-                _log.error("a recording cannot be begun", extra=self._fields(code=error.code))
-                over = word.Over(recording=starting[0].recording, why=Reason.NOT_STARTED)
-                after, more = step(after, over, self._now(), "")
-                effects = (*(one for one in effects if one not in starting), *more)
+        if after == before and not effects and began is None and ended is None:
+            return
+        row, after, effects, settings = await self._planned(event, after, effects, settings)
         decisions = decisions_of(
             effects,
             conversation=self.conversation.id,
@@ -200,23 +217,43 @@ class ConversationSupervisor:
         change = Change(
             supervision=after, began=began, owner=owner, ended=ended, decisions=decisions, recording=row
         )
-        kept = await self._means.table.write(self.conversation, change, now)
+        kept = await self._dependencies.table.write(self.conversation, change, now)
         self._supervision = after
         if began is not None:
             self._running.add(began, owner)
         if ended is not None:
             self._running.remove(ended)
         self._running.obey(kept)
-        if isinstance(event, word.Closed):
+        if isinstance(event, events.Closed):
             self._running.clear()
         if kept:
-            self._means.decisions.tell(self.conversation.id)
+            self._dependencies.decisions.tell(self.conversation.id)
         if row is not None and settings is not None:
-            self._means.recordings.begin(row, settings)
+            self._dependencies.recordings.begin(row, settings)
         for effect in effects:
-            if isinstance(effect, word.StopRecording):
-                self._means.recordings.end(effect.recording, EndReason.NORMAL)
+            if isinstance(effect, events.StopRecording):
+                self._dependencies.recordings.end(effect.recording, EndReason.NORMAL)
         self._wait()
+
+    async def _planned(
+        self, event: Event, after: Supervision, effects: Effects, settings: Settings | None
+    ) -> tuple[RecordingRow | None, Supervision, Effects, Settings | None]:
+        """The row of the recording that is to be started; where none can be, what follows from that."""
+        start = next((effect for effect in effects if isinstance(effect, events.StartRecording)), None)
+        if start is None:
+            return None, after, effects, settings
+        recordings = self._dependencies.recordings
+        settings = settings or await self._dependencies.effective(self.conversation)
+        try:
+            row = await recordings.plan(self.conversation, settings, start.recording)
+        except BystanderError as error:
+            if isinstance(event, events.AskedByHand):
+                raise
+            _log.error("a recording cannot be begun", extra=self._fields(code=error.code))
+            over = events.Over(recording=start.recording, why=Reason.NOT_STARTED, failure=error.code)
+            after, more = step(after, over, self._now(), "")
+            return None, after, (*(effect for effect in effects if effect is not start), *more), settings
+        return msgspec.structs.replace(row, continues=start.continues), after, effects, settings
 
     # --- waiting ---------------------------------------------------------------------------------------
     def _wait(self) -> None:
@@ -227,12 +264,12 @@ class ConversationSupervisor:
 
     async def _overdue(self) -> None:
         deadline = self._supervision.deadline
-        if deadline is None or not self._means.recordings.accepting:
+        if deadline is None or not self._dependencies.recordings.accepting:
             return
         if self._now() < deadline:  # it was moved while this waited for its turn
             self._wait()
         else:
-            await self._try(word.Overdue())
+            await self._try(events.Overdue())
 
     async def _give_up_unclaimed(self) -> None:
         for interaction in self._running.unclaimed():
@@ -242,7 +279,7 @@ class ConversationSupervisor:
     def _in(self, name: str, delay_s: float, work: Callable[[], Awaitable[None]]) -> None:
         self._cancel(name)
         loop = asyncio.get_running_loop()
-        self._timers[name] = loop.call_later(delay_s, lambda: self._alone(work))
+        self._timers[name] = loop.call_later(delay_s, lambda: self._do_later(work))
 
     def _cancel(self, name: str) -> None:
         timer = self._timers.pop(name, None)
@@ -250,13 +287,13 @@ class ConversationSupervisor:
             timer.cancel()
 
     async def _ended(self, interaction: str) -> Interaction:
-        return await self._means.table.interaction(self.conversation.id, interaction)
+        return await self._dependencies.table.interaction(self.conversation.id, interaction)
 
     def _now(self) -> float:
-        return self._means.clock.monotonic_ns() / 1e9
+        return self._dependencies.clock.monotonic_ns() / 1e9
 
     def _utc_now(self) -> datetime:
-        return self._means.clock.utc_now()
+        return self._dependencies.clock.utc_now()
 
     def _fields(self, **more: object) -> dict[str, object]:
         return {"conversation": self.conversation.id, "stage": self._supervision.stage, **more}

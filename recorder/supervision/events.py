@@ -1,4 +1,4 @@
-"""What the supervision of a conversation hears, and what it then wants done. Pure values.
+"""Supervision events and effects: what happens in a conversation, and what is then to be done. Pure values.
 
 recorder.supervision.state_machine is the table over them: events in, effects out.
 """
@@ -17,6 +17,7 @@ class FailoverPolicy(msgspec.Struct, frozen=True, kw_only=True):
     failover_mode: FailoverMode
     retry_delay_s_max: float
     start_limit_s: float  # the recording's own deadlines come first: this one is for a defect
+    renew_after_s: float | None = None  # of media: then the recording that follows is started; None: never
 
 
 class SupervisedInteraction(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,11 +32,12 @@ class SupervisedInteraction(msgspec.Struct, frozen=True, kw_only=True):
 class Reason(StrEnum):
     """Why a recording is over, as far as anything follows from it."""
 
-    STOPPED = "STOPPED"  # somebody stopped it, or it reached its greatest length
+    STOPPED = "STOPPED"  # somebody stopped it
+    FULL = "FULL"  # it reached its greatest length
     NOT_STARTED = "NOT_STARTED"  # no attempt succeeded
     NO_STORE = "NO_STORE"
     INTERRUPTED = "INTERRUPTED"
-    SILENT = "SILENT"  # nobody sent anything for too long: not an error, but somebody still may
+    SILENT = "SILENT"  # nobody sent anything for too long
     SHUT_DOWN = "SHUT_DOWN"  # the server ended it to be restarted
 
 
@@ -61,11 +63,18 @@ class Ready(Event, frozen=True, kw_only=True):
     recording: str
 
 
+class MediaBegan(Event, frozen=True, kw_only=True):
+    """The first media of the recording was received."""
+
+    recording: str
+
+
 class Over(Event, frozen=True, kw_only=True):
-    """The recording takes no publishers any more."""
+    """The recording takes no publishers any more; `failure` is the stable code of what went wrong."""
 
     recording: str
     why: Reason
+    failure: str | None = None
 
 
 class Closed(Event, frozen=True, kw_only=True):
@@ -93,10 +102,14 @@ class ReleaseInteraction(Effect, frozen=True, kw_only=True):
 class AbortInteraction(Effect, frozen=True, kw_only=True):
     interaction: str
     why: Reason
+    failure: str | None = None
 
 
 class StartRecording(Effect, frozen=True, kw_only=True):
+    """`continues`: the failed recording whose entry this one is counted in, should it fail like that one."""
+
     recording: str
+    continues: str | None = None
 
 
 class StopRecording(Effect, frozen=True, kw_only=True):

@@ -1,4 +1,4 @@
-"""Every conversation's supervision at work: what begins and ends in it, and what becomes of its recordings.
+"""The supervisors of all conversations: what begins and ends in each, and what becomes of its recordings.
 
 Each conversation has one lock: what happens to it is applied in order, written down with everything that it
 changes, and only then told and done. Conversations in which nothing runs cost nothing.
@@ -16,7 +16,7 @@ from recorder.kernel.errors import caller_error
 from recorder.kernel.media import SourceKind
 from recorder.recording.actor import RecordingActor
 from recorder.recording.service import RecordingService
-from recorder.supervision import events as word
+from recorder.supervision import events
 from recorder.supervision.conversation_supervisor import (
     ConversationSupervisor,
     EffectiveSettings,
@@ -41,7 +41,7 @@ class Supervisors:
         effective: EffectiveSettings,
         clock: Clock,
     ) -> None:
-        self._means = SupervisionDependencies(table, recordings, decisions, effective, clock)
+        self._dependencies = SupervisionDependencies(table, recordings, decisions, effective, clock)
         self._conversations = conversations
         self._open: dict[str, ConversationSupervisor] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -58,86 +58,87 @@ class Supervisors:
         owner: str | None = None,
     ) -> Interaction:
         """Something begins: HELD where it has to wait. With an `owner` that has one running: that one."""
-        self._means.recordings.check_accepting()
-        settings = await self._means.effective(conversation)
+        self._dependencies.recordings.check_accepting()
+        settings = await self._dependencies.effective(conversation)
         activity = Activity(kind=kind, layer=layer, by_pin=by_pin)
-        async with self.at(conversation) as at:
+        async with self.of(conversation) as supervisor:
             await self._check_running(conversation.id)
-            found = at.take_back(owner)
-            return found or await at.begin(activity, owner, settings)
+            found = supervisor.take_back(owner)
+            return found or await supervisor.begin(activity, owner, settings)
 
     async def end(self, conversation: Conversation, interaction: str) -> Interaction:
         """It has ended; ending twice is the same as once. 404 not_found."""
-        async with self.at(conversation) as at:
-            return await at.end(interaction)
+        async with self.of(conversation) as supervisor:
+            return await supervisor.end(interaction)
 
     async def close(self, conversation: Conversation) -> None:
         """The conversation has ended."""
-        async with self.at(conversation) as at:
-            if not at.is_over:
-                await at.apply(word.Closed())
+        async with self.of(conversation) as supervisor:
+            if not supervisor.is_over:
+                await supervisor.apply(events.Closed())
 
     async def start_by_hand(self, conversation: Conversation, caller: Caller) -> RecordingActor:
         """403 forbidden, 409 recording_disabled, recording_in_progress, 503 without room for it."""
-        settings = await self._means.effective(conversation)
+        settings = await self._dependencies.effective(conversation)
         role = None if caller.participant is None else caller.participant.role
         if not settings.recording.enabled:
             raise caller_error("recording_disabled", "Recording is switched off.", status=409)
         if not may_start_by_hand(settings.recording, role):
             raise caller_error("forbidden", "Your role may not start recordings.", status=403)
-        async with self.at(conversation) as at:
+        async with self.of(conversation) as supervisor:
             await self._check_running(conversation.id)
-            return await at.start_by_hand(settings)
+            return await supervisor.start_by_hand(settings)
 
     async def takes(self, recording: RecordingRow, source: SourceKind) -> bool:
         """Whether the recording takes a stream of this source now."""
         if source.interaction is InteractionKind.CALL:
             return True
         conversation = await self._conversations.get(recording.conversation)
-        settings = await self._means.effective(conversation)
-        async with self.at(conversation) as at:
-            return takes_stream(source, settings.recording, at.running())
+        settings = await self._dependencies.effective(conversation)
+        async with self.of(conversation) as supervisor:
+            return takes_stream(source, settings.recording, supervisor.running())
 
     def moved(self, live: RecordingActor) -> None:
         """A recording is in another phase."""
-        at = self._open.get(live.row.conversation)
-        if at is not None:  # else nothing there waits for any recording
-            self._later(self._moved(at.conversation, live.row))
+        supervisor = self._open.get(live.row.conversation)
+        if supervisor is not None:  # else nothing there waits for any recording
+            self._later(self._moved(supervisor.conversation, live.row))
 
     async def restore(self) -> int:
         """Go on from where an earlier server was; its recordings have been taken up. Returns how many."""
-        kept = await self._means.table.kept()
+        kept = await self._dependencies.table.kept()
         for conversation in kept:
-            async with self.at(await self._conversations.get(conversation)) as at:
-                await at.restore()
+            async with self.of(await self._conversations.get(conversation)) as supervisor:
+                await supervisor.restore()
         return len(kept)
 
     async def leave(self) -> None:
         """Stop deciding; the next server goes on."""
-        for at in self._open.values():
-            at.leave()
+        for supervisor in self._open.values():
+            supervisor.leave()
         for task in list(self._tasks):
             task.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks)
 
     # --- parts -----------------------------------------------------------------------------------------
-    def at(self, conversation: Conversation) -> "_Held":
-        """The conversation's supervision, for the length of a block alone."""
-        at = self._open.get(conversation.id)
-        if at is None:
-            at = self._open[conversation.id] = ConversationSupervisor(
-                conversation, self._means, lambda work: self._later(self._alone(conversation, work))
+    def of(self, conversation: Conversation) -> "_Held":
+        """The conversation's supervisor, for the length of a block alone."""
+        held = self._open.get(conversation.id)
+        if held is None:
+            held = ConversationSupervisor(
+                conversation, self._dependencies, lambda work: self._later(self._alone(conversation, work))
             )
-        return _Held(at, self._open)
+            self._open[conversation.id] = held
+        return _Held(held, self._open)
 
     async def _alone(self, conversation: Conversation, work: Callable[[], Awaitable[None]]) -> None:
-        async with self.at(conversation):
+        async with self.of(conversation):
             await work()
 
     async def _moved(self, conversation: Conversation, row: RecordingRow) -> None:
-        async with self.at(conversation) as at:
-            await at.heard(row)
+        async with self.of(conversation) as supervisor:
+            await supervisor.heard(row)
 
     async def _check_running(self, conversation: str) -> None:
         if (await self._conversations.get(conversation)).ended_at is not None:
@@ -157,30 +158,23 @@ class Supervisors:
 class _Held:
     """A conversation under its lock; forgotten afterwards when nothing runs in it and nobody waits."""
 
-    def __init__(self, at: ConversationSupervisor, opened: dict[str, ConversationSupervisor]) -> None:
-        self._at = at
+    def __init__(self, supervisor: ConversationSupervisor, opened: dict[str, ConversationSupervisor]) -> None:
+        self._supervisor = supervisor
         self._opened = opened
 
     async def __aenter__(self) -> ConversationSupervisor:
-        self._at.users += 1
+        await self._supervisor.enter()
         try:
-            await self._at.lock.acquire()
+            await self._supervisor.load()
         except BaseException:
             self._leave()
             raise
-        try:
-            await self._at.load()
-        except BaseException:
-            self._at.lock.release()
-            self._leave()
-            raise
-        return self._at
+        return self._supervisor
 
     async def __aexit__(self, *_: object) -> None:
-        self._at.lock.release()
         self._leave()
 
     def _leave(self) -> None:
-        self._at.users -= 1
-        if self._at.users == 0 and self._at.is_over:
-            self._opened.pop(self._at.conversation.id, None)
+        self._supervisor.exit()
+        if self._supervisor.is_forgettable:
+            self._opened.pop(self._supervisor.conversation.id, None)

@@ -1,16 +1,17 @@
 """Failover and the end rule: the truth table of the document, sentence by sentence, and what always holds."""
 
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from recorder.database import RecordingRow
 from recorder.kernel.errors import BystanderError
-from recorder.kernel.recording import FailoverMode, StartMode
+from recorder.kernel.recording import EndReason, FailoverMode, RecordingState, RecordingType, StartMode
 from recorder.supervision import events as supervision_events
-from recorder.supervision import state_machine as supervision
 from recorder.supervision.events import (
     AbortInteraction,
     AskedByHand,
@@ -21,6 +22,7 @@ from recorder.supervision.events import (
     Event,
     FailoverPolicy,
     HoldInteraction,
+    MediaBegan,
     Over,
     Overdue,
     Ready,
@@ -30,17 +32,22 @@ from recorder.supervision.events import (
     StopRecording,
     SupervisedInteraction,
 )
-from recorder.supervision.state_machine import Stage, Supervision, restored, step
+from recorder.supervision.state_machine import TABLE, Stage, Supervision, restored, step
+from recorder.supervision.translation import decisions_of, why_over
 
 SYNC, ASYNC = StartMode.SYNCHRONOUS, StartMode.ASYNCHRONOUS
 RETRY, ABORT = FailoverMode.RETRY, FailoverMode.ABORT
-LIMIT_S, DELAY_S_MAX = 43.0, 60.0
+LIMIT_S, DELAY_S_MAX, RENEW_S = 43.0, 60.0, 3570.0
 EVERY = pytest.mark.parametrize(("start", "failover"), [(s, f) for s in StartMode for f in FailoverMode])
 
 
 def rules(start: StartMode = SYNC, failover: FailoverMode = RETRY) -> FailoverPolicy:
     return FailoverPolicy(
-        start_mode=start, failover_mode=failover, retry_delay_s_max=DELAY_S_MAX, start_limit_s=LIMIT_S
+        start_mode=start,
+        failover_mode=failover,
+        retry_delay_s_max=DELAY_S_MAX,
+        start_limit_s=LIMIT_S,
+        renew_after_s=RENEW_S,
     )
 
 
@@ -55,8 +62,10 @@ class Story:
     effects: list[Effect] = field(default_factory=list)
 
     def happens(self, event: Event) -> tuple[Effect, ...]:
-        fresh = f"rec{self.recordings + 1}"
-        self.at, effects = step(self.at, event, self.now, fresh)
+        fresh, before = f"rec{self.recordings + 1}", self.at
+        self.at, effects = step(before, event, self.now, fresh)
+        row = TABLE.get((before.stage, type(event)))
+        assert self.at == before or (row is not None and self.at.stage in row.to)
         self.recordings += any(isinstance(effect, StartRecording) for effect in effects)
         self.effects += effects
         return effects
@@ -71,8 +80,16 @@ class Story:
     def ready(self) -> tuple[Effect, ...]:
         return self.happens(Ready(recording=self.at.recording or "none"))
 
-    def over(self, why: Reason) -> tuple[Effect, ...]:
-        return self.happens(Over(recording=self.at.recording or "none", why=why))
+    def media(self) -> tuple[Effect, ...]:
+        return self.happens(MediaBegan(recording=self.at.recording or "none"))
+
+    def records(self) -> None:
+        """The recording has become READY, and got media."""
+        self.ready()
+        self.media()
+
+    def over(self, why: Reason, failure: str | None = None) -> tuple[Effect, ...]:
+        return self.happens(Over(recording=self.at.recording or "none", why=why, failure=failure))
 
     def waits_out(self) -> tuple[Effect, ...]:
         assert self.at.deadline is not None
@@ -96,7 +113,7 @@ class TestStarting:
             StartRecording(recording="rec1"),
         )
         assert story.ready() == (released("call", recorded=True),)
-        assert (story.at.stage, story.at.deadline) == (Stage.RECORDING, None)
+        assert (story.at.stage, story.at.deadline) == (Stage.READY, None)
 
     def test_asynchronous_lets_it_start(self) -> None:
         story = Story(rules(ASYNC))
@@ -139,7 +156,7 @@ class TestEndRule:
         story.ready()
         story.begins("call", triggers=call_triggers)
         assert story.ends("embedded") == (() if call_triggers else (StopRecording(recording="rec1"),))
-        assert story.at.stage is (Stage.RECORDING if call_triggers else Stage.IDLE)
+        assert story.at.stage is (Stage.READY if call_triggers else Stage.IDLE)
 
     def test_two_separate_ones_are_two_recordings(self) -> None:
         story = Story()
@@ -215,13 +232,13 @@ class TestFailover:
         if failover is ABORT:
             assert story.at.is_over
         if stage is Stage.BACKING_OFF:
-            assert story.waits_out() == (StartRecording(recording="rec2"),)
+            assert story.waits_out() == (StartRecording(recording="rec2", continues="rec1"),)
 
     @pytest.mark.parametrize("start", StartMode)
     def test_interrupted_and_retry_is_a_new_recording_at_once(self, start: StartMode) -> None:
         story = Story(rules(start, RETRY))
         story.begins("call")
-        story.ready()
+        story.records()
         story.now = 600.0
         assert story.over(Reason.INTERRUPTED) == ()  # "calls ... currently in use continue to work"
         assert story.at.deadline == story.now
@@ -255,13 +272,13 @@ class TestFailover:
         story, delays = Story(), []
         story.begins("call")
         for _ in range(5):
-            story.ready()
+            story.records()
             story.over(Reason.INTERRUPTED)
             assert story.at.deadline is not None
             delays.append(story.at.deadline - story.now)
             story.waits_out()
         assert delays == [0, 1, 2, 4, 8]
-        story.ready()
+        story.records()
         story.now += DELAY_S_MAX
         story.over(Reason.INTERRUPTED)
         assert story.at.deadline == story.now
@@ -282,13 +299,169 @@ class TestFailover:
         assert story.at.deadline == LIMIT_S
         assert story.waits_out() == (StopRecording(recording="rec1"), released("call", recorded=False))
 
-    @pytest.mark.parametrize("failover", FailoverMode)
-    def test_nobody_sending_for_a_while_is_no_error(self, failover: FailoverMode) -> None:
-        story = Story(rules(SYNC, failover))
+    @pytest.mark.parametrize("had_media", [False, True])
+    def test_nobody_sending_is_an_interruption_that_aborts(self, had_media: bool) -> None:
+        story = Story(rules(SYNC, ABORT))
         story.begins("call")
+        story.records() if had_media else story.ready()
+        story.now = 75.0
+        assert story.over(Reason.SILENT, "no_media") == (
+            AbortInteraction(interaction="call", why=Reason.SILENT, failure="no_media"),
+        )
+        assert story.at.is_over
+
+    def test_nobody_sending_is_tried_again_later_and_later(self) -> None:
+        """Each waits 75 s for media that does not come, which is longer than the longest delay."""
+        story, delays = Story(), []
+        story.begins("call")
+        for _ in range(5):
+            story.ready()
+            story.now += 75.0
+            story.over(Reason.SILENT)
+            assert story.at.deadline is not None
+            delays.append(story.at.deadline - story.now)
+            story.waits_out()
+        assert delays == [0, 1, 2, 4, 8]
+
+    def test_those_that_fail_in_a_row_without_media_count_in_the_first_of_them(self) -> None:
+        story = Story()
+        story.begins("call")
+        story.over(Reason.NOT_STARTED)
+        assert story.waits_out() == (StartRecording(recording="rec2", continues="rec1"),)
         story.ready()
-        assert story.over(Reason.SILENT) == ()
+        story.over(Reason.SILENT)
+        assert story.waits_out() == (StartRecording(recording="rec3", continues="rec1"),)
+        story.records()
+        story.over(Reason.INTERRUPTED)
+        assert story.waits_out() == (StartRecording(recording="rec4"),)
+
+    def test_what_somebody_asks_for_counts_for_itself(self) -> None:
+        story = Story()
+        story.begins("call")
+        story.over(Reason.NOT_STARTED)
+        assert story.happens(AskedByHand(rules=rules())) == (StartRecording(recording="rec2"),)
+
+    @pytest.mark.parametrize("failure", ["storage_test_failed", "store_unreachable"])
+    def test_an_abort_says_what_is_wrong_with_the_store(self, failure: str) -> None:
+        story = Story(rules(SYNC, ABORT))
+        story.begins("call")
+        abort = AbortInteraction(interaction="call", why=Reason.NO_STORE, failure=failure)
+        assert story.over(Reason.NO_STORE, failure) == (abort,)
+        decided = decisions_of([abort], conversation="c", recording="rec1", decided_at=datetime.now(UTC))
+        assert [decision.reason for decision in decided] == [failure]
+
+
+class TestRenewal:
+    """A recording that comes near its greatest length is followed without a gap."""
+
+    def renewing(self, terms: FailoverPolicy | None = None) -> Story:
+        story = Story(terms or rules())
+        story.begins("call")
+        story.records()
+        assert story.at.deadline == RENEW_S
         assert story.waits_out() == (StartRecording(recording="rec2"),)
+        return story
+
+    def test_the_next_one_takes_over_once_it_has_media(self) -> None:
+        story = self.renewing()
+        assert story.happens(Ready(recording="rec2")) == ()
+        assert story.at.stage is Stage.RENEWING
+        assert story.happens(MediaBegan(recording="rec2")) == (StopRecording(recording="rec1"),)
+        assert (story.at.stage, story.at.recording) == (Stage.RECORDING, "rec2")
+        assert story.at.deadline == story.now + RENEW_S
+
+    @pytest.mark.parametrize(
+        ("came", "stage"), [((), Stage.STARTING), ((Ready(recording="rec2"),), Stage.READY)]
+    )
+    @pytest.mark.parametrize("why", [Reason.FULL, Reason.INTERRUPTED])
+    def test_when_the_old_one_is_over_first_the_next_one_is_what_there_is(
+        self, came: tuple[Event, ...], stage: Stage, why: Reason
+    ) -> None:
+        story = self.renewing()
+        for event in came:
+            story.happens(event)
+        assert story.happens(Over(recording="rec1", why=why)) == ()
+        assert (story.at.stage, story.at.recording, story.at.successor) == (stage, "rec2", None)
+
+    def test_one_that_cannot_be_started_is_tried_again_at_the_end(self) -> None:
+        story = self.renewing()
+        assert story.happens(Over(recording="rec2", why=Reason.NOT_STARTED)) == ()
+        assert (story.at.stage, story.at.recording) == (Stage.RECORDING, "rec1")
+        assert story.over(Reason.FULL) == (StartRecording(recording="rec3"),)
+
+    def test_one_that_does_not_answer_is_stopped(self) -> None:
+        story = self.renewing()
+        assert story.waits_out() == (StopRecording(recording="rec2"),)
+        assert (story.at.stage, story.at.deadline) == (Stage.RECORDING, None)
+
+    def test_both_end_with_the_call(self) -> None:
+        story = self.renewing()
+        stops = (StopRecording(recording="rec1"), StopRecording(recording="rec2"))
+        assert story.ends("call") == stops
+
+    def test_both_end_when_somebody_stops_it(self) -> None:
+        story = self.renewing()
+        assert story.over(Reason.STOPPED) == (StopRecording(recording="rec2"),)
+        assert story.at.stage is Stage.IDLE
+
+    def test_an_interruption_aborts_where_it_has_to(self) -> None:
+        story = self.renewing(rules(SYNC, ABORT))
+        assert story.over(Reason.INTERRUPTED) == (
+            StopRecording(recording="rec2"),
+            AbortInteraction(interaction="call", why=Reason.INTERRUPTED),
+        )
+
+    def test_one_by_hand_is_followed_as_long_as_something_runs(self) -> None:
+        for runs in (True, False):
+            story = Story()
+            if runs:
+                story.begins("call", triggers=False)
+            story.happens(AskedByHand(rules=rules()))
+            story.records()
+            assert story.waits_out() == ((StartRecording(recording="rec2"),) if runs else ())
+            if not runs:
+                assert story.over(Reason.FULL) == ()
+                assert story.at.is_over
+
+
+def row(end_reason: EndReason | None, failure: str | None) -> RecordingRow:
+    return RecordingRow(
+        id="rec1",
+        conversation="conv1",
+        number=1,
+        type=RecordingType.AUDIO,
+        state=RecordingState.FINALIZING,
+        end_reason=end_reason,
+        failure=failure,
+        object_key="key",
+        filename="name",
+        requested_at=datetime.now(UTC),
+    )
+
+
+class TestWhyItIsOver:
+    @pytest.mark.parametrize(
+        ("reason", "failure", "why"),
+        [
+            (None, None, None),
+            (EndReason.NORMAL, None, Reason.STOPPED),
+            (EndReason.NORMAL, "stopped_before_start", Reason.STOPPED),
+            (EndReason.NORMAL, "disk_full", Reason.INTERRUPTED),
+            (EndReason.ABORT_SYSTEM, None, Reason.SHUT_DOWN),
+            (EndReason.ABORT_SYSTEM, "no_media", Reason.SHUT_DOWN),
+            (EndReason.ABORT_SYSTEM, "disk_full", Reason.INTERRUPTED),
+            (EndReason.ABORT_SYSTEM, "encoder_mismatch", Reason.INTERRUPTED),
+            (EndReason.ABORT_TIMEOUT, None, Reason.FULL),
+            (EndReason.ABORT_TIMEOUT, "no_media", Reason.SILENT),
+            (EndReason.ABORT_TIMEOUT, "disk_full", Reason.INTERRUPTED),
+            (EndReason.ABORT_UNEXPECTED, "worker_died", Reason.INTERRUPTED),
+            (EndReason.ABORT_BLOBSTORE_FAILURE, "store_denied", Reason.INTERRUPTED),
+        ],
+    )
+    def test_a_failure_is_an_interruption_whoever_ended_it(
+        self, reason: EndReason | None, failure: str | None, why: Reason | None
+    ) -> None:
+        assert why_over(row(reason, failure), Stage.RECORDING) is why
 
 
 class TestRestart:
@@ -346,9 +519,7 @@ class Conversations(RuleBasedStateMachine):
                 assert recorded == isinstance(event, Ready)
                 if not recorded:  # only once nothing can be waited for
                     assert isinstance(event, Over | Overdue)
-                    assert isinstance(event, Overdue) or event.why in (
-                        Reason.NOT_STARTED, Reason.NO_STORE, Reason.STOPPED, Reason.INTERRUPTED, Reason.SILENT
-                    )  # fmt: skip
+                    assert isinstance(event, Overdue) or event.why is not Reason.SHUT_DOWN
                 self.held.discard(one)
             case AbortInteraction(interaction=one):
                 assert before.rules is not None
@@ -356,9 +527,10 @@ class Conversations(RuleBasedStateMachine):
                 self.held.discard(one)
                 self.running.discard(one)
             case StartRecording():
-                assert before.stage in (Stage.IDLE, Stage.BACKING_OFF)
+                full = isinstance(event, Over) and event.why is Reason.FULL
+                assert full or before.stage in (Stage.IDLE, Stage.BACKING_OFF, Stage.RECORDING)
             case StopRecording(recording=one):
-                assert one == before.recording
+                assert one in before.recordings
 
     @rule(
         triggers=st.booleans(),
@@ -392,9 +564,23 @@ class Conversations(RuleBasedStateMachine):
     def becomes_ready(self) -> None:
         self.happens(Ready(recording=self.story.at.recording or "none"))
 
+    @rule()
+    def gets_media(self) -> None:
+        self.happens(MediaBegan(recording=self.story.at.recording or "none"))
+
     @rule(why=st.sampled_from(Reason))
     def is_over(self, why: Reason) -> None:
         self.happens(Over(recording=self.story.at.recording or "none", why=why))
+
+    @precondition(lambda self: self.story.at.stage is Stage.RENEWING)
+    @rule(event=st.sampled_from((Ready, MediaBegan)))
+    def the_next_one_comes(self, event: type[Ready | MediaBegan]) -> None:
+        self.happens(event(recording=self.story.at.successor or "none"))
+
+    @precondition(lambda self: self.story.at.stage is Stage.RENEWING)
+    @rule(why=st.sampled_from(Reason))
+    def the_next_one_is_over(self, why: Reason) -> None:
+        self.happens(Over(recording=self.story.at.successor or "none", why=why))
 
     @rule()
     def something_old_is_heard(self) -> None:
@@ -403,7 +589,7 @@ class Conversations(RuleBasedStateMachine):
         self.happens(Over(recording="an old one", why=Reason.INTERRUPTED))
         assert self.story.at == before
 
-    @rule(seconds=st.floats(0, 100))
+    @rule(seconds=st.floats(0, 5000))
     def time_passes(self, seconds: float) -> None:
         self.story.now += seconds
         if self.story.at.deadline is not None and self.story.at.deadline <= self.story.now:
@@ -424,9 +610,11 @@ class Conversations(RuleBasedStateMachine):
         at = self.story.at
         assert {one.id for one in at.interactions if one.held} == self.held
         assert {one.id for one in at.interactions} == self.running
-        assert (at.deadline is not None) == (at.stage in (Stage.STARTING, Stage.BACKING_OFF))
+        if at.stage in (Stage.IDLE, Stage.READY, Stage.STARTING, Stage.BACKING_OFF):
+            assert (at.deadline is not None) == (at.stage in (Stage.STARTING, Stage.BACKING_OFF))
+        assert (at.successor is not None) == (at.stage is Stage.RENEWING)
         assert at.stage in (Stage.STARTING, Stage.BACKING_OFF) or not self.held
-        assert (at.recording is not None) == (at.stage in (Stage.STARTING, Stage.RECORDING))
+        assert (at.recording is not None) == (at.stage not in (Stage.IDLE, Stage.BACKING_OFF))
         assert at.stage is Stage.IDLE or at.automatic or at.by_hand
 
     def teardown(self) -> None:
@@ -443,10 +631,10 @@ TestConversations = Conversations.TestCase
 TestConversations.settings = hypothesis_settings(max_examples=150, stateful_step_count=30, deadline=None)
 
 
-def test_every_event_has_its_rule() -> None:
-    events = {
-        kind
-        for kind in vars(supervision_events).values()
-        if isinstance(kind, type) and issubclass(kind, Event)
-    }
-    assert set(supervision._TABLE) == events - {Event}
+def test_every_event_has_its_row() -> None:
+    kinds = {kind for kind in vars(supervision_events).values() if isinstance(kind, type)}
+    known = {kind for kind in kinds if issubclass(kind, Event)} - {Event}
+    assert {event for _, event in TABLE} == known
+    assert (
+        {stage for stage, _ in TABLE} == {stage for row in TABLE.values() for stage in row.to} == set(Stage)
+    )

@@ -12,6 +12,7 @@ import msgspec
 import pytest
 from sqlalchemy import insert, select
 
+from recorder.database.messages import MessageTable
 from recorder.database.webhook_schema import webhook_events, webhooks
 from recorder.kernel.conversation import (
     Conversation,
@@ -26,6 +27,7 @@ from recorder.kernel.conversation import (
 )
 from recorder.kernel.errors import BystanderError
 from recorder.kernel.media import Publisher, SourceKind
+from recorder.kernel.message import MessageKind
 from recorder.kernel.recording import FailoverMode, Recording, RecordingState, StartMode, TriggeringMode
 from signaling.ports import Caller
 from storage.errors import UNREACHABLE
@@ -79,6 +81,20 @@ class Scene:
                     return found[number - 1]
         raise AssertionError("a watch does not end")
 
+    async def attempted(self, count: int) -> str:
+        """The conversation's first recording, once so many attempts count in its entry."""
+        (first, *_) = await self.recordings()
+        async with asyncio.timeout(STATE_S_MAX):
+            while len(await self.node.table.attempts(first.id)) < count:  # noqa: ASYNC110 - counted, not told
+                await asyncio.sleep(0.02)
+        return first.id
+
+    async def settled(self) -> None:
+        """Wait until no recording is on its way any more."""
+        async with asyncio.timeout(STATE_S_MAX):
+            while list(self.node.recordings):  # noqa: ASYNC110 - that a recording has left is told to nobody
+                await asyncio.sleep(0.02)
+
 
 class Stage:
     """Where nodes are opened one after the other, on the same database, spool and store."""
@@ -107,6 +123,21 @@ def stage(tmp_path: Path, stack: AsyncExitStack, migrated_url: str) -> Stage:
 @pytest.fixture
 async def scene(stage: Stage) -> Scene:
     return await stage.scene()
+
+
+async def listen(node: Node) -> None:
+    """Have a webhook that wants everything."""
+    now = node.means.clock.utc_now()
+    hook = {"id": "wh_1", "url": "https://example.org", "events": [], "secret": "s", "created_at": now}
+    async with node.database.writing() as connection:
+        await connection.execute(insert(webhooks).values(hook))
+
+
+async def heard_by_webhooks(node: Node) -> list[str]:
+    """The types of all events that webhooks are told, in their order."""
+    query = select(webhook_events.c.type).order_by(webhook_events.c.sequence)
+    async with node.database.reading() as connection:
+        return list((await connection.execute(query)).scalars())
 
 
 async def worker_pid(node: Node) -> int:
@@ -207,7 +238,61 @@ class TestFailover:
         scene = await stage.scene(trouble="refuses", max_retries=1)
         await scene.begin()
         assert await scene.told(2) == [(HOLD, None), (RELEASE, "not_recorded")]
-        await scene.recorded(3, "LAUNCHING", "FAILED", "REQUESTED")
+        await scene.recorded(1, "FAILED")
+        await scene.attempted(3)
+
+    async def test_what_fails_in_a_row_is_one_entry_that_counts(self, stage: Stage) -> None:
+        scene = await stage.scene(trouble="refuses", max_retries=1)
+        await listen(scene.node)
+        call = await scene.begin()
+        await scene.recorded(1, "FAILED")
+        first = await scene.attempted(4)
+        await scene.end(call)
+        await scene.settled()
+        (entry,) = await scene.recordings()
+        assert (entry.id, entry.failure) == (first, "engine_failed")
+        assert entry.ended_at is not None
+        assert [attempt.failure for attempt in await scene.node.table.attempts(first)][:4] == [
+            "engine_failed"
+        ] * 4
+        assert (await heard_by_webhooks(scene.node)).count("recording.failed") == 1
+        kinds = frozenset({MessageKind.RECORDING_FAILED})
+        messages = await MessageTable(scene.node.database).list(
+            scene.conversation, kinds=kinds, after=None, limit=10
+        )
+        assert [message.recording for message in messages] == [first]
+
+    async def test_a_full_disk_interrupts_and_does_not_pass_for_a_shutdown(self, stage: Stage) -> None:
+        scene = await stage.scene(**ABORTING)
+        await scene.begin()
+        await scene.node.publish(await scene.recorded(), "full disk")
+        assert (await scene.told(3))[-1] == (ABORT, "recording_interrupted")
+
+    @pytest.mark.parametrize("failover", FailoverMode)
+    async def test_nobody_sending_is_an_interruption(self, stage: Stage, failover: FailoverMode) -> None:
+        scene = await stage.scene(failover_mode=failover)
+        await scene.begin()
+        recording = await scene.recorded()
+        await scene.node.publish(recording, "ends")  # as the engine ends when nothing comes
+        if failover is FailoverMode.ABORT:
+            assert (await scene.told(3))[-1] == (ABORT, "no_media")
+        else:
+            assert (await scene.recorded(2)).id != recording.id
+
+    async def test_a_recording_that_is_full_is_followed_before_it_ends(self, stage: Stage) -> None:
+        scene = await stage.scene(duration_s_max=8.0)
+        await scene.begin()
+        first = await scene.recorded()
+        await scene.node.publish(first)
+        second = await scene.recorded(2)
+        assert (await scene.node.recordings.get(first.id)).state is RecordingState.RECORDING
+        await scene.node.publish(second)
+        first = await scene.recorded(1, "AVAILABLE")
+        second = await scene.recorded(2, "RECORDING")
+        assert second.started_at is not None
+        assert first.ended_at is not None
+        assert second.started_at <= first.ended_at  # no gap
+        assert (first.end_reason, first.failure) == ("NORMAL", None)
 
     @pytest.mark.parametrize(
         ("failover", "last"),
@@ -282,16 +367,7 @@ class TestCobrowsing:
 
 class TestTelling:
     async def test_webhooks_hear_exactly_what_was_decided(self, scene: Scene) -> None:
-        async with scene.node.database.writing() as connection:
-            now = scene.node.means.clock.utc_now()
-            hook = {
-                "id": "wh_1",
-                "url": "https://example.org",
-                "events": [],
-                "secret": "s",
-                "created_at": now,
-            }
-            await connection.execute(insert(webhooks).values(hook))
+        await listen(scene.node)
         call = await scene.begin()
         recording = await scene.recorded()
         await scene.node.publish(recording)

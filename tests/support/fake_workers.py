@@ -77,6 +77,9 @@ class FakeEngine:
             case "ends":
                 await self._media()
                 self._ended.set_result(FakeEnding(EndReason.ABORT_TIMEOUT, "no_media"))
+            case "full disk":
+                await self._media()
+                self._ended.set_result(FakeEnding(EndReason.ABORT_SYSTEM, "disk_full"))
             case "stuck":
                 self._stuck = True
         await self._media()
