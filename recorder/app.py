@@ -19,6 +19,7 @@ from recorder.archive.storage_verdict import StorageVerdict
 from recorder.database import ConversationTable, Database, KeyTable, RecordingTable
 from recorder.database.connection import sqlite_url
 from recorder.database.consents import ConsentTable
+from recorder.database.console_sessions import ConsoleSessionTable
 from recorder.database.history import HistoryTable
 from recorder.database.idempotency import IdempotencyTable
 from recorder.database.messages import MessageTable
@@ -40,6 +41,7 @@ from recorder.services.api_keys import ApiKeys
 from recorder.services.authentication import Authentication
 from recorder.services.consent import Consents
 from recorder.services.consent_events import ConsentEvents
+from recorder.services.console_sessions import ConsoleSessions
 from recorder.services.conversation_terms import EffectiveTerms
 from recorder.services.conversations import Conversations
 from recorder.services.effective_settings import ScopedSettings
@@ -175,6 +177,7 @@ class Server:
         ports = Ports(
             authority=Authentication(keys, table, api_key, clock),
             keys=ApiKeys(keys, clock),
+            sessions=ConsoleSessions(ConsoleSessionTable(database), keys, api_key, clock, settings.console),
             terms=conversation_terms,
             messages=Messages(MessageTable(database), table, conversation_terms, clock),
             consents=consents,

@@ -25,6 +25,8 @@ from signaling.api.recording import hls as api_hls
 from signaling.api.recording import media as api_media
 from signaling.api.recording import recordings as api_recordings
 from signaling.api.recording import watch_page as watch
+from signaling.console import sign_in as console_sign_in
+from signaling.console.pages import add_console_pages
 from signaling.docs import pages as documentation
 from signaling.http.idempotency import Idempotency
 from signaling.http.rate_limits import Gate, RateLimits
@@ -56,6 +58,7 @@ API: Sequence[Operation] = (
     *api_settings.OPERATIONS,
     *api_webhooks.OPERATIONS,
     *watch.OPERATIONS,
+    *console_sign_in.OPERATIONS,
 )
 
 
@@ -101,6 +104,7 @@ def build_app(
         recording_links=_links_of_room(context.links),
         clock=clock,
     )
+    add_console_pages(app)
 
     async def close_streams(_: web.Application) -> None:
         context.closing.set()

@@ -18,6 +18,7 @@ from recorder.kernel.conversation import (
     Role,
 )
 from recorder.kernel.history import (
+    ConversationOverview,
     ConversationSearch,
     RecordingDetails,
     RecordingSearch,
@@ -92,6 +93,28 @@ class Authority(Protocol):
     """Turns a bearer token into a Caller; raises BystanderError (401 unauthorized) when it is no good."""
 
     async def authenticate(self, token: str) -> Caller: ...
+
+
+@dataclass(frozen=True, slots=True)
+class ConsoleSession:
+    """Somebody who signed in to the console, and until when that holds if nothing more is asked."""
+
+    caller: Caller
+    name: str
+    expires_at: datetime
+
+
+class ConsoleSessions(Protocol):
+    """Sign-ins to the console. The secret leaves with `begin` only; 401 session_ended once it is over."""
+
+    async def begin(self, caller: Caller, *, name: str) -> tuple[str, ConsoleSession]:
+        """The secret of a new session, and what it opens."""
+        ...
+
+    async def find(self, secret: str) -> ConsoleSession: ...
+    async def end(self, secret: str) -> None:
+        """Good from now on for nothing. Ending twice is the same as once."""
+        ...
 
 
 class Keys(Protocol):
@@ -192,6 +215,10 @@ class History(Protocol):
     """Looking back, over all conversations."""
 
     async def conversations(self, search: ConversationSearch) -> list[Conversation]: ...
+    async def overviews(self, search: ConversationSearch) -> list[ConversationOverview]:
+        """The same conversations, each with who took part and how much was recorded."""
+        ...
+
     async def recordings(self, search: RecordingSearch) -> list[RecordingDetails]: ...
     async def details(self, recording: str) -> RecordingDetails: ...
     async def usage(
@@ -330,6 +357,7 @@ class Ports:
 
     authority: Authority
     keys: Keys
+    sessions: ConsoleSessions
     terms: EffectiveTerms
     messages: Messages
     consents: Consents

@@ -42,6 +42,7 @@ ROOMS: dict[str, list[str]] = {
         "room",
         "whip",
         "docs",
+        "console",
         "api",
         "api/conversation",
         "api/recording",

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Select, select
+from sqlalchemy import ColumnElement, Select, case, func, select
 
 from recorder.database.connection import Database
 from recorder.database.conversations import conversation_of, participant_of
@@ -20,8 +20,15 @@ from recorder.database.schema import attempts, conversations, participants, reco
 from recorder.database.search_terms import metadata_term, participant_term
 from recorder.kernel.conversation import Conversation, Participant
 from recorder.kernel.errors import not_found
-from recorder.kernel.history import ConversationSearch, ConversationState, RecordingAttempt, RecordingSearch
+from recorder.kernel.history import (
+    ConversationOverview,
+    ConversationSearch,
+    ConversationState,
+    RecordingAttempt,
+    RecordingSearch,
+)
 from recorder.kernel.ids import first_id
+from recorder.kernel.recording import RecordingState
 
 CLOCK_SLACK = timedelta(minutes=5)  # between an id's time and the row's, also where a clock was set back
 
@@ -36,6 +43,18 @@ class HistoryTable:
         async with self._database.reading() as connection:
             rows = (await connection.execute(_conversations(search))).all()
         return [conversation_of(row) for row in rows]
+
+    async def overviews(self, search: ConversationSearch) -> list[ConversationOverview]:
+        """A page of conversations with what stands around them, seen at one moment."""
+        async with self._database.reading() as connection:
+            found = [conversation_of(row) for row in (await connection.execute(_conversations(search))).all()]
+            of = [conversation.id for conversation in found]
+            people = (await connection.execute(_participants_of(of))).all()
+            sums = {row.conversation: fields(row) for row in (await connection.execute(_sums_of(of))).all()}
+        present: dict[str, list[Participant]] = {one: [] for one in of}
+        for row in people:
+            present[row.conversation].append(participant_of(row))
+        return [_overview(one, present[one.id], sums.get(one.id, {})) for one in found]
 
     async def recordings(self, search: RecordingSearch) -> list[RecordingRow]:
         async with self._database.reading() as connection:
@@ -59,7 +78,7 @@ class HistoryTable:
         of = sorted({row.conversation for row in rows})
         queries: tuple[Select[Any], ...] = (
             select(conversations).where(conversations.c.id.in_(of)),
-            select(participants).where(participants.c.conversation.in_(of)).order_by(participants.c.id),
+            _participants_of(of),
             select(attempts)
             .where(attempts.c.recording.in_([row.id for row in rows]))
             .order_by(attempts.c.recording, attempts.c.number),
@@ -73,6 +92,41 @@ class HistoryTable:
         for row in tries:
             by_recording[row.recording].append(msgspec.convert(fields(row), RecordingAttempt))
         return {row.id: conversation_of(row) for row in known}, by_conversation, by_recording
+
+
+def _participants_of(conversations_: list[str]) -> Select[Any]:
+    c = participants.c
+    return select(participants).where(c.conversation.in_(conversations_)).order_by(c.id)
+
+
+def _sums_of(conversations_: list[str]) -> Select[Any]:
+    c = recordings.c
+    over = (RecordingState.AVAILABLE, RecordingState.FAILED)
+    return (
+        select(
+            c.conversation,
+            func.count().label("recordings"),
+            func.sum(case((c.state.in_(over), 0), else_=1)).label("recordings_running"),
+            func.sum(case((c.state == RecordingState.FAILED, 1), else_=0)).label("recordings_failed"),
+            func.coalesce(func.sum(c.duration_s), 0.0).label("recorded_s"),
+        )
+        .where(c.conversation.in_(conversations_))
+        .group_by(c.conversation)
+    )
+
+
+def _overview(
+    conversation: Conversation, present: list[Participant], sums: dict[str, Any]
+) -> ConversationOverview:
+    return ConversationOverview(
+        id=conversation.id,
+        conversation=conversation,
+        participants=present,
+        recordings=sums.get("recordings", 0),
+        recordings_running=sums.get("recordings_running", 0),
+        recordings_failed=sums.get("recordings_failed", 0),
+        recorded_s=sums.get("recorded_s", 0.0),
+    )
 
 
 def _conversations(search: ConversationSearch) -> Select[Any]:
@@ -98,6 +152,8 @@ def _recordings(search: RecordingSearch) -> Select[Any]:
     if search.account is not None:
         query = query.join(conversations, conversations.c.id == c.conversation)
         query = query.where(conversations.c.account == search.account)
+    if search.conversation is not None:
+        query = query.where(c.conversation == search.conversation)
     if search.state is not None:
         query = query.where(c.state == search.state)
     query = _between(query, "rec", c.id, c.requested_at, search.requested_from, search.requested_until)

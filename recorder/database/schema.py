@@ -212,6 +212,21 @@ kept_answers = Table(
     Column("kept_at", UtcTime, nullable=False, index=True),
 )
 
+console_sessions = Table(
+    "console_sessions",
+    metadata,
+    Column("secret_hash", String(HASH_CHARS), primary_key=True),
+    Column(
+        "credential", String(HASH_CHARS), nullable=False
+    ),  # what was shown: a key, or an identity elsewhere
+    Column("name", String(TEXT_CHARS), nullable=False),
+    Column("account", String(TEXT_CHARS)),  # NULL: every account
+    Column("scopes", JSON, nullable=False),
+    Column("created_at", UtcTime, nullable=False),
+    Column("seen_at", UtcTime, nullable=False),
+    Column("expires_at", UtcTime, nullable=False, index=True),
+)
+
 scoped_settings = Table(
     "scoped_settings",
     metadata,

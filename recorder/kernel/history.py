@@ -31,10 +31,26 @@ class ConversationSearch(msgspec.Struct, frozen=True, kw_only=True):
     limit: int = 50
 
 
+class ConversationOverview(msgspec.Struct, frozen=True, kw_only=True):
+    """A line of a history: a conversation, who took part, and how much was recorded of it.
+
+    `recordings_running` are those of which more may come, `recorded_s` is of those that are over.
+    """
+
+    id: str
+    conversation: Conversation
+    participants: list[Participant]
+    recordings: int
+    recordings_running: int
+    recordings_failed: int
+    recorded_s: float
+
+
 class RecordingSearch(msgspec.Struct, frozen=True, kw_only=True):
     """What recordings are looked for, in all conversations."""
 
     account: str | None = None
+    conversation: str | None = None
     state: RecordingState | None = None
     requested_from: datetime | None = None
     requested_until: datetime | None = None

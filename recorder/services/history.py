@@ -8,6 +8,7 @@ from recorder.database.recordings import RecordingRow
 from recorder.database.usage import UsageTable
 from recorder.kernel.conversation import Conversation
 from recorder.kernel.history import (
+    ConversationOverview,
     ConversationSearch,
     RecordingDetails,
     RecordingSearch,
@@ -30,6 +31,9 @@ class History:
 
     async def conversations(self, search: ConversationSearch) -> list[Conversation]:
         return await self._table.conversations(search)
+
+    async def overviews(self, search: ConversationSearch) -> list[ConversationOverview]:
+        return await self._table.overviews(search)
 
     async def recordings(self, search: RecordingSearch) -> list[RecordingDetails]:
         return await self._details(await self._table.recordings(search))

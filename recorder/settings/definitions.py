@@ -234,6 +234,17 @@ class WebhookSettings(Section, frozen=True):
     ] = 16
 
 
+class ConsoleSettings(Section, frozen=True):
+    """The pages at /console, and who signs in there."""
+
+    session_ttl_s: Annotated[
+        float, Meta(ge=300, le=7 * 86_400, description="a sign-in ends after this long, whatever is done")
+    ] = 8 * 3600.0
+    session_idle_s: Annotated[
+        float, Meta(ge=60, le=86_400, description="a sign-in ends after this long without a request")
+    ] = 1800.0
+
+
 class LimitSettings(Section, frozen=True):
     """What callers may ask: a burst is let through at once, then so many requests per second."""
 
@@ -263,6 +274,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     turn: TurnSettings = TurnSettings()
     retention: RetentionSettings = RetentionSettings()
     webhooks: WebhookSettings = WebhookSettings()
+    console: ConsoleSettings = ConsoleSettings()
     limits: LimitSettings = LimitSettings()
 
 

@@ -8,6 +8,7 @@ import msgspec
 
 from signaling.http.idempotency import HEADER
 from signaling.http.problems import MEDIA_TYPE, Problem
+from signaling.http.session_cookie import SECURE_COOKIE
 from signaling.routes.access import Scheme
 from signaling.routes.operation import PATH_PARAMETER_PATTERN, Header, Operation, Reply, TextBody
 
@@ -45,6 +46,12 @@ def openapi_document(operations: Sequence[Operation], *, version: str) -> Json:
 
 _SECURITY_SCHEMES: Json = {
     "bearer": {"type": "http", "scheme": "bearer", "description": "An API key, or a participant's token."},
+    "session": {
+        "type": "apiKey",
+        "in": "cookie",
+        "name": SECURE_COOKIE,
+        "description": "Whoever signed in to the console; what changes something also needs X-CSRF-Token.",
+    },
     "entryPoint": {"type": "http", "scheme": "bearer", "description": "The token of the entry point."},
     "signedLink": {
         "type": "apiKey",
@@ -95,6 +102,8 @@ def _who_may(operation: Operation) -> str:
         return "Anybody may call this."
     if access.scheme is Scheme.ENTRY_POINT:
         return "Whoever has the entry point's URL and token may call this."
+    if access.scheme is Scheme.SESSION:
+        return "Whoever has signed in to the console may call this."
     roles = ", ".join(sorted(access.roles))
     told = f"An API key with the scope `{access.scope}` may call this."
     if roles:
@@ -109,6 +118,8 @@ def _security(operation: Operation) -> list[Json]:
         return []
     if access.scheme is Scheme.ENTRY_POINT:
         return [{"entryPoint": []}]
+    if access.scheme is Scheme.SESSION:
+        return [{"session": []}]
     return [{"bearer": []}, *([{"signedLink": []}] if access.signed_link else [])]
 
 

@@ -20,6 +20,7 @@ class Scheme(Enum):
 
     PUBLIC = "public"  # not at all
     BEARER = "bearer"  # an API key or a participant's token
+    SESSION = "session"  # by signing in to the console
     ENTRY_POINT = "entry point"  # the token of the entry point in the URL; the WHIP handlers ask the port
 
 
@@ -50,6 +51,7 @@ def _seen(*, signed_link: bool = False) -> Access:
 
 
 _PUBLIC = Access(Scheme.PUBLIC)
+_SESSION = Access(Scheme.SESSION)
 _ENTRY_POINT = Access(Scheme.ENTRY_POINT)
 _ADMIN = _key(KeyScope.ADMIN)
 
@@ -57,6 +59,7 @@ ACCESS: Mapping[str, Access] = {
     # conversations and who is in them
     "createConversation": _key(KeyScope.CONVERSATIONS_WRITE),
     "listConversations": _key(KeyScope.CONVERSATIONS_READ),
+    "listConversationOverviews": _key(KeyScope.CONVERSATIONS_READ),
     "getConversation": _key(KeyScope.CONVERSATIONS_READ, EVERYBODY),
     "deleteConversation": _key(KeyScope.CONVERSATIONS_WRITE),
     "endConversation": _key(KeyScope.CONVERSATIONS_WRITE, AGENTS),
@@ -113,6 +116,10 @@ ACCESS: Mapping[str, Access] = {
     "putTemplateSettings": _key(KeyScope.SETTINGS),
     "getConversationSettings": _key(KeyScope.SETTINGS),
     "putConversationSettings": _key(KeyScope.SETTINGS),
+    # the console
+    "getConsoleSession": _PUBLIC,
+    "signIn": _PUBLIC,
+    "signOut": _SESSION,
     # webhooks
     "createWebhook": _key(KeyScope.WEBHOOKS),
     "listWebhooks": _key(KeyScope.WEBHOOKS),

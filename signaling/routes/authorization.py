@@ -7,6 +7,7 @@ from aiohttp import web
 
 from recorder.kernel.conversation import Participant
 from recorder.kernel.errors import BystanderError, caller_error, not_found
+from signaling.http.session_cookie import check_csrf, session_secret
 from signaling.ports import Caller
 from signaling.routes.access import Access, Scheme
 from signaling.routes.context import Context
@@ -22,6 +23,8 @@ class Granted:
 
 async def grant(access: Access, request: web.Request, context: Context) -> Granted:
     """Let the request's caller in, or raise 401 unauthorized, 403 forbidden, link_*, or 404 not_found."""
+    if access.scheme is Scheme.SESSION:
+        return Granted(await _signed_in(request, context))
     if access.scheme is not Scheme.BEARER:
         return Granted()
     token, query = bearer_token(request), request.query
@@ -30,13 +33,24 @@ async def grant(access: Access, request: web.Request, context: Context) -> Grant
         until = context.links.check(request.path, query.get("expires", ""), query["signature"], now=now)
         return Granted(links_until=until)
     if token is None:
-        raise unauthorized("An Authorization header with a Bearer token is needed.")
-    caller = await context.ports.authority.authenticate(token)
+        caller = await _signed_in(request, context)
+    else:
+        caller = await context.ports.authority.authenticate(token)
     if caller.participant is not None:
         await _allow_participant(access, caller.participant, request, context)
     else:
         await _allow_key(access, caller, request, context)
     return Granted(caller)
+
+
+async def _signed_in(request: web.Request, context: Context) -> Caller:
+    """Who signed in to the console, where a page of it asks; the session can do what they could by a key."""
+    secret = session_secret(request, context.public_url)
+    if secret is None:
+        raise unauthorized("An Authorization header with a Bearer token is needed.")
+    session = await context.ports.sessions.find(secret)
+    check_csrf(request, secret)
+    return session.caller
 
 
 async def _allow_participant(

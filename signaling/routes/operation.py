@@ -102,6 +102,8 @@ class Operation:
             yield {409: ("request_in_progress",), 413: ("body_too_large",), 422: ("idempotency_key_reused",)}
         if self.access.scheme is not Scheme.PUBLIC:
             yield {401: ("unauthorized",)}
+        if self.access.scheme in (Scheme.BEARER, Scheme.SESSION):
+            yield {401: ("session_ended",), 403: ("csrf_token_wrong",)}
         if self.access.roles or self.access.scheme is Scheme.BEARER:
             yield {403: ("forbidden",)}
         if self.access.signed_link:

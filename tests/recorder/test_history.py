@@ -89,6 +89,30 @@ def archive(database: Database) -> Archive:
     return Archive(database)
 
 
+class TestOverviews:
+    async def test_say_who_took_part_and_how_much_was_recorded(self, archive: Archive) -> None:
+        quiet, recorded = await archive.conversation(), await archive.conversation(account="north")
+        await archive.participant(recorded, Role.VISITOR, "Blaise")
+        await archive.participant(recorded, Role.AGENT, "Ada")
+        await archive.recording(recorded, state=RecordingState.AVAILABLE, duration_s=61.5)
+        await archive.recording(recorded, state=RecordingState.FAILED)
+        await archive.recording(recorded, state=RecordingState.RECORDING)
+        first, second = await archive.history.overviews(ConversationSearch(newest_first=True))
+        assert (first.id, [one.name for one in first.participants]) == (recorded.id, ["Blaise", "Ada"])
+        assert (first.recordings, first.recordings_running, first.recordings_failed) == (3, 1, 1)
+        assert first.recorded_s == 61.5
+        assert (second.conversation, second.participants, second.recordings) == (quiet, [], 0)
+        only = await archive.history.overviews(ConversationSearch(account="north"))
+        assert [one.id for one in only] == [recorded.id]
+
+    async def test_recordings_are_found_by_their_conversation(self, archive: Archive) -> None:
+        of, other = await archive.conversation(), await archive.conversation()
+        mine = await archive.recording(of)
+        await archive.recording(other)
+        search = RecordingSearch(conversation=of.id)
+        assert [row.id for row in await archive.history.recordings(search)] == [mine.id]
+
+
 class TestMessages:
     async def test_stand_in_their_order_with_recordings_at_their_place(self, archive: Archive) -> None:
         of = await archive.conversation()

@@ -2,7 +2,7 @@
 
 import builtins
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -10,6 +10,7 @@ import msgspec
 from recorder.kernel.conversation import Conversation
 from recorder.kernel.errors import caller_error, not_found
 from recorder.kernel.history import (
+    ConversationOverview,
     ConversationSearch,
     ConversationState,
     RecordingDetails,
@@ -20,7 +21,7 @@ from recorder.kernel.history import (
 from recorder.kernel.ids import new_id, new_secret
 from recorder.kernel.message import ConsentAnswer, ConsentGiven, Message, MessageKind, is_shown
 from recorder.kernel.permissions import ApiKey, ConversationTerms, IssuedKey, KeyScope
-from signaling.ports import Caller, EffectiveSetting, IdempotencyResponse, OwnSettings
+from signaling.ports import Caller, ConsoleSession, EffectiveSetting, IdempotencyResponse, OwnSettings
 
 if TYPE_CHECKING:
     from tests.support.fake_ports import FakeServer
@@ -79,6 +80,29 @@ class FakeKeys:
         fields = msgspec.structs.asdict(key)
         del fields["secret"]
         return ApiKey(**fields)
+
+
+@dataclass
+class FakeSessions:
+    server: "FakeServer"
+    open: dict[str, ConsoleSession] = field(default_factory=dict)
+
+    async def begin(self, caller: Caller, *, name: str) -> tuple[str, ConsoleSession]:
+        if caller.participant is not None:
+            raise caller_error("forbidden", "A participant's token does not open the console.", status=403)
+        secret = new_secret()
+        session = ConsoleSession(caller, name, self.server.now() + timedelta(hours=8))
+        self.open[secret] = session
+        return secret, session
+
+    async def find(self, secret: str) -> ConsoleSession:
+        session = self.open.get(secret)
+        if session is None or session.expires_at <= self.server.now():
+            raise caller_error("session_ended", "You have been signed out; sign in again.", status=401)
+        return session
+
+    async def end(self, secret: str) -> None:
+        self.open.pop(secret, None)
 
 
 @dataclass
@@ -157,8 +181,23 @@ class FakeHistory:
         ordered = sorted(self.server.conversations.values(), key=lambda one: one.id)
         return [one for one in ordered if self._found(one, search)][: search.limit]
 
+    async def overviews(self, search: ConversationSearch) -> list[ConversationOverview]:
+        return [
+            ConversationOverview(
+                id=one.id,
+                conversation=one,
+                participants=[],
+                recordings=0,
+                recordings_running=0,
+                recordings_failed=0,
+                recorded_s=0.0,
+            )
+            for one in await self.conversations(search)
+        ]
+
     async def recordings(self, search: RecordingSearch) -> list[RecordingDetails]:
-        found = sorted(self.server.recordings)
+        of = search.conversation
+        found = sorted(one.id for one in self.server.recordings.values() if of in (None, one.conversation))
         return [await self.details(one) for one in found if search.after is None or one > search.after]
 
     async def details(self, recording: str) -> RecordingDetails:

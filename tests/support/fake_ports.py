@@ -37,6 +37,7 @@ from tests.support.fake_access import (
     FakeKeptAnswers,
     FakeKeys,
     FakeMessages,
+    FakeSessions,
     FakeSettings,
     FakeTerms,
 )
@@ -99,6 +100,7 @@ class FakeServer:
         self._changed = asyncio.Condition()
         self._failures: dict[str, Exception] = {}
         self.keys = FakeKeys(self)
+        self.sessions = FakeSessions(self)
         self.terms = FakeTerms(self)
         self.messages = FakeMessages(self)
         self.consents = FakeConsents(self)
@@ -106,6 +108,7 @@ class FakeServer:
         self.ports = Ports(
             authority=FakeAuthority(self),
             keys=self.keys,
+            sessions=self.sessions,
             terms=self.terms,
             messages=self.messages,
             consents=self.consents,

@@ -9,7 +9,7 @@ from msgspec import Meta
 
 from recorder.kernel.conversation import DEFAULT_ACCOUNT, Conversation
 from recorder.kernel.errors import caller_error
-from recorder.kernel.history import ConversationSearch, ConversationState
+from recorder.kernel.history import ConversationOverview, ConversationSearch, ConversationState
 from recorder.kernel.limits import TEXT_CHARS_MAX
 from signaling.http.pages import Order, PageQuery, first_page
 from signaling.http.text_types import METADATA_PATTERN, AccountId, Metadata, Moment, Text
@@ -32,6 +32,13 @@ class ConversationPage(msgspec.Struct, frozen=True):
     """Conversations in the order that was asked for; `next_after` is the `after` of the next page."""
 
     items: list[Conversation]
+    next_after: str | None
+
+
+class OverviewPage(msgspec.Struct, frozen=True):
+    """Overviews in the order that was asked for; `next_after` is the `after` of the next page."""
+
+    items: list[ConversationOverview]
     next_after: str | None
 
 
@@ -64,22 +71,30 @@ async def create(call: ApiCall) -> web.Response:
 
 async def list_all(call: ApiCall) -> web.Response:
     query = call.query(SearchQuery)
-    key, _, value = (query.metadata or "").partition(":")
-    found = await call.context.ports.history.conversations(
-        ConversationSearch(
-            account=query.account or call.caller.account,
-            external_id=query.external_id,
-            participant=query.participant,
-            metadata=(key, value) if query.metadata is not None else None,
-            state=query.state,
-            created_from=query.created_from,
-            created_until=query.created_until,
-            newest_first=query.order is Order.NEWEST_FIRST,
-            after=query.after,
-            limit=query.limit + 1,
-        )
-    )
+    found = await call.context.ports.history.conversations(_search(query, call))
     return json_response(ConversationPage(*first_page(found, query.limit)))
+
+
+async def overviews(call: ApiCall) -> web.Response:
+    query = call.query(SearchQuery)
+    found = await call.context.ports.history.overviews(_search(query, call))
+    return json_response(OverviewPage(*first_page(found, query.limit)))
+
+
+def _search(query: SearchQuery, call: ApiCall) -> ConversationSearch:
+    key, _, value = (query.metadata or "").partition(":")
+    return ConversationSearch(
+        account=query.account or call.caller.account,
+        external_id=query.external_id,
+        participant=query.participant,
+        metadata=(key, value) if query.metadata is not None else None,
+        state=query.state,
+        created_from=query.created_from,
+        created_until=query.created_until,
+        newest_first=query.order is Order.NEWEST_FIRST,
+        after=query.after,
+        limit=query.limit + 1,
+    )
 
 
 async def get(call: ApiCall) -> web.Response:
@@ -115,6 +130,16 @@ OPERATIONS = (
         handler=list_all,
         query=SearchQuery,
         replies=(Reply(200, "A page of conversations.", ConversationPage),),
+        tag=_TAG,
+    ),
+    Operation(
+        "GET",
+        "/v1/conversation-overviews",
+        id="listConversationOverviews",
+        summary="Find conversations, each with who took part and how much was recorded.",
+        handler=overviews,
+        query=SearchQuery,
+        replies=(Reply(200, "A page of overviews.", OverviewPage),),
         tag=_TAG,
     ),
     Operation(

@@ -19,6 +19,7 @@ class RecordingQuery(PageQuery, frozen=True, forbid_unknown_fields=True):
     """What is looked for; everything that is given has to hold."""
 
     account: AccountId | None = None
+    conversation: AccountId | None = None
     state: RecordingState | None = None
     requested_from: Moment | None = None
     requested_until: Moment | None = None
@@ -37,6 +38,7 @@ async def find(call: ApiCall) -> web.Response:
     found = await call.context.ports.history.recordings(
         RecordingSearch(
             account=query.account or call.caller.account,
+            conversation=query.conversation,
             state=query.state,
             requested_from=query.requested_from,
             requested_until=query.requested_until,
