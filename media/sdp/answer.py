@@ -2,9 +2,8 @@
 
 from media.handover.encoded_frame import Codec
 from media.rtp.formats import MediaFormat, PayloadFormat
-from media.sdp import parse as sdp
 from media.sdp.offer import AnswerSection, Offer
-from media.sdp.sections import extensions_of, feedback_of, parameters_of
+from media.sdp.sections import Feedback, extensions_of, parameters_of
 from media.sdp.transport import LocalTransport
 
 
@@ -18,7 +17,8 @@ def write_answer(offer: Offer, local: LocalTransport, *, session_id: int) -> str
     transport_written = False
     for section in offer.sections:
         if section.media is None:
-            lines += _rejection(section)
+            # With the transport's lines too: webrtcbin discards an answer where a section lacks them.
+            lines += _rejection(section) + _transport(offer, local, candidates=False)
             continue
         lines += _acceptance(section, section.media)
         lines += _transport(offer, local, candidates=not transport_written)
@@ -68,26 +68,27 @@ def _acceptance(section: AnswerSection, media: MediaFormat) -> list[str]:
     if "extmap-allow-mixed" in offered.attributes:
         lines.append("a=extmap-allow-mixed")
     parameters = parameters_of(offered)
+    feedback = Feedback(offered)
     for payload in media.payloads.values():
-        lines += _payload_lines(offered, payload, parameters.get(payload.payload_type, {}))
+        lines += _payload_lines(payload, feedback, parameters.get(payload.payload_type, {}))
     if media.rids:
         lines += [f"a=rid:{rid} recv" for rid in media.rids]
         lines.append(f"a=simulcast:recv {';'.join(media.rids)}")
     return lines
 
 
-def _payload_lines(offered: sdp.Section, payload: PayloadFormat, parameters: dict[str, str]) -> list[str]:
+def _payload_lines(payload: PayloadFormat, feedback: Feedback, parameters: dict[str, str]) -> list[str]:
     number = payload.payload_type
     names = {Codec.OPUS: "opus/48000/2", Codec.VP8: "VP8/90000", Codec.H264: "H264/90000"}
     lines = [f"a=rtpmap:{number} {names[payload.codec]}"]
-    lines += [f"a=rtcp-fb:{number} {feedback}" for feedback in feedback_of(offered, number)]
+    lines += [f"a=rtcp-fb:{number} {given}" for given in feedback.of(number)]
     if payload.codec is Codec.OPUS:
         lines.append(f"a=fmtp:{number} minptime=10;useinbandfec=1")
     elif payload.codec is Codec.H264:
         # Said back as offered: some senders match the whole set, and our decoder takes every level.
         kept = ("level-asymmetry-allowed", "packetization-mode", "profile-level-id")
-        told = ";".join(f"{name}={parameters[name]}" for name in kept if name in parameters)
-        lines += [f"a=fmtp:{number} {told}"] if told else []
+        answered = ";".join(f"{name}={parameters[name]}" for name in kept if name in parameters)
+        lines += [f"a=fmtp:{number} {answered}"] if answered else []
     if payload.retransmission is not None:
         lines.append(f"a=rtpmap:{payload.retransmission} rtx/90000")
         lines.append(f"a=fmtp:{payload.retransmission} apt={number}")

@@ -64,13 +64,15 @@ def read_offer(text: str) -> Offer:
     refusals: list[str] = []
     sections: list[AnswerSection] = []
     first: AnswerSection | None = None
+    accepted = 0
     for section in description.sections:
         mid = read_mid(section)
         media, refusal = _judge(
             section, mid, own_transport=first is not None and not {mid, first.mid} <= bundle
         )
-        if sum(s.media is not None for s in sections) == STREAMS_PER_PUBLISHER_MAX:
+        if accepted == STREAMS_PER_PUBLISHER_MAX:
             media = None
+        accepted += media is not None
         sections.append(AnswerSection(section, mid, media))
         if media is not None and first is None:
             first = sections[-1]
@@ -100,6 +102,9 @@ def read_fragment(text: str) -> TrickleFragment:
             attributes.add(line[2:])
         elif line.startswith("m="):
             sdp.parse_section(line)
+        else:
+            # A whole description where a fragment belongs would be taken for one that says nothing.
+            raise sdp.malformed("A trickle fragment has lines other than a= and m=.")
     named = "ice-ufrag" in attributes or "ice-pwd" in attributes
     return TrickleFragment(
         ice=read_ice(attributes, sdp.Attributes()) if named else None,

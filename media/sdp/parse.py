@@ -1,7 +1,8 @@
 """SDP as lines (RFC 8866): sections and their attributes, taken as they are and judged by nobody here.
 
 aiortc's own parser refuses whole offers for one attribute that it does not know in a section nobody wants;
-a recorder answers what it can.
+a recorder answers what it can. Who offers shares the event loop with everybody who is being recorded, so
+everything here, and everything done with it, takes time in proportion to the text.
 """
 
 import re
@@ -10,8 +11,10 @@ from dataclasses import dataclass, field
 from recorder.kernel.errors import BystanderError, caller_error
 from recorder.kernel.limits import SDP_BYTES_MAX
 
-LINES_MAX = 4096
+LINES_MAX = 4096  # a browser's are 25 bytes and more: SDP_BYTES_MAX has room for fewer
 SECTIONS_MAX = 64  # a conference page has one per remote participant and kind
+ATTRIBUTES_PER_SECTION_MAX = 1024  # a browser's simulcast section with all its codecs has about 200
+FORMATS_PER_SECTION_MAX = 128  # RTP payload types have 7 bits; a browser offers up to 50
 
 _LINE = re.compile(r"[a-z]=[^\x00-\x08\x0a-\x1f\x7f]*\Z")
 _MEDIA = re.compile(r"m=([!-~]+) ([0-9]{1,5})(?:/[0-9]+)? ([!-~]+)((?: [!-~]+)+)\Z")
@@ -22,9 +25,13 @@ class Attributes:
     """The `a=` lines of the session or of one section, in order, by name; a flag has the value ''."""
 
     _values: dict[str, list[str]] = field(default_factory=dict)
+    _count: int = 0
 
     def add(self, line: str) -> None:
-        """Take what follows `a=`."""
+        """Take what follows `a=`; raises malformed_sdp over ATTRIBUTES_PER_SECTION_MAX."""
+        if self._count == ATTRIBUTES_PER_SECTION_MAX:
+            raise malformed("A section of the SDP has too many attributes.")
+        self._count += 1
         name, _, value = line.partition(":")
         self._values.setdefault(name, []).append(value)
 
@@ -43,12 +50,15 @@ class Attributes:
 
 @dataclass(slots=True)
 class Section:
-    """One media section: the `m=` line and what belongs to it."""
+    """One media section: the `m=` line and what belongs to it.
+
+    `formats` are in the order of the offer, each once; a dictionary, because sections ask who is among them.
+    """
 
     kind: str
     port: int
     protocol: str
-    formats: list[str]
+    formats: dict[str, None]
     attributes: Attributes = field(default_factory=Attributes)
 
 
@@ -83,7 +93,10 @@ def parse_section(line: str) -> Section:
     match = _MEDIA.match(line)
     if match is None or int(match[2]) > 65535:
         raise malformed("An m= line of the SDP cannot be read.")
-    return Section(kind=match[1], port=int(match[2]), protocol=match[3], formats=match[4].split())
+    formats = dict.fromkeys(match[4].split())
+    if len(formats) > FORMATS_PER_SECTION_MAX:
+        raise malformed("An m= line of the SDP has too many formats.")
+    return Section(kind=match[1], port=int(match[2]), protocol=match[3], formats=formats)
 
 
 def parse(text: str) -> Description:

@@ -16,6 +16,8 @@ _EXTENSIONS = (MID_EXTENSION, RID_EXTENSION, REPAIRED_RID_EXTENSION, TRANSPORT_C
 _FEEDBACK = ("nack", "nack pli", "ccm fir", "transport-cc")
 _H264_PROFILES = (0x42, 0x4D, 0x58, 0x64)  # baseline, main, extended, high: 8 bit, 4:2:0
 
+LAYERS_MAX = 8  # of a simulcast offer: senders have three
+
 _TOKEN = re.compile(r"[!#-'*+\-.0-9A-Z^-~]{1,64}\Z")
 
 
@@ -64,14 +66,19 @@ def parameters_of(section: sdp.Section) -> dict[int, dict[str, str]]:
     return found
 
 
-def feedback_of(section: sdp.Section, payload_type: int) -> list[str]:
-    """The RTCP feedback that is offered for a payload type, and given."""
-    offered = []
-    for value in section.attributes.all("rtcp-fb"):
-        head, _, feedback = value.partition(" ")
-        if head in ("*", str(payload_type)):
-            offered.append(feedback.strip())
-    return [feedback for feedback in _FEEDBACK if feedback in offered]
+class Feedback:
+    """RTCP feedback (RFC 4585 4.2) that a section offers and we give, by payload type."""
+
+    def __init__(self, section: sdp.Section) -> None:
+        self._offered: dict[str, set[str]] = {}
+        for value in section.attributes.all("rtcp-fb"):
+            head, _, feedback = value.partition(" ")
+            self._offered.setdefault(head, set()).add(feedback.strip())
+
+    def of(self, payload_type: int) -> list[str]:
+        """What is offered for a payload type, by its number or by the wildcard."""
+        offered = self._offered.get("*", set()) | self._offered.get(str(payload_type), set())
+        return [feedback for feedback in _FEEDBACK if feedback in offered]
 
 
 def extensions_of(section: sdp.Section) -> dict[str, int]:
@@ -103,15 +110,16 @@ def _payloads(section: sdp.Section) -> dict[int, PayloadFormat]:
         elif encoding.strip().lower() == "rtx/90000" and "apt" in parameters.get(number, {}):
             repairs.setdefault(_number(parameters[number]["apt"], 7), number)
     payloads = {}
-    for number in (int(text) for text in section.formats if text.isdecimal()):
+    feedback = Feedback(section)
+    for number in (int(text) for text in section.formats if text.isdecimal() and len(text) <= 3):
         if number in codecs:
-            feedback = feedback_of(section, number)
+            offered = feedback.of(number)
             payloads[number] = PayloadFormat(
                 number,
                 codecs[number],
-                nack="nack" in feedback,
-                pli="nack pli" in feedback,
-                fir="ccm fir" in feedback,
+                nack="nack" in offered,
+                pli="nack pli" in offered,
+                fir="ccm fir" in offered,
                 retransmission=repairs.get(number),
             )
     return payloads
@@ -136,7 +144,8 @@ def _rids(section: sdp.Section) -> tuple[str, ...]:
     if not any(word == "send" for value in section.attributes.all("simulcast") for word in value.split()):
         return ()
     words = [value.split() for value in section.attributes.all("rid")]
-    return tuple(w[0] for w in words if len(w) > 1 and w[1] == "send" and _TOKEN.match(w[0]))
+    rids = dict.fromkeys(w[0] for w in words if len(w) > 1 and w[1] == "send" and _TOKEN.match(w[0]))
+    return tuple(rids)[:LAYERS_MAX]
 
 
 def _number(text: str, bits: int) -> int:

@@ -104,11 +104,10 @@ class MediaTransport:
 
         Raises ValueError when it is malformed.
         """
-        candidate = usable_candidate(value)
         self._candidates += 1
         if self._candidates > CANDIDATES_PER_PUBLISHER_MAX:
             self._drop("too_many_candidates")
-        elif candidate is not None:
+        elif (candidate := usable_candidate(value)) is not None:
             await self._connection.add_remote_candidate(candidate)
 
     def send_rtcp(self, data: bytes) -> None:

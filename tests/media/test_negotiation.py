@@ -164,6 +164,16 @@ class TestSections:
         assert [media.mid for media in offer.media] == ["0", "2"]
         assert re.findall(r"^m=audio (\d+)", answer(offer), re.MULTILINE) == ["9", "0", "9"]
 
+    def test_rejected_sections_name_the_same_transport(self) -> None:
+        text = SESSION + "a=group:BUNDLE 0\r\n" + section() + section(kind="video", mid="1", lines=())
+        first, second = re.split(r"^m=", answer(read_offer(text)), flags=re.MULTILINE)[1:]
+        assert second.startswith("video 0 ")
+        for name in ("ice-ufrag", "ice-pwd", "fingerprint", "setup"):
+            found = re.search(rf"^a={name}:.*$", first, re.MULTILINE)
+            assert found is not None
+            assert found[0] in second
+        assert "a=candidate" not in second
+
     def test_one_section_needs_neither_bundle_nor_mid(self) -> None:
         offer = read_offer(SESSION + section(mid=None) + section(mid=None))
         assert len(offer.media) == 1
@@ -256,6 +266,11 @@ class TestFragments:
         ours = read_fragment(write_fragment(read_offer(CHROMIUM), LOCAL))
         assert ours.ice == LOCAL.ice
         assert ours.candidates == LOCAL.candidates
+
+    @pytest.mark.parametrize("text", [CHROMIUM, "v=0\r\n", "a=end-of-candidates\r\nc=IN IP4 0.0.0.0\r\n"])
+    def test_a_whole_description_is_no_fragment(self, text: str) -> None:
+        with pytest.raises(BystanderError, match="malformed_sdp"):
+            read_fragment(text)
 
     @given(st.text(max_size=100))
     def test_any_text_is_read_or_refused(self, text: str) -> None:
