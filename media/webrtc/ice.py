@@ -16,6 +16,7 @@ import aioice
 from aiortc import RTCIceServer
 from aiortc.rtcicetransport import connection_kwargs
 
+from media.webrtc.candidates import AddressFilter
 from media.webrtc.udp import BatchedUdpSocket, unplug
 from recorder.kernel.clock import Clock
 from recorder.kernel.errors import BystanderError, Fault
@@ -26,14 +27,39 @@ logger = logging.getLogger(__name__)
 DATAGRAM_BYTES_MAX = 2048  # RTP fits an Ethernet frame; a little more for tunnels with jumbo frames
 GATHERING_S_MAX = 3  # a STUN or TURN server that has not answered by then is left out of the answer
 CONSENT_INTERVAL_S = 4.0  # RFC 7675 5.1 wants a check every 4 to 6 s
+PEER_REFLEXIVE_MAX = 16  # addresses that only its checks tell: a publisher behind a few NATs has a few
+UNANSWERED_CHECKS_MAX = 200  # sent for one publisher to addresses that were not heard from: what it may aim
+CANDIDATE_CHARS_MAX = 512  # a browser's have some 150
 CLOSING_S_MAX = 2.0  # an unreachable TURN server must not hold up the end of a recording
 
 
+class CheckAllowance:
+    """Connectivity checks that one publisher may still make us send where nobody has answered.
+
+    Shared by its ICE sessions: a restart is no way to more.
+    """
+
+    def __init__(self) -> None:
+        self._left = UNANSWERED_CHECKS_MAX
+
+    def take(self) -> bool:
+        """Whether another check may be sent."""
+        if not self._left:
+            return False
+        self._left -= 1
+        return True
+
+    def renew(self) -> None:
+        """Allow all of them again: the publisher is where it said."""
+        self._left = UNANSWERED_CHECKS_MAX
+
+
 class IceConnection(aioice.Connection):
-    """aioice's connection, with three differences.
+    """aioice's connection, with five differences.
 
     Host candidates can be restricted to one address; media leaves through `on_media` before any parsing of
-    STUN; and lost consent closes nothing, because a recording outlives a gap in the network.
+    STUN; lost consent closes nothing, because a recording outlives a gap in the network; what is no STUN is
+    taken only from addresses that a check has validated; and where checks may go has bounds.
     """
 
     def __init__(
@@ -44,14 +70,20 @@ class IceConnection(aioice.Connection):
         on_media: Callable[[bytes, int], None],
         on_dtls: Callable[[bytes], None],
         on_consent: Callable[[int], None],
+        drop: Callable[[str], None],
+        allowance: CheckAllowance,
         **arguments: Any,
     ) -> None:
-        super().__init__(ice_controlling=False, **arguments)
+        super().__init__(**arguments)
         self._bind_host = bind_host
         self._monotonic_ns = clock.monotonic_ns
         self.on_media = on_media
         self._on_dtls = on_dtls
         self._on_consent = on_consent
+        self._drop = drop
+        self._allowance = allowance
+        self._filter = AddressFilter(())
+        self._validated: set[tuple[str, int]] = set()  # sent an authentic check, or answered one
         self._stun_arrival_ns = 0
         self._probes: set[asyncio.Task[None]] = set()
 
@@ -64,7 +96,11 @@ class IceConnection(aioice.Connection):
             elif not addresses:
                 addresses = ["127.0.0.1"]  # a machine without any network still records itself
         found = await super().get_component_candidates(component, addresses, GATHERING_S_MAX)
+        self._filter = AddressFilter(candidate.host for candidate in found)
         for protocol in self._protocols:
+            protocol.send_stun = functools.partial(  # type: ignore[method-assign]
+                self._send_stun, protocol.send_stun
+            )
             receive = functools.partial(self._datagram_received, protocol.datagram_received)
             if protocol.local_candidate.type == "host":
                 protocol.transport = BatchedUdpSocket(
@@ -89,7 +125,9 @@ class IceConnection(aioice.Connection):
         if arrival_ns is None:
             arrival_ns = self._monotonic_ns()
         first = data[0] if data else 255
-        if 128 <= first <= 191:  # RFC 7983 7
+        if first >= 4 and (address[0], address[1]) not in self._validated:
+            self._drop("address_not_validated")
+        elif 128 <= first <= 191:  # RFC 7983 7
             self.on_media(data, arrival_ns)
         elif first < 4:
             self._stun_arrival_ns = arrival_ns
@@ -101,9 +139,47 @@ class IceConnection(aioice.Connection):
             self._on_dtls(data)
 
     def data_received(self, data: bytes, component: int) -> None:
-        """What aioice takes for data: it came before our hook, or is no STUN message after all."""
-        if data and 20 <= data[0] <= 63:
-            self._on_dtls(data)
+        """What aioice takes for data: no STUN message after all, or it came before our hook."""
+        self._drop("not_stun")
+
+    # --- where checks come from and go to -------------------------------------------------------------
+    async def add_remote_candidate(self, remote_candidate: aioice.Candidate | None) -> None:
+        if remote_candidate is not None and not self._filter.allows(
+            remote_candidate.host, remote_candidate.port
+        ):
+            self._drop("candidate_not_allowed")
+            return
+        await super().add_remote_candidate(remote_candidate)
+
+    def request_received(self, message: Any, addr: tuple[str, int], protocol: Any) -> None:
+        if self._filter.allows(*addr):
+            super().request_received(message, addr, protocol)
+        else:
+            self._drop("candidate_not_allowed")
+
+    def check_incoming(self, message: Any, addr: tuple[str, int], protocol: Any) -> None:
+        known = any(c._network_host == addr[0] and c.port == addr[1] for c in self._remote_candidates)
+        learned = sum(candidate.type == "prflx" for candidate in self._remote_candidates)
+        if not known and learned >= PEER_REFLEXIVE_MAX:
+            self._drop("too_many_candidates")
+            return
+        self._validated.add(addr)
+        super().check_incoming(message, addr, protocol)
+
+    def check_complete(self, pair: Any) -> None:
+        if pair.state is aioice.ice.CandidatePair.State.SUCCEEDED:
+            self._validated.add(pair.remote_addr)
+            self._allowance.renew()
+        super().check_complete(pair)
+
+    def _send_stun(
+        self, send: Callable[[Any, tuple[str, int]], None], message: Any, addr: tuple[str, int]
+    ) -> None:
+        asks = message.message_class is aioice.stun.Class.REQUEST
+        if asks and addr not in self._validated and not self._allowance.take():
+            self._drop("too_many_checks")
+            return
+        send(message, addr)
 
     async def query_consent(self) -> None:
         """RFC 7675, without the end: how consent stands is told, and what to do is decided by who listens."""
@@ -186,6 +262,8 @@ def usable_candidate(value: str) -> aioice.Candidate | None:
     Names (mDNS) need no resolving: the peer's own checks reach us and teach us its address.
     Raises ValueError when it is malformed.
     """
+    if len(value) > CANDIDATE_CHARS_MAX:
+        raise ValueError("a candidate is too long")
     candidate = aioice.Candidate.from_sdp(value)
     if candidate.transport.lower() != "udp" or candidate.component != 1 or candidate.host.endswith(".local"):
         logger.debug("not used: candidate %s", candidate)

@@ -98,6 +98,7 @@ class Peer:
             policy=self._policy,
             bind_host=self._bind_host,
             dtls_server=read.peer_is_dtls_client,
+            remote_is_lite=read.ice.lite,
         )
         self._router = Router(read.media)
         self._streams = [
@@ -139,9 +140,9 @@ class Peer:
             if read.ice is None or read.ice.names_same_session(self._remote_ice):
                 await self._add_candidates(transport, read.candidates)
                 return None
-            self._remote_ice = read.ice
             local = await transport.restart(read.ice)
             await self._add_candidates(transport, read.candidates)
+            self._remote_ice = read.ice  # once it has succeeded: asked for again, it is tried again
             self._etag = secrets.token_hex(8)
             return write_fragment(offer, local), self._etag
 

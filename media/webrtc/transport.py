@@ -10,7 +10,13 @@ from typing import Any, Protocol
 
 from media.sdp.transport import Fingerprint, IceParameters, LocalTransport
 from media.webrtc.dtls import DtlsSession, IceLink
-from media.webrtc.ice import DATAGRAM_BYTES_MAX, IceConnection, connection_arguments, usable_candidate
+from media.webrtc.ice import (
+    DATAGRAM_BYTES_MAX,
+    CheckAllowance,
+    IceConnection,
+    connection_arguments,
+    usable_candidate,
+)
 from media.webrtc.srtp import MediaEvents, SrtpReceiver
 from recorder.kernel.clock import Clock
 from recorder.kernel.limits import CANDIDATES_PER_PUBLISHER_MAX
@@ -18,7 +24,7 @@ from recorder.kernel.media import IceServer, IceTransportPolicy
 
 logger = logging.getLogger(__name__)
 
-SETUP_S_MAX = 30.0  # from the answer to the end of the DTLS handshake: people may have to allow their camera
+SETUP_S_MAX = 15.0  # from the answer to the end of the DTLS handshake: a relay over TCP takes three
 WATCH_INTERVAL_S = 1.0
 PROBED_SILENCE_S = 2.0  # after this much silence the peer is asked for a sign of life at every watch
 SILENCE_S_MAX = 5.0  # and after this much it is "disconnected", as browsers say of each other
@@ -51,11 +57,14 @@ class MediaTransport:
         policy: IceTransportPolicy,
         bind_host: str | None,
         dtls_server: bool,
+        remote_is_lite: bool = False,
     ) -> None:
         self._events = events
         self._clock = clock
         self._bind_host = bind_host
         self._ice_arguments = connection_arguments(ice_servers, policy)
+        self._remote_is_lite = remote_is_lite
+        self._allowance = CheckAllowance()
         self._drop = drop
         self._link = IceLink(drop)
         self._dtls = DtlsSession(self._link, server=dtls_server)
@@ -147,6 +156,9 @@ class MediaTransport:
             on_media=self._early_media if self._srtp is None else self._srtp.datagram,
             on_dtls=self._link.dtls_received,
             on_consent=self._consent,
+            drop=self._drop,
+            allowance=self._allowance,
+            ice_controlling=self._remote_is_lite,  # RFC 8445 6.1.1: a lite agent never controls
             **self._ice_arguments,
         )
 
@@ -165,7 +177,7 @@ class MediaTransport:
         """Connect one ICE session, then let it carry the media in place of the one before."""
         connection.remote_username = remote.username_fragment
         connection.remote_password = remote.password
-        connection.remote_is_lite = remote.lite
+        connection.remote_is_lite = self._remote_is_lite
         try:
             async with asyncio.timeout(SETUP_S_MAX):
                 await connection.connect()
@@ -190,7 +202,7 @@ class MediaTransport:
             self._change("failed", step)
             return
         if not succeeded:
-            self._change("failed", "dtls_failed")
+            self._change("failed", self._dtls.failure or "dtls_failed")
             return
         self._dtls.add_listener("statechange", self._dtls_changed)
         self._srtp = SrtpReceiver(self._dtls, self._events, self._clock, self._drop)

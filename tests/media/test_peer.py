@@ -14,6 +14,7 @@ from media.webrtc import transport
 from media.webrtc.peer import Peer
 from recorder.kernel.clock import SystemClock
 from recorder.kernel.errors import BystanderError
+from tests.support.aiortc_odd import make_lite, use_rsa_certificate
 from tests.support.aiortc_peer import AiortcPeer
 from tests.support.lossy_link import Impairment, LossyLink, without_candidates
 from tests.support.recording_sink import RecordingSink
@@ -200,9 +201,80 @@ async def test_garbage_datagrams_cost_nothing_but_a_counter() -> None:
         count = len(sink.video())
         await sink.until(lambda: len(sink.video()) > count + 5)
         dropped = receiver.peer.statistics.dropped
-        # What came before the keys was judged when they were there: nothing of it was taken either.
-        assert dropped["srtp_unauthentic"] == 8 + 4
-        assert dropped["datagram_size"] == 8 + 2
+        # STUN aside, nothing that a stranger sends is looked at: not even kept for when the keys are there.
+        assert dropped == {"address_not_validated": 8 + 8 * 6 + 6, "not_stun": 8 * 2}
+
+
+async def test_strangers_keep_nobody_from_connecting() -> None:
+    """Plaintext alerts and fake media from the moment the port is known, until the keys are there."""
+    for _ in range(3):
+        async with Receiver() as receiver, AiortcPeer() as publisher:
+            answer, _ = await receiver.peer.accept(await publisher.offer())
+            found = re.search(r"a=candidate:\S+ 1 udp \d+ (\S+) (\d+) typ host", answer)
+            assert found is not None
+            attack = asyncio.create_task(_attack((found[1], int(found[2]))))
+            await publisher.answered(answer)
+            await receiver.sink.until(lambda: len(receiver.sink.video()) >= 3)
+            attack.cancel()
+            assert receiver.states == ["connected"]
+            assert receiver.sink.video()[0].keyframe
+            assert receiver.peer.statistics.dropped.keys() == {"address_not_validated"}
+
+
+async def _attack(address: tuple[str, int]) -> None:
+    alert = bytes.fromhex("15fefd000000000000000100020228")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as attacker:
+        attacker.connect(address)
+        while True:
+            attacker.send(alert)
+            for number in range(20):
+                attacker.send(b"\x80\x60" + number.to_bytes(2, "big") + bytes(50))
+            await asyncio.sleep(0.005)
+
+
+async def test_a_publisher_with_an_rsa_certificate_connects() -> None:
+    async with Receiver() as receiver, AiortcPeer(audio=False) as publisher:
+        use_rsa_certificate(publisher.connection)
+        answer, _ = await receiver.peer.accept(await publisher.offer())
+        assert "a=setup:active" in answer, "the certificate of the DTLS server decides"
+        await publisher.answered(answer)
+        await receiver.sink.until(lambda: len(receiver.sink.video()) >= 3)
+
+
+async def test_a_lite_publisher_is_led() -> None:
+    """RFC 8445 6.1.1: it only answers, so that the pair is ours to nominate."""
+    async with Receiver() as receiver, AiortcPeer(audio=False) as publisher:
+        make_lite(publisher.connection)
+        offer = await publisher.offer()
+        answer, _ = await receiver.peer.accept(offer.replace("t=0 0\r\n", "t=0 0\r\na=ice-lite\r\n"))
+        await publisher.answered(answer)
+        await receiver.sink.until(lambda: len(receiver.sink.video()) >= 3)
+
+
+async def test_a_wrong_fingerprint_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    async with Receiver() as receiver, AiortcPeer(audio=False) as publisher:
+        offer = re.sub(
+            r"(a=fingerprint:sha-256 )\S+", r"\g<1>" + ":".join(["00"] * 32), await publisher.offer()
+        )
+        offer = re.sub(r"a=fingerprint:sha-(384|512).*\r\n", "", offer)
+        await publisher.answered((await receiver.peer.accept(offer))[0])
+        await receiver.sink.until(lambda: receiver.states[-1:] == ["failed"])
+        assert receiver.peer.state_reason == "dtls_fingerprint_mismatch"
+
+
+async def test_a_restart_that_failed_can_be_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with Receiver() as receiver, AiortcPeer(audio=False) as publisher:
+        await receiver.peer.accept(await publisher.offer())
+        fragment = await publisher.new_ice_session()
+        with monkeypatch.context() as broken:
+            broken.setattr(transport.MediaTransport, "gather", _no_sockets)
+            with pytest.raises(OSError, match="no sockets"):
+                await receiver.peer.trickle(fragment, "*")
+        assert await receiver.peer.trickle(fragment, "*") is not None
+
+
+async def _no_sockets(self: object) -> None:
+    raise OSError("no sockets are left")
 
 
 async def test_a_malformed_candidate_is_refused_with_the_offer() -> None:

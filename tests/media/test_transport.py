@@ -16,12 +16,14 @@ import aioice.turn
 import pylibsrtp
 import pytest
 from aiortc import RTCCertificate, RTCDtlsTransport
+from aiortc.rtcdtlstransport import SRTP_AEAD_AES_128_GCM
 from aiortc.rtcicetransport import connection_kwargs
+from OpenSSL import SSL
 from pylibsrtp._binding import ffi, lib
 
 from media.sdp.transport import Fingerprint, IceParameters
 from media.webrtc import transport
-from media.webrtc.dtls import IceLink
+from media.webrtc.dtls import Certificate, IceLink
 from media.webrtc.ice import DATAGRAM_BYTES_MAX, IceConnection
 from media.webrtc.peer import Peer
 from media.webrtc.srtp import SOURCES_MAX, SrtpReceiver
@@ -45,13 +47,23 @@ class TestTheInsideOfTheLibraries:
         for name, parameters in {
             "get_component_candidates": ["self", "component", "addresses", "timeout"],
             "query_consent": ["self"],
+            "add_remote_candidate": ["self", "remote_candidate"],
+            "request_received": ["self", "message", "addr", "protocol"],
+            "check_incoming": ["self", "message", "addr", "protocol"],
+            "check_complete": ["self", "pair"],
             "data_received": ["self", "data", "component"],
             "build_request": ["self", "pair", "nominate"],
             "close": ["self"],
         }.items():
             assert list(inspect.signature(getattr(aioice.Connection, name)).parameters) == parameters
         attributes = vars(aioice.Connection(ice_controlling=False))
-        assert {"_nominated", "_protocols", "_transport_policy", "_query_consent_task"} <= attributes.keys()
+        assert {
+            "_nominated",
+            "_protocols",
+            "_transport_policy",
+            "_remote_candidates",
+            "_query_consent_task",
+        } <= attributes.keys()
         source = inspect.getsource(aioice.Connection.connect)
         assert "create_task(self.query_consent())" in source
         assert "self._query_consent_task.cancel()" in inspect.getsource(aioice.Connection.close)
@@ -71,6 +83,9 @@ class TestTheInsideOfTheLibraries:
             "transport",
             "certificates",
         ]
+        for name in ("_do_handshake", "_validate_peer_identity", "_setup_srtp", "_set_state"):
+            assert hasattr(RTCDtlsTransport, name)
+        assert hasattr(RTCCertificate, "_create_ssl_context")
         for name in ("_set_role", "getLocalParameters", "start", "stop", "state", "_recv_next", "_write_ssl"):
             assert hasattr(RTCDtlsTransport, name)
         used = inspect.getsource(RTCDtlsTransport)
@@ -257,8 +272,8 @@ class TestMediaTransport:
         for value in ("", "1 1 udp x 1.2.3.4 5 typ host"):
             with pytest.raises(ValueError):
                 await tried.add_remote_candidate(value)
-        for port in range(100):
-            await tried.add_remote_candidate(f"1 1 udp 1 192.0.2.1 {1000 + port} typ host")
+        for port in range(2, 100):
+            await tried.add_remote_candidate(f"1 1 udp 1 192.0.2.1 {2000 + port} typ host")
         assert dropped.count("too_many_candidates") == 100 - CANDIDATES_PER_PUBLISHER_MAX
         await tried.close()
 
@@ -349,6 +364,68 @@ async def test_everything_passes_the_relay_where_it_must(turn_server: IceServer)
 
 def test_the_ice_connection_is_what_it_says() -> None:
     assert issubclass(IceConnection, aioice.Connection)
+
+
+HELLO = bytes.fromhex("16fefd0000000000000000000401020304")
+ALERT = bytes.fromhex("15fefd000000000000000100020228")
+ENCRYPTED_ALERT = bytes.fromhex("15fefd000100000000000100020228")
+
+
+@pytest.mark.parametrize("data", [ALERT, HELLO + ALERT, HELLO + HELLO + ALERT])
+async def test_an_alert_that_nobody_vouches_for_is_dropped(data: bytes) -> None:
+    dropped: list[str] = []
+    IceLink(dropped.append).dtls_received(data)
+    assert dropped == ["dtls_plaintext_alert"]
+
+
+@pytest.mark.parametrize("data", [HELLO, HELLO + HELLO, ENCRYPTED_ALERT, HELLO[:-1], HELLO + ALERT[:10]])
+async def test_other_records_pass(data: bytes) -> None:
+    dropped: list[str] = []
+    link = IceLink(dropped.append)
+    link.dtls_received(data)
+    assert (await link._recv(), dropped) == (data, [])
+
+
+class Wire:
+    """Stands in for an IceConnection: what is sent and when, in the loop's time."""
+
+    def __init__(self) -> None:
+        self.sent: list[bytes] = []
+        self.changed = asyncio.Event()
+
+    def send_now(self, data: bytes) -> bool:
+        self.sent.append(data)
+        self.changed.set()
+        return True
+
+    async def until(self, count: int) -> None:
+        async with asyncio.timeout(10):
+            while len(self.sent) < count:
+                self.changed.clear()
+                await self.changed.wait()
+
+
+async def test_a_flight_that_is_not_answered_is_sent_again_until_it_is() -> None:
+    wire, link = Wire(), IceLink(lambda reason: None)
+    link.connection = wire  # type: ignore[assignment]
+    link.begin_handshake()
+    await link._send(b"one")
+    await link._send(b"two")
+    await wire.until(6)
+    assert wire.sent == [b"one", b"two"] * 3
+    link.dtls_received(HELLO)
+    assert link._timer is None
+    link.end_handshake()
+    await link._send(b"three")
+    assert (wire.sent[6:], link._timer) == ([b"three"], None)
+
+
+def test_suites_are_authenticated_encryption_for_both_kinds_of_certificates() -> None:
+    context = Certificate.generateCertificate()._create_ssl_context([SRTP_AEAD_AES_128_GCM])
+    offered = SSL.Connection(context).get_cipher_list()
+    tls12 = [name for name in offered if not name.startswith("TLS_")]
+    assert {name.split("-")[1] for name in tls12} == {"ECDSA", "RSA"}
+    assert all("GCM" in name or "CHACHA20" in name for name in tls12)
 
 
 def test_a_datagram_of_nothing_is_dropped_and_counted() -> None:
