@@ -79,6 +79,21 @@ format: $(VENV)/.dev ## put the code into its one shape
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# A part of the suite on every Python from 3.11 to 3.13 that this machine has, each in an environment of its own.
+PYTHONS := $(foreach version,3.11 3.12 3.13,$(shell python$(version) -c 'print("$(version)")' 2>/dev/null))
+.PHONY: test-pythons sbom
+test-pythons: setup ## a part of the suite on Python 3.11, 3.12 and 3.13, as far as the machine has them
+	test -n "$(PYTHONS)"
+	for version in $(PYTHONS); do \
+		test -x $(VENV)-$$version/bin/python || python$$version -m venv $(VENV)-$$version; \
+		$(VENV)-$$version/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock; \
+		$(VENV)-$$version/bin/python -m pytest -q tests/media tests/storage/test_spool.py tests/recorder/test_end_to_end.py; \
+	done
+
+sbom: setup ## write out/sbom.json, a CycloneDX bill of what runs
+	mkdir -p out
+	$(BIN)/cyclonedx-py requirements requirements.lock --output-reproducible --output-file out/sbom.json
+
 bench: setup ## measure what docs/cost.md publishes; fails where it got worse by more than 15 %
 	$(BIN)/python -m benchmarks
 
