@@ -31,6 +31,12 @@ from recorder.kernel.conversation import Conversation
 from recorder.kernel.errors import BystanderError, Fault
 from recorder.node.data_directory import DataDirectory, open_data_directory
 from recorder.node.entry_point_secrets import EntryPointSecrets
+from recorder.node.process import (
+    check_bind_host,
+    connections_within,
+    make_private,
+    raise_descriptor_limit,
+)
 from recorder.recording.actor import ActorDependencies
 from recorder.recording.metrics import RecordingCollector, RecordingMetrics
 from recorder.recording.reconciliation import recover
@@ -63,7 +69,8 @@ from recorder.worker.main import main as worker_main
 from recorder.worker_pool.forkserver import Forkserver
 from recorder.worker_pool.pool import WorkerPool
 from recorder.worker_pool.sampler import Sampler
-from signaling.app import build_app
+from signaling.app import CONNECTIONS, build_app
+from signaling.http.connections import ConnectionLimits, GuardedSite
 from signaling.http.rate_limits import RateLimit, RateLimits
 from signaling.ports import Ports
 
@@ -87,6 +94,8 @@ async def serve(
 
     `told` is called once it listens. Raises BystanderError when it cannot start.
     """
+    check_bind_host(settings.call.bind_host)
+    make_private()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -114,7 +123,7 @@ class Server:
         self._means: ActorDependencies
         self._triggering: Supervisors
         self._webhooks: WebhookService
-        self._site: web.TCPSite
+        self._site: GuardedSite
         self._app: web.Application
 
     @classmethod
@@ -165,7 +174,12 @@ class Server:
             token_ttl_s=settings.limits.participant_token_ttl_s,
         )
         server._webhooks = await WebhookService.open(
-            database, settings.webhooks, clock, stack, registry, base_url=lambda: recordings.base_url
+            database,
+            settings.webhooks,
+            clock,
+            stack,
+            registry,
+            base_url=lambda: server._conversations.base_url,
         )
         api_key = settings.server.api_key
         if api_key is None:
@@ -198,8 +212,10 @@ class Server:
             registry=registry,
             link_secret=secrets.links(),
             version=bystander_version(),
-            public_url=settings.entry_point.base_url,
+            public_url=settings.server.public_url,
             rate_limits=_rate_limits(settings.limits),
+            connection_limits=_connection_limits(settings.limits),
+            trusted_proxies=settings.server.trusted_proxies,
             room_policy=room_policy(settings),
             room_ice_servers=room_ice_servers(settings, clock),
         )
@@ -216,7 +232,7 @@ class Server:
         stack.callback(sampling.cancel)
         self._start_retention(stack)
         host, port = self._settings.server.host, self._settings.server.port
-        self._site = web.TCPSite(runner, host, port)
+        self._site = GuardedSite(runner, host, port, self._app[CONNECTIONS])
         try:
             await self._site.start()
         except OSError as error:
@@ -227,8 +243,9 @@ class Server:
                 status=500,
             ) from error
         url = _url(host, runner.addresses[0][1])
-        base_url = (self._settings.entry_point.base_url or url).rstrip("/")
-        self._recordings.base_url = self._conversations.base_url = base_url
+        public_url = (self._settings.server.public_url or url).rstrip("/")
+        self._conversations.base_url = public_url
+        self._recordings.base_url = (self._settings.entry_point.base_url or public_url).rstrip("/")
         self._webhooks.start(stack)
         key_file = None if self._settings.server.api_key else self._data.api_key_file
         return Listening(url=url, api_key_file=key_file)
@@ -278,6 +295,12 @@ def _rate_limits(limits: LimitSettings) -> RateLimits:
         participant=RateLimit(limits.participant_requests_burst, limits.participant_requests_per_s),
         address=RateLimit(limits.address_requests_burst, limits.address_requests_per_s),
     )
+
+
+def _connection_limits(limits: LimitSettings) -> ConnectionLimits:
+    """As set, and as the system allows: no address alone takes more than a quarter of what there is."""
+    total = connections_within(limits.connections_max, raise_descriptor_limit())
+    return ConnectionLimits(total=total, per_address=min(limits.address_connections_max, total // 4))
 
 
 def _register(registry: CollectorRegistry, recordings: RecordingService, shipping: Archive) -> None:

@@ -28,6 +28,8 @@ from signaling.api.recording import watch_page as watch
 from signaling.console import sign_in as console_sign_in
 from signaling.console.pages import add_console_pages
 from signaling.docs import pages as documentation
+from signaling.http.clients import Clients
+from signaling.http.connections import ConnectionLimits, Connections
 from signaling.http.idempotency import Idempotency
 from signaling.http.rate_limits import Gate, RateLimits
 from signaling.http.signed_links import LinkSigner, link_expiry, recording_links
@@ -35,8 +37,17 @@ from signaling.ports import Ports
 from signaling.room import RoomPolicy, add_room_routes
 from signaling.room.terms import IceServers, no_ice_servers
 from signaling.routes.context import Context
-from signaling.routes.middleware import HttpMetrics, mark_started, observe, problems
+from signaling.routes.middleware import (
+    HttpMetrics,
+    complete_locations,
+    count_others,
+    mark_started,
+    observe,
+    occupy,
+    problems,
+)
 from signaling.routes.operation import Operation, mount
+from signaling.routes.presentation import path_of
 from signaling.whip import endpoint as whip
 
 API: Sequence[Operation] = (
@@ -62,6 +73,9 @@ API: Sequence[Operation] = (
 )
 
 
+CONNECTIONS = web.AppKey("connections", Connections)
+
+
 def build_app(
     ports: Ports,
     *,
@@ -71,37 +85,53 @@ def build_app(
     public_url: str | None = None,
     clock: Clock | None = None,
     rate_limits: RateLimits | None = None,
+    connection_limits: ConnectionLimits | None = None,
+    trusted_proxies: Sequence[str] = (),
     room_policy: RoomPolicy | None = None,
     room_ice_servers: IceServers = no_ice_servers,
 ) -> web.Application:
     """Compose everything that callers reach.
 
     `link_secret` (16 bytes or more, the same after a restart) signs links. `public_url` is what callers know
-    this server by; None: as each request came. `rate_limits` None: the defaults. `room_*` are
-    add_room_routes's. Run it with `access_log=None`: it writes its own log ("signaling.access"), without
-    secrets.
+    this server by, perhaps with a path; None: as each request came. Limits that are None: the defaults.
+    `trusted_proxies` are believed about those behind them. `room_*` are add_room_routes's. `app[CONNECTIONS]`
+    is for the GuardedSite that it listens by. Run it with `access_log=None`: it writes its own log
+    ("signaling.access"), without secrets.
     """
-    clock = clock or SystemClock()
+    clock, clients = clock or SystemClock(), Clients(trusted_proxies)
+    public_url = public_url.rstrip("/") if public_url else None
     context = Context(
         ports=ports,
         clock=clock,
         links=LinkSigner(link_secret),
         registry=registry,
-        public_url=public_url.rstrip("/") if public_url else None,
+        public_url=public_url,
         version=version,
         gate=Gate(rate_limits or RateLimits()),
+        clients=clients,
         idempotency=Idempotency(ports.kept_answers, link_secret),
     )
-    app = web.Application(middlewares=[observe(HttpMetrics(registry)), problems])
+    operations = (*API, *documentation.operations(API, version=version))
+    connections = Connections(connection_limits or ConnectionLimits(), clients)
+    app = web.Application(
+        middlewares=[
+            occupy(connections),
+            observe(HttpMetrics(registry)),
+            problems,
+            count_others(context, operations),
+        ]
+    )
+    app[CONNECTIONS] = connections
     app.on_response_prepare.append(mark_started)
     app.on_response_prepare.append(whip.allow_any_origin)
-    mount(app, (*API, *documentation.operations(API, version=version)), context)
+    app.on_response_prepare.append(complete_locations(public_url))
+    mount(app, operations, context)
     add_room_routes(
         app,
         ports,
         policy=room_policy,
         ice_servers=room_ice_servers,
-        recording_links=_links_of_room(context.links),
+        recording_links=_links_of_room(context.links, path_of(public_url)),
         clock=clock,
     )
     add_console_pages(app)
@@ -113,6 +143,6 @@ def build_app(
     return app
 
 
-def _links_of_room(signer: LinkSigner) -> Callable[[Recording, datetime], dict[str, str]]:
+def _links_of_room(signer: LinkSigner, prefix: str) -> Callable[[Recording, datetime], dict[str, str]]:
     """Signed links for the room's page, relative: it reaches us by its own origin."""
-    return lambda recording, now: recording_links(signer, recording.id, until=link_expiry(now))
+    return lambda recording, now: recording_links(signer, recording.id, until=link_expiry(now), base=prefix)

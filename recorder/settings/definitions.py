@@ -55,6 +55,14 @@ class ServerSettings(Section, frozen=True):
 
     host: Annotated[str, Meta(min_length=1, description="address to listen on")] = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65535, description="TCP port; 0 picks a free one")] = 8080
+    public_url: Annotated[
+        str | None,
+        Meta(description="as browsers reach this server, perhaps with a path; unset: as each request came"),
+    ] = None
+    trusted_proxies: Annotated[
+        list[str],
+        Meta(description="addresses and networks of reverse proxies whose X-Forwarded-For and -Proto count"),
+    ] = []
     data_dir: Annotated[str, Meta(min_length=1, description="database, spool, sockets, keys")] = "./data"
     database_url: Annotated[
         str | None,
@@ -187,7 +195,7 @@ class EntryPointSettings(Section, frozen=True):
     """Where publishers find the recorder."""
 
     base_url: Annotated[
-        str | None, Meta(description="as publishers reach this server; unset: its own address")
+        str | None, Meta(description="as publishers reach this server; unset: server.public_url")
     ] = None
 
 
@@ -261,6 +269,12 @@ class LimitSettings(Section, frozen=True):
     address_requests_per_s: Annotated[
         float, Meta(gt=0, description="of one address, without a good token")
     ] = 50.0
+    address_connections_max: Annotated[
+        int, Meta(ge=1, description="open at once, of one address that is no trusted proxy's")
+    ] = 256
+    connections_max: Annotated[
+        int, Meta(ge=16, description="open at once; fewer where the system allows fewer descriptors")
+    ] = 4_096
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -5,7 +5,7 @@ Whatever is refused is refused here, at load, with the file or variable, the key
 
 import json
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import msgspec
 
 from recorder.kernel.errors import BystanderError, caller_error
 from recorder.kernel.media import IceTransportPolicy
+from recorder.settings.addresses import address, http_url, network, stun_url, turn_url
 from recorder.settings.definitions import Definition, RecordingSettings, Settings, definitions, sections
 from recorder.settings.filename_pattern import check_pattern
 
@@ -94,10 +95,28 @@ def _contradiction(settings: Settings) -> str | None:
         return "call.ice_transport_policy: RELAYED needs turn.urls"
     if turn.urls and turn.secret is None and (turn.username is None or turn.credential is None):
         return "turn.urls: needs turn.secret, or turn.username with turn.credential"
+    for name, check, values in _ADDRESSES:
+        for value in values(settings):
+            if (reason := check(value)) is not None:
+                return f"{name}: {value!r} {reason}"
     for key in settings.recording.locked:
         if key not in definitions(RecordingSettings) or not definitions(RecordingSettings)[key].scopes:
             return f"recording.locked: {key!r} is no key that an inner scope could say"
     return None
+
+
+def _given(value: str | None) -> list[str]:
+    return [] if value is None else [value]
+
+
+_ADDRESSES: tuple[tuple[str, Callable[[str], str | None], Callable[[Settings], list[str]]], ...] = (
+    ("server.public_url", http_url, lambda settings: _given(settings.server.public_url)),
+    ("entry_point.base_url", http_url, lambda settings: _given(settings.entry_point.base_url)),
+    ("server.trusted_proxies", network, lambda settings: settings.server.trusted_proxies),
+    ("call.bind_host", address, lambda settings: _given(settings.call.bind_host)),
+    ("call.stun_urls", stun_url, lambda settings: settings.call.stun_urls),
+    ("turn.urls", turn_url, lambda settings: settings.turn.urls),
+)
 
 
 def _from_text(variable: str, section: str, definition: Definition, text: str) -> Any:

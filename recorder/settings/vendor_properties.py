@@ -11,6 +11,7 @@ import javaproperties
 import msgspec
 
 from recorder.kernel.errors import BystanderError, caller_error
+from recorder.settings.addresses import http_url
 from recorder.settings.definitions import definitions, sections
 from recorder.settings.filename_pattern import check_pattern
 
@@ -54,6 +55,12 @@ def _word(text: str) -> str:
     return text.strip()
 
 
+def _url(text: str) -> str:
+    if (reason := http_url(text.strip())) is not None:
+        raise ValueError(reason)
+    return text.strip()
+
+
 def _words(text: str) -> list[str]:
     return [word.strip() for word in text.split(",") if word.strip()]
 
@@ -74,7 +81,7 @@ def _pattern(text: str) -> str:
 
 
 _MAPPED: Mapping[str, tuple[str, str, Callable[[str], Any]]] = {
-    VENDOR + "identifier.recordingEntryPointBaseUrl": ("entry_point", "base_url", _word),
+    VENDOR + "identifier.recordingEntryPointBaseUrl": ("entry_point", "base_url", _url),
     RECORDING + "recordingTriggeringMode": ("recording", "triggering_mode", _word),
     RECORDING + "recordingTriggeringSources": ("recording", "triggering_sources", _words),
     RECORDING + "allowManualRecording": ("recording", "allow_manual", _roles),

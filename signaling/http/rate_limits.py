@@ -1,9 +1,11 @@
 """Rate limits: token buckets, one for each key, participant and address. Pure.
 
-What shows a good token is counted by whose it is. What shows none, or a wrong one, is counted by address, so
-that neither guessing nor a public page that is asked for without end costs more than it may.
+A request is counted before anything is looked up for it. A token that was good a while ago is counted by
+whose it is; whatever shows none, a wrong one, or one that is seen for the first time is counted by address.
+So neither guessing nor a public page that is asked for without end costs more than it may.
 """
 
+import hashlib
 import math
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -11,6 +13,7 @@ from dataclasses import dataclass
 from recorder.kernel.errors import BystanderError, Fault
 from signaling.ports import Caller
 
+TOKENS_MAX = 10_000  # that were good lately, by their digests
 CALLERS_MAX = 10_000  # buckets of each kind; the one that rested longest is full again, and goes first
 
 
@@ -33,6 +36,7 @@ class RateLimits:
     key: RateLimit = RateLimit(burst=400, per_s=200)
     participant: RateLimit = RateLimit(burst=60, per_s=20)
     address: RateLimit = RateLimit(burst=200, per_s=50)
+    page: RateLimit = RateLimit(burst=1_000, per_s=250)  # a room's page is some twenty small files
 
 
 class RateLimitedError(BystanderError):
@@ -64,6 +68,10 @@ class TokenBucket:
             return 0.0
         return (1 - self._left) / self._limit.per_s
 
+    def give_back(self) -> None:
+        """What was taken last is counted elsewhere."""
+        self._left = min(float(self._limit.burst), self._left + 1)
+
 
 class Buckets:
     """One bucket for everybody whom one limit is for; CALLERS_MAX of them are remembered."""
@@ -88,20 +96,49 @@ class Buckets:
         if wait_s > 0:
             raise RateLimitedError(math.ceil(wait_s))
 
+    def give_back(self, who: str) -> None:
+        """Of this one's bucket, where it is remembered."""
+        if (bucket := self._buckets.get(who)) is not None:
+            bucket.give_back()
+
 
 class Gate:
-    """All three limits of one server."""
+    """All limits of one server, in the order in which a request meets them: `arrive`, then `recognised`."""
 
     def __init__(self, limits: RateLimits) -> None:
         self._keys = Buckets(limits.key)
         self._participants = Buckets(limits.participant)
         self._addresses = Buckets(limits.address)
+        self._pages = Buckets(limits.page)
+        self._good: OrderedDict[bytes, tuple[Buckets, str]] = OrderedDict()
 
-    def known(self, caller: Caller, now_ns: int) -> None:
-        """A request of somebody who showed a good token."""
+    def arrive(self, address: str, token: str | None, now_ns: int) -> None:
+        """Before anything is looked up; raises RateLimitedError (429)."""
+        known = None if token is None else self._good.get(_digest(token))
+        buckets, who = known or (self._addresses, address)
+        buckets.take(who, now_ns)
+
+    def page(self, address: str, now_ns: int) -> None:
+        """A file of a page, which comes from memory."""
+        self._pages.take(address, now_ns)
+
+    def recognised(self, address: str, token: str, caller: Caller, now_ns: int) -> None:
+        """The token is good. Seen for the first time it was counted by address, and is counted anew."""
+        digest = _digest(token)
+        if digest in self._good:
+            self._good.move_to_end(digest)
+            return
         buckets = self._keys if caller.is_api_key else self._participants
+        self._good[digest] = buckets, caller.name
+        if len(self._good) > TOKENS_MAX:
+            self._good.popitem(last=False)
+        self._addresses.give_back(address)
         buckets.take(caller.name, now_ns)
 
-    def unknown(self, address: str, now_ns: int) -> None:
-        """A request of somebody who showed none that is good."""
-        self._addresses.take(address, now_ns)
+    def unrecognised(self, token: str) -> None:
+        """The token is good no longer: what shows it again is counted by address."""
+        self._good.pop(_digest(token), None)
+
+
+def _digest(token: str) -> bytes:
+    return hashlib.blake2b(token.encode(errors="surrogatepass"), digest_size=16).digest()

@@ -1,49 +1,31 @@
 """The door of every operation: who asks, whether they may, and whether they have not asked too often."""
 
 from http import HTTPStatus
-from ipaddress import ip_address
 
 from aiohttp import web
 
 from recorder.kernel.errors import BystanderError
 from signaling.routes.access import Access
-from signaling.routes.authorization import Granted, grant
+from signaling.routes.authorization import Granted, bearer_token, grant
 from signaling.routes.context import Context
 
 
+def count(request: web.Request, context: Context) -> None:
+    """Count a request before anything is looked up for it; raises 429 too_many_requests."""
+    share = context.clients.share(request)
+    context.gate.arrive(share, bearer_token(request), context.clock.monotonic_ns())
+
+
 async def admit(access: Access, request: web.Request, context: Context) -> Granted:
-    """Let the caller in; raises what `grant` raises, or 429 too_many_requests."""
-    now_ns = context.clock.monotonic_ns()
+    """Let a counted caller in; raises what `grant` raises."""
+    token = bearer_token(request)
     try:
         granted = await grant(access, request, context)
     except BystanderError as error:
-        if error.status == HTTPStatus.UNAUTHORIZED:
-            context.gate.unknown(client_address(request), now_ns)
+        if error.status == HTTPStatus.UNAUTHORIZED and token is not None:
+            context.gate.unrecognised(token)
         raise
-    if granted.caller is None:
-        context.gate.unknown(client_address(request), now_ns)
-    else:
-        context.gate.known(granted.caller, now_ns)
+    if granted.caller is not None and token is not None:
+        share, now_ns = context.clients.share(request), context.clock.monotonic_ns()
+        context.gate.recognised(share, token, granted.caller, now_ns)
     return granted
-
-
-def client_address(request: web.Request) -> str:
-    """Where a request comes from; from this machine's own proxy, what that one wrote down last.
-
-    Nobody else is believed: an X-Forwarded-For can be made up by whoever sends it.
-    """
-    peer = request.remote or ""
-    forwarded = request.headers.get("X-Forwarded-For", "").rpartition(",")[2].strip()
-    return forwarded if _is_address(forwarded) and _is_own(peer) else peer
-
-
-def _is_own(peer: str) -> bool:
-    return _is_address(peer) and ip_address(peer).is_loopback
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ip_address(text)
-    except ValueError:
-        return False
-    return True

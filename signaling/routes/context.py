@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from prometheus_client import CollectorRegistry
 
 from recorder.kernel.clock import Clock
+from signaling.http.clients import Clients
 from signaling.http.idempotency import Idempotency
 from signaling.http.rate_limits import Gate
 from signaling.http.signed_links import LinkSigner
@@ -27,6 +28,7 @@ class Context:
     public_url: str | None  # without a trailing slash; None: as the request came
     version: str
     gate: Gate
+    clients: Clients
     idempotency: Idempotency
     streams: Admission = field(default_factory=lambda: Admission(EVENT_STREAMS_MAX))
     closing: asyncio.Event = field(default_factory=asyncio.Event)

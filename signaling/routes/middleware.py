@@ -3,6 +3,7 @@
 import logging
 import re
 import time
+from collections.abc import Awaitable, Callable, Iterable
 from http import HTTPStatus
 
 import msgspec
@@ -12,9 +13,11 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from recorder.kernel.errors import BystanderError, caller_error
 from recorder.kernel.ids import new_id
+from signaling.http.connections import Connections
 from signaling.http.problems import MEDIA_TYPE, headers_of, internal_error, problem_of
 from signaling.http.ranges import RangeNotSatisfiableError
-from signaling.routes.operation import OPERATION
+from signaling.routes.context import Context
+from signaling.routes.operation import OPERATION, Operation
 
 REQUEST_ID = web.RequestKey("request_id", str)
 STARTED = web.RequestKey("started", web.StreamResponse)  # the response whose head is on the wire already
@@ -43,6 +46,41 @@ class HttpMetrics:
         self.in_progress = Gauge(
             "bystander_http_requests_in_progress", "Requests being answered now.", registry=registry
         )
+
+
+def occupy(connections: Connections) -> Middleware:
+    """Tell the book of connections which of them are being answered."""
+
+    @web.middleware
+    async def occupying(request: web.Request, handler: Handler) -> web.StreamResponse:
+        transport = request.transport
+        connections.began(transport)
+        try:
+            return await handler(request)
+        finally:
+            connections.ended(transport)
+
+    return occupying
+
+
+def count_others(context: Context, operations: Iterable[Operation]) -> Middleware:
+    """Count what is no operation too: pages by their own limit, and what does not exist by its address.
+
+    Operations count themselves, because a token has a limit of its own.
+    """
+    known = {(operation.method, operation.path) for operation in operations}
+
+    @web.middleware
+    async def counting(request: web.Request, handler: Handler) -> web.StreamResponse:
+        resource = request.match_info.route.resource
+        now_ns, share = context.clock.monotonic_ns(), context.clients.share(request)
+        if resource is None:
+            context.gate.arrive(share, None, now_ns)
+        elif (request.method, resource.canonical) not in known:
+            context.gate.page(share, now_ns)
+        return await handler(request)
+
+    return counting
 
 
 def observe(metrics: HttpMetrics) -> Middleware:
@@ -89,6 +127,22 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
     except Exception:  # noqa: BLE001 - the last place where a defect can still become an answer
         _log.exception("%s: unexpected error in %s", request[REQUEST_ID], redacted_path(request))
         return _answer(request, internal_error())
+
+
+def complete_locations(
+    public_url: str | None,
+) -> Callable[[web.Request, web.StreamResponse], Awaitable[None]]:
+    """What is handed out as a path of ours begins with the public URL, where one is configured.
+
+    Else it stays relative: behind a proxy, scheme and host of our own request may not be the caller's.
+    """
+
+    async def completing(request: web.Request, response: web.StreamResponse) -> None:
+        location = response.headers.get("Location", "")
+        if public_url is not None and location.startswith("/"):
+            response.headers["Location"] = public_url + location
+
+    return completing
 
 
 async def mark_started(request: web.Request, response: web.StreamResponse) -> None:

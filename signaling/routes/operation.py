@@ -14,7 +14,7 @@ from recorder.kernel.limits import JSON_BODY_BYTES_MAX
 from signaling.http.bodies import read_json, read_query, read_text
 from signaling.ports import Caller
 from signaling.routes.access import Access, Scheme, access_to
-from signaling.routes.admission import admit
+from signaling.routes.admission import admit, count
 from signaling.routes.authorization import Granted, unauthorized
 from signaling.routes.context import Context
 
@@ -178,6 +178,7 @@ def _endpoint(
 ) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
     async def endpoint(request: web.Request) -> web.StreamResponse:
         request[OPERATION] = operation
+        count(request, context)
         for name, value in request.match_info.items():
             if _PATH_PARAMETER.match(value) is None:
                 raise not_found(name.replace("_", " "))

@@ -2,6 +2,7 @@
 
 import msgspec
 from aiohttp import web
+from yarl import URL
 
 from recorder.kernel.permissions import KeyScope
 from recorder.kernel.recording import Recording
@@ -22,16 +23,13 @@ def present(recording: Recording, call: ApiCall, *, entry_point: bool = False) -
 
 
 def base_url(context: Context, request: web.Request) -> str:
-    """What absolute links begin with: as configured, or as this request reached us."""
-    return context.public_url or str(request.url.origin())
+    """What absolute links begin with: as configured, or as this request reached us, or its proxy."""
+    return context.public_url or context.clients.origin(request)
 
 
-def public_path(context: Context, path: str) -> str:
-    """A reference to `path`: absolute where a public URL is configured.
-
-    Otherwise relative, since behind a proxy the scheme and host of our own request may not be the caller's.
-    """
-    return (context.public_url or "") + path
+def path_of(public_url: str | None) -> str:
+    """What stands before our own paths where callers see them: a proxy may give us a part of its host."""
+    return URL(public_url).raw_path.rstrip("/") if public_url else ""
 
 
 def recording_links_for(recording: str, call: ApiCall) -> dict[str, str]:

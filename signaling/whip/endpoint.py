@@ -22,7 +22,6 @@ from signaling.http.ranges import entity_tag
 from signaling.http.text_types import Text
 from signaling.routes.authorization import bearer_token
 from signaling.routes.operation import ApiCall, Header, Operation, Reply, TextBody
-from signaling.routes.presentation import public_path
 from signaling.whip.accept import accepts
 from signaling.whip.headers import ice_server_links, if_match_of
 
@@ -57,7 +56,7 @@ async def publish(call: ApiCall) -> web.Response:
         raise InvalidInputError("malformed_sdp", "The body is not SDP.", field="$", status=400)
     session = await call.context.ports.entry_points.publish(secret, publisher, offer)
     headers = ice_server_links(ice_servers)
-    headers["Location"] = public_path(call.context, f"{PREFIX}{secret}/{session.id}")
+    headers["Location"] = f"{PREFIX}{secret}/{session.id}"
     headers["ETag"] = entity_tag(session.etag)
     return web.Response(
         status=HTTPStatus.CREATED, body=session.sdp.encode(), content_type=SDP, headers=headers

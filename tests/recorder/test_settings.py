@@ -109,6 +109,14 @@ class TestRefusing:
             ('[call]\nice_transport_policy = "RELAYED"', "RELAYED needs turn.urls"),
             ('[turn]\nurls = ["turn:t"]', "needs turn.secret"),
             ("[server", "x.toml: not TOML"),
+            ('[entry_point]\nbase_url = "not a url"', "entry_point.base_url: 'not a url' is no http"),
+            ('[server]\npublic_url = "https://u@h/"', "server.public_url: 'https://u@h/' has more than"),
+            ('[server]\npublic_url = "ftp://h"', "server.public_url"),
+            ('[server]\ntrusted_proxies = ["10.0.0.1/8"]', "server.trusted_proxies: '10.0.0.1/8' is no"),
+            ('[turn]\nurls = ["http://x"]\nsecret = "s"', "turn.urls: 'http://x' is no TURN URL"),
+            ('[turn]\nurls = ["turn:t:99999"]\nsecret = "s"', "turn.urls: 'turn:t:99999' is no TURN URL"),
+            ('[call]\nstun_urls = ["foo"]', "call.stun_urls: 'foo' is no STUN URL"),
+            ('[call]\nbind_host = "eth0"', "call.bind_host: 'eth0' is no IP address"),
         ],
     )
     def test_names_place_key_and_reason(self, toml: str, said: str) -> None:

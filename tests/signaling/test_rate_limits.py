@@ -90,7 +90,8 @@ class TestAtTheDoor:
             assert (await served.client.get("/v1/conversations", headers=served.key)).status == 200
 
     async def test_guessing_is_bounded_by_address_and_disturbs_nobody_else(self) -> None:
-        async with serve(rate_limits=LIMITS) as served:
+        async with serve(rate_limits=LIMITS, trusted_proxies=["127.0.0.1"]) as served:
+            assert (await served.client.get("/v1/conversations", headers=served.key)).status == 200
             wrong = bearer("wrong")
             statuses = [
                 (await served.client.get("/v1/conversations", headers=wrong)).status for _ in range(5)
@@ -102,3 +103,46 @@ class TestAtTheDoor:
             assert (await served.client.get("/v1/conversations", headers=elsewhere)).status == 401
             made_up = wrong | {"X-Forwarded-For": "not an address"}
             assert (await served.client.get("/v1/conversations", headers=made_up)).status == 429
+
+    async def test_nothing_is_looked_up_for_one_too_many(self) -> None:
+        async with serve(rate_limits=LIMITS) as served:
+            looked_up = served.fake.authenticated
+            for _ in range(9):
+                await served.client.get("/v1/conversations", headers=bearer("wrong"))
+            assert served.fake.authenticated - looked_up == 4
+
+    async def test_a_token_that_is_good_no_longer_is_counted_by_address(self) -> None:
+        async with serve(rate_limits=LIMITS) as served:
+            conversation = await served.conversation()
+            ann = await served.token(conversation, Role.AGENT)
+            path = f"/v1/conversations/{conversation}"
+            assert (await served.client.get(path, headers=ann)).status == 200
+            (participant,) = served.fake.participants.values()
+            await served.fake.ports.conversations.renew_token(conversation, participant.id)
+            statuses = [(await served.client.get(path, headers=ann)).status for _ in range(7)]
+            assert statuses == [401] * 5 + [429] * 2  # one by the participant's share, then the address's
+
+    @pytest.mark.parametrize(
+        "path",
+        [
+            "/no/such/path",
+            "/v1/recordings/rec_1/media?expires=1893456000&signature=forged",
+            "/whip/no-such-entry-point",
+            "/v1/conversations/not%20an%20id",
+            "/healthz",
+        ],
+    )
+    async def test_whatever_shows_no_token_is_counted(self, path: str) -> None:
+        async with serve(rate_limits=LIMITS) as served:
+            statuses = [(await served.client.get(path)).status for _ in range(5)]
+            assert 429 not in statuses[:4]
+            assert statuses[4] == 429
+
+    async def test_pages_have_a_share_of_their_own(self) -> None:
+        limits = RateLimits(address=RateLimit(1, 0.001), page=RateLimit(3, 0.001))
+        async with serve(rate_limits=limits) as served:
+            statuses = [
+                (await served.client.get(path)).status for path in ("/", "/room/x", "/web/room.js", "/")
+            ]
+            assert statuses == [200, 200, 200, 429]
+            assert (await served.client.get("/healthz")).status == 200

@@ -96,6 +96,7 @@ class FakeServer:
         self.sessions: dict[tuple[str, str], FakeSession] = {}
         self.dependencies: dict[str, bool] = {"store": True, "spool": True}
         self.watchers = 0
+        self.authenticated = 0  # tokens that were looked up
         self.unwatched = asyncio.Event()  # the last watcher has left
         self._changed = asyncio.Condition()
         self._failures: dict[str, Exception] = {}
@@ -216,6 +217,7 @@ class FakeAuthority:
 
     async def authenticate(self, token: str) -> Caller:
         self._server.called("authority.authenticate")
+        self._server.authenticated += 1
         if token == API_KEY:
             return Caller()
         for participant in self._server.participants.values():

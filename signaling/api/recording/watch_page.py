@@ -10,6 +10,7 @@ from recorder.kernel.recording import Recording, RecordingState
 from signaling.http.html import page
 from signaling.http.signed_links import link_expiry, recording_links
 from signaling.routes.operation import ApiCall, Operation, Reply
+from signaling.routes.presentation import path_of
 
 
 class WatchQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -23,7 +24,8 @@ async def watch(call: ApiCall) -> web.Response:
     call.query(WatchQuery)
     recording = await call.context.ports.recordings.get(call.path("recording"))
     until = call.granted.links_until or link_expiry(call.context.clock.utc_now())
-    links = recording_links(call.context.links, recording.id, until=until)  # relative: the page's own origin
+    prefix = path_of(call.context.public_url)  # relative: the page's own origin
+    links = recording_links(call.context.links, recording.id, until=until, base=prefix)
     name = recording.filename or recording.id
     return page(name, _body(recording, name, media=escape(links["media"]), until=until))
 

@@ -1,0 +1,65 @@
+"""Addresses in settings: why one is none, in words that follow its value. Pure.
+
+Each check answers None for what can be used.
+"""
+
+import re
+from ipaddress import ip_address, ip_network
+from urllib.parse import urlsplit
+
+# RFC 7064 and RFC 7065: scheme, host, perhaps a port, and for TURN perhaps a transport.
+_ICE_URL = re.compile(
+    r"(?P<scheme>stuns?|turns?):(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._\-]+)(?::(?P<port>[0-9]{1,5}))?"
+    r"(?P<transport>\?transport=(?:udp|tcp))?\Z"
+)
+PORT_MAX = 65_535
+
+
+def http_url(value: str) -> str | None:
+    """Something that links can begin with."""
+    try:
+        parts = urlsplit(value)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        return "is no URL"
+    if parts.scheme not in ("http", "https") or not host or port == 0:
+        return "is no http or https URL with a host"
+    if parts.username is not None or parts.query or parts.fragment or not value.isprintable() or " " in value:
+        return "has more than scheme, host, port and path"
+    return None
+
+
+def network(value: str) -> str | None:
+    """An address, or a network with its length."""
+    try:
+        ip_network(value)
+    except ValueError:
+        return "is no address or network (10.0.0.0/8 is one)"
+    return None
+
+
+def address(value: str) -> str | None:
+    """An address; whether this machine has it is known at the start."""
+    try:
+        ip_address(value)
+    except ValueError:
+        return "is no IP address"
+    return None
+
+
+def stun_url(value: str) -> str | None:
+    """RFC 7064."""
+    found = _ICE_URL.match(value)
+    usable = found is not None and found["scheme"].startswith("stun") and not found["transport"]
+    return None if usable and _port_holds(found) else "is no STUN URL (stun:stun.example.org:3478 is one)"
+
+
+def turn_url(value: str) -> str | None:
+    """RFC 7065."""
+    found = _ICE_URL.match(value)
+    usable = found is not None and found["scheme"].startswith("turn")
+    return None if usable and _port_holds(found) else "is no TURN URL (turn:turn.example.org:3478 is one)"
+
+
+def _port_holds(found: re.Match[str] | None) -> bool:
+    return found is not None and 0 < int(found["port"] or PORT_MAX) <= PORT_MAX
