@@ -36,6 +36,7 @@ from signaling.http.signed_links import LinkSigner, link_expiry, recording_links
 from signaling.ports import Ports
 from signaling.room import RoomPolicy, add_room_routes
 from signaling.room.terms import IceServers, no_ice_servers
+from signaling.routes.admission import Door
 from signaling.routes.context import Context
 from signaling.routes.middleware import (
     HttpMetrics,
@@ -129,6 +130,7 @@ def build_app(
     add_room_routes(
         app,
         ports,
+        Door(context.gate, clients, clock),
         policy=room_policy,
         ice_servers=room_ice_servers,
         recording_links=_links_of_room(context.links, path_of(public_url)),

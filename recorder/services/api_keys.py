@@ -37,6 +37,7 @@ class ApiKeys:
             raise caller_error("forbidden", "Your key reaches its own account only.", status=403)
         if expires_at is not None and expires_at <= now:
             raise caller_error("invalid_expiry", "The key would have expired already.", status=422)
+        _check_lifetime(caller, expires_at)
         key = ApiKey(
             id=new_id("key"),
             name=name,
@@ -63,6 +64,7 @@ class ApiKeys:
         found, now = await self.get(caller, key), self._clock.utc_now()
         if found.revoked_at is not None:
             raise caller_error("key_revoked", "The key was revoked; make another one.", status=409)
+        _check_lifetime(caller, found.expires_at)
         secret, until = _new_secret(), now + timedelta(seconds=overlap_s)
         await self._table.rotate(key, token_hash(secret), now=now, previous_until=until)
         return _issued(await self._table.get(key), secret)
@@ -71,6 +73,14 @@ class ApiKeys:
         await self.get(caller, key)
         await self._table.revoke(key, self._clock.utc_now())
         return await self._table.get(key)
+
+
+def _check_lifetime(caller: Caller, expires_at: datetime | None) -> None:
+    """403 forbidden for a secret that would be good for longer than the one that asks for it."""
+    own = None if caller.key is None else caller.key.expires_at
+    if own is not None and (expires_at is None or expires_at > own):
+        detail = f"Your key expires at {own.isoformat()}; it cannot hand out one that lasts longer."
+        raise caller_error("forbidden", detail, status=403)
 
 
 def _new_secret() -> str:

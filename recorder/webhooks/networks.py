@@ -9,6 +9,11 @@ from recorder.kernel.errors import BystanderError, caller_error
 
 URL_CHARS_MAX = 2048
 _NAT64 = IPv6Network("64:ff9b::/96")  # RFC 6052: the last 32 bits are an IPv4 address
+_NOWHERE = (
+    IPv6Network("64:ff9b:1::/48"),  # RFC 8215: NAT64 of a local network
+    IPv6Network("fec0::/10"),  # RFC 3879: site-local, deprecated and still routed here and there
+    IPv6Network("::/96"),  # RFC 4291, 2.5.5.1: IPv4-compatible, which some stacks take for the IPv4 address
+)
 _LOCAL_SUFFIXES = (".localhost", ".local", ".internal")  # RFC 6761, RFC 6762, and reserved by ICANN
 
 
@@ -21,6 +26,8 @@ def is_public(address: str) -> bool:
     inner = _inner(parsed) if isinstance(parsed, IPv6Address) else None
     if inner is not None:
         return is_public(str(inner))
+    if isinstance(parsed, IPv6Address) and any(parsed in network for network in _NOWHERE):
+        return False
     return parsed.is_global and not parsed.is_multicast
 
 

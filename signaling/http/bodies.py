@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import Mapping
+from datetime import datetime
 from http import HTTPStatus
 from typing import TypeVar
 
@@ -15,6 +16,7 @@ from recorder.kernel.errors import BystanderError, caller_error
 from signaling.http.problems import InvalidInputError
 
 BODY_READ_S_MAX = 30.0  # 64 KiB in this time is slower than any link that could carry a call
+YEAR_MIN, YEAR_MAX = 1970, 9998  # of times that callers send
 _CHUNK_BYTES = 16 * 1024
 _DETAIL_CHARS_MAX = 200  # msgspec quotes the name of an unknown field, which the caller chose
 _VALIDATION_PATH = re.compile(r" - at (?:`key` in )?`(?P<path>[^`]*)`\Z")
@@ -35,7 +37,7 @@ async def read_json(request: web.Request, type_: type[T], *, bytes_max: int) -> 
     else:
         require_media_type(request, "application/json")
     try:
-        return msgspec.json.decode(body, type=type_)
+        return _within_time(msgspec.json.decode(body, type=type_), "invalid_body", 422, "$.")
     except msgspec.ValidationError as error:
         raise _invalid("invalid_body", error, HTTPStatus.UNPROCESSABLE_ENTITY, "$") from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -75,9 +77,21 @@ def unique_values(query: MultiMapping[str]) -> dict[str, str]:
 def convert_query(values: Mapping[str, str], type_: type[T]) -> T:
     """Convert query parameters that are known to be unique."""
     try:
-        return msgspec.convert(dict(values), type_, strict=False)
+        return _within_time(
+            msgspec.convert(dict(values), type_, strict=False), "invalid_query", 400, "query."
+        )
     except msgspec.ValidationError as error:
         raise _invalid("invalid_query", error, HTTPStatus.BAD_REQUEST, "query") from error
+
+
+def _within_time(value: T, code: str, status: int, root: str) -> T:
+    """Times that our calendar and every database can turn into UTC; the same value, or InvalidInputError."""
+    for name in value.__struct_fields__:
+        given = getattr(value, name)
+        if isinstance(given, datetime) and not YEAR_MIN <= given.year <= YEAR_MAX:
+            detail = f"A time lies between the years {YEAR_MIN} and {YEAR_MAX}."
+            raise InvalidInputError(code, detail, field=root + name, status=status)
+    return value
 
 
 def require_media_type(request: web.Request, media_type: str) -> None:

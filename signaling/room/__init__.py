@@ -9,6 +9,7 @@ from signaling.room.pages import Pages
 from signaling.room.rooms import Rooms
 from signaling.room.socket import RoomSocket
 from signaling.room.terms import IceServers, RoomTerms, no_ice_servers
+from signaling.routes.admission import Door
 
 __all__ = ["ROOMS", "RoomPolicy", "add_room_routes"]
 
@@ -18,6 +19,7 @@ ROOMS = web.AppKey("rooms", Rooms)
 def add_room_routes(
     app: web.Application,
     ports: Ports,
+    door: Door,
     *,
     policy: RoomPolicy | None = None,
     ice_servers: IceServers = no_ice_servers,
@@ -29,14 +31,14 @@ def add_room_routes(
     `ice_servers` says which servers a participant's browser uses towards its peers: called at every welcome,
     so that credentials may be short-lived. `recording_links` makes the links of a recording that a page
     can follow without a header (`media` is played). `app[ROOMS].end(conversation)` empties the room of a
-    conversation that has ended.
+    conversation that has ended, `.expel` takes out whoever has a new token. `door` counts tokens.
     """
     clock = clock or SystemClock()
     rooms = app[ROOMS] = Rooms(RoomTerms(ports, clock, policy or RoomPolicy(), recording_links, ice_servers))
     pages = Pages()
     app.router.add_get("/", pages.landing)
     app.router.add_get("/room/{conversation}", pages.room)
-    app.router.add_get("/room/{conversation}/socket", RoomSocket(ports, rooms, clock).serve)
+    app.router.add_get("/room/{conversation}/socket", RoomSocket(ports, rooms, clock, door).serve)
     app.router.add_get("/web/{name}", pages.asset)
 
     async def close_rooms(_: web.Application) -> None:

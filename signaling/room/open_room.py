@@ -100,6 +100,10 @@ class OpenRoom:
         """This answer counts from now on."""
         self._apply(self._core.consent_kept(participant, answer))
 
+    def expel(self, participant: str) -> None:
+        """Their token was replaced."""
+        self._apply(self._core.expel(participant, CloseCode.UNAUTHORIZED))
+
     def end(self, code: CloseCode) -> None:
         """Everybody out."""
         self._apply(self._core.end(code))

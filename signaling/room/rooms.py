@@ -37,6 +37,12 @@ class Rooms:
         if room is not None:
             room.consent_kept(participant, answer)
 
+    def expel(self, conversation: str, participant: str) -> None:
+        """Their token was replaced: whoever came in by the one before is out."""
+        room = self._open.get(conversation)
+        if room is not None:
+            room.expel(participant)
+
     def end(self, conversation: str) -> None:
         """The conversation has ended: its room, where there is one, is closed."""
         room = self._open.get(conversation)

@@ -13,11 +13,18 @@ from recorder.kernel.limits import WEBSOCKET_MESSAGE_BYTES_MAX
 from recorder.kernel.message import ConsentAnswer
 from signaling.ports import Ports
 from signaling.room.connection import Allowance, Connection
-from signaling.room.core.limits import HEARTBEAT_S, HELLO_TIMEOUT_S, UNKNOWN_SOCKETS_MAX
+from signaling.room.core.limits import (
+    HEARTBEAT_S,
+    HELLO_TIMEOUT_S,
+    UNKNOWN_SOCKETS_MAX,
+    UNKNOWN_SOCKETS_PER_ADDRESS_MAX,
+)
 from signaling.room.core.messages import CloseCode, Error, decode_client, decode_hello, encode
 from signaling.room.open_room import OpenRoom
 from signaling.room.rooms import Rooms
+from signaling.room.strangers import Strangers
 from signaling.room.terms import Guest
+from signaling.routes.admission import Door
 
 _log = logging.getLogger(__name__)
 
@@ -38,21 +45,22 @@ class RoomSocket:
     that opens this socket has nothing to say.
     """
 
-    def __init__(self, ports: Ports, rooms: Rooms, clock: Clock) -> None:
+    def __init__(self, ports: Ports, rooms: Rooms, clock: Clock, door: Door) -> None:
         self._ports = ports
         self._rooms = rooms
         self._clock = clock
-        self._unknown = 0
+        self._door = door
+        self._strangers = Strangers(total=UNKNOWN_SOCKETS_MAX, per_address=UNKNOWN_SOCKETS_PER_ADDRESS_MAX)
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
         """One client, from the upgrade to the end of its socket."""
-        if self._unknown >= UNKNOWN_SOCKETS_MAX:
-            return web.Response(status=503, headers={"Retry-After": "1"})
         refused_from = WEBSOCKET_MESSAGE_BYTES_MAX + 1  # aiohttp refuses what is as long as its limit
         socket = web.WebSocketResponse(heartbeat=HEARTBEAT_S, max_msg_size=refused_from)
         await socket.prepare(request)
+        address = self._door.clients.share(request)
         try:
-            guest = await self._introduce(socket, request.match_info["conversation"])
+            with self._strangers.waiting(address, lambda: _cut(request.transport)):
+                guest = await self._introduce(socket, request.match_info["conversation"], address)
         except _RefusedError as refused:
             await _turn_away(socket, refused)
         except (TimeoutError, ConnectionError):
@@ -62,21 +70,17 @@ class RoomSocket:
         return socket
 
     # --- before the door ---------------------------------------------------------------------------
-    async def _introduce(self, socket: web.WebSocketResponse, conversation: str) -> Guest:
-        self._unknown += 1
-        try:
-            async with asyncio.timeout(HELLO_TIMEOUT_S):
-                message = await socket.receive()
-                if message.type is not WSMsgType.TEXT:
-                    raise _RefusedError(CloseCode.BAD_MESSAGE, "bad_message", "A hello was expected.")
-                return await self._authenticate(message.data, conversation)
-        finally:
-            self._unknown -= 1
+    async def _introduce(self, socket: web.WebSocketResponse, conversation: str, address: str) -> Guest:
+        async with asyncio.timeout(HELLO_TIMEOUT_S):
+            message = await socket.receive()
+            if message.type is not WSMsgType.TEXT:
+                raise _RefusedError(CloseCode.BAD_MESSAGE, "bad_message", "A hello was expected.")
+            return await self._authenticate(message.data, conversation, address)
 
-    async def _authenticate(self, text: str, conversation: str) -> Guest:
+    async def _authenticate(self, text: str, conversation: str, address: str) -> Guest:
         try:
             hello = decode_hello(text)
-            caller = await self._ports.authority.authenticate(hello.token)
+            caller = await self._door.authenticate(self._ports.authority, hello.token, address)
             participant = caller.participant
             if participant is None or participant.conversation != conversation:
                 raise _RefusedError(CloseCode.FORBIDDEN, "forbidden", "This token does not open this room.")
@@ -128,6 +132,12 @@ class RoomSocket:
             except msgspec.DecodeError as error:
                 raise _bad_message(error) from error
             room.received(number, said)
+
+
+def _cut(transport: asyncio.Transport | None) -> None:
+    """Without a closing handshake: whoever has said nothing so far would not answer it."""
+    if transport is not None:
+        transport.abort()
 
 
 def _bad_message(error: msgspec.DecodeError) -> _RefusedError:

@@ -30,6 +30,7 @@ class Access:
 
     `if_visible`: of these roles only those that the conversation's effective `recording.visible_to` names.
     `signed_link`: also whoever has a link to this path.
+    `whole_server`: what it is about is everybody's, so a key of one account may not.
     """
 
     scheme: Scheme
@@ -37,6 +38,7 @@ class Access:
     roles: frozenset[Role] = frozenset()
     if_visible: bool = False
     signed_link: bool = False
+    whole_server: bool = False  # no key that reaches one account only
 
 
 def _key(scope: KeyScope, roles: frozenset[Role] = frozenset()) -> Access:
@@ -130,7 +132,7 @@ ACCESS: Mapping[str, Access] = {
     "testWebhook": _key(KeyScope.WEBHOOKS),
     "listWebhookDeliveries": _key(KeyScope.WEBHOOKS),
     # the server itself
-    "testStorage": _ADMIN,
+    "testStorage": Access(Scheme.BEARER, KeyScope.ADMIN, whole_server=True),
     "getHealth": _PUBLIC,
     "getReadiness": _PUBLIC,
     "getMetrics": _PUBLIC,
@@ -145,3 +147,12 @@ def access_to(operation: str) -> Access:
         return ACCESS[operation]
     except KeyError:
         raise LookupError(f"signaling/routes/access.py says nothing of {operation}") from None
+
+
+def scopes_of(role: Role, *, visible: bool) -> list[KeyScope]:
+    """What a key has to have that may do all that a participant in this role may, and read no more than that.
+
+    `visible`: whether recordings of the conversation are shown to this role.
+    """
+    shown = (one for one in ACCESS.values() if role in one.roles and (visible or not one.if_visible))
+    return sorted({one.scope for one in shown if one.scope is not None})

@@ -74,6 +74,8 @@ async def _allow_key(access: Access, caller: Caller, request: web.Request, conte
         raise _forbidden(f"This needs a key with the scope {access.scope}.")
     if key.account is None:
         return
+    if access.whole_server:
+        raise _forbidden("This is about the whole server, and your key reaches one account.")
     for asked in (request.match_info, request.query):
         if asked.get("account", key.account) != key.account:
             raise not_found("account")

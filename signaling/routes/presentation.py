@@ -37,3 +37,15 @@ def recording_links_for(recording: str, call: ApiCall) -> dict[str, str]:
     until = call.granted.links_until or link_expiry(call.context.clock.utc_now())
     base = base_url(call.context, call.request)
     return recording_links(call.context.links, recording, until=until, base=base)
+
+
+async def stream_shares(call: ApiCall, conversation: str) -> dict[str, str | None]:
+    """Whose share of streams and long-polls this request takes."""
+    caller = call.granted.caller
+    found = await call.context.ports.conversations.get(conversation)
+    return {
+        "account": found.account,
+        "conversation": conversation,
+        "participant": caller.participant.id if caller is not None and caller.participant else None,
+        "address": call.context.clients.share(call.request) if caller is None else None,
+    }

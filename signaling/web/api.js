@@ -1,5 +1,7 @@
 /** The REST interface, as far as the operator's page needs it. */
 
+import { base } from "./base.js";
+
 const PAGE_ITEMS = 100;
 const PAGES_MAX = 20; // the interface lists the oldest first; beyond this the newest are not shown
 
@@ -48,7 +50,7 @@ export class Api {
   async #request(method, path, body) {
     const headers = { Authorization: `Bearer ${this.#key}` };
     if (body) headers["Content-Type"] = "application/json";
-    const response = await fetch(path, { method, headers, body: body && JSON.stringify(body) });
+    const response = await fetch(base + path, { method, headers, body: body && JSON.stringify(body) });
     const answer = await response.json().catch(() => ({})); // a proxy's error page is not JSON
     if (!response.ok) throw new Refusal(response.status, answer.detail ?? `The server answered ${response.status}.`);
     return answer;

@@ -1,6 +1,7 @@
 /** The operator's page: create a call and hand out its links; find calls and play their recordings. */
 
 import { Api, Refusal } from "./api.js";
+import { base } from "./base.js";
 import { clock, playButton } from "./player.js";
 
 const KEY = "bystander-api-key"; // in sessionStorage: gone with the tab
@@ -51,7 +52,7 @@ async function create() {
 
 // --- pieces --------------------------------------------------------------------------------------
 function linkRow({ name, token, room_url, role }, conversation) {
-  const url = new URL(room_url ?? `/room/${conversation}#token=${token}`, location.origin).href;
+  const url = new URL(room_url ?? `${base}/room/${conversation}#token=${token}`, location.origin).href;
   const row = element("div", "link");
   row.dataset.role = role;
   const field = element("input");

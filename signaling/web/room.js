@@ -8,6 +8,7 @@ import { Mesh, configurationOf } from "./mesh.js";
 import { playButton } from "./player.js";
 import { RecorderLink } from "./recorder.js";
 import { RoomSocket } from "./socket.js";
+import { takeToken } from "./token.js";
 import { Tiles, roleName } from "./tiles.js";
 import { byId, farewell, onActions, phase, pressed, problem, toast } from "./ui.js";
 
@@ -15,7 +16,7 @@ const LEVELS_INTERVAL_MS = 250;
 const HELD_TEXT = "The call begins as soon as it can be recorded.";
 const ALONE_TEXT = byId("alone").textContent;
 
-const token = new URLSearchParams(location.hash.slice(1)).get("token");
+const token = takeToken();
 const socket = new RoomSocket(`${location.href.split(/[?#]/)[0].replace(/^http/, "ws")}/socket`, token);
 const media = new LocalMedia();
 const tiles = new Tiles(byId("grid"));

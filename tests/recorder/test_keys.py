@@ -64,6 +64,20 @@ class TestAKey:
         assert not await desk.opens(made.secret + "x")
         assert not await desk.opens("x" * 10_000)
 
+    async def test_hands_out_nothing_that_outlives_it(self, desk: Desk) -> None:
+        soon = desk.clock.utc_now() + timedelta(hours=1)
+        make = desk.keys.create
+        short = await make(SERVER, name="short", account=None, scopes=[KeyScope.ADMIN], expires_at=soon)
+        eternal = await desk.issue()
+        caller = await desk.authority.authenticate(short.secret)
+        for expires_at in (None, soon + timedelta(seconds=1)):
+            with pytest.raises(BystanderError, match="forbidden"):
+                await make(caller, name="x", account=None, scopes=[KeyScope.USAGE], expires_at=expires_at)
+        with pytest.raises(BystanderError, match="forbidden"):
+            await desk.keys.rotate(caller, eternal.id, overlap_s=0)
+        again = await make(caller, name="y", account=None, scopes=[KeyScope.USAGE], expires_at=soon)
+        assert (await desk.keys.rotate(caller, short.id, overlap_s=0)).expires_at == again.expires_at == soon
+
     async def test_of_the_server_does_everything(self, desk: Desk) -> None:
         caller = await desk.authority.authenticate(OWN_KEY)
         assert all(caller.may(scope) for scope in KeyScope)

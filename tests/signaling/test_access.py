@@ -125,7 +125,7 @@ async def scene(served: Served) -> Scene:
     )
     scene = Scene(served, conversation=conversation, recording=made["id"])
     scene.names["interaction"] = (await interaction.json())["id"]
-    scene.names["participant"] = (await scene.participant(Role.AGENT))[0]
+    scene.names["participant"] = (await scene.participant(Role.VISITOR))[0]
     key = await served.fake.keys.create(
         Caller(), name="other", account=None, scopes=[KeyScope.USAGE], expires_at=None
     )
@@ -266,3 +266,40 @@ def test_a_scope_includes_what_it_says() -> None:
 
 def test_a_key_has_no_secret_in_it() -> None:
     assert not {"secret", "key_hash", "previous_hash"} & {one.name for one in msgspec.structs.fields(ApiKey)}
+
+
+class TestNobodyHandsOutMoreThanTheyHave:
+    @pytest.mark.parametrize(
+        ("role", "scopes", "status"),
+        [
+            (Role.VISITOR, [KeyScope.CONVERSATIONS_WRITE], 201),
+            (Role.SUPERVISOR, [KeyScope.CONVERSATIONS_WRITE], 403),
+            (Role.AGENT, [KeyScope.CONVERSATIONS_WRITE, KeyScope.RECORDINGS_READ], 403),
+            (Role.AGENT, [KeyScope.CONVERSATIONS_WRITE, KeyScope.RECORDINGS_WRITE], 201),
+            (Role.SUPERVISOR, [KeyScope.ADMIN], 201),
+        ],
+    )
+    async def test_a_token_of_a_role(
+        self, scene: Scene, role: Role, scopes: list[KeyScope], status: int
+    ) -> None:
+        key, client = await scene.key(*scopes), scene.served.client
+        path, body = f"/v1/conversations/{scene.conversation}/participants", {"role": role, "name": "Eve"}
+        assert (await client.post(path, headers=key, json=body)).status == status
+        made = await scene.served.fake.ports.conversations.add_participant(
+            scene.conversation, role=role, name="Ann"
+        )
+        renewed = await client.post(f"{path}/{made.id}/token", headers=key)
+        assert renewed.status == (200 if status == 201 else 403)
+
+    async def test_a_visitor_who_sees_recordings_needs_a_key_that_does(self, scene: Scene) -> None:
+        scene.served.fake.terms.terms = ConversationTerms(visible_to=frozenset(Role))
+        key, client = await scene.key(KeyScope.CONVERSATIONS_WRITE), scene.served.client
+        path = f"/v1/conversations/{scene.conversation}/participants"
+        body = {"role": Role.VISITOR, "name": "Eve"}
+        assert (await client.post(path, headers=key, json=body)).status == 403
+
+    async def test_the_servers_own_store_is_tested_by_no_tenant(self, scene: Scene) -> None:
+        tenant = await scene.key(KeyScope.ADMIN, account="a")
+        assert (await scene.served.client.post("/v1/storage/test", headers=tenant)).status == 403
+        operator = await scene.key(KeyScope.ADMIN)
+        assert (await scene.served.client.post("/v1/storage/test", headers=operator)).status == 200

@@ -258,3 +258,24 @@ class TestSignedLinks:
 
 def _json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False).encode("utf-8", "replace").decode()
+
+
+@pytest.mark.parametrize(
+    "moment", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "1969-01-01T00:00:00Z"]
+)
+async def test_times_that_no_calendar_can_turn_into_utc_are_the_callers_fault(
+    served: Served, moment: str
+) -> None:
+    async def refused(path: str, **query: str) -> None:
+        answer = await served.client.get(path, params=query, headers=served.key)
+        said = await problem(answer, 400, "invalid_query")
+        assert said["field"].startswith("query.")
+
+    await refused("/v1/conversations", created_from=moment)
+    await refused("/v1/recordings", requested_until=moment)
+    await refused("/v1/usage", since=moment, until="2026-01-01T00:00:00Z")
+    body = {"name": "k", "scopes": ["usage"], "expires_at": moment}
+    said = await problem(
+        await served.client.post("/v1/keys", json=body, headers=served.key), 422, "invalid_body"
+    )
+    assert said["field"] == "$.expires_at"

@@ -2,16 +2,23 @@
 
 import asyncio
 import json
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
 from aiohttp import ClientResponse
 
+from recorder.kernel.clock import ManualClock
+from recorder.kernel.errors import BystanderError
+from recorder.kernel.permissions import KeyScope
 from recorder.kernel.recording import RecordingState
 from signaling.api.recording import events as api_events
 from signaling.api.recording.events import beating
+from signaling.http.signed_links import LINK_LIFETIME_S, LINK_ROUNDING_S
 from signaling.http.streams import Admission
-from tests.support.http import Served, local, problem, serve
+from signaling.ports import Caller
+from tests.support.fake_ports import FakeServer
+from tests.support.http import Served, bearer, local, problem, serve
 
 FINALLY_S = 5
 
@@ -131,3 +138,45 @@ def test_one_more_than_the_places_is_refused() -> None:
             pass
         assert admission.taken == 1
     assert admission.taken == 0
+
+
+class TestWhoIsLetIn:
+    async def test_a_stream_ends_with_the_key_that_opened_it(self, served: Served) -> None:
+        made = await served.recording()
+        issued = await served.fake.ports.keys.create(
+            Caller(), name="k", account=None, scopes=[KeyScope.RECORDINGS_READ], expires_at=None
+        )
+        path = f"/v1/recordings/{made['id']}/events"
+        stream = await served.client.get(path, headers=bearer(issued.secret))
+        assert (await event(stream))["state"] == "READY"
+        await served.fake.ports.keys.revoke(Caller(), issued.id)
+        await served.fake.change(made["id"], state=RecordingState.RECORDING)
+        assert await asyncio.wait_for(stream.content.read(), FINALLY_S) == b""
+
+    async def test_a_stream_ends_with_the_link_that_opened_it(self) -> None:
+        clock = ManualClock()
+        async with serve(FakeServer(clock)) as served:
+            made = await served.recording()
+            stream = await served.client.get(local(made["links"]["events"]))
+            await event(stream)
+            clock.advance(LINK_LIFETIME_S + LINK_ROUNDING_S)
+            await served.fake.change(made["id"], state=RecordingState.RECORDING)
+            assert await asyncio.wait_for(stream.content.read(), FINALLY_S) == b""
+
+
+def test_nobodys_share_fills_the_others() -> None:
+    admission = Admission(5, {"conversation": 3, "participant": 2})
+    with ExitStack() as stack:
+        for who in ("ann", "ann", "bob"):
+            stack.enter_context(admission.admit({"conversation": "one", "participant": who}))
+        for full in ({"participant": "ann"}, {"conversation": "one", "participant": "eve"}):
+            with pytest.raises(BystanderError) as refused:
+                stack.enter_context(admission.admit(full))
+            assert (refused.value.code, refused.value.status) == ("too_many_streams", 429)
+        for _ in range(2):
+            stack.enter_context(admission.admit({"conversation": "two", "participant": None}))
+        with pytest.raises(BystanderError) as refused:
+            stack.enter_context(admission.admit({"conversation": "three"}))
+        assert refused.value.status == 503
+    with admission.admit({"conversation": "one", "participant": "ann"}):
+        assert admission.taken == 1

@@ -10,6 +10,7 @@ from recorder.kernel.conversation import InteractionKind, LayerKind, Participant
 from recorder.kernel.errors import caller_error
 from recorder.kernel.limits import WEBSOCKET_MESSAGE_BYTES_MAX
 from recorder.kernel.recording import RecordingState
+from signaling.http.rate_limits import RateLimit, RateLimits
 from signaling.room import ROOMS, socket
 from signaling.room.core import room as core
 from signaling.room.core.limits import MESSAGES_BURST_MAX
@@ -40,6 +41,7 @@ from tests.support.fake_ports import API_KEY, FakeServer, overloaded
 from tests.support.http import Served, serve
 from tests.support.room_client import WAIT_S, RoomClient
 
+ABNORMAL = 1006  # RFC 6455, 7.1.5: without a closing handshake
 People = tuple[Participant, Participant]
 
 
@@ -123,17 +125,46 @@ class TestTheDoor:
         client = await RoomClient.connect(served.client, pair[0].conversation)
         assert await client.closed() == CloseCode.HELLO_TIMEOUT
 
-    async def test_unknown_sockets_are_limited(
-        self, served: Served, pair: People, monkeypatch: pytest.MonkeyPatch
+    async def test_whoever_says_nothing_makes_way(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(socket, "UNKNOWN_SOCKETS_PER_ADDRESS_MAX", 2)
+        async with serve() as served:
+            ada, _ = await people(served)
+            silent = [await RoomClient.connect(served.client, ada.conversation) for _ in range(3)]
+            assert await silent[0].closed() == ABNORMAL
+            inside = await RoomClient.enter(served.client, ada)
+            assert (await inside.expect(Welcome)).you.name == "Ada"
+
+    async def test_guessing_tokens_is_counted(self) -> None:
+        async with serve(rate_limits=RateLimits(address=RateLimit(2, 0.001))) as served:
+            ada, _ = await people(served)
+            looked_up, codes = served.fake.authenticated, []
+            for _ in range(4):
+                client = await RoomClient.connect(served.client, ada.conversation)
+                await client.say(Hello(token="guessed", instance="page"))
+                codes.append(await client.closed())
+            assert codes == [CloseCode.UNAUTHORIZED] * 2 + [CloseCode.UNAVAILABLE] * 2
+            assert served.fake.authenticated - looked_up == 2
+
+
+class TestEnding:
+    @pytest.mark.parametrize(("method", "path", "status"), [("POST", "/end", 200), ("DELETE", "", 204)])
+    async def test_the_room_ends_with_its_conversation(
+        self, served: Served, pair: People, method: str, path: str, status: int
     ) -> None:
-        monkeypatch.setattr(socket, "UNKNOWN_SOCKETS_MAX", 1)
-        first = await RoomClient.connect(served.client, pair[0].conversation)
-        answer = await served.client.get(f"/room/{pair[0].conversation}/socket")
-        assert (answer.status, answer.headers["Retry-After"]) == (503, "1")
-        await first.socket.close()
-        async with asyncio.timeout(WAIT_S):
-            while (await served.client.get(f"/room/{pair[0].conversation}/socket")).status == 503:  # noqa: ASYNC110
-                await asyncio.sleep(0.005)
+        ada = await RoomClient.enter(served.client, pair[0])
+        await ada.expect(Welcome)
+        path = f"/v1/conversations/{pair[0].conversation}{path}"
+        assert (await served.client.request(method, path, headers=served.key)).status == status
+        assert await ada.closed() == CloseCode.ENDED
+
+    async def test_whoever_came_in_by_a_replaced_token_is_out(self, served: Served, pair: People) -> None:
+        ada, blaise = [await RoomClient.enter(served.client, one) for one in pair]
+        await ada.expect(Welcome)
+        await blaise.expect(Welcome)
+        path = f"/v1/conversations/{pair[0].conversation}/participants/{pair[0].id}/token"
+        assert (await served.client.post(path, headers=served.key)).status == 200
+        assert await ada.closed() == CloseCode.UNAUTHORIZED
+        assert (await blaise.expect(Left)).participant == pair[0].id
 
 
 class TestTalking:

@@ -13,6 +13,7 @@ from recorder.kernel.history import ConversationOverview, ConversationSearch, Co
 from recorder.kernel.limits import TEXT_CHARS_MAX
 from signaling.http.pages import Order, PageQuery, first_page
 from signaling.http.text_types import METADATA_PATTERN, AccountId, Metadata, Moment, Text
+from signaling.room import ROOMS
 from signaling.routes.operation import LOCATION, ApiCall, Operation, Reply, created, json_response
 
 _TAG = "conversations"
@@ -102,11 +103,14 @@ async def get(call: ApiCall) -> web.Response:
 
 
 async def end(call: ApiCall) -> web.Response:
-    return json_response(await call.context.ports.conversations.end(call.path("conversation")))
+    ended = await call.context.ports.conversations.end(call.path("conversation"))
+    call.request.app[ROOMS].end(ended.id)
+    return json_response(ended)
 
 
 async def delete(call: ApiCall) -> web.Response:
     await call.context.ports.conversations.delete(call.path("conversation"))
+    call.request.app[ROOMS].end(call.path("conversation"))
     return web.Response(status=HTTPStatus.NO_CONTENT)
 
 

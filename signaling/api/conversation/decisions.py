@@ -8,6 +8,7 @@ from msgspec import Meta
 
 from recorder.kernel.conversation import Decision
 from signaling.routes.operation import ApiCall, Operation, Reply, json_response
+from signaling.routes.presentation import stream_shares
 
 WAIT_S_MAX = 30.0  # proxies drop a silent request after 30 to 60 s
 
@@ -28,10 +29,10 @@ class DecisionList(msgspec.Struct, frozen=True):
 
 async def decisions(call: ApiCall) -> web.Response:
     query = call.query(DecisionsQuery)
-    with call.context.streams.admit():  # it holds a connection like an event stream does
-        found = await call.context.ports.decisions.list(
-            call.path("conversation"), after=query.after, wait_s=query.wait_s
-        )
+    conversation = call.path("conversation")
+    shares = await stream_shares(call, conversation)
+    with call.context.streams.admit(shares):  # it holds a connection like an event stream does
+        found = await call.context.ports.decisions.list(conversation, after=query.after, wait_s=query.wait_s)
     return json_response(DecisionList(found, found[-1].sequence if found else query.after))
 
 
@@ -44,7 +45,7 @@ OPERATIONS = (
         handler=decisions,
         query=DecisionsQuery,
         replies=(Reply(200, "Decisions, none when none came in time.", DecisionList),),
-        problems={503: ("too_many_streams",)},
+        problems={429: ("too_many_streams",), 503: ("too_many_streams",)},
         tag="conversations",
     ),
 )

@@ -4,8 +4,11 @@ import msgspec
 from aiohttp import web
 
 from recorder.kernel.conversation import Participant, Role
+from recorder.kernel.errors import caller_error
 from signaling.http.pages import PageQuery, page_of
 from signaling.http.text_types import Text
+from signaling.room import ROOMS
+from signaling.routes.access import scopes_of
 from signaling.routes.operation import LOCATION, ApiCall, Operation, Reply, created, json_response
 
 _TAG = "conversations"
@@ -29,6 +32,7 @@ class ParticipantPage(msgspec.Struct, frozen=True):
 async def add_participant(call: ApiCall) -> web.Response:
     body = await call.body(AddParticipant)
     conversation = call.path("conversation")
+    await may_hand_out(call, conversation, body.role)
     added = await call.context.ports.conversations.add_participant(
         conversation, role=body.role, name=body.name
     )
@@ -36,10 +40,23 @@ async def add_participant(call: ApiCall) -> web.Response:
 
 
 async def renew_token(call: ApiCall) -> web.Response:
-    renewed = await call.context.ports.conversations.renew_token(
-        call.path("conversation"), call.path("participant")
-    )
+    conversation, participant = call.path("conversation"), call.path("participant")
+    port = call.context.ports.conversations
+    known = {one.id: one.role for one in await port.participants(conversation)}
+    if participant in known:
+        await may_hand_out(call, conversation, known[participant])
+    renewed = await port.renew_token(conversation, participant)
+    call.request.app[ROOMS].expel(conversation, participant)
     return json_response(renewed)
+
+
+async def may_hand_out(call: ApiCall, conversation: str, role: Role) -> None:
+    """403 forbidden for a token of a role that may more than the key that asks for it."""
+    visible = role in (await call.context.ports.terms.of(conversation)).visible_to
+    missing = [scope for scope in scopes_of(role, visible=visible) if not call.caller.may(scope)]
+    if missing:
+        detail = f"A {role} may do what your key may not: this needs a key with {', '.join(missing)} too."
+        raise caller_error("forbidden", detail, status=403)
 
 
 async def list_participants(call: ApiCall) -> web.Response:

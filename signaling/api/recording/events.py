@@ -11,13 +11,16 @@ from http import HTTPStatus
 import msgspec
 from aiohttp import web
 
+from recorder.kernel.errors import BystanderError
 from recorder.kernel.recording import Recording, RecordingState
 from signaling.http.streams import closing, write
+from signaling.routes.authorization import grant
 from signaling.routes.operation import ApiCall, Header, Operation, Reply
-from signaling.routes.presentation import present
+from signaling.routes.presentation import present, stream_shares
 
 KEEPALIVE_S = 15.0  # proxies drop a silent connection after 30 to 60 s
 STALL_S_MAX = 30.0  # an event fits every socket buffer; who does not take it in this time is gone
+_REFUSALS = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND)
 _LAST = (RecordingState.AVAILABLE, RecordingState.FAILED)
 
 
@@ -33,7 +36,7 @@ async def events(call: ApiCall) -> web.StreamResponse:
     recording = await call.context.ports.recordings.get(call.path("recording"))
     if recording.state in _LAST and call.request.headers.get("Last-Event-ID") == _event_id(recording):
         return web.Response(status=HTTPStatus.NO_CONTENT)
-    with call.context.streams.admit():
+    with call.context.streams.admit(await stream_shares(call, recording.conversation)):
         response = web.StreamResponse(headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
         response.content_type = "text/event-stream"
         response.charset = "utf-8"
@@ -47,15 +50,29 @@ async def events(call: ApiCall) -> web.StreamResponse:
 async def _tell(
     call: ApiCall, response: web.StreamResponse, recording: str, watching: AsyncIterator[Recording]
 ) -> None:
-    """Send every change of this recording, a comment in silence, and end with its last state."""
+    """Send every change of this recording, a comment in silence, and end with its last state.
+
+    Or with what let the caller in: that is asked again before anything is sent.
+    """
     async with closing(beating(watching, call.context.closing, keepalive_s=KEEPALIVE_S)) as changes:
         async for changed in changes:
+            if not await _may_still(call):
+                return
             if changed is None:
                 await write(response, b": still here\n\n", stall_s_max=STALL_S_MAX)
             elif changed.id == recording:
                 await write(response, _event(present(changed, call)), stall_s_max=STALL_S_MAX)
                 if changed.state in _LAST:
                     return
+
+
+async def _may_still(call: ApiCall) -> bool:
+    """Whether the caller would be let in now: the key may have been revoked, the link have expired."""
+    try:
+        await grant(call.operation.access, call.request, call.context)
+    except BystanderError as error:
+        return error.status not in _REFUSALS
+    return True
 
 
 async def beating(
@@ -111,7 +128,7 @@ OPERATIONS = (
             Reply(200, "Events, each with the whole recording.", media_type="text/event-stream"),
             Reply(204, "The client saw the last event already."),
         ),
-        problems={503: ("too_many_streams",)},
+        problems={429: ("too_many_streams",), 503: ("too_many_streams",)},
         tag="recordings",
     ),
 )

@@ -7,8 +7,9 @@ PARTICIPANTS_PER_ROOM_MAX = (
 )
 
 # --- getting in ------------------------------------------------------------------------------------
-HELLO_TIMEOUT_S = 10.0  # a socket that has not said who it is by then is closed
-UNKNOWN_SOCKETS_MAX = 256  # open sockets that have not said who they are; the next one gets 503
+HELLO_TIMEOUT_S = 5.0  # a socket that has not said who it is by then is closed
+UNKNOWN_SOCKETS_MAX = 256  # open sockets that have not said who they are; the longest silent makes way
+UNKNOWN_SOCKETS_PER_ADDRESS_MAX = 16  # a page says who it is within a round trip
 INSTANCE_CHARS_MAX = 64  # the page's name for one loading of itself
 
 # --- staying in ------------------------------------------------------------------------------------

@@ -134,6 +134,13 @@ class Room:
         seat.away_until_ns = now.monotonic_ns + _RESUME_TIMEOUT_NS
         return self._seats.tell_all(Away(participant=seat.participant.id), but=seat)
 
+    def expel(self, participant: str, code: CloseCode) -> list[Effect]:
+        """The token that they came in by is good no longer: out, until they come with the new one."""
+        seat = self._seats.of(participant)
+        if seat is None:
+            return []
+        return self._seats.disconnect(seat, code) + self._vacate(seat) + self._call_changes()
+
     def expire(self, now: Now) -> list[Effect]:
         """Free the seats that nobody came back to in time."""
         gone = [s for s in self._seats if s.away_until_ns is not None and s.away_until_ns <= now.monotonic_ns]
