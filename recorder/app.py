@@ -70,8 +70,8 @@ from recorder.worker_pool.forkserver import Forkserver
 from recorder.worker_pool.pool import WorkerPool
 from recorder.worker_pool.sampler import Sampler
 from signaling.app import CONNECTIONS, build_app
-from signaling.http.connections import ConnectionLimits, GuardedSite
 from signaling.http.rate_limits import RateLimit, RateLimits
+from signaling.network.connections import ConnectionLimits, GuardedSite
 from signaling.ports import Ports
 
 HTTP_CLOSE_TIMEOUT_S = 5.0  # for requests in flight, once every recording is stored

@@ -28,11 +28,11 @@ from signaling.api.recording import watch_page as watch
 from signaling.console import sign_in as console_sign_in
 from signaling.console.pages import add_console_pages
 from signaling.docs import pages as documentation
-from signaling.http.clients import Clients
-from signaling.http.connections import ConnectionLimits, Connections
 from signaling.http.idempotency import Idempotency
 from signaling.http.rate_limits import Gate, RateLimits
 from signaling.http.signed_links import LinkSigner, link_expiry, recording_links
+from signaling.network.clients import Clients
+from signaling.network.connections import ConnectionLimits, Connections
 from signaling.ports import Ports
 from signaling.room import RoomPolicy, add_room_routes
 from signaling.room.terms import IceServers, no_ice_servers

@@ -37,6 +37,7 @@ ROOMS: dict[str, list[str]] = {
         "webhook_port",
         "ports",
         "http",
+        "network",
         "routes",
         "room/core",
         "room",

@@ -7,8 +7,9 @@ from aiohttp import web
 
 from recorder.kernel.clock import Clock
 from recorder.kernel.errors import BystanderError
-from signaling.http.clients import Clients
 from signaling.http.rate_limits import Gate
+from signaling.http.session_cookie import session_secret
+from signaling.network.clients import Clients
 from signaling.ports import Authority, Caller
 from signaling.routes.access import Access
 from signaling.routes.authorization import Granted, bearer_token, grant
@@ -37,12 +38,12 @@ class Door(NamedTuple):
 def count(request: web.Request, context: Context) -> None:
     """Count a request before anything is looked up for it; raises 429 too_many_requests."""
     share = context.clients.share(request)
-    context.gate.arrive(share, bearer_token(request), context.clock.monotonic_ns())
+    context.gate.arrive(share, _shown(request, context), context.clock.monotonic_ns())
 
 
 async def admit(access: Access, request: web.Request, context: Context) -> Granted:
     """Let a counted caller in; raises what `grant` raises."""
-    token = bearer_token(request)
+    token = _shown(request, context)
     try:
         granted = await grant(access, request, context)
     except BystanderError as error:
@@ -53,3 +54,8 @@ async def admit(access: Access, request: web.Request, context: Context) -> Grant
         share, now_ns = context.clients.share(request), context.clock.monotonic_ns()
         context.gate.recognised(share, token, granted.caller, now_ns)
     return granted
+
+
+def _shown(request: web.Request, context: Context) -> str | None:
+    """What the request shows of who asks: a token, else a session of the console."""
+    return bearer_token(request) or session_secret(request, context.public_url)

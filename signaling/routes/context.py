@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from prometheus_client import CollectorRegistry
 
 from recorder.kernel.clock import Clock
-from signaling.http.clients import Clients
 from signaling.http.idempotency import Idempotency
 from signaling.http.rate_limits import Gate
 from signaling.http.signed_links import LinkSigner
 from signaling.http.streams import EVENT_STREAMS_MAX, Admission
+from signaling.network.clients import Clients
 from signaling.ports import Ports
 
 

@@ -13,9 +13,9 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from recorder.kernel.errors import BystanderError, caller_error
 from recorder.kernel.ids import new_id
-from signaling.http.connections import Connections
 from signaling.http.problems import MEDIA_TYPE, headers_of, internal_error, problem_of
 from signaling.http.ranges import RangeNotSatisfiableError
+from signaling.network.connections import Connections
 from signaling.routes.context import Context
 from signaling.routes.operation import OPERATION, Operation
 

@@ -3,7 +3,7 @@
 import pytest
 from aiohttp.test_utils import make_mocked_request
 
-from signaling.http.clients import Clients, share_of
+from signaling.network.clients import Clients, share_of
 
 
 class _Transport:

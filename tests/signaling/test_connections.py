@@ -11,7 +11,7 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 
 from signaling.app import CONNECTIONS, build_app
-from signaling.http.connections import ConnectionLimits, Connections, GuardedSite
+from signaling.network.connections import ConnectionLimits, Connections, GuardedSite
 from tests.support.fake_ports import FakeServer
 from tests.support.http import LINK_SECRET
 
