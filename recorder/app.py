@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import signal
+import socket
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -232,8 +233,10 @@ class Server:
         stack.callback(sampling.cancel)
         self._start_retention(stack)
         host, port = self._settings.server.host, self._settings.server.port
-        self._site = GuardedSite(runner, host, port, self._app[CONNECTIONS])
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
         try:
+            sock = socket.create_server((host, port), family=family)
+            self._site = GuardedSite(runner, sock, self._app[CONNECTIONS])
             await self._site.start()
         except OSError as error:
             raise BystanderError(
@@ -242,7 +245,7 @@ class Server:
                 fault=Fault.RESOURCE,
                 status=500,
             ) from error
-        url = _url(host, runner.addresses[0][1])
+        url = _url(host, sock.getsockname()[1])
         public_url = (self._settings.server.public_url or url).rstrip("/")
         self._conversations.base_url = public_url
         self._recordings.base_url = (self._settings.entry_point.base_url or public_url).rstrip("/")

@@ -7,6 +7,7 @@ connections that say nothing cost nobody theirs, from however many addresses the
 
 import asyncio
 import logging
+import socket
 from collections import OrderedDict
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -165,31 +166,30 @@ class Guard(asyncio.Protocol):
 
 
 class GuardedSite(web.BaseSite):
-    """Listens as aiohttp's TCPSite does, with a Guard around each connection."""
+    """Listens on a bound socket as aiohttp's SockSite does, with a Guard around each connection."""
 
     def __init__(
         self,
         runner: web.AppRunner,
-        host: str,
-        port: int,
+        sock: socket.socket,
         connections: Connections,
         *,
         head_s: float = HEAD_S_MAX,
     ) -> None:
         super().__init__(runner, backlog=BACKLOG)
         self._app_runner = runner
-        self._host, self._port = host, port
+        self._sock = sock
         self._connections = connections
         self._head_s = head_s
 
     @property
     def name(self) -> str:
-        return f"http://{self._host}:{self._port}"
+        return f"http://{self._sock.getsockname()}"
 
     async def start(self) -> None:
         await super().start()
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(self._guarded, self._host, self._port, backlog=BACKLOG)
+        self._server = await loop.create_server(self._guarded, sock=self._sock, backlog=BACKLOG)
 
     def _guarded(self) -> Guard:
         server = self._app_runner.server

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
@@ -65,9 +66,10 @@ async def listening(limits: ConnectionLimits, *, head_s: float = WAIT_S) -> Asyn
     )
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
     await runner.setup()
-    site = GuardedSite(runner, "127.0.0.1", 0, app[CONNECTIONS], head_s=head_s)
+    sock = socket.create_server(("127.0.0.1", 0))
+    site = GuardedSite(runner, sock, app[CONNECTIONS], head_s=head_s)
     await site.start()
-    found = Listening(runner.addresses[0][1], app[CONNECTIONS])
+    found = Listening(sock.getsockname()[1], app[CONNECTIONS])
     try:
         yield found
     finally:
