@@ -28,6 +28,7 @@ from recorder.kernel.recording import EndReason, RecordingPlan, RecordingState, 
 
 BATCH_S_BEGINNING = 0.04  # here received frames are in a hurry: "recording" is said when media is there
 CLOSE_S_MAX = 2.0  # a TURN server that does not answer must not keep a recording from ending
+DURATION_MARGIN_S = 60.0  # a server that is there ends the recording first, and knows why
 CATCH_UP = 2  # so much faster than it passes, time is told after a hold-up
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
@@ -77,7 +78,7 @@ class Engine:
         self._loop = asyncio.get_running_loop()
         self._ended: asyncio.Future[Ending] = self._loop.create_future()
         self._closing: set[asyncio.Task[None]] = set()
-        self._ready_at_ns = self._clock.monotonic_ns()
+        self._heard, self._heard_ns = 0, self._clock.monotonic_ns()
         self._stopping = False
         await self._thread.start()
         self._ticker = self._loop.create_task(self._tick())
@@ -180,6 +181,11 @@ class Engine:
             participants=[session.statistics() for session in self._sessions.values()],
         )
 
+    def zero_ns(self) -> int | None:
+        """Local time of the recording's zero; None before it is fixed."""
+        renderer = self._thread.renderer
+        return None if renderer is None else renderer.recording_zero_ns
+
     def clock_s(self) -> float:
         """Now, on the recording's clock; zero before it began."""
         renderer = self._thread.renderer
@@ -255,16 +261,21 @@ class Engine:
             for session in self._sessions.values():
                 blocked.update(session.blocked())
             self._inbox.send(told_ns, blocked)
-            self._watch_for_media(now_ns)
+            self._keep_bounds(now_ns)
 
     def _ticked(self, ticker: asyncio.Task[None]) -> None:
         if not ticker.cancelled() and (defect := ticker.exception()) is not None:
             logger.error("receiving failed", exc_info=defect)
             self._end(Ending(EndReason.ABORT_UNEXPECTED, "receiving_failed"))
 
-    def _watch_for_media(self, now_ns: int) -> None:
-        if not self._begun and now_ns - self._ready_at_ns > self._plan.no_media_timeout_s * 1e9:
-            self._end(Ending(EndReason.ABORT_TIMEOUT, "no_media"))
+    def _keep_bounds(self, now_ns: int) -> None:
+        """End it where nobody sends any more, or it lasts too long, also while no server looks after it."""
+        if self._inbox.offered != self._heard:
+            self._heard, self._heard_ns = self._inbox.offered, now_ns
+        if now_ns - self._heard_ns > self._plan.no_media_timeout_s * 1e9:
+            self._end(Ending(EndReason.ABORT_TIMEOUT, None if self._begun else "no_media"))
+        elif self.clock_s() > self._plan.duration_s_max + DURATION_MARGIN_S:
+            self._end(Ending(EndReason.ABORT_TIMEOUT))
 
     def _end(self, ending: Ending) -> None:
         if not self._ended.done() and not self._stopping:

@@ -95,6 +95,7 @@ class RenderQueue:
 
     def __init__(self) -> None:
         self.dropped: Counter[str] = Counter()
+        self.offered = 0  # frames, taken or not: while it grows, somebody sends
         self._batches: SimpleQueue[Batch] = SimpleQueue()
         self._done: deque[Batch] = deque()
         self._sent_ns = 0
@@ -129,6 +130,7 @@ class RenderQueue:
 
     def put_frame(self, key: str, frame: EncodedFrame, at_ns: int | None = None) -> bool:
         """Take a frame, or drop it for want of room; return whether it was taken."""
+        self.offered += 1
         if self._closed:
             self.dropped["after_the_end"] += 1
             return False

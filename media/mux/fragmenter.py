@@ -7,11 +7,14 @@ where none is old enough. Pure but for the `write` that it is given.
 
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 
 from media.isobmff import AudioTrack, Sample, Track, TrackRun, VideoTrack, init_segment, media_fragment
+from media.mux.resumption import track_ends
 from media.video.encoder import AAC_FRAME_SAMPLES, VIDEO_TIMESCALE, EncodedPicture, EncodedSound
 from recorder.kernel.limits import UNWRITTEN_S_MAX
 from recorder.kernel.media import Fragment, FragmentKind
+from recorder.kernel.recording import Written
 
 _UNWRITTEN_US_MAX = round(UNWRITTEN_S_MAX * 1_000_000)
 VIDEO_TRACK = 1
@@ -24,18 +27,33 @@ class Fragmenter:
     """Collects samples of one or two tracks; time zero of both is the recording's zero."""
 
     def __init__(
-        self, *, video: VideoTrack | None, audio: AudioTrack, write: Callable[[Fragment], None]
+        self,
+        *,
+        video: VideoTrack | None,
+        audio: AudioTrack,
+        write: Callable[[Fragment], None],
+        written: Written | None = None,
     ) -> None:
+        """`written`: what this goes on with. Zero is then where its sound ends, and the first picture stands
+        where its last one ends, a few milliseconds later."""
+        ends = track_ends(written)
         self._video = video
         self._audio = audio
         self._write = write
-        self._sequence = 0
+        self._origin_samples = ends.of(AUDIO_TRACK)
+        self._origin = _to_ticks(self._origin_samples)
+        self._sequence = 0 if written is None else written.fragments
         self._pictures: deque[EncodedPicture] = deque()
         self._sounds: deque[EncodedSound] = deque()
         self._cuts: deque[tuple[int, bool]] = deque()  # where (1/90000 s), and if the fragment goes on there
-        self._start = 0
+        self._start = self._first_picture = max(0, ends.of(VIDEO_TRACK) - self._origin)
         self.bytes_written = 0
-        self.written_us = 0
+        self.written_us = self._us(self._start)
+
+    @property
+    def origin_ns(self) -> int:
+        """Where zero lies on the recording's clock: where the sound ends that this goes on with."""
+        return self._origin_samples * 1_000_000_000 // AUDIO_RATE
 
     @property
     def fragments(self) -> int:
@@ -50,7 +68,10 @@ class Fragmenter:
 
     def add_pictures(self, pictures: list[EncodedPicture]) -> None:
         """Take pictures in decoding order."""
-        self._pictures.extend(pictures)
+        for picture in pictures:
+            self._pictures.append(
+                picture if picture.pts >= self._first_picture else replace(picture, pts=self._first_picture)
+            )
 
     def add_sounds(self, sounds: list[EncodedSound]) -> None:
         """Take AAC frames in order, then write what is whole."""
@@ -77,7 +98,7 @@ class Fragmenter:
         Its last picture stands as long as the sound goes on: the next one may be in the encoder still.
         """
         end = _to_ticks(self._sounds[-1].pts + self._sounds[-1].duration) if self._sounds else 0
-        if not self._cuts and _to_us(end) - self.written_us >= _UNWRITTEN_US_MAX:
+        if not self._cuts and self._us(end) - self.written_us >= _UNWRITTEN_US_MAX:
             self._cut(end, provisional=True)
 
     def finish(self, end: int) -> None:
@@ -95,14 +116,16 @@ class Fragmenter:
     def _cut(self, end: int, *, provisional: bool = False, last: bool = False) -> None:
         pictures = [picture for picture in self._pictures if picture.pts < end]
         sounds = [sound for sound in self._sounds if last or _to_ticks(sound.pts + sound.duration) <= end]
-        runs = [run for run in (_video_run(pictures, end), self._audio_run(sounds, end, last=last)) if run]
+        runs = [
+            run for run in (self._video_run(pictures, end), self._audio_run(sounds, end, last=last)) if run
+        ]
         if not runs:
             return  # nothing begins in so short a time: it belongs to the next fragment
         fragment = Fragment(
             kind=FragmentKind.MEDIA,
             data=media_fragment(self._sequence + 1, runs),
-            start_us=_to_us(self._start),
-            duration_us=_to_us(end) - _to_us(self._start),
+            start_us=self._us(self._start),
+            duration_us=self._us(end) - self._us(self._start),
             provisional=provisional,
         )
         if not provisional:
@@ -111,7 +134,17 @@ class Fragmenter:
             _drop(self._pictures, len(pictures))
             _drop(self._sounds, len(sounds))
         self._emit(fragment)
-        self.written_us = _to_us(end)
+        self.written_us = self._us(end)
+
+    def _video_run(self, taken: list[EncodedPicture], end: int) -> TrackRun | None:
+        if not taken:
+            return None
+        ends = [picture.pts for picture in taken[1:]] + [end]
+        samples = [
+            Sample(picture.data, until - picture.pts, picture.keyframe)
+            for picture, until in zip(taken, ends, strict=True)
+        ]
+        return TrackRun(VIDEO_TRACK, self._origin + taken[0].pts, samples)
 
     def _audio_run(self, taken: list[EncodedSound], end: int, *, last: bool) -> TrackRun | None:
         if not taken:
@@ -120,7 +153,7 @@ class Fragmenter:
         if last:
             taken = taken.copy()
             self._end_exactly(taken, samples, end)
-        return TrackRun(AUDIO_TRACK, taken[0].pts, samples)
+        return TrackRun(AUDIO_TRACK, self._origin_samples + taken[0].pts, samples)
 
     @staticmethod
     def _end_exactly(taken: list[EncodedSound], samples: list[Sample], end: int) -> None:
@@ -132,21 +165,14 @@ class Fragmenter:
         duration = max(1, min(AAC_FRAME_SAMPLES, end_samples - taken[-1].pts))
         samples[-1] = Sample(taken[-1].data, duration, True)
 
+    def _us(self, ticks: int) -> int:
+        """On the recording's clock, in microseconds."""
+        return _to_us(self._origin + ticks)
+
     def _emit(self, fragment: Fragment) -> None:
         self._write(fragment)
         if not fragment.provisional:
             self.bytes_written += len(fragment.data)
-
-
-def _video_run(taken: list[EncodedPicture], end: int) -> TrackRun | None:
-    if not taken:
-        return None
-    ends = [picture.pts for picture in taken[1:]] + [end]
-    samples = [
-        Sample(picture.data, until - picture.pts, picture.keyframe)
-        for picture, until in zip(taken, ends, strict=True)
-    ]
-    return TrackRun(VIDEO_TRACK, taken[0].pts, samples)
 
 
 def _drop(queue: deque[EncodedPicture] | deque[EncodedSound], count: int) -> None:

@@ -51,7 +51,6 @@ class Renderer:
         emit: Callable[[MediaEvent], None],
         want_keyframe: Callable[[str], None],
     ) -> None:
-        self._chronicle = EventLog(emit)
         self._want_keyframe = want_keyframe
         self._fragment_ns = round(min(plan.fragment_duration_s, FRAGMENT_DURATION_S_MAX) * NS)
         wait_ns = round(plan.reorder_wait_s * NS)
@@ -60,12 +59,15 @@ class Renderer:
         self._load = QualityController()
         self._sound = AudioTrackRenderer(bitrate=plan.audio_bitrate, fragment_ns=self._fragment_ns)
         self._picture = None if plan.type is RecordingType.AUDIO else Scene(plan, self._fragment_ns)
-        self._attendance = Roster(self._chronicle, self._sound, self._picture)
         self.fragmenter = Fragmenter(
             video=None if self._picture is None else self._picture.track,
             audio=self._sound.track,
             write=write,
+            written=plan.written,
         )
+        self._begun_before_ns = plan.zero_ns
+        self._chronicle = EventLog(emit, origin_ns=self.fragmenter.origin_ns)
+        self._attendance = Roster(self._chronicle, self._sound, self._picture)
         self._zero_ns: int | None = None
         self._rendered_ns = 0  # on the recording's clock
 
@@ -104,7 +106,14 @@ class Renderer:
 
     def on_recording_clock(self, local_ns: int) -> float:
         """Seconds on the recording's clock; zero before it began."""
-        return self._chronicle.on_clock(local_ns) / NS
+        return self._chronicle.recorded_s(local_ns)
+
+    @property
+    def recording_zero_ns(self) -> int | None:
+        """Local time of the recording's zero, whichever worker fixed it; None before it is fixed."""
+        if self._begun_before_ns is not None:
+            return self._begun_before_ns
+        return self._zero_ns
 
     # --- what happened --------------------------------------------------------------------------------
     def accept(self, item: Item, now_ns: int) -> None:
@@ -175,6 +184,7 @@ class Renderer:
             self.fragmenter.add_pictures(self._picture.finish(self._rendered_ns, zero))
         self.fragmenter.add_sounds(self._sound.finish())
         self.fragmenter.finish(self._rendered_ns * 9 // 100_000)
+        self._chronicle.end(self._rendered_ns)  # who is still here leaves with it
         self._attendance.come_and_go(now_ns)
         self._chronicle.say("ended", zero + self._rendered_ns)
 
@@ -189,11 +199,19 @@ class Renderer:
             return False
         if not at_once and (now_ns - min(heads) < MARGIN_NS_MIN or any(self._awaited(now_ns))):
             return False
-        self._zero_ns = self._chronicle.zero_ns = min(heads)
+        first_ns = min(heads)
+        if self._begun_before_ns is None:
+            self._zero_ns = self._chronicle.zero_ns = first_ns
+        else:  # what lies between becomes silence and an empty canvas: time goes on, and files are whole
+            self._zero_ns = self._chronicle.zero_ns = self._begun_before_ns + self.fragmenter.origin_ns
         self._watermark.begin(self._zero_ns)
         self._attendance.seat_all()
         self.fragmenter.begin()
-        self._chronicle.say("recording_started", self._zero_ns)
+        if self._begun_before_ns is None:
+            self._chronicle.say("recording_started", self._zero_ns)
+        else:
+            length_s = round(max(0, first_ns - self._zero_ns) / NS, 3)
+            self._chronicle.say("gap", self._zero_ns, length_s=length_s)
         return True
 
     def _progress(self, blocked: Mapping[str, int]) -> Iterator[Progress]:

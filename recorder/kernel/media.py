@@ -91,7 +91,8 @@ class Fragment(msgspec.Struct, frozen=True, kw_only=True):
 class MediaEvent(msgspec.Struct, frozen=True, kw_only=True):
     """Something that happened to the media, for events.jsonl and the server: `at_s` on the recording's clock.
 
-    Kinds: recording_started, joined, left, stream_started, stream_ended, muted, unmuted, gap_started,
+    Kinds: recording_started, gap (a worker went on with what another had begun, after `length_s` seconds of
+    which nothing is recorded), joined, left, stream_started, stream_ended, muted, unmuted, gap_started,
     gap_ended, codec_changed, size_changed, degraded, ended; and, noted by the server, consent_given,
     consent_refused.
     """

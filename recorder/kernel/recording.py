@@ -62,6 +62,14 @@ class EndReason(StrEnum):
     ABORT_UNEXPECTED = "ABORT_UNEXPECTED"
 
 
+class Written(msgspec.Struct, frozen=True, kw_only=True):
+    """What earlier workers wrote of a recording that goes on."""
+
+    init_segment: bytes
+    last_fragment: bytes  # empty where there is none
+    fragments: int
+
+
 class RecordingPlan(msgspec.Struct, frozen=True, kw_only=True):
     """All that a worker must know to make one recording; it never asks back."""
 
@@ -74,10 +82,13 @@ class RecordingPlan(msgspec.Struct, frozen=True, kw_only=True):
     video_bitrate_max: int = 2_500_000  # bit/s, the rate the coder is capped at
     fragment_duration_s: float = 2.0
     reorder_wait_s: float = 1.0  # how long a missing packet is waited for
-    no_media_timeout_s: float = 60.0  # READY without any media for this long ends the recording
+    no_media_timeout_s: float = 60.0  # without any media for this long it ends, at any time
+    duration_s_max: float = 43_200.0  # it ends some time after this, where no server ends it before
     ice_transport_policy: IceTransportPolicy = IceTransportPolicy.ALL
     ice_servers: list[IceServer] = []
     bind_host: str | None = None  # None: every address of the machine is offered
+    zero_ns: int | None = None  # local time of the recording's zero, where an earlier worker fixed it
+    written: Written | None = None  # what it had written by then; its worker finds it in the spool
 
 
 class EntryPoint(msgspec.Struct, frozen=True, kw_only=True):

@@ -102,6 +102,7 @@ def recording_plan(settings: Settings, row: RecordingRow) -> RecordingPlan:
         fragment_duration_s=recording.fragment_duration_s,
         reorder_wait_s=recording.reorder_wait_s,
         no_media_timeout_s=recording.no_media_timeout_s,
+        duration_s_max=recording.duration_s_max,
         ice_transport_policy=settings.call.ice_transport_policy,
         ice_servers=ice_servers(settings.call, settings.turn, who=row.id, expires_unix_s=int(until)),
         bind_host=settings.call.bind_host,

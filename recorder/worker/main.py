@@ -16,13 +16,15 @@ import msgspec
 import uvloop
 
 from recorder.kernel.clock import SystemClock
-from recorder.kernel.recording import RecordingPlan
+from recorder.kernel.recording import RecordingPlan, Written
 from recorder.node.logs import configure
-from recorder.worker.engine import EngineFactory
+from recorder.worker.engine import EngineFactory, EngineLike, OnEvent, Write
 from recorder.worker.recording import WorkerRecording
 from recorder.worker.server import BACKLOG
 from storage.spool import SpoolFacts
 
+HANG_S_MAX = 300  # of the event loop: then the kernel ends the process, also where no server looks after it
+WATCHDOG_INTERVAL_S = 30.0
 EXIT_TIMEOUT_S = 10  # between the end of the spool and the end of the process
 
 
@@ -77,8 +79,20 @@ def detach() -> None:
 async def _record(order: WorkerOrder, listener: socket.socket, engine: EngineFactory) -> bool:
     recording = WorkerRecording(order.plan.recording, Path(order.spool), order.facts, listener)
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, recording.terminate)
-    began = await recording.run(
-        lambda write, on_event: engine(order.plan, write=write, on_event=on_event, clock=SystemClock())
-    )
+
+    def make(written: Written | None, write: Write, on_event: OnEvent) -> EngineLike:
+        plan = msgspec.structs.replace(order.plan, written=written)
+        return engine(plan, write=write, on_event=on_event, clock=SystemClock())
+
+    watchdog = asyncio.create_task(_feed_watchdog(), name="watchdog")
+    began = await recording.run(make)
+    watchdog.cancel()
     signal.alarm(EXIT_TIMEOUT_S)  # all is written: a thread that hangs in a codec must not keep the process
     return began
+
+
+async def _feed_watchdog() -> None:
+    """Put off SIGALRM, whose default is to end the process, for as long as the loop runs."""
+    while True:
+        signal.alarm(HANG_S_MAX)
+        await asyncio.sleep(WATCHDOG_INTERVAL_S)

@@ -129,10 +129,12 @@ class Hello(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     recording: str
     pid: int
     statistics: Statistics
+    zero_ns: int | None = None  # local time of the recording's zero, once it is fixed
 
 
 class Happened(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     event: MediaEvent
+    zero_ns: int | None = None  # as in Hello
 
 
 class SpoolGrew(msgspec.Struct, frozen=True, tag=True, kw_only=True):

@@ -14,7 +14,7 @@ import msgspec
 
 from recorder.kernel.errors import BystanderError, Fault
 from recorder.kernel.media import MediaEvent
-from recorder.kernel.recording import EndReason, Statistics
+from recorder.kernel.recording import EndReason, Statistics, Written
 from recorder.worker.engine import EngineLike, OnEvent, Write
 from recorder.worker.protocol import (
     Done,
@@ -45,6 +45,9 @@ ENGINE_STOP_TIMEOUT_S = 15.0  # draining takes the reorder wait and a few encode
 REFUSAL_TIMEOUT_S = 5.0  # how long a worker that cannot begin waits to say why
 NOTES_MAX = 1024  # of one recording: answers of all its people, each some times
 
+MakeEngine = Callable[[Written | None, Write, OnEvent], EngineLike]
+"""How the engine is made, which goes on with what is written where there is something."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -63,11 +66,11 @@ class WorkerRecording:
         self._spool: WorkerSpool
         self._engine: EngineLike
 
-    async def run(self, make_engine: Callable[[Write, OnEvent], EngineLike]) -> bool:
+    async def run(self, make_engine: MakeEngine) -> bool:
         """Record until the end; False when it could not begin (the server, if there is one, was told why)."""
         try:
             self._spool = await WorkerSpool.open(self._root, self._facts, self._server.tell)
-            self._engine = make_engine(self._spool.append, self._on_event)
+            self._engine = make_engine(self._spool.before, self._spool.append, self._on_event)
             await self._engine.start()
         except BystanderError as error:
             _log.error("the recording cannot begin", extra={"code": error.code, "detail": error.detail})
@@ -128,7 +131,7 @@ class WorkerRecording:
         await self._server.close()
 
     def _on_event(self, event: MediaEvent) -> None:
-        self._server.tell(Happened(event=event))
+        self._server.tell(Happened(event=event, zero_ns=self._engine.zero_ns()))
         self._spool.append_event(event)
 
     # --- what the server asks --------------------------------------------------------------------------
@@ -138,7 +141,12 @@ class WorkerRecording:
             return Ended(reason=reason, failure=self._refusal, duration_s=0.0, bytes=0)
         if self._ended.done():
             return _told(self._ended.result())
-        return Hello(recording=self._recording, pid=os.getpid(), statistics=self._statistics())
+        return Hello(
+            recording=self._recording,
+            pid=os.getpid(),
+            statistics=self._statistics(),
+            zero_ns=self._engine.zero_ns(),
+        )
 
     async def _answer(self, request: Request) -> Reply:
         number, engine = request.request, self._engine

@@ -6,20 +6,24 @@ which may not: a thread of their own writes them, in order, and a bounded number
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import msgspec
 
-from recorder.kernel.errors import BystanderError
-from recorder.kernel.media import Fragment, MediaEvent
-from recorder.kernel.recording import EndReason
+from recorder.kernel.errors import BystanderError, Fault
+from recorder.kernel.media import Fragment, FragmentKind, MediaEvent
+from recorder.kernel.recording import EndReason, Written
 from recorder.worker.protocol import SpoolGrew
-from storage.spool import SpoolFacts, SpoolWriter
+from storage.spool import SpoolFacts, SpoolReader, SpoolWriter
 
 SPOOL_GREW_INTERVAL_S = 0.5  # fragments come every 2 s; shorter ones are told together
 EVENTS_UNWRITTEN_MAX = 1024  # a disk that hangs for so long has stopped the fragments as well
+
+RELEASE_S_MAX = 10.0  # a killed process writes its last pages back before it lets go of its spool
+RELEASE_POLL_S = 0.02
 
 _log = logging.getLogger(__name__)
 
@@ -36,7 +40,11 @@ class SpoolEnd(msgspec.Struct, frozen=True, kw_only=True):
 class WorkerSpool:
     """All that is written of one recording. `tell` hears of growth, on the event loop."""
 
-    def __init__(self, spool: SpoolWriter, tell: Callable[[SpoolGrew], None]) -> None:
+    def __init__(
+        self, spool: SpoolWriter, tell: Callable[[SpoolGrew], None], before: Written | None = None
+    ) -> None:
+        """`before`: what an earlier worker wrote into it, which this one goes on with."""
+        self.before = before
         self._spool = spool
         self._tell = tell
         self._loop = asyncio.get_running_loop()
@@ -48,7 +56,8 @@ class WorkerSpool:
     @classmethod
     async def open(cls, root: Path, facts: SpoolFacts, tell: Callable[[SpoolGrew], None]) -> "WorkerSpool":
         """Make the spool, or take over the one that an earlier attempt at this recording left."""
-        return cls(await asyncio.to_thread(_made_or_resumed, root, facts), tell)
+        spool, before = await asyncio.to_thread(_made_or_resumed, root, facts)
+        return cls(spool, tell, before)
 
     def written(self) -> SpoolGrew:
         """How much there is by now."""
@@ -57,6 +66,9 @@ class WorkerSpool:
 
     def append(self, fragment: Fragment) -> None:
         """On the engine's render thread; raises what the disk refuses."""
+        if fragment.kind is FragmentKind.INIT and self.before is not None:
+            self._must_fit(fragment.data)
+            return
         self._spool.append(fragment)
         self._loop.call_soon_threadsafe(self._grew)
 
@@ -81,6 +93,16 @@ class WorkerSpool:
         end = await asyncio.to_thread(self._end, reason, failure, duration_us)
         self._has_ended = True
         return end
+
+    def _must_fit(self, init_segment: bytes) -> None:
+        """Raises where what comes cannot be played with the init segment that the recording has."""
+        if self.before is None or self.before.init_segment != init_segment:
+            raise BystanderError(
+                "encoder_mismatch",
+                "The recording was begun with other tracks.",
+                fault=Fault.SERVER,
+                status=500,
+            )
 
     def _grew(self) -> None:
         if self._telling is None:
@@ -110,10 +132,37 @@ class WorkerSpool:
         return SpoolEnd(reason=reason, failure=failure, duration_s=duration_us / 1e6, bytes=spool.size)
 
 
-def _made_or_resumed(root: Path, facts: SpoolFacts) -> SpoolWriter:
+def _made_or_resumed(root: Path, facts: SpoolFacts) -> tuple[SpoolWriter, Written | None]:
     try:
-        return SpoolWriter.create(root, facts)
+        return SpoolWriter.create(root, facts), None
     except BystanderError as error:
         if error.code != "spool_exists":
             raise
-        return SpoolWriter.resume(root, facts.recording)
+    spool = _resumed(root, facts.recording)
+    return spool, _written(root, facts.recording) if spool.fragments else None
+
+
+def _resumed(root: Path, recording: str) -> SpoolWriter:
+    until = time.monotonic() + RELEASE_S_MAX
+    while True:
+        try:
+            return SpoolWriter.resume(root, recording)
+        except BystanderError as error:
+            if error.code != "spool_in_use" or time.monotonic() > until:
+                raise
+        time.sleep(RELEASE_POLL_S)
+
+
+def _written(root: Path, recording: str) -> Written:
+    """What players need of a recording to play what comes behind it."""
+    reader = SpoolReader.open(root, recording)
+    try:
+        index = reader.index()
+        init, last = index[0], index[-1]
+        return Written(
+            init_segment=reader.read(init.offset, init.stop),
+            last_fragment=reader.read(last.offset, last.stop) if last.kind is FragmentKind.MEDIA else b"",
+            fragments=len(index) - 1,
+        )
+    finally:
+        reader.close()

@@ -63,10 +63,9 @@ class Forkserver:
         if len(order) > ORDER_BYTES_MAX:
             raise _cannot_launch("A worker's order is too long.")
         with self._one_at_a_time:
-            self._ensure_running()
             try:
                 with listen(socket_path) as listener:
-                    return self._fork(order, listener)
+                    return self._fork_surely(order, listener)
             except OSError as error:
                 socket_path.unlink(missing_ok=True)
                 raise _cannot_launch(f"No worker could be started ({type(error).__name__}).") from error
@@ -116,9 +115,22 @@ class Forkserver:
                 pass_fds=[theirs.fileno()],
                 start_new_session=True,
             )
-        if self._answer(WARM_UP_S_MAX) != READY:
+        try:
+            ready = self._answer(WARM_UP_S_MAX) == READY
+        except ConnectionError:
+            ready = False
+        if not ready:
             self._process.kill()
             raise _cannot_launch("The worker forkserver does not start.")
+
+    def _fork_surely(self, order: bytes, listener: socket.socket) -> int:
+        self._ensure_running()
+        try:
+            return self._fork(order, listener)
+        except ConnectionError:  # it died since; another will do, once
+            self._end()
+            self._ensure_running()
+            return self._fork(order, listener)
 
     def _fork(self, order: bytes, listener: socket.socket) -> int:
         status_read, status_write = os.pipe2(os.O_CLOEXEC)
@@ -129,10 +141,13 @@ class Forkserver:
             raise
         finally:
             os.close(status_write)
-        pid = self._answer(FORK_S_MAX)
-        if pid is None or pid < 0:
+        try:
+            pid = self._answer(FORK_S_MAX)
+            if pid is None or pid < 0:
+                raise OSError(-(pid or 0), "the forkserver does not fork")
+        except OSError:
             os.close(status_read)
-            raise OSError(-(pid or 0), "the forkserver does not fork")
+            raise
         self._exit_statuses[pid] = status_read
         return pid
 
@@ -140,7 +155,9 @@ class Forkserver:
         if not select.select([self._channel], [], [], timeout_s)[0]:
             return None
         answer = self._channel.recv(ANSWER.size)
-        return ANSWER.unpack(answer)[0] if len(answer) == ANSWER.size else None
+        if not answer:
+            raise ConnectionResetError("the forkserver has ended")
+        return int(ANSWER.unpack(answer)[0])
 
     def _end(self) -> None:
         process, self._process = self._process, None

@@ -1,11 +1,14 @@
 import asyncio
+import io
 import threading
 from collections.abc import AsyncIterator, Callable
 
+import msgspec
 import pytest
 from aiortc import RTCRtpSender
 from aiortc.rtp import RtcpPsfbPacket
 
+from media.check.file import check_file
 from media.engine import Ending, Engine
 from media.handover.encoded_frame import Codec, EncodedFrame
 from media.webrtc.publisher_session import PublisherSession
@@ -13,7 +16,7 @@ from recorder.kernel.clock import SystemClock
 from recorder.kernel.errors import BystanderError, Fault
 from recorder.kernel.limits import PUBLISHERS_PER_RECORDING_MAX
 from recorder.kernel.media import Canvas, Fragment, FragmentKind, MediaEvent, Publisher
-from recorder.kernel.recording import EndReason, RecordingPlan, RecordingState, RecordingType
+from recorder.kernel.recording import EndReason, RecordingPlan, RecordingState, RecordingType, Written
 from tests.support.aiortc_peer import AiortcPeer
 from tests.support.encoded_source import opus_packets, video_frames
 from tests.support.flashes import examine
@@ -180,6 +183,71 @@ async def test_without_media_it_ends_by_itself(bench) -> None:
     with pytest.raises(BystanderError, match="recording_ended"):
         await made.engine.publish("s1", ADA, "offer")
     assert (await made.engine.stop()).bytes == 0
+
+
+async def test_it_ends_by_itself_once_nobody_sends_any_more(bench) -> None:
+    made = await bench(msgspec.structs.replace(PLAN, no_media_timeout_s=0.5))
+    await made.engine.publish("s1", ADA, "offer")
+    (peer,) = made.peers
+    peer.begin()
+    await peer.call(1.0)
+    async with asyncio.timeout(PATIENCE_S):
+        assert await made.engine.wait_ended() == Ending(
+            EndReason.ABORT_TIMEOUT, None
+        )  # what there was is whole
+    assert (await made.engine.stop()).duration_us >= 900_000
+
+
+async def test_it_ends_by_itself_where_no_server_ends_it(bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("media.engine.DURATION_MARGIN_S", 0.0)
+    made = await bench(msgspec.structs.replace(PLAN, duration_s_max=0.5))
+    await made.engine.publish("s1", ADA, "offer")
+    (peer,) = made.peers
+    peer.begin()
+    call = asyncio.create_task(peer.call(PATIENCE_S))
+    async with asyncio.timeout(PATIENCE_S):
+        assert await made.engine.wait_ended() == Ending(EndReason.ABORT_TIMEOUT, None)
+    call.cancel()
+
+
+async def test_another_goes_on_where_one_was_killed(bench) -> None:
+    killed = await bench()
+    await killed.engine.publish("s1", ADA, "offer")
+    killed.peers[0].begin()
+    await killed.peers[0].call(1.5)
+    await killed.until(lambda: len(killed.fragments) > 1)
+    left = killed.fragments.copy()
+    zero_ns = killed.engine.zero_ns()
+    await asyncio.sleep(0.7)
+    written = Written(init_segment=left[0].data, last_fragment=left[-1].data, fragments=len(left) - 1)
+    made = await bench(msgspec.structs.replace(PLAN, zero_ns=zero_ns, written=written))
+    await made.engine.publish("s2", ADA, "offer")
+    made.peers[0].begin()
+    await made.peers[0].call(1.0)
+    await made.engine.stop()
+    assert made.fragments[0].data == left[0].data  # whoever plays it needs no other
+    assert made.fragments[1].start_us == left[-1].start_us + left[-1].duration_us
+    report = check_file(io.BytesIO(b"".join(fragment.data for fragment in left + made.fragments[1:])))
+    assert report.problems == []
+    (gap,) = [event for event in made.events if event.kind == "gap"]
+    assert gap.at_s == pytest.approx(made.fragments[1].start_us / 1e6, abs=0.03)
+    assert 0.7 < gap.detail["length_s"] < 0.7 + 1.5 + PATIENCE_S
+    assert made.engine.zero_ns() == zero_ns
+    ended = [event for event in made.events if event.kind == "ended"]
+    assert ended[-1].at_s > gap.at_s + gap.detail["length_s"] + 0.9
+
+
+async def test_nothing_happens_after_the_end(bench) -> None:
+    made = await bench()
+    await made.engine.publish("s1", ADA, "offer")
+    (peer,) = made.peers
+    peer.begin()
+    await peer.call(0.6)
+    await asyncio.sleep(0.2)  # they leave a while after they sent last
+    summary = await made.engine.stop()
+    await made.until(lambda: made.events[-1].kind == "ended")
+    assert {"left", "stream_ended"} <= {event.kind for event in made.events}
+    assert max(event.at_s for event in made.events) <= summary.duration_us / 1e6
 
 
 async def test_a_full_disk_ends_it_with_its_code_and_keeps_what_is_written(bench) -> None:

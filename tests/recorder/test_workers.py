@@ -80,8 +80,8 @@ async def workers(run_directory: Path) -> AsyncIterator[WorkerPool]:
     await made.close()
 
 
-def order(tmp_path: Path, *, trouble: str | None = None) -> bytes:
-    plan = RecordingPlan(recording=RECORDING, conversation="conv_1", bind_host=trouble)
+def order(tmp_path: Path, *, trouble: str | None = None, zero_ns: int | None = None) -> bytes:
+    plan = RecordingPlan(recording=RECORDING, conversation="conv_1", bind_host=trouble, zero_ns=zero_ns)
     return msgspec.msgpack.encode(
         WorkerOrder(
             plan=plan,
@@ -286,6 +286,30 @@ class TestTrouble:
         assert (await ear.until(WorkerGone)).failure == "worker_protocol"
         assert not runs(worker.pid)
         await made.close()
+
+
+class TestGoingOn:
+    async def test_another_goes_on_in_the_same_spool(self, workers: WorkerPool, tmp_path: Path) -> None:
+        ear = Ear()
+        killed = await workers.launch(RECORDING, order(tmp_path), ear)
+        await publish(killed)
+        zero_ns = (await ear.until(Happened)).zero_ns
+        assert zero_ns is not None
+        killed.kill()
+        await killed.gone()
+        ear = Ear()
+        worker = await workers.launch(RECORDING, order(tmp_path, zero_ns=zero_ns), ear)
+        assert (await ear.until(Hello)).zero_ns == zero_ns
+        await publish(worker)
+        happened = await ear.until(Happened)
+        assert (happened.event.kind, happened.event.at_s) == ("gap", 1.0)
+        assert (await worker.stop(EndReason.NORMAL)).bytes == 3000
+        await worker.gone()
+        reader = SpoolReader.open(tmp_path / "spool", RECORDING)
+        assert [entry.start_us for entry in reader.index()[1:]] == [0, 1_000_000]
+        assert b"recording_started" in reader.events()
+        assert b"gap" in reader.events()
+        reader.close()
 
 
 class TestFoundAgain:

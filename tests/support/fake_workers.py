@@ -48,7 +48,9 @@ class FakeEngine:
         self._write = write
         self._on_event = on_event
         self._ended: asyncio.Future[FakeEnding] = asyncio.get_running_loop().create_future()
-        self._written = 0
+        self._zero_ns = plan.zero_ns
+        self._goes_on = plan.written is not None
+        self._written = 0 if plan.written is None else 1 + plan.written.fragments
         self._stuck = False
 
     async def start(self) -> None:
@@ -105,13 +107,21 @@ class FakeEngine:
     def clock_s(self) -> float:
         return self._duration_us / 1e6
 
+    def zero_ns(self) -> int | None:
+        return self._zero_ns
+
     @property
     def _duration_us(self) -> int:
         return max(0, self._written - 1) * FRAGMENT_US
 
     async def _media(self) -> None:
         """One fragment more, and before the first one the init segment."""
+        if self._goes_on:
+            self._goes_on = False
+            await asyncio.to_thread(self._write, Fragment(kind=FragmentKind.INIT, data=_box(b"ftyp")))
+            self._on_event(MediaEvent(kind="gap", at_s=self.clock_s(), detail={"length_s": 0.5}))
         if self._written == 0:
+            self._zero_ns = time.monotonic_ns()
             await asyncio.to_thread(self._write, Fragment(kind=FragmentKind.INIT, data=_box(b"ftyp")))
             self._written = 1
             self._on_event(MediaEvent(kind="recording_started", at_s=0.0))
