@@ -48,7 +48,8 @@ from recorder.services.api_keys import ApiKeys
 from recorder.services.authentication import Authentication
 from recorder.services.consent import Consents
 from recorder.services.consent_events import ConsentEvents
-from recorder.services.console_sessions import ConsoleSessions
+from recorder.services.console.console import Console
+from recorder.services.console.sessions import ConsoleSessions
 from recorder.services.conversation_terms import EffectiveTerms
 from recorder.services.conversations import Conversations
 from recorder.services.effective_settings import ScopedSettings
@@ -189,7 +190,9 @@ class Server:
         answers = ConsentTable(database)
         consents = Consents(answers, table, conversation_terms, clock)
         stack.push_async_callback(ConsentEvents(recordings, consents, answers, table, clock).leave)
+        probe = StorageProbe(shipping.store, StorageVerdict(data.root, settings.storage), clock)
         ports = Ports(
+            console=Console(settings, recordings, table, means.table, shipping, probe, data.root),
             authority=Authentication(keys, table, api_key, clock),
             keys=ApiKeys(keys, clock),
             sessions=ConsoleSessions(ConsoleSessionTable(database), keys, api_key, clock, settings.console),
@@ -202,7 +205,7 @@ class Server:
             recordings=recordings,
             decisions=decisions,
             entry_points=EntryPoints(recordings, secrets, consents, triggering.takes),
-            storage=StorageProbe(shipping.store, StorageVerdict(data.root, settings.storage), clock),
+            storage=probe,
             health=health,
             settings=SettingsService(scoped, server._conversations),
             webhooks=server._webhooks.registrations,

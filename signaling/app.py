@@ -10,7 +10,9 @@ from recorder.kernel.clock import Clock, SystemClock
 from recorder.kernel.recording import Recording
 from signaling.api.administration import keys as api_keys
 from signaling.api.administration import service as api_service
+from signaling.api.administration import setting_definitions as api_setting_definitions
 from signaling.api.administration import settings as api_settings
+from signaling.api.administration import storage as api_storage
 from signaling.api.administration import usage as api_usage
 from signaling.api.administration import webhooks as api_webhooks
 from signaling.api.conversation import consents as api_consents
@@ -22,7 +24,9 @@ from signaling.api.conversation import participants as api_participants
 from signaling.api.recording import events as api_events
 from signaling.api.recording import history as api_history
 from signaling.api.recording import hls as api_hls
+from signaling.api.recording import live as api_live
 from signaling.api.recording import media as api_media
+from signaling.api.recording import recording_events as api_recording_events
 from signaling.api.recording import recordings as api_recordings
 from signaling.api.recording import watch_page as watch
 from signaling.console import sign_in as console_sign_in
@@ -63,10 +67,14 @@ API: Sequence[Operation] = (
     *api_media.OPERATIONS,
     *api_hls.OPERATIONS,
     *api_events.OPERATIONS,
+    *api_recording_events.OPERATIONS,
+    *api_live.OPERATIONS,
     *api_history.OPERATIONS,
     *api_usage.OPERATIONS,
     *whip.OPERATIONS,
     *api_service.OPERATIONS,
+    *api_storage.OPERATIONS,
+    *api_setting_definitions.OPERATIONS,
     *api_settings.OPERATIONS,
     *api_webhooks.OPERATIONS,
     *watch.OPERATIONS,

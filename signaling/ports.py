@@ -29,6 +29,7 @@ from recorder.kernel.media import IceServer, PublishedSession, Publisher
 from recorder.kernel.message import ConsentAnswer, ConsentGiven, Message
 from recorder.kernel.permissions import ApiKey, ConversationTerms, IssuedKey, KeyScope
 from recorder.kernel.recording import Recording
+from signaling.console_port import Console
 from signaling.webhook_port import Webhooks
 
 
@@ -358,6 +359,7 @@ class Ports:
     authority: Authority
     keys: Keys
     sessions: ConsoleSessions
+    console: Console
     terms: EffectiveTerms
     messages: Messages
     consents: Consents

@@ -69,6 +69,7 @@ class Webhooks(Protocol):
         *,
         account: str | None,
         state: DeliveryState | None,
+        newest_first: bool,
         after: str | None,
         limit: int,
     ) -> builtins.list[WebhookDelivery]: ...

@@ -34,6 +34,7 @@ ROOMS: dict[str, list[str]] = {
         "__main__",
     ],
     "signaling": [
+        "console_port",
         "webhook_port",
         "ports",
         "http",

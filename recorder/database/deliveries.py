@@ -130,17 +130,24 @@ class DeliveryTable:
             await connection.execute(delete(webhook_events).where(old))
 
     async def log(
-        self, webhook: str, *, state: DeliveryState | None, after: str | None, limit: int
+        self,
+        webhook: str,
+        *,
+        state: DeliveryState | None,
+        newest_first: bool = False,
+        after: str | None,
+        limit: int,
     ) -> list[WebhookDelivery]:
-        """Oldest first."""
+        """A page in the order of ids, or against it."""
         columns = [_column(name) for name in WebhookDelivery.__struct_fields__]
         query = _with_events(select(*columns)).where(_deliveries.webhook == webhook)
         if state is not None:
             query = query.where(_deliveries.state == state)
         if after is not None:
-            query = query.where(_deliveries.id > after)
+            query = query.where(_deliveries.id < after if newest_first else _deliveries.id > after)
+        query = query.order_by(_deliveries.id.desc() if newest_first else _deliveries.id)
         async with self._database.reading() as connection:
-            rows = (await connection.execute(query.order_by(_deliveries.id).limit(limit))).all()
+            rows = (await connection.execute(query.limit(limit))).all()
         return [_logged(row) for row in rows]
 
 

@@ -107,11 +107,14 @@ class Webhooks:
         *,
         account: str | None,
         state: DeliveryState | None,
+        newest_first: bool = False,
         after: str | None,
         limit: int,
     ) -> builtins.list[WebhookDelivery]:
         await self._table.get(webhook, account=account)
-        return await self._deliveries.log(webhook, state=state, after=after, limit=limit)
+        return await self._deliveries.log(
+            webhook, state=state, newest_first=newest_first, after=after, limit=limit
+        )
 
 
 def _shown(row: WebhookRow, *, secret: str | None = None) -> Webhook:

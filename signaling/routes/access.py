@@ -56,6 +56,7 @@ _PUBLIC = Access(Scheme.PUBLIC)
 _SESSION = Access(Scheme.SESSION)
 _ENTRY_POINT = Access(Scheme.ENTRY_POINT)
 _ADMIN = _key(KeyScope.ADMIN)
+_WHOLE_SERVER = Access(Scheme.BEARER, KeyScope.ADMIN, whole_server=True)
 
 ACCESS: Mapping[str, Access] = {
     # conversations and who is in them
@@ -90,6 +91,7 @@ ACCESS: Mapping[str, Access] = {
     "getRecordingPlaylist": _seen(signed_link=True),
     "watchRecording": _seen(signed_link=True),
     "watchPage": _seen(signed_link=True),
+    "getRecordingEvents": _seen(),
     "getRecordingDetails": _seen(),
     "deleteRecording": _key(KeyScope.RECORDINGS_WRITE, AGENTS),
     "findRecordings": _key(KeyScope.RECORDINGS_READ),
@@ -122,6 +124,10 @@ ACCESS: Mapping[str, Access] = {
     "getConsoleSession": _PUBLIC,
     "signIn": _PUBLIC,
     "signOut": _SESSION,
+    "listLive": _key(KeyScope.RECORDINGS_READ),
+    "followLive": _key(KeyScope.RECORDINGS_READ),
+    "listSettingDefinitions": _key(KeyScope.SETTINGS),
+    "previewFilename": _key(KeyScope.SETTINGS),
     # webhooks
     "createWebhook": _key(KeyScope.WEBHOOKS),
     "listWebhooks": _key(KeyScope.WEBHOOKS),
@@ -132,7 +138,10 @@ ACCESS: Mapping[str, Access] = {
     "testWebhook": _key(KeyScope.WEBHOOKS),
     "listWebhookDeliveries": _key(KeyScope.WEBHOOKS),
     # the server itself
-    "testStorage": Access(Scheme.BEARER, KeyScope.ADMIN, whole_server=True),
+    "testStorage": _WHOLE_SERVER,
+    "followStorageTest": _WHOLE_SERVER,
+    "getStorage": _WHOLE_SERVER,
+    "getCapacity": _WHOLE_SERVER,
     "getHealth": _PUBLIC,
     "getReadiness": _PUBLIC,
     "getMetrics": _PUBLIC,

@@ -140,11 +140,28 @@ class _Trial:
             raise store_error(CORRUPTED, "other bytes are read back")
 
 
-async def test_store(store: ObjectStore, *, clock: Clock | None = None) -> ProbeResult:
-    """Try the store with objects of a random name, and remove them; what fails is in the result."""
+def _nobody_listens(step: ProbeStep) -> None:
+    """For a test whose outcome alone counts."""
+
+
+async def test_store(
+    store: ObjectStore,
+    *,
+    clock: Clock | None = None,
+    done: Callable[[ProbeStep], None] = _nobody_listens,
+) -> ProbeResult:
+    """Try the store with objects of a random name, and remove them; what fails is in the result.
+
+    `done` hears of each step when it is over.
+    """
     clock = clock or SystemClock()
     trial = _Trial(store, f"{TEST_PREFIX}{secrets.token_hex(8)}", clock)
     steps: list[ProbeStep] = []
+
+    async def try_(step: Callable[[], Awaitable[str | None]]) -> None:
+        steps.append(await _tried(step, clock))
+        done(steps[-1])
+
     for step in (
         trial.existence,
         trial.clock_skew,
@@ -155,13 +172,13 @@ async def test_store(store: ObjectStore, *, clock: Clock | None = None) -> Probe
         trial.throughput_up,
         trial.throughput_down,
     ):
-        steps.append(await _tried(step, clock))
+        await try_(step)
         if not steps[-1].ok:
             break
     if len(steps) > 1:
-        steps.append(await _tried(trial.delete, clock))
+        await try_(trial.delete)
     elif (steps[0].detail or "").startswith(DENIED):
-        steps.append(await _tried(trial.clock_skew, clock))  # which may be why
+        await try_(trial.clock_skew)  # which may be why
     return ProbeResult(all(step.ok for step in steps), steps, trial.replaces_parts)
 
 

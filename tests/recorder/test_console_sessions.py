@@ -10,9 +10,9 @@ from recorder.kernel.clock import ManualClock
 from recorder.kernel.conversation import Participant, Role
 from recorder.kernel.errors import BystanderError
 from recorder.kernel.permissions import ApiKey, IssuedKey, KeyScope
-from recorder.services import console_sessions
 from recorder.services.api_keys import ApiKeys
-from recorder.services.console_sessions import ConsoleSessions
+from recorder.services.console import sessions as console_sessions
+from recorder.services.console.sessions import ConsoleSessions
 from recorder.settings.definitions import ConsoleSettings
 from signaling.ports import Caller
 

@@ -51,6 +51,7 @@ SHOWING = {  # recordings: to whom `recording.visible_to` names
     "listRecordings",
     "getRecording",
     "getRecordingDetails",
+    "getRecordingEvents",
     "getRecordingMedia",
     "headRecordingMedia",
     "getRecordingFile",
@@ -59,7 +60,10 @@ SHOWING = {  # recordings: to whom `recording.visible_to` names
     "watchRecording",
     "watchPage",
 }
-NEVER_WITHOUT_ADMIN = {"createKey", "listKeys", "getKey", "rotateKey", "revokeKey", "testStorage"}
+NEVER_WITHOUT_ADMIN = {
+    *("createKey", "listKeys", "getKey", "rotateKey", "revokeKey"),
+    *("testStorage", "followStorageTest", "getStorage", "getCapacity"),
+}
 BODIES: dict[str, Any] = {
     "createConversation": {},
     "addParticipant": {"role": "VISITOR", "name": "Ann"},
@@ -72,7 +76,10 @@ BODIES: dict[str, Any] = {
     "putTemplateSettings": {"values": {}},
     "putConversationSettings": {"values": {}},
 }
-QUERIES = {"getUsage": {"since": "2026-01-01T00:00:00Z", "until": "2026-02-01T00:00:00Z"}}
+QUERIES = {
+    "getUsage": {"since": "2026-01-01T00:00:00Z", "until": "2026-02-01T00:00:00Z"},
+    "previewFilename": {"pattern": "{number}.mp4"},
+}
 REFUSED = {401, 403, 404}
 
 

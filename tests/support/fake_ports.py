@@ -41,6 +41,7 @@ from tests.support.fake_access import (
     FakeSettings,
     FakeTerms,
 )
+from tests.support.fake_console import FakeConsole
 from tests.support.fake_webhooks import FakeWebhooks
 
 API_KEY = "fake-api-key"
@@ -102,6 +103,7 @@ class FakeServer:
         self._failures: dict[str, Exception] = {}
         self.keys = FakeKeys(self)
         self.sessions = FakeSessions(self)
+        self.console = FakeConsole(self)
         self.terms = FakeTerms(self)
         self.messages = FakeMessages(self)
         self.consents = FakeConsents(self)
@@ -110,6 +112,7 @@ class FakeServer:
             authority=FakeAuthority(self),
             keys=self.keys,
             sessions=self.sessions,
+            console=self.console,
             terms=self.terms,
             messages=self.messages,
             consents=self.consents,

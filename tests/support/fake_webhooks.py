@@ -78,9 +78,12 @@ class FakeWebhooks:
         *,
         account: str | None,
         state: DeliveryState | None,
+        newest_first: bool = False,
         after: str | None,
         limit: int,
     ) -> builtins.list[WebhookDelivery]:
         await self.get(webhook, account=account)
         found = [one for one in self.log if state in (None, one.state)]
+        if newest_first:
+            return [one for one in reversed(found) if after is None or one.id < after][:limit]
         return [one for one in found if after is None or one.id > after][:limit]

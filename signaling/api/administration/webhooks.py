@@ -8,7 +8,7 @@ from aiohttp import web
 
 from recorder.kernel.errors import not_found
 from recorder.kernel.webhook import DeliveryState, EventType, WebhookDelivery
-from signaling.http.pages import PageQuery, first_page
+from signaling.http.pages import Order, PageQuery, first_page
 from signaling.http.text_types import AccountId, Text
 from signaling.routes.operation import LOCATION, ApiCall, Operation, Reply, created, json_response
 from signaling.webhook_port import Webhook, WebhookChange, WebhookTrial
@@ -51,10 +51,11 @@ class DeliveryQuery(PageQuery, frozen=True, forbid_unknown_fields=True):
     """Which deliveries are asked for."""
 
     state: DeliveryState | None = None
+    order: Order = Order.OLDEST_FIRST
 
 
 class DeliveryPage(msgspec.Struct, frozen=True):
-    """Deliveries in the order in which they came about; `next_after` is the `after` of the next page."""
+    """Deliveries in the order that was asked for; `next_after` is the `after` of the next page."""
 
     items: list[WebhookDelivery]
     next_after: str | None
@@ -112,6 +113,7 @@ async def deliveries(call: ApiCall) -> web.Response:
         call.path("webhook"),
         account=call.caller.account,
         state=query.state,
+        newest_first=query.order is Order.NEWEST_FIRST,
         after=query.after,
         limit=query.limit + 1,
     )
@@ -191,7 +193,7 @@ OPERATIONS = (
         "GET",
         _WEBHOOK + "/deliveries",
         id="listWebhookDeliveries",
-        summary="What has reached this webhook, what waits, and what was given up, oldest first.",
+        summary="What has reached this webhook, what waits, and what was given up.",
         handler=deliveries,
         query=DeliveryQuery,
         replies=(Reply(200, "A page of deliveries.", DeliveryPage),),

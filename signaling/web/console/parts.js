@@ -73,7 +73,7 @@ export function table(caption, columns, items, { row = () => ({}) } = {}) {
 
 function cell(column, item) {
   const content = column.cell(item);
-  return h("td", { "data-label": column.title, class: column.end ? "end number" : null }, h("span", {}, content));
+  return h("td", { "data-label": column.title, class: column.end ? "end number" : column.keep ? "keep" : null }, h("span", {}, content));
 }
 
 // --- waiting, nothing there, gone wrong --------------------------------------------------------------------

@@ -86,12 +86,12 @@ function nothing(query) {
 
 function list(items, query, go, may, signal) {
   const columns = [
-    { title: t("history.began"), cell: (one) => began(one, query) },
+    { title: t("history.began"), cell: (one) => began(one, query), keep: true },
     { title: t("history.participants"), cell: (one) => people(one.participants) },
     { title: t("history.reference"), cell: ({ conversation }) => conversation.external_id ?? h("span", { class: "soft" }, "–") },
     { title: t("history.state"), cell: ({ conversation }) => conversationBadge(conversation) },
     { title: t("history.length"), cell: ({ conversation }) => length(conversation), end: true },
-    { title: t("history.recordings"), cell: recorded },
+    { title: t("history.recordings"), cell: recorded, keep: true },
   ];
   const row = (one) => ({
     class: "selectable",

@@ -1,0 +1,73 @@
+"""The console's port, fulfilled by what stands beside this module."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from recorder.archive.archive import Archive
+from recorder.archive.storage_test import StorageProbe
+from recorder.archive.storage_verdict import StorageVerdict
+from recorder.database import ConversationTable, RecordingTable
+from recorder.recording.service import LIVE_RECORDINGS_MAX, RecordingService
+from recorder.services.console.capacity import CapacityProbe
+from recorder.services.console.live import LiveRecordings
+from recorder.services.console.recording_events import RecordingEvents
+from recorder.services.console.setting_definitions import filename_of, setting_definitions
+from recorder.services.console.storage_overview import StorageOverview
+from recorder.settings.definitions import Settings
+from signaling import console_port as port
+
+
+class Console:
+    """Fulfils signaling.console_port.Console."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        recordings: RecordingService,
+        conversations: ConversationTable,
+        table: RecordingTable,
+        archive: Archive,
+        probe: StorageProbe,
+        data_dir: Path,
+    ) -> None:
+        self._settings = settings
+        self._probe = probe
+        self._live = LiveRecordings(recordings, recordings.shown, conversations, archive.spool)
+        self._events = RecordingEvents(table, archive)
+        self._storage = StorageOverview(settings.storage, StorageVerdict(data_dir, settings.storage))
+        self._capacity = CapacityProbe(
+            lambda: sum(1 for _ in recordings),
+            archive.waiting_for_store,
+            data_dir,
+            recordings_max=LIVE_RECORDINGS_MAX,
+        )
+
+    async def live(self, *, account: str | None) -> list[port.LiveRecording]:
+        return await self._live.of(account)
+
+    async def events(self, recording: str) -> bytes:
+        return await self._events.of(recording)
+
+    async def storage(self) -> port.StorageOverview:
+        return await self._storage.now()
+
+    async def test_storage(self, done: Callable[[port.StorageStep], None]) -> port.StorageOutcome:
+        steps: list[port.StorageStep] = []
+
+        def step_done(name: str, ok: bool, warning: bool, seconds: float, detail: str) -> None:
+            steps.append(port.StorageStep(name=name, ok=ok, warning=warning, seconds=seconds, detail=detail))
+            done(steps[-1])
+
+        outcome = await self._probe.test(
+            lambda step: step_done(step.name, step.ok, step.warning, step.seconds, step.detail or "")
+        )
+        return port.StorageOutcome(ok=outcome["ok"], steps=steps)
+
+    async def capacity(self) -> port.Capacity:
+        return await self._capacity.now()
+
+    def setting_definitions(self) -> list[port.SettingDefinition]:
+        return setting_definitions(self._settings.recording)
+
+    def filename_of(self, pattern: str) -> str:
+        return filename_of(pattern)

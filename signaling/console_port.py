@@ -1,0 +1,121 @@
+"""What the console needs of the rest: what runs now, a recording's events, the store, capacity."""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any, Protocol
+
+import msgspec
+
+from recorder.kernel.conversation import Conversation
+from recorder.kernel.recording import Recording
+
+
+class LiveRecording(msgspec.Struct, frozen=True, kw_only=True):
+    """A recording that is not over, as its worker last told.
+
+    `unsent_bytes` are written down here and not in the store yet; `spool_lag_s` is the age of the newest
+    media that is not even written down.
+    """
+
+    id: str
+    recording: Recording
+    conversation: Conversation
+    publishers: int = 0
+    packets_lost: int = 0
+    packets_recovered: int = 0
+    dropped: int = 0
+    degraded: bool = False
+    spool_lag_s: float = 0.0
+    unsent_bytes: int = 0
+
+
+class StorageField(msgspec.Struct, frozen=True, kw_only=True):
+    """One setting of the store; of a secret only whether it is set."""
+
+    key: str
+    value: str | None
+    is_set: bool
+    secret: bool
+
+
+class StorageVerdict(msgspec.Struct, frozen=True, kw_only=True):
+    """What the last test of this store found."""
+
+    ok: bool
+    tested_at: datetime
+    failed_at: str | None = None
+    reason: str | None = None
+
+
+class StorageOverview(msgspec.Struct, frozen=True, kw_only=True):
+    """The configured store. `disabled`: what does not work until a test passes; empty while all does."""
+
+    provider: str
+    fields: list[StorageField]
+    last_test: StorageVerdict | None
+    disabled: list[str]
+
+
+class StorageStep(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that was tried on the store; `warning`: it can be used, and yet somebody should look."""
+
+    name: str
+    ok: bool
+    warning: bool
+    seconds: float
+    detail: str
+
+
+class StorageOutcome(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of all steps together."""
+
+    ok: bool
+    steps: list[StorageStep]
+
+
+class Capacity(msgspec.Struct, frozen=True, kw_only=True):
+    """How much this server does and could do."""
+
+    recordings: int
+    recordings_max: int
+    uploads_waiting: int
+    cores: int
+    load_per_core: float
+    memory_bytes: int
+    memory_available_bytes: int
+    disk_bytes: int
+    disk_free_bytes: int
+
+
+class SettingDefinition(msgspec.Struct, frozen=True, kw_only=True):
+    """A setting that inner scopes may say; `schema` is the JSON Schema of its values."""
+
+    key: str
+    description: str
+    schema: dict[str, Any]
+    default: Any
+    scopes: list[str]
+    locked: bool
+
+
+class Console(Protocol):
+    """`account`: the only one that the caller reaches; None: all."""
+
+    async def live(self, *, account: str | None) -> list[LiveRecording]:
+        """In the order in which they were asked for."""
+        ...
+
+    async def events(self, recording: str) -> bytes:
+        """Lines of JSON: what happened in it until now. 404 not_found, 409 no_events."""
+        ...
+
+    async def storage(self) -> StorageOverview: ...
+    async def test_storage(self, done: Callable[[StorageStep], None]) -> StorageOutcome:
+        """The storage test; `done` hears of each step when it is over."""
+        ...
+
+    async def capacity(self) -> Capacity: ...
+    def setting_definitions(self) -> list[SettingDefinition]: ...
+    def filename_of(self, pattern: str) -> str:
+        """What a recording would be called; 400 invalid_settings for a pattern that cannot be."""
+        ...

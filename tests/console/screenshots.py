@@ -1,0 +1,111 @@
+"""Screenshots of every page of the console: `python -m tests.console.screenshots [name]`."""
+
+import asyncio
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from playwright.async_api import Browser, Page
+
+from tests.support.browser import chromium
+from tests.support.console_scene import ConsoleScene, console_scene
+
+FOLDER = Path(__file__).parents[2] / "docs" / "screenshots"
+LAPTOP, PHONE, LARGE = (
+    {"width": 1280, "height": 800},
+    {"width": 360, "height": 740},
+    {"width": 3840, "height": 2160},
+)
+COLOURS = 128  # of a PNG: flat pages need no more, and stay small
+
+
+def shots(scene: ConsoleScene) -> dict[str, tuple[str, dict[str, Any]]]:
+    """Names of files; the path, and what differs from English, light, on a laptop."""
+    history = f"/console/history?selected={scene.conversation}"
+    return {
+        "sign-in": ("/console", {"signed_out": True}),
+        "history": ("/console/history", {}),
+        "history-dark": ("/console/history", {"dark": True}),
+        "history-phone": ("/console/history", {"viewport": PHONE, "locale": "de-DE"}),
+        "history-4k": ("/console/history", {"viewport": LARGE}),
+        "fly-in": (history, {}),
+        "conversation": (f"/console/conversations/{scene.conversation}", {}),
+    }
+
+
+def make(only: list[str], folder: Path) -> None:
+    """Make those named, or all."""
+    with tempfile.TemporaryDirectory() as scratch, console_scene(Path(scratch)) as scene:
+        asyncio.run(_make(scene, only, folder))
+
+
+async def _make(scene: ConsoleScene, only: list[str], folder: Path) -> None:
+    async with chromium("--hide-scrollbars") as browser:
+        for name, (path, options) in shots(scene).items():
+            if not only or name in only:
+                await _shoot(browser, scene, name, path, folder, **options)
+
+
+async def _shoot(
+    browser: Browser,
+    scene: ConsoleScene,
+    name: str,
+    path: str,
+    folder: Path,
+    *,
+    viewport: dict[str, int] = LAPTOP,
+    locale: str = "en-GB",
+    dark: bool = False,
+    signed_out: bool = False,
+    before: str | None = None,
+) -> None:
+    scheme: Any = "dark" if dark else "light"
+    size: Any = viewport
+    context = await browser.new_context(
+        viewport=size,
+        locale=locale,
+        color_scheme=scheme,
+        reduced_motion="reduce",
+        timezone_id="Europe/Zurich",
+    )
+    page = await context.new_page()
+    if not signed_out:
+        await sign_in(page, scene)
+    await page.goto(scene.server.base_url + path)
+    await settled(page)
+    if before is not None:
+        await page.evaluate(before)
+        await settled(page)
+    await page.screenshot(path=folder / f"{name}.png")
+    await context.close()
+    await asyncio.to_thread(_shrink, folder / f"{name}.png")
+
+
+async def sign_in(page: Page, scene: ConsoleScene) -> None:
+    """A session for this context, as the page would make it."""
+    answer = await page.request.post(
+        f"{scene.server.base_url}/console/session", data={"key": scene.server.api_key}
+    )
+    assert answer.ok, await answer.text()
+
+
+async def settled(page: Page) -> None:
+    """Wait until the page shows what it waited for."""
+    await page.wait_for_selector("h1")
+    while await page.locator("[aria-busy=true]").count():  # noqa: ASYNC110 - pages announce nothing
+        await asyncio.sleep(0.05)
+    await page.wait_for_timeout(200)
+
+
+def _shrink(file: Path) -> None:
+    from PIL import Image
+
+    with Image.open(file) as picture:
+        picture.convert("RGB").quantize(
+            COLOURS, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE
+        ).save(file, optimize=True)
+
+
+if __name__ == "__main__":
+    make(sys.argv[1:], FOLDER)
