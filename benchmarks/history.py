@@ -25,7 +25,7 @@ from recorder.demo.server import serving
 from recorder.kernel.clock import SystemClock
 from recorder.kernel.ids import new_id
 from recorder.kernel.permissions import KeyScope
-from recorder.services.api_keys import ApiKeys
+from recorder.services.access.api_keys import ApiKeys
 from signaling.ports import Caller
 
 CONVERSATIONS = 100_000

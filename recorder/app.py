@@ -1,4 +1,4 @@
-"""The composition of a server: everything is made here, in the order in which it depends on each other."""
+"""The server: a node, and the HTTP that callers reach it by."""
 
 import asyncio
 import logging
@@ -9,67 +9,45 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-import msgspec
 from aiohttp import web
 from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
 
-from recorder.archive.archive import Archive
-from recorder.archive.opening import open_shipping
 from recorder.archive.storage_test import StorageProbe
 from recorder.archive.storage_verdict import StorageVerdict
-from recorder.database import ConversationTable, Database, KeyTable, RecordingTable
-from recorder.database.connection import sqlite_url
-from recorder.database.consents import ConsentTable
+from recorder.composition import BaseUrls, Node, compose, open_core
+from recorder.database import KeyTable
 from recorder.database.console_sessions import ConsoleSessionTable
 from recorder.database.history import HistoryTable
 from recorder.database.idempotency import IdempotencyTable
 from recorder.database.messages import MessageTable
-from recorder.database.settings import SettingsTable
-from recorder.database.supervisions import SupervisionTable
 from recorder.database.usage import UsageTable
-from recorder.kernel.clock import SystemClock
-from recorder.kernel.conversation import Conversation
-from recorder.kernel.errors import BystanderError, Fault
+from recorder.deletion.retention import Retention
+from recorder.node.background_task import BackgroundTask
 from recorder.node.data_directory import DataDirectory, open_data_directory
-from recorder.node.entry_point_secrets import EntryPointSecrets
+from recorder.node.listening import bind, own_url
 from recorder.node.process import (
     check_bind_host,
     connections_within,
     make_private,
     raise_descriptor_limit,
 )
-from recorder.recording.actor import ActorDependencies
-from recorder.recording.metrics import RecordingCollector, RecordingMetrics
-from recorder.recording.reconciliation import recover
-from recorder.recording.retention import Retention
-from recorder.recording.service import RecordingService
-from recorder.recording.watchers import Watchers
-from recorder.services.api_keys import ApiKeys
-from recorder.services.authentication import Authentication
-from recorder.services.consent import Consents
-from recorder.services.consent_events import ConsentEvents
+from recorder.recording.dependencies import ActorDependencies
+from recorder.services.access.api_keys import ApiKeys
+from recorder.services.access.authentication import Authentication
 from recorder.services.console.console import Console
 from recorder.services.console.sessions import ConsoleSessions
-from recorder.services.conversation_terms import EffectiveTerms
-from recorder.services.conversations import Conversations
-from recorder.services.effective_settings import ScopedSettings
-from recorder.services.entry_points import EntryPoints
+from recorder.services.conversation.messages import Messages
+from recorder.services.conversation.room_terms import room_ice_servers, room_policy
 from recorder.services.health import Health
-from recorder.services.history import History
 from recorder.services.idempotency import IdempotencyStore
-from recorder.services.messages import Messages
-from recorder.services.room_terms import room_ice_servers, room_policy
+from recorder.services.recording.history import History
 from recorder.services.settings import SettingsService
 from recorder.settings.definitions import LimitSettings, Settings
-from recorder.supervision.conversation_supervisor import EffectiveSettings
-from recorder.supervision.decisions import Decisions
-from recorder.supervision.supervisors import Supervisors
 from recorder.version import bystander_version
 from recorder.webhooks.service import WebhookService
 from recorder.worker.forkserver import Target
 from recorder.worker.main import main as worker_main
 from recorder.worker_pool.forkserver import Forkserver
-from recorder.worker_pool.pool import WorkerPool
 from recorder.worker_pool.sampler import Sampler
 from signaling.app import CONNECTIONS, build_app
 from signaling.http.rate_limits import RateLimit, RateLimits
@@ -90,11 +68,11 @@ class Listening:
 
 
 async def serve(
-    settings: Settings, *, told: Callable[[Listening], None], worker: Target = worker_main
+    settings: Settings, *, started: Callable[[Listening], None], worker: Target = worker_main
 ) -> None:
     """Run a server until SIGTERM or SIGINT; then finish every recording, and return.
 
-    `told` is called once it listens. Raises BystanderError when it cannot start.
+    `started` is called once it listens. Raises BystanderError when it cannot start.
     """
     check_bind_host(settings.call.bind_host)
     make_private()
@@ -103,118 +81,63 @@ async def serve(
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with AsyncExitStack() as stack:
         server = await Server.open(settings, stack, worker)
-        told(await server.listen(stack))
+        started(await server.listen(stack))
         await stop.wait()
         _log.info("shutting down")
         await server.drain()
 
 
 class Server:
-    """Everything of a server that outlives one request."""
+    """Everything of a server that outlives one request. Use `open`."""
 
     def __init__(
-        self, settings: Settings, data: DataDirectory, recordings: RecordingService, health: Health
+        self,
+        node: Node,
+        health: Health,
+        tasks: list[BackgroundTask],
+        app: web.Application,
+        sockets: list[socket.socket],
+        listening: Listening,
     ) -> None:
-        """Use `open`."""
-        self._settings = settings
-        self._data = data
-        self._recordings = recordings
+        self._node = node
         self._health = health
-        self._conversations: Conversations
-        self._sampler: Sampler
-        self._means: ActorDependencies
-        self._triggering: Supervisors
-        self._webhooks: WebhookService
-        self._site: GuardedSite
-        self._app: web.Application
+        self._tasks = tasks
+        self._app = app
+        self._sockets = sockets
+        self._listening = listening
+        self._sites: list[GuardedSite] = []
 
     @classmethod
     async def open(cls, settings: Settings, stack: AsyncExitStack, worker: Target) -> "Server":
         """Make all of it; what was opened is closed by `stack`, in reverse."""
-        clock = SystemClock()
         data = await asyncio.to_thread(open_data_directory, Path(settings.server.data_dir))
-        warming = asyncio.ensure_future(_warm_workers(data, worker, stack))
-        try:
-            database = await _open_database(settings, data, stack)
-        finally:
-            await asyncio.wait([warming])  # whatever came of the database, the stack has to close this too
-        workers = warming.result()
-        shipping = await open_shipping(settings, data, clock)
-        stack.push_async_callback(shipping.close)
-        node = await asyncio.to_thread(data.node)
-
-        secrets = EntryPointSecrets(await asyncio.to_thread(data.secret))
+        sockets = await bind(settings.server.host, settings.server.port)
+        for sock in sockets:
+            stack.callback(sock.close)
+        url = own_url(settings.server.host, sockets[0])
+        core = await open_core(settings, data, stack, Forkserver(worker))
         registry = CollectorRegistry()
-        table, metrics = ConversationTable(database), RecordingMetrics(registry)
-        means = ActorDependencies(
-            clock=clock,
-            settings=settings,
-            table=RecordingTable(database),
-            workers=workers,
-            shipping=shipping,
-            node=node,
-        )
-        recordings = RecordingService(settings, table, means, secrets, Watchers(), metrics)
-        scoped = ScopedSettings(settings.recording, SettingsTable(database), clock)
-        supervisions = SupervisionTable(database, node)
-        decisions = Decisions(supervisions, table)
-        triggering = Supervisors(
-            supervisions, table, recordings, decisions, _effective(settings, scoped), clock
-        )
-        stack.push_async_callback(triggering.leave)
-        sampler = Sampler(workers)
-        health = Health(database, shipping, data.spool, clock, sampler.check)
-        server = cls(settings, data, recordings, health)
-        server._sampler = sampler
-        server._means = means
-        server._triggering = triggering
-        server._conversations = Conversations(
-            table,
-            recordings,
-            triggering,
-            clock,
-            token_ttl_s=settings.limits.participant_token_ttl_s,
-        )
-        server._webhooks = await WebhookService.open(
-            database,
+        node = await compose(core, data, stack, _base_urls(settings, url), registry)
+        clock, archive = core.dependencies.clock, core.dependencies.archive
+        webhooks = await WebhookService.open(
+            core.database,
             settings.webhooks,
             clock,
             stack,
             registry,
-            base_url=lambda: server._conversations.base_url,
+            base_url=_base_urls(settings, url).public,
         )
-        api_key = settings.server.api_key
-        if api_key is None:
-            api_key = await asyncio.to_thread(data.api_key)
-        keys, conversation_terms = KeyTable(database), EffectiveTerms(scoped, table)
-        answers = ConsentTable(database)
-        consents = Consents(answers, table, conversation_terms, clock)
-        stack.push_async_callback(ConsentEvents(recordings, consents, answers, table, clock).leave)
-        probe = StorageProbe(shipping.store, StorageVerdict(data.root, settings.storage), clock)
-        ports = Ports(
-            console=Console(settings, recordings, table, means.table, shipping, probe, data.root),
-            authority=Authentication(keys, table, api_key, clock),
-            keys=ApiKeys(keys, clock),
-            sessions=ConsoleSessions(ConsoleSessionTable(database), keys, api_key, clock, settings.console),
-            terms=conversation_terms,
-            messages=Messages(MessageTable(database), table, conversation_terms, clock),
-            consents=consents,
-            kept_answers=IdempotencyStore(IdempotencyTable(database), clock),
-            history=History(HistoryTable(database), UsageTable(database), recordings.shown),
-            conversations=server._conversations,
-            recordings=recordings,
-            decisions=decisions,
-            entry_points=EntryPoints(recordings, secrets, consents, triggering.takes),
-            storage=probe,
-            health=health,
-            settings=SettingsService(scoped, server._conversations),
-            webhooks=server._webhooks.registrations,
-        )
-        _register(registry, recordings, shipping)
-        server._app = build_app(
+        sampler = Sampler(core.dependencies.workers)
+        tasks = [BackgroundTask("sampling", sampler.run), webhooks.delivery, *_retention(core.dependencies)]
+        checks = {task.name: task.check for task in tasks} | {"sampling": sampler.check}
+        health = Health(core.database, archive, data.spool, clock, checks)
+        ports = await _ports(node, data, health, webhooks)
+        ProcessCollector(registry=registry)
+        PlatformCollector(registry=registry)
+        app = build_app(
             ports,
             registry=registry,
-            link_secret=secrets.links(),
+            link_secret=node.secrets.links(),
             version=bystander_version(),
             public_url=settings.server.public_url,
             rate_limits=_rate_limits(settings.limits),
@@ -223,76 +146,88 @@ class Server:
             room_policy=room_policy(settings),
             room_ice_servers=room_ice_servers(settings, clock),
         )
-        return server
+        key_file = None if settings.server.api_key else data.api_key_file
+        return cls(node, health, tasks, app, sockets, Listening(url, key_file))
 
     async def listen(self, stack: AsyncExitStack) -> Listening:
         """Take up what an earlier server left, then take requests."""
         runner = web.AppRunner(self._app, access_log=None, shutdown_timeout=HTTP_CLOSE_TIMEOUT_S)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
-        await recover(self._recordings, self._means)
-        await self._triggering.restore()
-        sampling = asyncio.create_task(self._sampler.run(), name="sampling")
-        stack.callback(sampling.cancel)
-        self._start_retention(stack)
-        host, port = self._settings.server.host, self._settings.server.port
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        try:
-            sock = socket.create_server((host, port), family=family)
-            self._site = GuardedSite(runner, sock, self._app[CONNECTIONS])
-            await self._site.start()
-        except OSError as error:
-            raise BystanderError(
-                "address_unusable",
-                f"{host}:{port} cannot be listened on: {error.strerror}.",
-                fault=Fault.RESOURCE,
-                status=500,
-            ) from error
-        url = _url(host, sock.getsockname()[1])
-        public_url = (self._settings.server.public_url or url).rstrip("/")
-        self._conversations.base_url = public_url
-        self._recordings.base_url = (self._settings.entry_point.base_url or public_url).rstrip("/")
-        self._webhooks.start(stack)
-        key_file = None if self._settings.server.api_key else self._data.api_key_file
-        return Listening(url=url, api_key_file=key_file)
-
-    def _start_retention(self, stack: AsyncExitStack) -> None:
-        days, means = self._settings.retention.days, self._means
-        if days is not None:
-            shipping = means.shipping
-            retention = Retention(
-                means.table, shipping.store, shipping.spool, means.clock, days, node=means.node
-            )
-            stack.callback(asyncio.create_task(retention.apply_forever(), name="retention").cancel)
+        await self._node.take_up()
+        for task in self._tasks:
+            task.start()
+            stack.push_async_callback(task.stop)
+        self._sites = [GuardedSite(runner, sock, self._app[CONNECTIONS]) for sock in self._sockets]
+        for site in self._sites:
+            await site.start()
+        return self._listening
 
     async def drain(self) -> None:
         """Accept nothing new, and wait, for so long as is set, until every recording is stored."""
-        self._health.accepting = False
-        await self._site.stop()
-        left = await self._recordings.drain(self._settings.server.drain_timeout_s)
+        self._health.shut_down()
+        for site in self._sites:
+            await site.stop()
+        timeout_s = self._node.core.dependencies.settings.server.drain_timeout_s
+        left = await self._node.registry.drain(timeout_s)
         if left:
             _log.warning("some recordings are left for the next start", extra={"recordings": left})
 
 
-async def _open_database(settings: Settings, data: DataDirectory, stack: AsyncExitStack) -> Database:
-    database = Database(settings.server.database_url or sqlite_url(data.database))
-    stack.push_async_callback(database.close)
-    await database.open()
-    return database
+def _retention(dependencies: ActorDependencies) -> list[BackgroundTask]:
+    """The task that deletes what is too old, where anything ever is."""
+    days, archive = dependencies.settings.retention.days, dependencies.archive
+    if days is None:
+        return []
+    retention = Retention(
+        dependencies.table,
+        archive.store,
+        archive.spool,
+        dependencies.clock,
+        days,
+        node=dependencies.node,
+    )
+    return [BackgroundTask("retention", retention.apply_forever)]
 
 
-async def _warm_workers(data: DataDirectory, worker: Target, stack: AsyncExitStack) -> WorkerPool:
-    workers = WorkerPool(data.run, Forkserver(worker))
-    stack.push_async_callback(workers.close)
-    await workers.warm_up()
-    return workers
+async def _ports(node: Node, data: DataDirectory, health: Health, webhooks: WebhookService) -> Ports:
+    """All that callers reach of a node, as signaling names it."""
+    core, dependencies = node.core, node.core.dependencies
+    database, conversations, settings = core.database, core.conversations, dependencies.settings
+    clock, archive = dependencies.clock, dependencies.archive
+    keys = KeyTable(database)
+    api_key = settings.server.api_key
+    if api_key is None:
+        api_key = await asyncio.to_thread(data.api_key)
+    probe = StorageProbe(archive.store, StorageVerdict(data.root, settings.storage), clock)
+    console = Console(
+        settings, node.registry, node.view, conversations, dependencies.table, archive, probe, data.root
+    )
+    return Ports(
+        console=console,
+        authority=Authentication(keys, conversations, api_key, clock),
+        keys=ApiKeys(keys, clock),
+        sessions=ConsoleSessions(ConsoleSessionTable(database), keys, api_key, clock, settings.console),
+        terms=node.terms,
+        messages=Messages(MessageTable(database), conversations, node.terms, clock),
+        consents=node.consents,
+        kept_answers=IdempotencyStore(IdempotencyTable(database), clock),
+        history=History(HistoryTable(database), UsageTable(database), node.view.of_row),
+        conversations=node.conversations,
+        recordings=node.recordings,
+        decisions=node.decisions,
+        entry_points=node.entry_points,
+        storage=probe,
+        health=health,
+        settings=SettingsService(node.scoped_settings, conversations),
+        webhooks=webhooks.registrations,
+    )
 
 
-def _effective(settings: Settings, scoped: ScopedSettings) -> EffectiveSettings:
-    async def effective(conversation: Conversation) -> Settings:
-        return msgspec.structs.replace(settings, recording=await scoped.effective(conversation))
-
-    return effective
+def _base_urls(settings: Settings, own: str) -> BaseUrls:
+    """As they are set; else people and publishers reach this server where it listens."""
+    public = (settings.server.public_url or own).rstrip("/")
+    return BaseUrls(public, (settings.entry_point.base_url or public).rstrip("/"))
 
 
 def _rate_limits(limits: LimitSettings) -> RateLimits:
@@ -307,15 +242,3 @@ def _connection_limits(limits: LimitSettings) -> ConnectionLimits:
     """As set, and as the system allows: no address alone takes more than a quarter of what there is."""
     total = connections_within(limits.connections_max, raise_descriptor_limit())
     return ConnectionLimits(total=total, per_address=min(limits.address_connections_max, total // 4))
-
-
-def _register(registry: CollectorRegistry, recordings: RecordingService, shipping: Archive) -> None:
-    registry.register(RecordingCollector(recordings, shipping))
-    ProcessCollector(registry=registry)
-    PlatformCollector(registry=registry)
-
-
-def _url(host: str, port: int) -> str:
-    """Where this machine itself reaches the server."""
-    own = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "": "127.0.0.1"}.get(host, host)
-    return f"http://[{own}]:{port}" if ":" in own and not own.startswith("[") else f"http://{own}:{port}"

@@ -39,11 +39,11 @@ def _serve(given: argparse.Namespace, _: list[str]) -> int:
     from recorder.node.logs import configure
 
     configure(settings.server.log_format, settings.server.log_level)
-    uvloop.run(serve(settings, told=_told))
+    uvloop.run(serve(settings, started=_announce))
     return 0
 
 
-def _told(listening: "Listening") -> None:
+def _announce(listening: "Listening") -> None:
     if listening.api_key_file is not None:
         print(f"bystander: the API key is in {listening.api_key_file}")
     print(f"bystander: listening on {listening.url}", flush=True)
@@ -84,14 +84,14 @@ def _settings_import(given: argparse.Namespace, _: list[str]) -> int:
 def _recover(given: argparse.Namespace, _: list[str]) -> int:
     from recorder.recover import RecoveryReport, recover_all
 
-    def told(outcome: RecoveryReport) -> None:
-        print(f"{'ok' if outcome.done else 'FAILED':<7}{outcome.recording}  {outcome.told}", flush=True)
+    def show(report: RecoveryReport) -> None:
+        print(f"{'ok' if report.done else 'FAILED':<7}{report.recording}  {report.summary}", flush=True)
 
-    return 0 if asyncio.run(recover_all(_settings(given), told)) else EXIT_FAILED
+    return 0 if asyncio.run(recover_all(_settings(given), show)) else EXIT_FAILED
 
 
 def _retention(given: argparse.Namespace, _: list[str]) -> int:
-    from recorder.recording.retention import apply_configured
+    from recorder.deletion.retention import apply_configured
 
     done = "would be deleted" if given.dry_run else "deleted"
     outcomes = asyncio.run(apply_configured(_settings(given), dry_run=given.dry_run))

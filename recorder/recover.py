@@ -7,20 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from recorder.archive.archive import TAKE_UP_INTERVAL_S, left_behind
-from recorder.archive.opening import open_shipping
-from recorder.database import Database, RecordingRow, RecordingTable
-from recorder.database.connection import sqlite_url
+from recorder.composition import open_core
+from recorder.database import RecordingRow
 from recorder.database.recordings import LAST_STATES
-from recorder.kernel.clock import SystemClock
 from recorder.kernel.errors import BystanderError, Fault
 from recorder.kernel.recording import EndReason
 from recorder.node.data_directory import DataDirectory, open_data_directory
-from recorder.recording.actor import ActorDependencies
+from recorder.recording.dependencies import ActorDependencies
 from recorder.recording.reconciliation import complete, ended, inherited
 from recorder.settings.definitions import Settings
 from recorder.worker.main import main as worker_main
 from recorder.worker_pool.forkserver import Forkserver
-from recorder.worker_pool.pool import WorkerPool
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,58 +26,60 @@ class RecoveryReport:
 
     recording: str
     done: bool
-    told: str
+    summary: str
 
 
-async def recover_all(settings: Settings, told: Callable[[RecoveryReport], None]) -> bool:
+async def recover_all(settings: Settings, report: Callable[[RecoveryReport], None]) -> bool:
     """Bring every recording to its end that has no worker any more; say what came of each. True when all did.
 
     Those of this data directory, and what lost nodes left. Each end is written down and told as a server
     would; doing it again finds nothing to do. server_running beside a server; the store's own errors when it
     does not answer.
     """
-    async with _opened(settings) as means:
-        await means.shipping.store.check()
-        survey = await means.shipping.survey()
+    async with _opened(settings) as dependencies:
+        await dependencies.archive.store.check()
+        survey = await dependencies.archive.survey()
         for recording, verdict in survey.verdicts.items():
-            told(RecoveryReport(recording, True, f"without a spool: {verdict}"))
+            report(RecoveryReport(recording, True, f"without a spool: {verdict}"))
         for upload in survey.unknown:
-            told(RecoveryReport(upload.key, True, "an upload of unknown origin, left alone"))
-        found = {one.facts.recording: one for one in await means.shipping.recover()}
-        unfinished = {row.id: row for row in await means.table.unfinished(means.node)}
+            report(RecoveryReport(upload.key, True, "an upload of unknown origin, left alone"))
+        found = {one.facts.recording: one for one in await dependencies.archive.recover()}
+        unfinished = {row.id: row for row in await dependencies.table.unfinished(dependencies.node)}
         for recording in left_behind(survey):
-            if recording not in unfinished and (row := await inherited(recording, means)) is not None:
+            if recording not in unfinished and (row := await inherited(recording, dependencies)) is not None:
                 unfinished[recording] = row
         all_is_well = True
         finishing = []
         for recording in sorted({*found, *unfinished}):
             if recording in found and found[recording].ending is None:
-                told(RecoveryReport(recording, True, "its worker still records"))
+                report(RecoveryReport(recording, True, "its worker still records"))
                 continue
-            finishing.append(_finished(recording, unfinished.get(recording), means))
+            finishing.append(_finished(recording, unfinished.get(recording), dependencies))
         for finished in asyncio.as_completed(finishing):
             outcome = await finished
-            told(outcome)
+            report(outcome)
             all_is_well = all_is_well and outcome.done
         return all_is_well
 
 
-async def _finished(recording: str, row: RecordingRow | None, means: ActorDependencies) -> RecoveryReport:
+async def _finished(
+    recording: str, row: RecordingRow | None, dependencies: ActorDependencies
+) -> RecoveryReport:
     """By the same life that a server would have it live."""
     if row is None:
-        return await _shipped(recording, means)
-    live = await ended(row, means)
+        return await _shipped(recording, dependencies)
+    live = await ended(row, dependencies)
     await live.run(lambda _: None)
-    after = await means.table.get(recording)
+    after = await dependencies.table.get(recording)
     failure = f" ({after.failure})" if after.failure else ""
     said = f"{after.object_key}: {after.bytes or 0} bytes, {after.state}, {after.end_reason}{failure}"
     stored = after.end_reason is not EndReason.ABORT_BLOBSTORE_FAILURE
     return RecoveryReport(recording, after.state in LAST_STATES and stored, said)
 
 
-async def _shipped(recording: str, means: ActorDependencies) -> RecoveryReport:
+async def _shipped(recording: str, dependencies: ActorDependencies) -> RecoveryReport:
     try:
-        stored = await complete(recording, means)
+        stored = await complete(recording, dependencies)
     except BystanderError as error:
         return RecoveryReport(recording, False, f"{error.code}: {error.detail}")
     return RecoveryReport(recording, True, f"{stored.key}: {stored.size} bytes" if stored else "no media")
@@ -88,17 +87,11 @@ async def _shipped(recording: str, means: ActorDependencies) -> RecoveryReport:
 
 @asynccontextmanager
 async def _opened(settings: Settings) -> AsyncIterator[ActorDependencies]:
-    """What a server's recordings live by, without the server."""
-    data, clock = await asyncio.to_thread(_data_directory, settings), SystemClock()
+    """What a server's recordings live by, without the server; no worker is launched."""
+    data = await asyncio.to_thread(_data_directory, settings)
     async with AsyncExitStack() as stack:
-        database = Database(settings.server.database_url or sqlite_url(data.database))
-        stack.push_async_callback(database.close)
-        await database.open()
-        shipping = await open_shipping(settings, data, clock)
-        stack.push_async_callback(shipping.close)
-        workers = WorkerPool(data.run, Forkserver(worker_main))  # none is launched
-        node = await asyncio.to_thread(data.node)
-        yield ActorDependencies(clock, settings, RecordingTable(database), workers, shipping, node)
+        core = await open_core(settings, data, stack, Forkserver(worker_main), warm=False)
+        yield core.dependencies
 
 
 def _data_directory(settings: Settings) -> DataDirectory:

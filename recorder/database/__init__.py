@@ -3,6 +3,7 @@
 from recorder.database.connection import Database
 from recorder.database.conversations import ConversationTable
 from recorder.database.keys import KeyTable
-from recorder.database.recordings import Attempt, RecordingRow, RecordingTable
+from recorder.database.recordings import RecordingTable
+from recorder.kernel.recording import Attempt, RecordingRow
 
 __all__ = ["Attempt", "ConversationTable", "Database", "KeyTable", "RecordingRow", "RecordingTable"]

@@ -14,7 +14,6 @@ from sqlalchemy import ColumnElement, Select, case, func, select
 
 from recorder.database.connection import Database
 from recorder.database.conversations import conversation_of, participant_of
-from recorder.database.recordings import RecordingRow
 from recorder.database.rows import fields
 from recorder.database.schema import attempts, conversations, participants, recordings, search_terms
 from recorder.database.search_terms import metadata_term, participant_term
@@ -28,7 +27,7 @@ from recorder.kernel.history import (
     RecordingSearch,
 )
 from recorder.kernel.ids import first_id
-from recorder.kernel.recording import RecordingState
+from recorder.kernel.recording import RecordingRow, RecordingState
 
 CLOCK_SLACK = timedelta(minutes=5)  # between an id's time and the row's, also where a clock was set back
 

@@ -12,15 +12,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from recorder.database.connection import Database
 from recorder.database.outbox import enqueue
-from recorder.database.recordings import RecordingRow
 from recorder.database.rows import fields
 from recorder.database.schema import conversations, interactions, recordings
 from recorder.database.supervision_schema import decisions, supervisions
 from recorder.kernel.conversation import Conversation, Decision, DecisionKind, Interaction, InteractionState
 from recorder.kernel.errors import not_found
+from recorder.kernel.recording import RecordingRow
 from recorder.kernel.webhook import EventType
 from recorder.kernel.webhook_event import interaction_event
-from recorder.supervision.state_machine import Supervision
 
 _STATE = {
     DecisionKind.HOLD: InteractionState.HELD,
@@ -37,7 +36,7 @@ _EVENT = {
 class Change(msgspec.Struct, frozen=True, kw_only=True):
     """What one step changes. Decisions get their sequence when they are written."""
 
-    supervision: Supervision
+    supervision: bytes | None  # as recorder.supervision encodes it; None: nothing is left to supervise
     began: Interaction | None = None
     owner: str | None = None  # of what began
     ended: str | None = None
@@ -67,12 +66,12 @@ class SupervisionTable:
             await _keep(connection, conversation.id, change.supervision, now, self._node)
         return kept
 
-    async def get(self, conversation: str) -> Supervision:
-        """Idle where nothing is kept."""
+    async def get(self, conversation: str) -> bytes | None:
+        """None where nothing is kept."""
         query = select(supervisions.c.supervision).where(supervisions.c.conversation == conversation)
         async with self._database.reading() as connection:
-            kept = (await connection.execute(query)).scalar_one_or_none()
-        return Supervision() if kept is None else msgspec.msgpack.decode(kept, type=Supervision)
+            kept: bytes | None = (await connection.execute(query)).scalar_one_or_none()
+        return kept
 
     async def kept(self) -> list[str]:
         """The conversations in which something runs by this node's doing, or by nobody's."""
@@ -138,11 +137,11 @@ async def _end(connection: AsyncConnection, interaction: str, state: Interaction
 
 
 async def _keep(
-    connection: AsyncConnection, conversation: str, at: Supervision, now: datetime, node: str
+    connection: AsyncConnection, conversation: str, supervision: bytes | None, now: datetime, node: str
 ) -> None:
     await connection.execute(delete(supervisions).where(supervisions.c.conversation == conversation))
     exists = select(conversations.c.id).where(conversations.c.id == conversation)
-    if at.is_over or (await connection.execute(exists)).first() is None:
+    if supervision is None or (await connection.execute(exists)).first() is None:
         return
-    row = {"conversation": conversation, "supervision": msgspec.msgpack.encode(at), "changed_at": now}
+    row = {"conversation": conversation, "supervision": supervision, "changed_at": now}
     await connection.execute(insert(supervisions).values(node=node, **row))

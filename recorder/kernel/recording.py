@@ -119,6 +119,37 @@ class Recording(msgspec.Struct, frozen=True, kw_only=True):
     links: dict[str, str] = {}
 
 
+class RecordingRow(msgspec.Struct, frozen=True, kw_only=True):
+    """All that is kept of one recording beside its media."""
+
+    id: str
+    conversation: str
+    number: int
+    type: RecordingType
+    state: RecordingState
+    end_reason: EndReason | None = None
+    failure: str | None = None
+    object_key: str
+    filename: str
+    requested_at: datetime
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    duration_s: float | None = None
+    bytes: int | None = None
+    node: str | None = None  # whose data directory it is recorded in; None: as long as a database had one
+    continues: str | None = None  # the failed recording in whose entry this one counts, should it fail, too
+
+
+class Attempt(msgspec.Struct, frozen=True, kw_only=True):
+    """One launch of a worker for a recording."""
+
+    recording: str
+    number: int
+    launched_at: datetime
+    ready_at: datetime | None = None
+    failure: str | None = None
+
+
 class Statistics(msgspec.Struct, frozen=True, kw_only=True):
     """What a worker has done so far; all counters are since its start."""
 

@@ -1,4 +1,4 @@
-"""One recording's life: its state machine, the actor that performs it, and what callers ask of it.
+"""One recording's life: its state machine, the actor that performs it, the registry of those that live.
 
-Imports worker_pool, archive and database; imported by supervision, services and the composition.
+Imports worker_pool, archive, database, node, settings; imported by supervision, services, the composition.
 """

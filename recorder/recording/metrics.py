@@ -8,8 +8,10 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from recorder.archive.archive import Archive
-from recorder.kernel.recording import Recording, RecordingState, Statistics
+from recorder.kernel.clock import Clock
+from recorder.kernel.recording import RecordingState, Statistics
 from recorder.recording.actor import RecordingActor
+from recorder.recording.events import Phase
 
 START_BUCKETS_S = (0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 1, 2, 5, 10, 30)
 
@@ -17,8 +19,9 @@ START_BUCKETS_S = (0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 1, 2, 5, 10, 30)
 class RecordingMetrics:
     """Counters and histograms of what happened, for as long as this server runs."""
 
-    def __init__(self, registry: CollectorRegistry) -> None:
-        self.start_seconds = Histogram(
+    def __init__(self, registry: CollectorRegistry, clock: Clock) -> None:
+        self._clock = clock
+        self._start_seconds = Histogram(
             "bystander_recording_start_seconds",
             "From the request to a recording that takes publishers",
             buckets=START_BUCKETS_S,
@@ -37,20 +40,28 @@ class RecordingMetrics:
             "bystander_recorded_seconds", "Duration of recordings that are over", registry=registry
         )
 
-    def over(self, recording: Recording) -> None:
-        """A recording is AVAILABLE or FAILED."""
-        self._over.labels(recording.state, recording.end_reason or "").inc()
-        self._recorded_seconds.inc(recording.duration_s or 0)
-        if recording.state is RecordingState.AVAILABLE:
-            self._stored_bytes.inc(recording.bytes or 0)
+    def changed(self, actor: RecordingActor, before: Phase | None) -> None:
+        """Count what a recording has come to; a Listener."""
+        if before is Phase.LAUNCHING and actor.phase is Phase.READY:
+            took = self._clock.utc_now() - actor.row.requested_at
+            self._start_seconds.observe(max(0.0, took.total_seconds()))
+        if actor.phase.is_last and before is not actor.phase:
+            self._count(actor)
+
+    def _count(self, actor: RecordingActor) -> None:
+        row = actor.row
+        self._over.labels(row.state, row.end_reason or "").inc()
+        self._recorded_seconds.inc(row.duration_s or 0)
+        if row.state is RecordingState.AVAILABLE:
+            self._stored_bytes.inc(row.bytes or 0)
 
 
 class RecordingCollector(Collector):
     """Gauges of what runs now, from the workers' last statistics."""
 
-    def __init__(self, recordings: Iterable[RecordingActor], shipping: Archive) -> None:
+    def __init__(self, recordings: Iterable[RecordingActor], archive: Archive) -> None:
         self._recordings = recordings
-        self._shipping = shipping
+        self._archive = archive
 
     def collect(self) -> Iterator[Metric]:
         live = list(self._recordings)
@@ -63,7 +74,7 @@ class RecordingCollector(Collector):
         yield GaugeMetricFamily(
             "bystander_uploads_waiting_for_store",
             "Uploads that the store keeps waiting",
-            value=self._shipping.waiting_for_store(),
+            value=self._archive.waiting_for_store(),
         )
         yield from _of_workers(
             [one.worker.statistics for one in live if one.worker and one.worker.statistics]

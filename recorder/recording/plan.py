@@ -5,14 +5,13 @@ from datetime import datetime
 
 import msgspec
 
-from recorder.database import RecordingRow
 from recorder.kernel.conversation import Conversation, Participant
 from recorder.kernel.media import Canvas
-from recorder.kernel.recording import RecordingPlan, RecordingState
+from recorder.kernel.recording import RecordingPlan, RecordingRow, RecordingState
 from recorder.recording.events import Timeouts
-from recorder.recording.ice_servers import ice_servers
 from recorder.settings.definitions import Settings
 from recorder.settings.filename_pattern import filename
+from recorder.settings.ice_servers import ice_servers
 from recorder.worker.main import WorkerOrder
 from recorder.worker_pool.pool import STOP_TIMEOUT_S
 from storage.keys import recording_key

@@ -11,9 +11,10 @@ from recorder.database import RecordingRow, RecordingTable
 from recorder.database.recordings import LAST_STATES
 from recorder.kernel.errors import BystanderError
 from recorder.kernel.recording import EndReason, RecordingState
-from recorder.recording.actor import ActorDependencies, RecordingActor
+from recorder.recording.actor import RecordingActor
+from recorder.recording.dependencies import ActorDependencies
 from recorder.recording.events import Lifecycle, Phase, StopWorker
-from recorder.recording.service import RecordingService
+from recorder.recording.registry import RecordingRegistry
 from recorder.recording.state_machine import Step, adopt_ended, adopt_running
 from storage.spool import SpoolEnding
 from storage.upload.uploader import StoredObject
@@ -21,52 +22,53 @@ from storage.upload.uploader import StoredObject
 _log = logging.getLogger(__name__)
 
 
-async def recover(recordings: RecordingService, means: ActorDependencies) -> int:
+async def recover(registry: RecordingRegistry, dependencies: ActorDependencies) -> int:
     """Take up every recording of this node that was not over, and every spool that was not shipped.
 
     Returns how many recordings. Another node's are left alone unless the bucket says that it is lost; what
     the bucket gives back only later is taken up then.
     """
-    left = await means.shipping.take_up(partial(take_over, recordings, means))
-    unfinished = await means.table.unfinished(means.node)
+    left = await dependencies.archive.take_up(partial(take_over, registry, dependencies))
+    unfinished = await dependencies.table.unfinished(dependencies.node)
     for row in unfinished:
         if row.node is None:  # of an earlier release; the next server to start must not think it its own
-            await means.table.take_over(row.id, means.node)
-        recordings.admit(await _adopted(row, means) or await ended(row, means))
-    spools = await means.shipping.recover()
-    await take_over(recordings, means, left)
+            await dependencies.table.take_over(row.id, dependencies.node)
+        registry.admit(await _adopted(row, dependencies) or await ended(row, dependencies))
+    spools = await dependencies.archive.recover()
+    await take_over(registry, dependencies, left)
     known = {*left, *(row.id for row in unfinished)}
     for found in spools:
         if found.facts.recording not in known:
-            means.shipping.look_after(_completed(found.facts.recording, means))
+            dependencies.archive.look_after(_completed(found.facts.recording, dependencies))
     return len(unfinished)
 
 
-async def take_over(recordings: RecordingService, means: ActorDependencies, left: Sequence[str]) -> None:
+async def take_over(
+    registry: RecordingRegistry, dependencies: ActorDependencies, left: Sequence[str]
+) -> None:
     """Bring recordings to their end that have a spool again, or turned out to be in the store already."""
-    live = {one.row.id for one in recordings}
     for recording in left:
-        if recording in live:
+        if recording in registry:
             continue  # it waited for this
-        row = await inherited(recording, means)
+        row = await inherited(recording, dependencies)
         if row is not None:
-            recordings.admit(await ended(row, means))
-        elif await means.shipping.ending(recording) is not None:  # else it is stored and known to be
-            means.shipping.look_after(_completed(recording, means))
+            registry.admit(await ended(row, dependencies))
+        elif await dependencies.archive.ending(recording) is not None:  # else it is stored and known to be
+            dependencies.archive.look_after(_completed(recording, dependencies))
 
 
-async def inherited(recording: str, means: ActorDependencies) -> RecordingRow | None:
+async def inherited(recording: str, dependencies: ActorDependencies) -> RecordingRow | None:
     """The row of what a lost node left, this node's from now on; None where it is over, or unknown."""
-    row = await _known(means.table, recording)
+    row = await _known(dependencies.table, recording)
     if row is None or row.state in LAST_STATES:
         return None
-    await means.table.take_over(recording, means.node)
-    return msgspec.structs.replace(row, node=means.node)
+    await dependencies.table.take_over(recording, dependencies.node)
+    return msgspec.structs.replace(row, node=dependencies.node)
 
 
-async def ended(row: RecordingRow, means: ActorDependencies) -> RecordingActor:
+async def ended(row: RecordingRow, dependencies: ActorDependencies) -> RecordingActor:
     """The rest of the life of one without a worker: its spool says how it ended; else the worker died."""
-    ending = await means.shipping.ending(row.id)
+    ending = await dependencies.archive.ending(row.id)
     if ending is not None:
         reason, failure = ending.reason, ending.failure
     elif row.state is RecordingState.FINALIZING and row.end_reason is not None:
@@ -74,25 +76,25 @@ async def ended(row: RecordingRow, means: ActorDependencies) -> RecordingActor:
     else:
         reason, failure = EndReason.ABORT_UNEXPECTED, "worker_died"
     _log.warning("a recording has no worker any more", extra={"recording": row.id, "failure": failure})
-    now = means.clock.monotonic_ns() / 1e9
-    step = adopt_ended(reason, failure, means.terms, now, recovered=row.failure is None)
-    return RecordingActor(row, step, means)
+    now = dependencies.now_s()
+    step = adopt_ended(reason, failure, dependencies.terms, now, recovered=row.failure is None)
+    return RecordingActor(row, step, dependencies)
 
 
-async def complete(recording: str, means: ActorDependencies) -> StoredObject | None:
+async def complete(recording: str, dependencies: ActorDependencies) -> StoredObject | None:
     """Ship a spool that no recording waits for: one that was given up, or that the database does not know.
 
     Where the recording is known, what became of it after all is written down, and told like any other end;
     doing it again changes nothing. The store's errors, database_failed.
     """
-    ending = await means.shipping.ending(recording)
-    row = await _known(means.table, recording)
-    stored = await means.shipping.finish(recording, "" if row is None else row.object_key)
+    ending = await dependencies.archive.ending(recording)
+    row = await _known(dependencies.table, recording)
+    stored = await dependencies.archive.finish(recording, "" if row is None else row.object_key)
     if row is not None and ending is not None and stored is not None:
-        after = amended(row, ending, stored, means.clock.utc_now())
+        after = amended(row, ending, stored, dependencies.clock.utc_now())
         if after != row:
-            await means.table.save(after)
-    await means.shipping.forget(recording)
+            await dependencies.table.save(after)
+    await dependencies.archive.forget(recording)
     return stored
 
 
@@ -115,10 +117,10 @@ def amended(row: RecordingRow, ending: SpoolEnding, stored: StoredObject, now: d
     )
 
 
-async def _completed(recording: str, means: ActorDependencies) -> None:
+async def _completed(recording: str, dependencies: ActorDependencies) -> None:
     _log.warning("a spool that was given up is shipped", extra={"recording": recording})
     try:
-        await complete(recording, means)
+        await complete(recording, dependencies)
     except BystanderError as error:  # the spool stays, and is found at the next start
         _log.error("a spool was not shipped", extra={"recording": recording, "code": error.code})
 
@@ -132,23 +134,23 @@ async def _known(table: RecordingTable, recording: str) -> RecordingRow | None:
         return None
 
 
-async def _adopted(row: RecordingRow, means: ActorDependencies) -> RecordingActor | None:
+async def _adopted(row: RecordingRow, dependencies: ActorDependencies) -> RecordingActor | None:
     """With its worker, which never stopped working."""
-    live = RecordingActor(row, _running(row, means), means)
+    live = RecordingActor(row, _running(row, dependencies), dependencies)
     if not await live.adopt_worker():
         return None
     _log.info("a running recording was found again", extra={"recording": row.id})
     return live
 
 
-def _running(row: RecordingRow, means: ActorDependencies) -> Step:
-    now = means.clock.monotonic_ns() / 1e9
+def _running(row: RecordingRow, dependencies: ActorDependencies) -> Step:
+    now = dependencies.now_s()
     if row.state is RecordingState.FINALIZING:  # the earlier server had asked; asking twice is as once
         reason = row.end_reason or EndReason.NORMAL
-        deadline = now + means.terms.drain_timeout_s
+        deadline = now + dependencies.terms.drain_timeout_s
         draining = Lifecycle(
             phase=Phase.DRAINING, deadline=deadline, attempt=1, end_reason=reason, failure=row.failure
         )
         return draining, (StopWorker(reason=reason),)
     states = {RecordingState.RECORDING: Phase.RECORDING, RecordingState.PAUSED: Phase.PAUSED}
-    return adopt_running(states.get(row.state, Phase.READY), means.terms, now), ()
+    return adopt_running(states.get(row.state, Phase.READY), dependencies.terms, now), ()

@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 
 from recorder.archive.archive import Archive
@@ -22,24 +22,29 @@ class Health:
     def __init__(
         self,
         database: Database,
-        shipping: Archive,
+        archive: Archive,
         spool: Path,
         clock: Clock,
-        sampling: Callable[[], Awaitable[None]],
+        tasks: Mapping[str, Callable[[], Awaitable[None]]],
     ) -> None:
+        """`tasks`: what runs beside requests, by name, and how to ask whether it does."""
         self._checks: dict[str, Callable[[], Awaitable[None]]] = {
             "database": database.check,
-            "store": shipping.check,
-            "storage_test": shipping.allowed,
+            "store": archive.check,
+            "storage_test": archive.allowed,
             "disk": self._disk,
-            "sampling": sampling,
+            **tasks,
         }
         self._spool = spool
         self._clock = clock
         self._answered_ns: int | None = None
         self._answer: dict[str, bool] = {}
         self._asking = asyncio.Lock()
-        self.accepting = True  # False from the beginning of a shutdown
+        self._accepting = True  # False from the beginning of a shutdown
+
+    def shut_down(self) -> None:
+        """Say from now on that nothing new is taken."""
+        self._accepting = False
 
     async def ready(self) -> dict[str, bool]:
         """Each dependency by name, and whether it can be used now; all True is ready."""
@@ -49,7 +54,7 @@ class Health:
                 results = await asyncio.gather(*(_holds(check) for check in self._checks.values()))
                 self._answer = dict(zip(self._checks, results, strict=True))
                 self._answered_ns = now
-        return {**self._answer, "accepting": self.accepting}
+        return {**self._answer, "accepting": self._accepting}
 
     async def _disk(self) -> None:
         facts = await asyncio.to_thread(os.statvfs, self._spool)

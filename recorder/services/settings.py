@@ -4,8 +4,8 @@ from typing import Any
 
 import msgspec
 
+from recorder.database import ConversationTable
 from recorder.database.settings import Said
-from recorder.services.conversations import Conversations
 from recorder.services.effective_settings import ScopedSettings, template_of
 from recorder.settings.scopes import Scope
 from signaling.ports import EffectiveSetting, OwnSettings
@@ -14,7 +14,7 @@ from signaling.ports import EffectiveSetting, OwnSettings
 class SettingsService:
     """Fulfils signaling.ports.Settings. `scope` is account, template or conversation."""
 
-    def __init__(self, settings: ScopedSettings, conversations: Conversations) -> None:
+    def __init__(self, settings: ScopedSettings, conversations: ConversationTable) -> None:
         self._settings = settings
         self._conversations = conversations
 

@@ -20,14 +20,14 @@ from recorder.kernel.errors import BystanderError
 from recorder.kernel.ids import new_id
 from recorder.kernel.recording import EndReason, RecordingState
 from recorder.recording.actor import RecordingActor
-from recorder.recording.service import RecordingService
+from recorder.recording.registry import RecordingRegistry
 from recorder.settings.definitions import Settings
 from recorder.supervision import events
 from recorder.supervision.decisions import Decisions
 from recorder.supervision.events import Effect, Event, Reason, SupervisedInteraction
 from recorder.supervision.interactions import RunningInteractions
 from recorder.supervision.policy import Activity, covers, triggers
-from recorder.supervision.state_machine import Stage, Supervision, restored, step
+from recorder.supervision.state_machine import Stage, Supervision, decoded, encoded, restored, step
 from recorder.supervision.translation import decisions_of, rules, why_over
 
 AGAIN_S = 1.0  # after a database that refused
@@ -51,7 +51,7 @@ class SupervisionDependencies:
     """What every conversation's supervision works with."""
 
     table: SupervisionTable
-    recordings: RecordingService
+    recordings: RecordingRegistry
     decisions: Decisions
     effective: EffectiveSettings
     clock: Clock
@@ -168,7 +168,7 @@ class ConversationSupervisor:
         """Once: what is kept of it."""
         if self._loaded:
             return
-        self._supervision = await self._dependencies.table.get(self.conversation.id)
+        self._supervision = decoded(await self._dependencies.table.get(self.conversation.id))
         for interaction, owner in await self._dependencies.table.running(self.conversation.id):
             self._running.add(interaction, owner)
         self._loaded = True
@@ -215,7 +215,12 @@ class ConversationSupervisor:
             decided_at=now,
         )
         change = Change(
-            supervision=after, began=began, owner=owner, ended=ended, decisions=decisions, recording=row
+            supervision=encoded(after),
+            began=began,
+            owner=owner,
+            ended=ended,
+            decisions=decisions,
+            recording=row,
         )
         kept = await self._dependencies.table.write(self.conversation, change, now)
         self._supervision = after

@@ -118,6 +118,16 @@ def restored(supervision: Supervision, now: float) -> Supervision:
     return msgspec.structs.replace(supervision, deadline=deadline, began_at=now)
 
 
+def encoded(supervision: Supervision) -> bytes | None:
+    """As it is kept; None where nothing is left to supervise."""
+    return None if supervision.is_over else msgspec.msgpack.encode(supervision)
+
+
+def decoded(kept: bytes | None) -> Supervision:
+    """As it was kept; idle where nothing was."""
+    return Supervision() if kept is None else msgspec.msgpack.decode(kept, type=Supervision)
+
+
 # --- interactions ------------------------------------------------------------------------------------
 def _began(before: Supervision, event: Began, now: float, fresh: str) -> Step:
     if not event.interaction.triggers:

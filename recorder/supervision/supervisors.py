@@ -15,7 +15,8 @@ from recorder.kernel.conversation import Conversation, Interaction, InteractionK
 from recorder.kernel.errors import caller_error
 from recorder.kernel.media import SourceKind
 from recorder.recording.actor import RecordingActor
-from recorder.recording.service import RecordingService
+from recorder.recording.events import Phase
+from recorder.recording.registry import RecordingRegistry
 from recorder.supervision import events
 from recorder.supervision.conversation_supervisor import (
     ConversationSupervisor,
@@ -36,7 +37,7 @@ class Supervisors:
         self,
         table: SupervisionTable,
         conversations: ConversationTable,
-        recordings: RecordingService,
+        recordings: RecordingRegistry,
         decisions: Decisions,
         effective: EffectiveSettings,
         clock: Clock,
@@ -45,7 +46,6 @@ class Supervisors:
         self._conversations = conversations
         self._open: dict[str, ConversationSupervisor] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        recordings.supervised_by(self)
 
     # --- what happens in a conversation ----------------------------------------------------------------
     async def begin(
@@ -98,8 +98,10 @@ class Supervisors:
         async with self.of(conversation) as supervisor:
             return takes_stream(source, settings.recording, supervisor.running())
 
-    def moved(self, live: RecordingActor) -> None:
-        """A recording is in another phase."""
+    def changed(self, live: RecordingActor, before: Phase | None) -> None:
+        """A recording is in another phase, which is written down; a Listener."""
+        if before is live.phase:
+            return
         supervisor = self._open.get(live.row.conversation)
         if supervisor is not None:  # else nothing there waits for any recording
             self._later(self._moved(supervisor.conversation, live.row))

@@ -4,9 +4,8 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import assert_never
 
-from recorder.database import RecordingRow
 from recorder.kernel.conversation import Decision, DecisionKind
-from recorder.kernel.recording import EndReason
+from recorder.kernel.recording import EndReason, RecordingRow
 from recorder.recording.plan import terms
 from recorder.recording.state_machine import start_limit_s
 from recorder.settings.definitions import Settings

@@ -8,7 +8,6 @@ import asyncio
 import logging
 import random
 from collections import Counter
-from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from recorder.database.connection import Database
@@ -43,7 +42,7 @@ class Dispatcher:
         *,
         timeout_s: float,
         in_flight_max: int,
-        base_url: Callable[[], str],
+        base_url: str,
     ) -> None:
         self._table = DeliveryTable(database)
         self._appended = database.appended
@@ -135,7 +134,7 @@ class Dispatcher:
 
     async def _deliver(self, due: Due, webhook: WebhookRow) -> None:
         posted = self._clock.utc_now()
-        told = body(due.type, due.occurred_at, due.data, base_url=self._base_url())
+        told = body(due.type, due.occurred_at, due.data, base_url=self._base_url)
         secrets = webhook.signing_secrets(posted)
         headers = signed_headers(due.event, told, secrets, unix_s=int(posted.timestamp()))
         outcome = await self._post(webhook.url, headers, told)

@@ -1,8 +1,5 @@
 """Webhooks of a running server: registered by callers, delivered beside everything else."""
 
-import asyncio
-import logging
-from collections.abc import Callable
 from contextlib import AsyncExitStack
 
 from prometheus_client import CollectorRegistry
@@ -11,21 +8,20 @@ from recorder.database import Database
 from recorder.database.deliveries import DeliveryTable
 from recorder.database.webhooks import WebhookTable
 from recorder.kernel.clock import Clock
+from recorder.node.background_task import BackgroundTask
 from recorder.settings.definitions import WebhookSettings
 from recorder.webhooks.dispatcher import Dispatcher
 from recorder.webhooks.metrics import WebhookMetrics
 from recorder.webhooks.registrations import Webhooks
 from recorder.webhooks.sender import Sender
 
-_log = logging.getLogger(__name__)
-
 
 class WebhookService:
-    """Use `open`. `registrations` is what callers reach."""
+    """Use `open`. `registrations` is what callers reach, `delivery` is to be started and stopped."""
 
     def __init__(self, registrations: Webhooks, dispatcher: Dispatcher) -> None:
         self.registrations = registrations
-        self._dispatcher = dispatcher
+        self.delivery = BackgroundTask("webhooks", dispatcher.run, ask_to_end=dispatcher.stop)
 
     @classmethod
     async def open(
@@ -36,9 +32,9 @@ class WebhookService:
         stack: AsyncExitStack,
         registry: CollectorRegistry,
         *,
-        base_url: Callable[[], str],
+        base_url: str,
     ) -> "WebhookService":
-        """Make all of it; nothing is delivered before `start`."""
+        """Make all of it; nothing is delivered before `delivery` is started."""
         sender = Sender(
             allow_private=settings.allow_private_networks,
             timeout_s=settings.timeout_s,
@@ -62,19 +58,3 @@ class WebhookService:
             base_url=base_url,
         )
         return cls(registrations, dispatcher)
-
-    def start(self, stack: AsyncExitStack) -> None:
-        """Deliver what waits and what comes, until `stack` is closed."""
-        task = asyncio.create_task(self._dispatcher.run(), name="webhooks")
-        task.add_done_callback(_told)
-
-        async def stop() -> None:
-            self._dispatcher.stop()
-            await asyncio.wait([task])
-
-        stack.push_async_callback(stop)
-
-
-def _told(task: "asyncio.Task[None]") -> None:
-    if not task.cancelled() and (error := task.exception()) is not None:
-        _log.error("a defect ended the delivery of webhooks", exc_info=error)

@@ -11,7 +11,7 @@ import msgspec
 
 from media.check.file import check_file
 from recorder.kernel.media import IceServer
-from recorder.recording.ice_servers import turn_credential
+from recorder.settings.ice_servers import turn_credential
 from tests.e2e.conftest import SHORT_FRAGMENTS, serving
 from tests.support.aiortc_peer import AiortcPeer
 from tests.support.api_client import ApiClient

@@ -2,59 +2,48 @@
 
 import asyncio
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 from prometheus_client import CollectorRegistry
 
 from recorder.archive.archive import Archive
-from recorder.database import ConversationTable, Database, RecordingTable
-from recorder.database.connection import sqlite_url
-from recorder.database.settings import SettingsTable
-from recorder.database.supervisions import SupervisionTable
-from recorder.kernel.clock import SystemClock
+from recorder.composition import BaseUrls, compose, open_core
+from recorder.composition import Node as ComposedNode
+from recorder.kernel.clock import Clock
 from recorder.kernel.conversation import Conversation
 from recorder.kernel.media import Publisher
 from recorder.kernel.recording import Recording
 from recorder.node.data_directory import DataDirectory
-from recorder.node.entry_point_secrets import EntryPointSecrets
-from recorder.recording.actor import ActorDependencies
-from recorder.recording.metrics import RecordingMetrics
-from recorder.recording.reconciliation import recover
-from recorder.recording.service import RecordingService
-from recorder.recording.watchers import Watchers
-from recorder.services.conversations import Conversations
-from recorder.services.effective_settings import ScopedSettings
-from recorder.services.entry_points import EntryPoints
 from recorder.settings.definitions import CallSettings, RecordingSettings, ServerSettings, Settings
-from recorder.supervision.decisions import Decisions
-from recorder.supervision.supervisors import Supervisors
 from recorder.worker_pool.forkserver import Forkserver
-from recorder.worker_pool.pool import WorkerPool
 from signaling.ports import Caller
 from storage.store import ObjectStore
 from storage.upload.uploader import Uploader
 from tests.support import fake_workers
 
 STATE_S_MAX = 20.0
+BASE_URLS = BaseUrls(public="https://bystander.example", entry_points="https://publish.example")
 
 
-@dataclass
 class Node:
-    """What a test works with."""
+    """What a test works with: a composed node, and short ways to do what tests do."""
 
-    recordings: RecordingService
-    conversations: Conversations
-    decisions: Decisions
-    triggering: Supervisors
-    supervisions: SupervisionTable
-    database: Database
-    entry_points: EntryPoints
-    workers: WorkerPool
-    means: ActorDependencies
-    table: RecordingTable
-    registry: CollectorRegistry
+    def __init__(self, composed: ComposedNode) -> None:
+        self.composed = composed
+        self.registry = composed.registry
+        self.recordings = composed.recordings
+        self.conversations = composed.conversations
+        self.consents = composed.consents
+        self.decisions = composed.decisions
+        self.supervisors = composed.supervisors
+        self.supervisions = composed.supervisions
+        self.entry_points = composed.entry_points
+        self.metrics = composed.metrics
+        self.database = composed.core.database
+        self.dependencies = composed.core.dependencies
+        self.workers = self.dependencies.workers
+        self.table = self.dependencies.table
 
     async def conversation(self) -> Conversation:
         return await self.conversations.create(template=None, external_id=None, metadata={})
@@ -79,11 +68,9 @@ class Node:
 
     async def killed(self) -> None:
         """Leave everything as kill -9 does: the workers go on, and nothing more is written down."""
-        await self.triggering.leave()
-        for live in self.recordings:
-            self.recordings._lives[live.row.id].cancel()
-            await live.leave()
-        await self.means.shipping.close()
+        await self.supervisors.leave()
+        await self.registry.leave()
+        await self.dependencies.archive.close()
         for worker in self.workers:
             await worker.leave()
 
@@ -111,54 +98,15 @@ async def open_node(
 ) -> Node:
     """Opened like the server does it; what was opened is closed by `stack`."""
     settings = settings or settings_for(tmp_path)
-    clock, spool, run = SystemClock(), tmp_path / "spool", tmp_path / "run"
-    await asyncio.to_thread(run.mkdir, exist_ok=True)
-    database = Database(settings.server.database_url or sqlite_url(tmp_path / "bystander.db"))
-    stack.push_async_callback(database.close)
-    await database.open()
-    shipping = Archive(store, Uploader(store, spool, clock, settings.storage), spool)
-    stack.push_async_callback(shipping.close)
-    workers = WorkerPool(run, Forkserver(fake_workers.main, preload=["tests.support.fake_workers"]))
-    stack.push_async_callback(workers.close)
-    await workers.warm_up()
-    table, registry = RecordingTable(database), CollectorRegistry()
-    name = await asyncio.to_thread(DataDirectory(tmp_path, lock=-1).node)
-    means = ActorDependencies(
-        clock=clock,
-        settings=settings,
-        table=table,
-        workers=workers,
-        shipping=shipping,
-        node=name,
-    )
-    secrets = EntryPointSecrets(b"s" * 32)
-    conversations = ConversationTable(database)
-    recordings = RecordingService(
-        settings, conversations, means, secrets, Watchers(), RecordingMetrics(registry)
-    )
-    supervisions = SupervisionTable(database, name)
-    decisions = Decisions(supervisions, conversations)
-    scoped = ScopedSettings(settings.recording, SettingsTable(database), clock)
+    data = DataDirectory(tmp_path, lock=-1)
+    await asyncio.to_thread(data.run.mkdir, exist_ok=True)
 
-    async def effective(conversation: Conversation) -> Settings:
-        return msgspec.structs.replace(settings, recording=await scoped.effective(conversation))
+    async def open_archive(settings: Settings, data: DataDirectory, clock: Clock) -> Archive:
+        return Archive(store, Uploader(store, data.spool, clock, settings.storage), data.spool)
 
-    triggering = Supervisors(supervisions, conversations, recordings, decisions, effective, clock)
-    stack.push_async_callback(triggering.leave)
-    stack.push_async_callback(recordings.drain, 20.0)
-    node = Node(
-        recordings=recordings,
-        conversations=Conversations(conversations, recordings, triggering, clock),
-        decisions=decisions,
-        triggering=triggering,
-        supervisions=supervisions,
-        database=database,
-        entry_points=EntryPoints(recordings, secrets, takes=triggering.takes),
-        workers=workers,
-        means=means,
-        table=table,
-        registry=registry,
-    )
-    await recover(recordings, means)
-    await triggering.restore()
-    return node
+    forkserver = Forkserver(fake_workers.main, preload=["tests.support.fake_workers"])
+    core = await open_core(settings, data, stack, forkserver, open_archive=open_archive)
+    composed = await compose(core, data, stack, BASE_URLS, CollectorRegistry())
+    stack.push_async_callback(composed.registry.drain, 20.0)
+    await composed.take_up()
+    return Node(composed)

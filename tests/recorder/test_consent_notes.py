@@ -8,18 +8,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from recorder.database import ConversationTable
-from recorder.database.consents import ConsentTable
-from recorder.database.settings import SettingsTable
 from recorder.kernel.conversation import Participant, Role
 from recorder.kernel.media import MediaEvent
 from recorder.kernel.message import ConsentAnswer
 from recorder.kernel.recording import Recording
-from recorder.services.consent import Consents
-from recorder.services.consent_events import ConsentEvents
-from recorder.services.conversation_terms import EffectiveTerms
-from recorder.services.effective_settings import ScopedSettings
-from recorder.settings.definitions import RecordingSettings
+from recorder.services.conversation.consent import Consents
 from signaling.ports import Caller
 from storage.spool import SpoolReader
 from storage.stores.memory import MemoryStore
@@ -38,7 +31,6 @@ class Asked:
         self._store = MemoryStore()
         self.node: Node
         self.consents: Consents
-        self.notes: ConsentEvents
         self.recording: Recording
         self.ada: Participant
 
@@ -46,12 +38,7 @@ class Asked:
         """Begin to serve; once more after `killed` for the server that follows."""
         settings = settings_for(self._tmp_path, database_url=self._database_url)
         self.node = node = await open_node(self._tmp_path, stack, self._store, settings)
-        clock, table = node.means.clock, ConversationTable(node.database)
-        scoped = ScopedSettings(RecordingSettings(), SettingsTable(node.database), clock)
-        answers = ConsentTable(node.database)
-        self.consents = Consents(answers, table, EffectiveTerms(scoped, table), clock)
-        self.notes = ConsentEvents(node.recordings, self.consents, answers, table, clock)
-        stack.push_async_callback(self.notes.leave)
+        self.consents = node.consents
 
     async def begin(self) -> None:
         self.recording = await self.node.start()
@@ -117,7 +104,7 @@ async def test_the_next_server_repeats_none_and_goes_on(asked: Asked, stack: Asy
     await asked.noted(1)
     await asked.node.killed()
     await asked.open(stack)
-    asked.notes.began(asked.node.recordings.live(asked.recording.id))  # as the server says when it finds it
+    await asked.node.publish(asked.recording)  # it grows, and is seen to go on
     await asked.answer(REFUSED)
     assert told(await asked.noted(2)) == [GIVEN, TAKEN_BACK]
 

@@ -10,7 +10,7 @@ from recorder.kernel.clock import ManualClock
 from recorder.kernel.conversation import Participant, Role
 from recorder.kernel.errors import BystanderError
 from recorder.kernel.permissions import ApiKey, IssuedKey, KeyScope
-from recorder.services.api_keys import ApiKeys
+from recorder.services.access.api_keys import ApiKeys
 from recorder.services.console import sessions as console_sessions
 from recorder.services.console.sessions import ConsoleSessions
 from recorder.settings.definitions import ConsoleSettings

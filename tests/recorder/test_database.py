@@ -26,7 +26,7 @@ from recorder.kernel.conversation import (
 from recorder.kernel.errors import BystanderError
 from recorder.kernel.ids import new_id
 from recorder.kernel.recording import EndReason, RecordingState, RecordingType
-from recorder.supervision.state_machine import Stage, Supervision
+from recorder.supervision.state_machine import Stage, Supervision, encoded
 from tests.support.postgres import Cluster
 
 NOW = datetime(2026, 11, 20, 12, 30, 15, 123456, tzinfo=UTC)
@@ -139,7 +139,7 @@ class TestConversations:
             started_at=NOW,
         )
         supervisions = SupervisionTable(database, "n1")
-        await supervisions.write(kept, Change(supervision=Supervision(), began=layer), NOW)
+        await supervisions.write(kept, Change(supervision=None, began=layer), NOW)
         await table.end(kept.id, NOW)
         assert (await table.end(kept.id, NOW + timedelta(hours=1))).ended_at == NOW
         ended = await supervisions.interaction(kept.id, layer.id)
@@ -189,7 +189,7 @@ class TestRecordings:
         first, second = (SupervisionTable(database, node) for node in ("n1", "n2"))
         for one in (of, other):
             await ConversationTable(database).add(one)
-            await first.write(one, Change(supervision=Supervision(stage=Stage.RECORDING)), NOW)
+            await first.write(one, Change(supervision=encoded(Supervision(stage=Stage.RECORDING))), NOW)
         lost = row(of, node="n1")
         await table.add(lost)
         assert (set(await first.kept()), await second.kept()) == ({of.id, other.id}, [])

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from unittest.mock import AsyncMock
 
 import msgspec
 import pytest
@@ -20,11 +21,11 @@ from recorder.kernel.history import ConversationSearch, ConversationState, Recor
 from recorder.kernel.ids import new_id
 from recorder.kernel.message import ConsentAnswer, MessageKind
 from recorder.kernel.recording import RecordingState, RecordingType
-from recorder.services.consent import Consents
-from recorder.services.conversation_terms import EffectiveTerms
+from recorder.services.conversation.consent import ConsentRequirement, Consents
+from recorder.services.conversation.conversation_terms import EffectiveTerms
+from recorder.services.conversation.messages import Messages
 from recorder.services.effective_settings import ScopedSettings
 from recorder.services.idempotency import IdempotencyStore
-from recorder.services.messages import Messages
 from recorder.settings.definitions import RecordingSettings
 from recorder.settings.scopes import Scope
 from signaling.ports import Caller, IdempotencyResponse
@@ -44,7 +45,16 @@ class Archive:
         self.settings = ScopedSettings(RecordingSettings(), SettingsTable(database), self.clock)
         terms = EffectiveTerms(self.settings, self.conversations)
         self.messages = Messages(MessageTable(database), self.conversations, terms, self.clock)
-        self.consents = Consents(ConsentTable(database), self.conversations, terms, self.clock)
+        answers = ConsentTable(database)
+        self.requirement = ConsentRequirement(answers, terms)
+        self.consents = Consents(
+            answers,
+            self.conversations,
+            self.requirement,
+            self.clock,
+            stop_taking=AsyncMock(),
+            record=AsyncMock(),
+        )
 
     async def conversation(self, **fields: Any) -> Conversation:
         """Made now, on this archive's clock, a millisecond after the one before."""
@@ -287,15 +297,15 @@ class TestConsent:
     async def test_is_needed_where_people_are_asked(self, archive: Archive) -> None:
         of = await archive.conversation()
         ada, bob = await archive.participant(of), await archive.participant(of, name="Bob")
-        await archive.consents.require(of.id, ada.id)  # nobody is asked
+        await archive.requirement.require(of.id, ada.id)  # nobody is asked
         await archive.settings.say(Scope.CONVERSATION, of.id, {"recording.consent": "ask"})
         for who in (ada.id, "somebody else"):
             with pytest.raises(BystanderError, match="consent_required"):
-                await archive.consents.require(of.id, who)
+                await archive.requirement.require(of.id, who)
         await archive.consents.answer(Caller(ada), of.id, ada.id, ConsentAnswer.AGREED)
-        await archive.consents.require(of.id, ada.id)
+        await archive.requirement.require(of.id, ada.id)
         with pytest.raises(BystanderError, match="consent_required"):
-            await archive.consents.require(of.id, bob.id)
+            await archive.requirement.require(of.id, bob.id)
 
     async def test_the_last_answer_counts_and_all_of_them_are_told(self, archive: Archive) -> None:
         of = await archive.conversation()
@@ -304,7 +314,7 @@ class TestConsent:
         await archive.consents.answer(Caller(), of.id, ada.id, ConsentAnswer.AGREED)
         await archive.consents.answer(Caller(ada), of.id, ada.id, ConsentAnswer.REFUSED)
         with pytest.raises(BystanderError, match="consent_required"):
-            await archive.consents.require(of.id, ada.id)
+            await archive.requirement.require(of.id, ada.id)
         assert [one.answer for one in await archive.consents.list(of.id)] == [ConsentAnswer.REFUSED]
         told = [MessageKind.CONSENT_GIVEN, MessageKind.CONSENT_REFUSED]
         assert await archive.kinds(Caller(), of) == told

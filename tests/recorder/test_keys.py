@@ -14,8 +14,8 @@ from recorder.kernel.conversation import Conversation, Participant, Role
 from recorder.kernel.errors import BystanderError
 from recorder.kernel.ids import new_id
 from recorder.kernel.permissions import IssuedKey, KeyScope
-from recorder.services.api_keys import SECRET_PREFIX, ApiKeys
-from recorder.services.authentication import Authentication
+from recorder.services.access.api_keys import SECRET_PREFIX, ApiKeys
+from recorder.services.access.authentication import Authentication
 from signaling.ports import Caller
 
 OWN_KEY = "the server's own key"

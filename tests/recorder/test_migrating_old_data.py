@@ -13,7 +13,7 @@ from recorder.database.keys import token_hash
 from recorder.kernel.clock import SystemClock
 from recorder.kernel.history import ConversationSearch
 from recorder.kernel.permissions import KeyScope
-from recorder.services.authentication import Authentication
+from recorder.services.access.authentication import Authentication
 
 ROWS = (
     "INSERT INTO conversations (id, account, metadata, created_at)"

@@ -102,7 +102,7 @@ class TestALife:
 
     async def test_starts_are_timed(self, node: Node) -> None:
         await node.start()
-        count = node.registry.get_sample_value("bystander_recording_start_seconds_count")
+        count = node.metrics.get_sample_value("bystander_recording_start_seconds_count")
         assert count == 1
 
 
@@ -264,7 +264,7 @@ class TestShutdownAndRestart:
     async def test_draining_stores_everything(self, node: Node) -> None:
         started = await node.start()
         await node.publish(started)
-        assert await node.recordings.drain(20.0) == 0
+        assert await node.registry.drain(20.0) == 0
         over = await node.recordings.get(started.id)
         assert ended_as(over) == (RecordingState.AVAILABLE, EndReason.ABORT_SYSTEM, None)
         with pytest.raises(BystanderError, match="shutting_down"):
@@ -276,8 +276,8 @@ class TestShutdownAndRestart:
         started = await node.start()
         await node.publish(started)
         store.faults.outage = UNREACHABLE
-        assert await node.recordings.drain(0.5) == 1
-        await node.means.shipping.close()
+        assert await node.registry.drain(0.5) == 1
+        await node.dependencies.archive.close()
         store.faults.outage = None
         successor = await open_node(tmp_path, stack, store)
         over = await successor.until(started.id, "AVAILABLE", "FAILED")

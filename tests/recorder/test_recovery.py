@@ -76,7 +76,7 @@ def spool(node: Node, row: RecordingRow, reason: EndReason, failure: str | None)
         content_type="video/mp4",
         created_at=NOW,
     )
-    writer = SpoolWriter.create(node.means.shipping.spool, facts)
+    writer = SpoolWriter.create(node.dependencies.archive.spool, facts)
     writer.append(Fragment(kind=FragmentKind.INIT, data=b"init"))
     writer.append(Fragment(kind=FragmentKind.MEDIA, data=MEDIA, duration_us=2_000_000))
     writer.end(reason, failure, 2_000_000)
@@ -91,7 +91,7 @@ async def announced(node: Node) -> list[str]:
 async def test_one_that_was_running_elsewhere_ends_like_any_other(node: Node) -> None:
     row = await known(node, RecordingState.RECORDING, started_at=NOW)
     spool(node, row, EndReason.ABORT_UNEXPECTED, "node_lost")
-    await take_over(node.recordings, node.means, [row.id])
+    await take_over(node.registry, node.dependencies, [row.id])
     await node.until(row.id, "AVAILABLE")
     after = await node.table.get(row.id)
     assert (after.end_reason, after.failure) == (EndReason.ABORT_UNEXPECTED, "node_lost")
@@ -106,13 +106,13 @@ async def test_one_that_was_given_up_becomes_available_once(node: Node) -> None:
     given_up = {"end_reason": EndReason.ABORT_BLOBSTORE_FAILURE, "failure": "store_unreachable"}
     row = await known(node, RecordingState.FAILED, started_at=NOW, ended_at=NOW, bytes=9, **given_up)
     spool(node, row, EndReason.NORMAL, None)
-    assert await complete(row.id, node.means) is not None
+    assert await complete(row.id, node.dependencies) is not None
     after = await node.table.get(row.id)
     assert (after.state, after.end_reason, after.failure) == ("AVAILABLE", "NORMAL", None)
     assert (after.duration_s, after.bytes, after.ended_at) == (2.0, 9, NOW)
-    assert not (node.means.shipping.spool / row.id).exists()
+    assert not (node.dependencies.archive.spool / row.id).exists()
     assert await announced(node) == ["recording.available"]
-    await complete(row.id, node.means)
+    await complete(row.id, node.dependencies)
     assert await node.table.get(row.id) == after
     assert await announced(node) == ["recording.available"]
 
@@ -121,10 +121,10 @@ async def test_one_that_nobody_knows_is_stored_all_the_same(node: Node, store: M
     row = await known(node, RecordingState.RECORDING)
     spool(node, row, EndReason.NORMAL, None)
     await node.table.delete(row.id)
-    stored = await complete(row.id, node.means)
+    stored = await complete(row.id, node.dependencies)
     assert stored is not None
     assert (await store.head(row.object_key)).size == stored.size
-    assert not (node.means.shipping.spool / row.id).exists()
+    assert not (node.dependencies.archive.spool / row.id).exists()
 
 
 async def test_one_that_was_whole_before_its_spool_was_lost_is_available(
@@ -132,7 +132,7 @@ async def test_one_that_was_whole_before_its_spool_was_lost_is_available(
 ) -> None:
     row = await known(node, RecordingState.FINALIZING, end_reason=EndReason.NORMAL, ended_at=NOW)
     await store.put(row.object_key, MEDIA, ObjectProperties("video/mp4", ((RECORDING_MARK, row.id),)))
-    await take_over(node.recordings, node.means, [row.id])
+    await take_over(node.registry, node.dependencies, [row.id])
     await node.until(row.id, "AVAILABLE")
     after = await node.table.get(row.id)
     assert (after.end_reason, after.failure, after.bytes) == (EndReason.NORMAL, None, len(MEDIA))

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from recorder.database import RecordingRow, RecordingTable
+from recorder.deletion.retention import Retention, RetentionReport
 from recorder.kernel.clock import ManualClock
 from recorder.kernel.errors import BystanderError, Fault
 from recorder.kernel.ids import new_id
 from recorder.kernel.recording import EndReason, RecordingState, RecordingType
-from recorder.recording.retention import Retention, RetentionReport
 from storage.store import ObjectProperties
 from storage.stores.object_lock import Hold
 from tests.recorder.node import Node, open_node

@@ -17,9 +17,9 @@ from recorder.kernel.recording import Recording, RecordingState, RecordingType
 from recorder.node.data_directory import open_data_directory
 from recorder.node.entry_point_secrets import EntryPointSecrets
 from recorder.node.logs import JsonFormatter, TextFormatter
-from recorder.recording.ice_servers import ice_servers, turn_credential
-from recorder.recording.watchers import Watchers
+from recorder.services.recording.watchers import Watchers
 from recorder.settings.definitions import CallSettings, TurnSettings
+from recorder.settings.ice_servers import ice_servers, turn_credential
 
 NOW = datetime(2026, 11, 20, 12, 30, 15, tzinfo=UTC)
 
@@ -91,6 +91,15 @@ class TestWatchers:
             id=name, conversation="conv_1", state=state, type=RecordingType.AUDIO, requested_at=NOW
         )
 
+    def tell(self, watchers: Watchers, recording: Recording) -> None:
+        watchers.tell(recording.conversation, recording.id, lambda: recording)
+
+    async def test_nothing_is_made_for_nobody(self) -> None:
+        def show() -> Recording:
+            raise AssertionError("nobody watches")
+
+        Watchers().tell("conv_1", "rec_1", show)
+
     async def test_a_slow_watcher_misses_what_is_past_and_never_the_last(self) -> None:
         watchers = Watchers()
         ready, over = self.recording(RecordingState.READY), self.recording(RecordingState.AVAILABLE)
@@ -100,12 +109,12 @@ class TestWatchers:
 
         watching = watchers.watch("conv_1", now)
         assert await anext(watching) == ready
-        watchers.tell(self.recording(RecordingState.RECORDING))
-        watchers.tell(over)
+        self.tell(watchers, self.recording(RecordingState.RECORDING))
+        self.tell(watchers, over)
         assert await anext(watching) == over
-        watchers.tell(over)  # no news
+        self.tell(watchers, over)  # no news
         other = self.recording(RecordingState.READY, "rec_2")
-        watchers.tell(other)
+        self.tell(watchers, other)
         assert await anext(watching) == other
         assert watchers.count == 1
         await watching.aclose()  # type: ignore[attr-defined]
@@ -116,7 +125,7 @@ class TestWatchers:
         over = self.recording(RecordingState.AVAILABLE)
 
         async def now() -> list[Recording]:
-            watchers.tell(over)
+            self.tell(watchers, over)
             return [self.recording(RecordingState.READY)]
 
         async with asyncio.timeout(5):

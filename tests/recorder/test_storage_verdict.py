@@ -64,7 +64,7 @@ async def test_nothing_is_recorded_between_a_failed_test_and_the_next_that_passe
     async with AsyncExitStack() as stack:
         node = await open_node(tmp_path, stack, store)
         verdict = StorageVerdict(tmp_path, SETTINGS)
-        node.means.shipping.verdict = verdict
+        node.dependencies.archive.verdict = verdict
         store.faults.outage = "store_full"
         await StorageProbe(store, verdict).test()
         store.faults.outage = None

@@ -29,6 +29,7 @@ from recorder.kernel.errors import BystanderError
 from recorder.kernel.media import Publisher, SourceKind
 from recorder.kernel.message import MessageKind
 from recorder.kernel.recording import FailoverMode, Recording, RecordingState, StartMode, TriggeringMode
+from recorder.supervision.state_machine import decoded
 from signaling.ports import Caller
 from storage.errors import UNREACHABLE
 from storage.stores.memory import MemoryStore
@@ -92,7 +93,7 @@ class Scene:
     async def settled(self) -> None:
         """Wait until no recording is on its way any more."""
         async with asyncio.timeout(STATE_S_MAX):
-            while list(self.node.recordings):  # noqa: ASYNC110 - that a recording has left is told to nobody
+            while list(self.node.registry):  # noqa: ASYNC110 - that a recording has left is told to nobody
                 await asyncio.sleep(0.02)
 
 
@@ -127,7 +128,7 @@ async def scene(stage: Stage) -> Scene:
 
 async def listen(node: Node) -> None:
     """Have a webhook that wants everything."""
-    now = node.means.clock.utc_now()
+    now = node.dependencies.clock.utc_now()
     hook = {"id": "wh_1", "url": "https://example.org", "events": [], "secret": "s", "created_at": now}
     async with node.database.writing() as connection:
         await connection.execute(insert(webhooks).values(hook))
@@ -310,7 +311,7 @@ class TestFailover:
         assert await scene.told(2) == [(HOLD, None), last]
         (recording,) = await scene.recordings()
         assert (recording.state, recording.failure) == (RecordingState.FAILED, "store_unreachable")
-        supervision = await scene.node.supervisions.get(scene.conversation)
+        supervision = decoded(await scene.node.supervisions.get(scene.conversation))
         assert supervision.deadline is None
 
     async def test_interrupted_and_retried_is_a_second_recording(self, scene: Scene) -> None:
@@ -441,13 +442,13 @@ class TestRestart:
     async def test_a_worker_that_became_ready_meanwhile_is_found(self, scene: Scene, stage: Stage) -> None:
         await scene.begin()
         await scene.recorded()
-        row = await scene.node.means.table.get((await scene.recordings())[0].id)
+        row = await scene.node.dependencies.table.get((await scene.recordings())[0].id)
         await scene.node.killed()
         stale = msgspec.structs.replace(row, state=RecordingState.LAUNCHING)  # as far as it was written down
-        await scene.node.means.table.save(stale)
+        await scene.node.dependencies.table.save(stale)
         scene.node = await stage.node()
         assert (await scene.recorded(1, "READY")).id == row.id
-        assert (await scene.node.means.table.get(row.id)).state is RecordingState.READY
+        assert (await scene.node.dependencies.table.get(row.id)).state is RecordingState.READY
 
     async def test_a_room_that_comes_back_finds_its_call(self, scene: Scene, stage: Stage) -> None:
         call = await scene.begin(owner="call")

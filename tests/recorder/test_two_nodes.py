@@ -51,7 +51,7 @@ def spool(node: Node, recording: str, conversation: str, key: str) -> None:
         content_type="video/mp4",
         created_at=SystemClock().utc_now(),
     )
-    writer = SpoolWriter.create(node.means.shipping.spool, facts)
+    writer = SpoolWriter.create(node.dependencies.archive.spool, facts)
     writer.append(Fragment(kind=FragmentKind.INIT, data=b"init"))
     writer.append(Fragment(kind=FragmentKind.MEDIA, data=b"media", duration_us=1_000_000))
     writer.end(EndReason.ABORT_UNEXPECTED, "node_lost", 1_000_000)
@@ -59,7 +59,7 @@ def spool(node: Node, recording: str, conversation: str, key: str) -> None:
 
 
 def of(node: Node) -> Sequence[str]:
-    return [live.row.id for live in node.recordings]
+    return [live.row.id for live in node.registry]
 
 
 async def test_a_second_server_leaves_the_recordings_of_the_first_alone(nodes: Nodes) -> None:
@@ -79,9 +79,9 @@ async def test_a_second_server_leaves_the_calls_of_the_first_alone(nodes: Nodes)
     """It would wait for their rooms to come back, and end them."""
     first = await nodes.open("first")
     call = await first.conversation()
-    await first.triggering.begin(call, kind=InteractionKind.CALL, layer=None, owner="room")
+    await first.supervisors.begin(call, kind=InteractionKind.CALL, layer=None, owner="room")
     second = await nodes.open("second")
-    assert await second.triggering.restore() == 0
+    assert await second.supervisors.restore() == 0
     await first.killed()
     again = await nodes.open("first")
     assert await again.supervisions.kept() == [call.id]
@@ -107,11 +107,11 @@ async def test_what_a_lost_node_left_is_of_who_took_it_over_even_if_that_is_kill
     await lost.until(recording.id, "RECORDING")
     await lost.killed()
     row = await lost.table.get(recording.id)
-    assert row.node == lost.means.node != second.means.node
+    assert row.node == lost.dependencies.node != second.dependencies.node
     spool(second, row.id, row.conversation, row.object_key)
-    await take_over(second.recordings, second.means, [row.id])
+    await take_over(second.registry, second.dependencies, [row.id])
     await second.killed()  # before its life there could begin
-    assert (await second.table.get(row.id)).node == second.means.node
+    assert (await second.table.get(row.id)).node == second.dependencies.node
     again = await nodes.open("second")
     after = await again.until(row.id, "AVAILABLE", "FAILED")
     assert (after.state, after.failure, after.bytes) == ("AVAILABLE", "node_lost", len(b"initmedia"))

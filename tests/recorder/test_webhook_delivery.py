@@ -149,7 +149,7 @@ async def opened(database: Database, *, allow_private: bool = True) -> AsyncIter
             WebhookMetrics(CollectorRegistry()),
             timeout_s=TIMEOUT_S,
             in_flight_max=16,
-            base_url=lambda: "https://bystander.example",
+            base_url="https://bystander.example",
         )
         yield Desk(database, webhooks, clock, dispatcher)
 

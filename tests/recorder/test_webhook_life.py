@@ -53,10 +53,11 @@ async def told(tmp_path: Path, database_url: str) -> AsyncIterator[Told]:
             WebhookSettings(allow_private_networks=True),
             SystemClock(),
             stack,
-            node.registry,
-            base_url=lambda: BASE_URL,
+            node.metrics,
+            base_url=BASE_URL,
         )
-        webhooks.start(stack)
+        webhooks.delivery.start()
+        stack.push_async_callback(webhooks.delivery.stop)
         there = await stack.enter_async_context(receiver())
         await webhooks.registrations.create(account=None, url=there.url, events=[], description=None)
         yield Told(node, store, there)
@@ -79,7 +80,7 @@ async def test_a_recording_is_told_from_its_start_to_its_object(told: Told) -> N
     assert (available["bytes"], available["duration_s"]) == (2 * FRAGMENT_BYTES, 1.0)
     assert (available["end_reason"], available["attempts"]) == ("NORMAL", 1)
     assert available["mime_type"] == "video/mp4"
-    taken = told.node.registry.get_sample_value("bystander_webhook_attempts_total", {"outcome": "taken"})
+    taken = told.node.metrics.get_sample_value("bystander_webhook_attempts_total", {"outcome": "taken"})
     assert taken is not None
     assert taken >= 1  # the second answer may not be written down yet
     assert available["links"]["media"] == f"{BASE_URL}/v1/recordings/{over.id}/media"

@@ -11,7 +11,7 @@ import pytest
 from media.hls.seek_index import read_places
 from media.isobmff.index import REFERENCES_MAX
 from recorder.kernel.media import FragmentKind
-from recorder.recording.playback import HEAD_BYTES_MAX
+from recorder.services.recording.playback import HEAD_BYTES_MAX
 from storage.settings import StorageSettings
 from storage.spool import IndexEntry
 from storage.spool import format as form

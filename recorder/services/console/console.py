@@ -7,12 +7,13 @@ from recorder.archive.archive import Archive
 from recorder.archive.storage_test import StorageProbe
 from recorder.archive.storage_verdict import StorageVerdict
 from recorder.database import ConversationTable, RecordingTable
-from recorder.recording.service import LIVE_RECORDINGS_MAX, RecordingService
+from recorder.recording.registry import LIVE_RECORDINGS_MAX, RecordingRegistry
 from recorder.services.console.capacity import CapacityProbe
 from recorder.services.console.live import LiveRecordings
 from recorder.services.console.recording_events import RecordingEvents
 from recorder.services.console.setting_definitions import filename_of, setting_definitions
 from recorder.services.console.storage_overview import StorageOverview
+from recorder.services.recording.view import RecordingView
 from recorder.settings.definitions import Settings
 from signaling import console_port as port
 
@@ -23,7 +24,8 @@ class Console:
     def __init__(
         self,
         settings: Settings,
-        recordings: RecordingService,
+        registry: RecordingRegistry,
+        view: RecordingView,
         conversations: ConversationTable,
         table: RecordingTable,
         archive: Archive,
@@ -32,11 +34,11 @@ class Console:
     ) -> None:
         self._settings = settings
         self._probe = probe
-        self._live = LiveRecordings(recordings, recordings.shown, conversations, archive.spool)
+        self._live = LiveRecordings(registry, view.of_row, conversations, archive.spool)
         self._events = RecordingEvents(table, archive)
         self._storage = StorageOverview(settings.storage, StorageVerdict(data_dir, settings.storage))
         self._capacity = CapacityProbe(
-            lambda: sum(1 for _ in recordings),
+            lambda: sum(1 for _ in registry),
             archive.waiting_for_store,
             data_dir,
             recordings_max=LIVE_RECORDINGS_MAX,

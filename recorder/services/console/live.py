@@ -10,7 +10,7 @@ from recorder.kernel.errors import BystanderError
 from recorder.kernel.recording import Recording, Statistics
 from recorder.recording.actor import RecordingActor
 from recorder.recording.events import Phase
-from recorder.services.history import Shown
+from recorder.services.recording.history import Shown
 from signaling.console_port import LiveRecording
 from storage.spool import format as form
 from storage.upload_plan.state import UploadState

@@ -8,7 +8,7 @@ from recorder.kernel.clock import Clock
 from recorder.kernel.conversation import Participant
 from recorder.kernel.errors import caller_error, not_found
 from recorder.kernel.message import Message, MessageKind, is_shown
-from recorder.services.conversation_terms import EffectiveTerms
+from recorder.services.conversation.conversation_terms import EffectiveTerms
 from signaling.ports import Caller
 
 

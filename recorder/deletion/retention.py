@@ -9,10 +9,10 @@ from pathlib import Path
 
 from recorder.database import Database, RecordingRow, RecordingTable
 from recorder.database.connection import sqlite_url
+from recorder.deletion.deletion import check_recordings_deletable, delete_stored, is_held_elsewhere
 from recorder.kernel.clock import Clock, SystemClock
 from recorder.kernel.errors import BystanderError, caller_error
 from recorder.node.data_directory import node_of
-from recorder.recording.deletion import check_recordings_deletable, delete_stored, is_held_elsewhere
 from recorder.settings.definitions import Settings
 from storage.open_store import open_store
 from storage.spool.format import MEDIA

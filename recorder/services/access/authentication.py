@@ -8,7 +8,7 @@ from recorder.database.keys import token_hash
 from recorder.kernel.clock import Clock
 from recorder.kernel.conversation import Participant
 from recorder.kernel.errors import caller_error
-from recorder.services.api_keys import SECRET_PREFIX
+from recorder.services.access.api_keys import SECRET_PREFIX
 from signaling.ports import Caller
 
 TOKEN_CHARS_MAX = 512  # ours have some 50; whatever is longer needs no database to be refused

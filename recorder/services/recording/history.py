@@ -4,7 +4,6 @@ from collections.abc import Callable
 from datetime import datetime
 
 from recorder.database.history import HistoryTable
-from recorder.database.recordings import RecordingRow
 from recorder.database.usage import UsageTable
 from recorder.kernel.conversation import Conversation
 from recorder.kernel.history import (
@@ -15,7 +14,7 @@ from recorder.kernel.history import (
     UsagePeriod,
     UsageRow,
 )
-from recorder.kernel.recording import Recording
+from recorder.kernel.recording import Recording, RecordingRow
 
 Shown = Callable[[RecordingRow], Recording]
 """A row as the API says it, with what is newer of a recording that still runs."""

@@ -9,9 +9,9 @@ from recorder.kernel.errors import BystanderError, Fault, caller_error
 from recorder.kernel.ids import is_id, new_id
 from recorder.kernel.media import IceServer, PublishedSession, Publisher, SourceKind
 from recorder.node.entry_point_secrets import EntryPointSecrets
-from recorder.recording.actor import RecordingActor
-from recorder.recording.service import RecordingService
-from recorder.services.consent import Consents
+from recorder.recording.registry import RecordingRegistry
+from recorder.services.conversation.consent import ConsentRequirement
+from recorder.services.recording.view import RecordingView
 from recorder.worker_pool.pool import Worker
 
 SESSION_PREFIX = "ses"
@@ -29,44 +29,42 @@ class EntryPoints:
 
     def __init__(
         self,
-        recordings: RecordingService,
+        registry: RecordingRegistry,
         secrets: EntryPointSecrets,
-        consents: Consents | None = None,
-        takes: Takes | None = None,
+        view: RecordingView,
+        *,
+        consent: ConsentRequirement,
+        takes: Takes,
     ) -> None:
-        """Without `consents` nobody is asked, without `takes` every kind of stream is taken."""
-        self._recordings = recordings
-        self._takes = takes
-        self._consents = consents
-        self._taken: OrderedDict[tuple[str, str], deque[tuple[Worker, str]]] = OrderedDict()
-        if consents is not None:
-            consents.stop_taking = self.stop_taking
+        self._registry = registry
         self._secrets = secrets
+        self._view = view
+        self._consent = consent
+        self._takes = takes
+        self._taken: OrderedDict[tuple[str, str], deque[tuple[Worker, str]]] = OrderedDict()
 
     async def check(self, entry_point: str, token: str | None) -> list[IceServer]:
         """404 unknown or expired, 401 wrong token; else the ICE servers to advertise."""
-        live = self._recordings.published_at(entry_point)
-        if token is None or not self._secrets.is_token(live.row.id, token):
+        actor = self._registry.published_at(entry_point)
+        if token is None or not self._secrets.is_token(actor.row.id, token):
             raise caller_error("unauthorized", "The entry point's own token is needed.", status=401)
-        return self._recordings.publisher_ice_servers(live)
+        return self._view.publisher_ice_servers(actor)
 
     async def publish(self, entry_point: str, publisher: Publisher, offer: str) -> PublishedSession:
         worker = self._worker(entry_point)
-        row = self._recordings.published_at(entry_point).row
-        if self._consents is not None:
-            await self._consents.require(row.conversation, publisher.participant)
-        if self._takes is not None and not await self._takes(row, publisher.source):
+        row = self._registry.published_at(entry_point).row
+        await self._consent.require(row.conversation, publisher.participant)
+        if not await self._takes(row, publisher.source):
             detail = "Streams of this source are not recorded here: see recording.cobrowse."
             raise caller_error("not_recorded", detail, status=403)
         session = new_id(SESSION_PREFIX)
         answer, etag = await worker.publish(session, publisher, offer)
-        if self._consents is not None:
-            self._took(worker, session, row.conversation, publisher.participant)
-            try:
-                await self._consents.require(row.conversation, publisher.participant)
-            except BystanderError:  # they refused meanwhile
-                await self.stop_taking(row.conversation, publisher.participant)
-                raise
+        self._took(worker, session, row.conversation, publisher.participant)
+        try:
+            await self._consent.require(row.conversation, publisher.participant)
+        except BystanderError:  # they refused meanwhile
+            await self.stop_taking(row.conversation, publisher.participant)
+            raise
         return PublishedSession(id=session, sdp=answer, etag=etag)
 
     async def trickle(
@@ -94,12 +92,12 @@ class EntryPoints:
             self._taken.popitem(last=False)
 
     def _worker(self, entry_point: str) -> Worker:
-        live: RecordingActor = self._recordings.published_at(entry_point)
-        if live.worker is None:
+        actor = self._registry.published_at(entry_point)
+        if actor.worker is None:
             raise BystanderError(
                 "worker_unreachable", "The recording has no worker.", fault=Fault.SERVER, status=503
             )
-        return live.worker
+        return actor.worker
 
 
 def _session(session: str) -> str:

@@ -7,6 +7,7 @@ import msgspec
 
 from recorder.database import ConversationTable
 from recorder.database.keys import token_hash
+from recorder.deletion.deletion import RecordingDeletion
 from recorder.kernel.clock import Clock
 from recorder.kernel.conversation import (
     Conversation,
@@ -19,30 +20,33 @@ from recorder.kernel.conversation import (
 from recorder.kernel.errors import caller_error
 from recorder.kernel.ids import new_id, new_secret
 from recorder.kernel.recording import EndReason
-from recorder.recording.service import RecordingService
+from recorder.recording.registry import RecordingRegistry
 from recorder.supervision.supervisors import Supervisors
 
 TOKEN_TTL_S = 4 * 3600.0  # a participant's: longer than a long call, shorter than a working day
 
 
 class Conversations:
-    """Fulfils signaling.ports.Conversations."""
+    """Fulfils signaling.ports.Conversations. `base_url` is where people reach their rooms."""
 
     def __init__(
         self,
         table: ConversationTable,
-        recordings: RecordingService,
-        triggering: Supervisors,
+        registry: RecordingRegistry,
+        deletion: RecordingDeletion,
+        supervisors: Supervisors,
         clock: Clock,
         *,
+        base_url: str = "",
         token_ttl_s: float = TOKEN_TTL_S,
     ) -> None:
         self._table = table
-        self._recordings = recordings
-        self._triggering = triggering
+        self._registry = registry
+        self._deletion = deletion
+        self._supervisors = supervisors
         self._clock = clock
         self._token_ttl = timedelta(seconds=token_ttl_s)
-        self.base_url = ""  # known once the server listens
+        self._base_url = base_url
 
     async def create(
         self,
@@ -69,15 +73,15 @@ class Conversations:
     async def end(self, conversation: str) -> Conversation:
         """Ends its interactions and recordings too; ending twice is the same as once."""
         ended = await self._table.end(conversation, self._clock.utc_now())
-        await self._triggering.close(ended)
-        await self._recordings.end_all_of(conversation, EndReason.NORMAL)
+        await self._supervisors.close(ended)
+        await self._registry.end_all_of(conversation, EndReason.NORMAL)
         return ended
 
     async def delete(self, conversation: str) -> None:
         """Removes its recordings, with their media, first: a row without media could be tried again."""
-        await self._recordings.check_deletable(conversation)
-        await self._triggering.close(await self._table.end(conversation, self._clock.utc_now()))
-        await self._recordings.delete_all_of(conversation)
+        await self._deletion.check(conversation)
+        await self._supervisors.close(await self._table.end(conversation, self._clock.utc_now()))
+        await self._deletion.delete_all_of(conversation)
         await self._table.delete(conversation)
 
     async def add_participant(self, conversation: str, *, role: Role, name: str) -> Participant:
@@ -113,13 +117,15 @@ class Conversations:
             detail = "A COLLABORATION_LAYER names its layer, and a CALL has none."
             raise caller_error("invalid_interaction", detail, status=422)
         known = await self._table.get(conversation)
-        return await self._triggering.begin(known, kind=kind, layer=layer, by_pin=by_pin, owner=owner)
+        return await self._supervisors.begin(known, kind=kind, layer=layer, by_pin=by_pin, owner=owner)
 
     async def end_interaction(self, conversation: str, interaction: str) -> Interaction:
-        return await self._triggering.end(await self._table.get(conversation), interaction)
+        return await self._supervisors.end(await self._table.get(conversation), interaction)
 
     def _with_token(self, participant: Participant, token: str, expires_at: datetime) -> Participant:
-        room_url = f"{self.base_url}/room/{participant.conversation}#token={token}"  # a fragment is in no log
+        room_url = (
+            f"{self._base_url}/room/{participant.conversation}#token={token}"  # a fragment is in no log
+        )
         return msgspec.structs.replace(
             participant, token=token, token_expires_at=expires_at, room_url=room_url
         )

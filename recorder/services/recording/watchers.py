@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from recorder.kernel.recording import Recording
 
 Now = Callable[[], Awaitable[list[Recording]]]
+Show = Callable[[], Recording]
+"""How a recording is now; asked when a watcher looks, so that nothing is made for nobody."""
 
 
 class Watchers:
@@ -17,10 +19,10 @@ class Watchers:
     def __init__(self) -> None:
         self._watching: dict[str, set[_Watcher]] = {}
 
-    def tell(self, recording: Recording) -> None:
-        """A recording is now as given."""
-        for watcher in self._watching.get(recording.conversation, ()):
-            watcher.tell(recording)
+    def tell(self, conversation: str, recording: str, show: Show) -> None:
+        """A recording of the conversation has changed."""
+        for watcher in self._watching.get(conversation, ()):
+            watcher.tell(recording, show)
 
     @property
     def count(self) -> int:
@@ -46,17 +48,17 @@ class Watchers:
 
 class _Watcher:
     def __init__(self) -> None:
-        self._untold: dict[str, Recording] = {}
+        self._untold: dict[str, Show] = {}
         self._last: dict[str, Recording] = {}
         self._news = asyncio.Event()
 
-    def tell(self, recording: Recording) -> None:
-        self._untold[recording.id] = recording
+    def tell(self, recording: str, show: Show) -> None:
+        self._untold[recording] = show
         self._news.set()
 
     def tell_first(self, recording: Recording) -> None:
         """How it was when asked for; what has changed since then is newer."""
-        self._untold.setdefault(recording.id, recording)
+        self._untold.setdefault(recording.id, lambda: recording)
         self._news.set()
 
     async def next(self) -> Recording:
@@ -64,7 +66,7 @@ class _Watcher:
             while not self._untold:
                 self._news.clear()
                 await self._news.wait()
-            recording = self._untold.pop(next(iter(self._untold)))
+            recording = self._untold.pop(next(iter(self._untold)))()
             if self._last.get(recording.id) != recording:
                 self._last[recording.id] = recording
                 return recording

@@ -3,8 +3,8 @@
 from recorder.kernel.clock import Clock
 from recorder.kernel.conversation import Participant
 from recorder.kernel.media import IceServer
-from recorder.recording.ice_servers import ice_servers
 from recorder.settings.definitions import Settings
+from recorder.settings.ice_servers import ice_servers
 from signaling.room.core.announcement import RoomPolicy
 from signaling.room.terms import IceServers
 

@@ -1,4 +1,4 @@
-"""What people answered to being recorded, among the events of the recordings. docs/access.md."""
+"""Consent events: answers to being recorded, among the events of the recordings. docs/access.md."""
 
 import asyncio
 import logging
@@ -12,8 +12,7 @@ from recorder.kernel.media import MediaEvent
 from recorder.kernel.message import ConsentAnswer, ConsentGiven
 from recorder.recording.actor import RecordingActor
 from recorder.recording.events import Phase
-from recorder.recording.service import RecordingService
-from recorder.services.consent import Consents
+from recorder.recording.registry import RecordingRegistry
 
 _KINDS = {ConsentAnswer.AGREED: "consent_given", ConsentAnswer.REFUSED: "consent_refused"}
 
@@ -28,29 +27,28 @@ class ConsentEvents:
 
     def __init__(
         self,
-        recordings: RecordingService,
-        consents: Consents,
+        registry: RecordingRegistry,
         table: ConsentTable,
         conversations: ConversationTable,
         clock: Clock,
     ) -> None:
-        self._recordings = recordings
+        self._registry = registry
         self._table = table
         self._conversations = conversations
         self._clock = clock
         self._tasks: set[asyncio.Task[None]] = set()
-        consents.note = self.answered
-        recordings.began = self.began
 
     async def answered(self, conversation: str, who: Participant, given: ConsentGiven) -> None:
         """An answer has been kept. What no worker takes stands in the messages all the same."""
-        for live in self._recordings:
-            if live.row.conversation == conversation and live.phase is Phase.RECORDING:
-                await self._note(live, who, given)
+        for actor in self._registry.of(conversation):
+            if actor.phase is Phase.RECORDING:
+                await self._note(actor, who, given)
 
-    def began(self, live: RecordingActor) -> None:
-        """A recording has begun, or was found to go on after a restart."""
-        task = asyncio.create_task(self._note_all(live), name=f"consents of {live.row.id}")
+    def changed(self, actor: RecordingActor, before: Phase | None) -> None:
+        """Pass on all answers where a recording has begun, or was found again after a restart; a Listener."""
+        if actor.phase is not Phase.RECORDING or before is Phase.RECORDING:
+            return
+        task = asyncio.create_task(self._note_all(actor), name=f"consents of {actor.row.id}")
         self._tasks.add(task)
         task.add_done_callback(self._done)
 
@@ -61,15 +59,15 @@ class ConsentEvents:
         if self._tasks:
             await asyncio.wait(self._tasks)
 
-    async def _note_all(self, live: RecordingActor) -> None:
-        conversation = live.row.conversation
+    async def _note_all(self, actor: RecordingActor) -> None:
+        conversation = actor.row.conversation
         answers = {given.participant: given for given in await self._table.of(conversation)}
         for who in await self._conversations.participants(conversation):
             if who.id in answers:
-                await self._note(live, who, answers[who.id])
+                await self._note(actor, who, answers[who.id])
 
-    async def _note(self, live: RecordingActor, who: Participant, given: ConsentGiven) -> None:
-        if live.worker is None:
+    async def _note(self, actor: RecordingActor, who: Participant, given: ConsentGiven) -> None:
+        if actor.worker is None:
             return
         event = MediaEvent(
             kind=_KINDS[given.answer],
@@ -81,9 +79,9 @@ class ConsentEvents:
         )
         ago_s = max(0.0, (self._clock.utc_now() - given.at).total_seconds())
         try:
-            await live.worker.note(f"{who.id} {given.at.isoformat()}", event, ago_s)
+            await actor.worker.note(f"{who.id} {given.at.isoformat()}", event, ago_s)
         except BystanderError as error:
-            fields = {"recording": live.row.id, "participant": who.id, "code": error.code}
+            fields = {"recording": actor.row.id, "participant": who.id, "code": error.code}
             _log.error("an answer is not among the recording's events", extra=fields)
 
     def _done(self, task: "asyncio.Task[None]") -> None:

@@ -1,0 +1,194 @@
+"""A node: everything of a server that is no HTTP, made in the order in which it depends on each other.
+
+`bystander serve`, `bystander recover` and the tests make theirs here.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+
+import msgspec
+from prometheus_client import CollectorRegistry
+
+from recorder.archive.archive import Archive
+from recorder.archive.opening import open_shipping
+from recorder.database import ConversationTable, Database, RecordingTable
+from recorder.database.connection import sqlite_url
+from recorder.database.consents import ConsentTable
+from recorder.database.settings import SettingsTable
+from recorder.database.supervisions import SupervisionTable
+from recorder.deletion.deletion import RecordingDeletion
+from recorder.kernel.clock import Clock, SystemClock
+from recorder.kernel.conversation import Conversation
+from recorder.node.data_directory import DataDirectory
+from recorder.node.entry_point_secrets import EntryPointSecrets
+from recorder.recording.changes import RecordingChanges
+from recorder.recording.dependencies import ActorDependencies
+from recorder.recording.metrics import RecordingCollector, RecordingMetrics
+from recorder.recording.reconciliation import recover
+from recorder.recording.registry import RecordingRegistry
+from recorder.services.conversation.consent import ConsentRequirement, Consents
+from recorder.services.conversation.consent_events import ConsentEvents
+from recorder.services.conversation.conversation_terms import EffectiveTerms
+from recorder.services.conversation.conversations import Conversations
+from recorder.services.effective_settings import ScopedSettings
+from recorder.services.recording.entry_points import EntryPoints
+from recorder.services.recording.service import RecordingService
+from recorder.services.recording.view import RecordingView
+from recorder.settings.definitions import Settings
+from recorder.supervision.conversation_supervisor import EffectiveSettings
+from recorder.supervision.decisions import Decisions
+from recorder.supervision.supervisors import Supervisors
+from recorder.worker_pool.forkserver import Forkserver
+from recorder.worker_pool.pool import WorkerPool
+
+OpenArchive = Callable[[Settings, DataDirectory, Clock], Awaitable[Archive]]
+
+
+@dataclass(frozen=True, slots=True)
+class BaseUrls:
+    """Where this server is reached, without a slash at the end."""
+
+    public: str  # by people and by those who call the API
+    entry_points: str  # by publishers
+
+
+@dataclass(frozen=True, slots=True)
+class Core:
+    """What recordings live by: database, archive and workers."""
+
+    database: Database
+    conversations: ConversationTable
+    dependencies: ActorDependencies
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """The parts of a node that somebody outside works with."""
+
+    core: Core
+    metrics: CollectorRegistry
+    secrets: EntryPointSecrets
+    scoped_settings: ScopedSettings
+    terms: EffectiveTerms
+    registry: RecordingRegistry
+    supervisions: SupervisionTable
+    supervisors: Supervisors
+    decisions: Decisions
+    view: RecordingView
+    recordings: RecordingService
+    conversations: Conversations
+    consents: Consents
+    entry_points: EntryPoints
+
+    async def take_up(self) -> None:
+        """Go on with what an earlier server of this node left, and with what lost nodes left."""
+        await recover(self.registry, self.core.dependencies)
+        await self.supervisors.restore()
+
+
+async def open_core(
+    settings: Settings,
+    data: DataDirectory,
+    stack: AsyncExitStack,
+    forkserver: Forkserver,
+    *,
+    warm: bool = True,
+    open_archive: OpenArchive = open_shipping,
+) -> Core:
+    """Open what recordings live by; `stack` closes it. `warm` where workers will be launched."""
+    clock = SystemClock()
+    workers = WorkerPool(data.run, forkserver)
+    stack.push_async_callback(workers.close)
+    warming = asyncio.ensure_future(workers.warm_up() if warm else asyncio.sleep(0))
+    try:
+        database = Database(settings.server.database_url or sqlite_url(data.database))
+        stack.push_async_callback(database.close)
+        await database.open()
+    finally:
+        await asyncio.wait([warming])  # whatever came of the database, the stack has to close this too
+    warming.result()
+    archive = await open_archive(settings, data, clock)
+    stack.push_async_callback(archive.close)
+    name = await asyncio.to_thread(data.node)
+    table = RecordingTable(database)
+    dependencies = ActorDependencies(clock, settings, table, workers, archive, name)
+    return Core(database, ConversationTable(database), dependencies)
+
+
+async def compose(
+    core: Core,
+    data: DataDirectory,
+    stack: AsyncExitStack,
+    urls: BaseUrls,
+    metrics: CollectorRegistry,
+) -> Node:
+    """Make a node of its core: the registry, supervision above it, above both what callers ask."""
+    dependencies, conversations, database = core.dependencies, core.conversations, core.database
+    settings, clock = dependencies.settings, dependencies.clock
+    secrets = EntryPointSecrets(await asyncio.to_thread(data.secret))
+    scoped = ScopedSettings(settings.recording, SettingsTable(database), clock)
+    terms = EffectiveTerms(scoped, conversations)
+
+    changes = RecordingChanges()
+    registry = RecordingRegistry(dependencies, conversations, secrets, changes)
+
+    supervisions = SupervisionTable(database, dependencies.node)
+    decisions = Decisions(supervisions, conversations)
+    supervisors = Supervisors(
+        supervisions, conversations, registry, decisions, _effective(settings, scoped), clock
+    )
+    stack.push_async_callback(supervisors.leave)
+
+    view = RecordingView(registry, dependencies, secrets, base_url=urls.entry_points)
+    recordings = RecordingService(registry, supervisors, dependencies, conversations, view)
+    answers = ConsentTable(database)
+    requirement = ConsentRequirement(answers, terms)
+    entry_points = EntryPoints(registry, secrets, view, consent=requirement, takes=supervisors.takes)
+    consent_events = ConsentEvents(registry, answers, conversations, clock)
+    stack.push_async_callback(consent_events.leave)
+
+    recording_metrics = RecordingMetrics(metrics, clock)
+    metrics.register(RecordingCollector(registry, dependencies.archive))
+    changes.subscribe(
+        recordings.changed, recording_metrics.changed, supervisors.changed, consent_events.changed
+    )
+    return Node(
+        core=core,
+        metrics=metrics,
+        secrets=secrets,
+        scoped_settings=scoped,
+        terms=terms,
+        registry=registry,
+        supervisions=supervisions,
+        supervisors=supervisors,
+        decisions=decisions,
+        view=view,
+        recordings=recordings,
+        conversations=Conversations(
+            conversations,
+            registry,
+            RecordingDeletion(registry, dependencies),
+            supervisors,
+            clock,
+            base_url=urls.public,
+            token_ttl_s=settings.limits.participant_token_ttl_s,
+        ),
+        consents=Consents(
+            answers,
+            conversations,
+            requirement,
+            clock,
+            stop_taking=entry_points.stop_taking,
+            record=consent_events.answered,
+        ),
+        entry_points=entry_points,
+    )
+
+
+def _effective(settings: Settings, scoped: ScopedSettings) -> EffectiveSettings:
+    async def effective(conversation: Conversation) -> Settings:
+        return msgspec.structs.replace(settings, recording=await scoped.effective(conversation))
+
+    return effective

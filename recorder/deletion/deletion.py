@@ -1,0 +1,83 @@
+"""Deletion of recordings with everything that was stored of them, and of nothing else."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from recorder.archive.archive import Archive
+from recorder.database import RecordingRow
+from recorder.database.recordings import LAST_STATES
+from recorder.kernel.errors import BystanderError, Fault
+from recorder.kernel.recording import EndReason
+from recorder.recording.dependencies import ActorDependencies
+from recorder.recording.registry import RecordingRegistry
+from storage.keys import keys_of
+from storage.store import ObjectStore
+from storage.stores.object_lock import check_deletable
+from storage.takeover.journal_format import side_prefix
+
+
+class RecordingDeletion:
+    """Removes the recordings of a conversation, all or none."""
+
+    def __init__(self, registry: RecordingRegistry, dependencies: ActorDependencies) -> None:
+        self._registry = registry
+        self._dependencies = dependencies
+
+    async def check(self, conversation: str) -> None:
+        """object_locked (409), naming the date, if anything that was stored of it may not be deleted yet."""
+        await self._check(await self._dependencies.table.of(conversation))
+
+    async def delete_all_of(self, conversation: str) -> None:
+        """End and remove every recording of a conversation, with its media."""
+        registry, node = self._registry, self._dependencies.node
+        await registry.end_all_of(conversation, EndReason.NORMAL)
+        await registry.over(conversation, self._dependencies.terms.drain_timeout_s)
+        rows = await self._dependencies.table.of(conversation)
+        if any(row.id in registry or is_held_elsewhere(row, node) for row in rows):
+            raise BystanderError(
+                "recording_running",
+                "A recording of the conversation is still being stored.",
+                fault=Fault.RESOURCE,
+                status=503,
+            )
+        await self._check(rows)
+        for row in rows:
+            await delete_recording(self._dependencies.archive, row)
+
+    async def _check(self, rows: Sequence[RecordingRow]) -> None:
+        now = self._dependencies.clock.utc_now()
+        await check_recordings_deletable(self._dependencies.archive.store, rows, now)
+
+
+def is_held_elsewhere(row: RecordingRow, node: str | None) -> bool:
+    """Whether another node than this would bring back what is deleted here: it still records or stores it.
+
+    What was given up with media waits in that node's spool for its next start.
+    """
+    given_up = row.end_reason is EndReason.ABORT_BLOBSTORE_FAILURE and row.started_at is not None
+    return row.node not in (None, node) and (given_up or row.state not in LAST_STATES)
+
+
+async def check_recordings_deletable(store: ObjectStore, rows: Sequence[RecordingRow], now: datetime) -> None:
+    """object_locked (409), naming the date, if anything of any of them is locked or held: all or none."""
+    await check_deletable(store, [key for row in rows for key in keys_of(row.object_key)], now)
+
+
+async def delete_recording(archive: Archive, row: RecordingRow) -> None:
+    """Remove what is stored of it and its spool; again after a failure in the middle removes the rest."""
+    await archive.drop(row.id)  # first, or an upload that still waits would bring the object back
+    await delete_stored(archive.store, row)
+    await archive.discard(row.id)
+
+
+async def delete_stored(store: ObjectStore, row: RecordingRow) -> None:
+    """Remove the media, its events, what stands beside its upload, and the upload.
+
+    Objects are named one by one; the only prefix that is listed is its own, which ends in a slash.
+    """
+    async for upload in store.uploads.list_uploads(row.object_key):
+        if upload.key == row.object_key:
+            await store.uploads.abort(upload)
+    beside = [info.key async for info in store.list_objects(side_prefix(row.id))]
+    for key in (*beside, *keys_of(row.object_key)):
+        await store.delete(key)
