@@ -44,6 +44,7 @@ from recorder.services.recording.history import History
 from recorder.services.settings import SettingsService
 from recorder.settings.definitions import LimitSettings, Settings
 from recorder.version import bystander_version
+from recorder.webhooks.sealing import SecretSeal
 from recorder.webhooks.service import WebhookService
 from recorder.worker.forkserver import Target
 from recorder.worker.main import main as worker_main
@@ -126,6 +127,7 @@ class Server:
             stack,
             registry,
             base_url=_base_urls(settings, url).public,
+            seal=SecretSeal(None if core.database.is_shared else node.secrets.seals()),
         )
         sampler = Sampler(core.dependencies.workers)
         tasks = [BackgroundTask("sampling", sampler.run), webhooks.delivery, *_retention(core.dependencies)]

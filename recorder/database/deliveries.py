@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import Select, delete, exists, func, select, update
+from sqlalchemy import Select, delete, exists, func, or_, select, update
 from sqlalchemy.engine import Row
 
 from recorder.database.connection import Database
@@ -27,6 +27,8 @@ class Due(msgspec.Struct, frozen=True, kw_only=True):
 
     id: str
     webhook: str
+    account: str | None  # the webhook's; None: it hears of every account
+    failing_since: datetime | None  # the webhook's
     event: str
     type: EventType
     conversation: str
@@ -59,12 +61,25 @@ class DeliveryTable:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def due(self, now: datetime, *, limit: int, without: Collection[str] = ()) -> list[Due]:
-        """What may be sent now, the longest waiting first; nothing of the webhooks in `without`."""
+    async def due(
+        self,
+        now: datetime,
+        *,
+        limit: int,
+        without: Collection[str] = (),
+        without_accounts: Collection[str] = (),
+        healthy: bool = False,
+    ) -> list[Due]:
+        """What may be sent now, the longest waiting first; nothing of these webhooks and accounts.
+
+        `healthy`: nothing to webhooks whose last attempt failed.
+        """
         columns = [_column(name) for name in Due.__struct_fields__]
         query = _heads(select(*columns)).where(_deliveries.next_attempt_at <= now).limit(limit)
         if without:
             query = query.where(_deliveries.webhook.not_in(without))
+        if without_accounts or healthy:
+            query = query.where(_deliveries.webhook.in_(_with_room(without_accounts, healthy)))
         async with self._database.reading() as connection:
             rows = (await connection.execute(query.order_by(_deliveries.next_attempt_at))).all()
         return [msgspec.convert(fields(row), Due) for row in rows]
@@ -151,7 +166,16 @@ class DeliveryTable:
         return [_logged(row) for row in rows]
 
 
+def _with_room(full: Collection[str], healthy: bool) -> Select[Any]:
+    """The webhooks of accounts that are not full."""
+    query = select(webhooks.c.id).where(or_(webhooks.c.account.is_(None), webhooks.c.account.not_in(full)))
+    return query.where(webhooks.c.failing_since.is_(None)) if healthy else query
+
+
 def _column(name: str) -> Any:
+    if name in ("account", "failing_since"):
+        of_it = select(webhooks.c[name]).where(webhooks.c.id == _deliveries.webhook)
+        return of_it.scalar_subquery().label(name)
     if name == "event":
         return webhook_events.c.id.label("event")
     of_event = ("type", "occurred_at", "data")

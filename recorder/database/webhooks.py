@@ -70,9 +70,12 @@ class WebhookTable:
         async with self._database.reading() as connection:
             return [_row(row) for row in (await connection.execute(query)).all()]
 
-    async def count(self) -> int:
+    async def count(self, account: str | None = None) -> int:
+        """Of one account; None: all."""
+        query = select(func.count()).select_from(webhooks)
+        if account is not None:
+            query = query.where(webhooks.c.account == account)
         async with self._database.reading() as connection:
-            query = select(func.count()).select_from(webhooks)
             return int((await connection.execute(query)).scalar_one())
 
     async def change(self, webhook: str, **values: Any) -> None:

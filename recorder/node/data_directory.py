@@ -14,6 +14,7 @@ lock            held by the one server that works in here
 import fcntl
 import os
 import secrets
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from recorder.kernel.errors import BystanderError, Fault
 from recorder.kernel.ids import new_secret
 from recorder.node.entry_point_secrets import SECRET_BYTES
 
+OTHERS = stat.S_IRWXG | stat.S_IRWXO  # who are not us
 IDENTITY_BYTES = 8  # of the random names of installations and nodes
 
 
@@ -71,6 +73,7 @@ def open_data_directory(path: Path) -> DataDirectory:
         root.mkdir(mode=0o700, parents=True, exist_ok=True)  # conversations are nobody else's business
         for name in ("spool", "run"):
             (root / name).mkdir(mode=0o700, exist_ok=True)
+        _tighten(root)
         lock = os.open(root / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise BystanderError(
@@ -90,6 +93,18 @@ def open_data_directory(path: Path) -> DataDirectory:
             status=500,
         ) from None
     return DataDirectory(root, lock)
+
+
+def _tighten(root: Path) -> None:
+    """Take away what others may do with a directory that was there before, and with what lies in it.
+
+    What lies deeper stands behind the directory that is tightened here.
+    """
+    if stat.S_IMODE(root.stat().st_mode) & OTHERS:
+        root.chmod(stat.S_IMODE(root.stat().st_mode) & ~OTHERS)
+    for file in root.iterdir():
+        if file.is_file() and not file.is_symlink() and stat.S_IMODE(file.stat().st_mode) & OTHERS:
+            file.chmod(stat.S_IMODE(file.stat().st_mode) & ~OTHERS)
 
 
 def node_of(root: Path) -> str | None:

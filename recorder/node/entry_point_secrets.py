@@ -39,6 +39,10 @@ class EntryPointSecrets:
         """The key that links to this server are signed with."""
         return hmac.new(self._secret, b"links", hashlib.sha256).digest()
 
+    def seals(self) -> bytes:
+        """The key that secrets in this node's own database are sealed with."""
+        return hmac.new(self._secret, b"seals", hashlib.sha256).digest()
+
     def _derive(self, purpose: str, recording: str) -> str:
         digest = hmac.new(self._secret, f"{purpose}:{recording}".encode(), hashlib.sha256).digest()
         return base64.urlsafe_b64encode(digest).decode().rstrip("=")

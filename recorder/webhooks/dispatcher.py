@@ -8,7 +8,9 @@ import asyncio
 import logging
 import random
 from collections import Counter
+from collections.abc import Iterable
 from datetime import datetime, timedelta
+from fractions import Fraction
 
 from recorder.database.connection import Database
 from recorder.database.deliveries import Attempted, DeliveryTable, Due
@@ -18,11 +20,14 @@ from recorder.kernel.errors import BystanderError
 from recorder.kernel.webhook_event import body
 from recorder.webhooks.metrics import WebhookMetrics
 from recorder.webhooks.schedule import is_lost, next_attempt
+from recorder.webhooks.sealing import SecretSeal
 from recorder.webhooks.sender import DeliveryOutcome, Sender
 from recorder.webhooks.signature import signed_headers
 
 POLL_S = 5.0  # how late what another server left behind is noticed
 IN_FLIGHT_PER_WEBHOOK_MAX = 4  # a receiver that hangs leaves room for the others
+ACCOUNT_PART = Fraction(3, 8)  # of all that may be in flight, for the webhooks of one account
+FAILING_PART = Fraction(1, 2)  # for all receivers that failed last, whosever they are
 CLAIM_MARGIN_S = 5.0  # beyond the time-out of an attempt: to write down what came of it
 LOG_DAYS = 30
 FORGET_PERIOD_S = 3600.0
@@ -43,7 +48,9 @@ class Dispatcher:
         timeout_s: float,
         in_flight_max: int,
         base_url: str,
+        seal: SecretSeal | None = None,
     ) -> None:
+        self._seal = seal or SecretSeal(None)
         self._table = DeliveryTable(database)
         self._appended = database.appended
         self._is_shared = database.is_shared
@@ -53,7 +60,9 @@ class Dispatcher:
         self._claim = timedelta(seconds=timeout_s + CLAIM_MARGIN_S)
         self._in_flight_max = in_flight_max
         self._base_url = base_url
-        self._delivering: dict[asyncio.Task[None], str] = {}  # and whose
+        self._account_max = max(1, int(in_flight_max * ACCOUNT_PART))
+        self._failing_max = max(1, int(in_flight_max * FAILING_PART))
+        self._delivering: dict[asyncio.Task[None], Due] = {}
         self._posting: set[asyncio.Task[DeliveryOutcome]] = set()
         self._stopping = False
         self._forgotten_at: datetime | None = None
@@ -103,17 +112,21 @@ class Dispatcher:
     async def _start_due(self, now: datetime) -> None:
         """Look again for as long as something was started: a webhook that has its share hides the others."""
         while not self._stopping and (room := self._in_flight_max - len(self._delivering)) > 0:
-            busy = Counter(self._delivering.values())
-            full = {webhook for webhook, count in busy.items() if count >= IN_FLIGHT_PER_WEBHOOK_MAX}
-            found = await self._table.due(now, limit=room, without=full)
+            webhooks, accounts, failing = self._in_flight()
+            found = await self._table.due(
+                now,
+                limit=room,
+                without=_full(webhooks, IN_FLIGHT_PER_WEBHOOK_MAX),
+                without_accounts=_full(accounts, self._account_max),
+                healthy=failing >= self._failing_max,
+            )
             started = [due for due in found if await self._start_one(due, now)]
             if not started:
                 return
 
     async def _start_one(self, due: Due, now: datetime) -> bool:
         """Whether there was room for it, and nobody else had it."""
-        mine = sum(webhook == due.webhook for webhook in self._delivering.values())
-        if mine >= IN_FLIGHT_PER_WEBHOOK_MAX:
+        if not self._has_room(due):
             return False
         webhook = await self._table.claim(due, now + self._claim)
         if webhook is None:
@@ -121,9 +134,24 @@ class Dispatcher:
         self._start(due, webhook)
         return True
 
+    def _in_flight(self) -> tuple[Counter[str], Counter[str], int]:
+        """What is being posted: by webhook, by account, and to how many that failed last."""
+        posting = self._delivering.values()
+        failing = sum(due.failing_since is not None for due in posting)
+        return Counter(due.webhook for due in posting), _of_accounts(posting), failing
+
+    def _has_room(self, due: Due) -> bool:
+        """Whether its receiver, its account and those that fail have a share of what is in flight left."""
+        webhooks, accounts, failing = self._in_flight()
+        if webhooks[due.webhook] >= IN_FLIGHT_PER_WEBHOOK_MAX:
+            return False
+        if due.account is not None and accounts[due.account] >= self._account_max:
+            return False
+        return due.failing_since is None or failing < self._failing_max
+
     def _start(self, due: Due, webhook: WebhookRow) -> None:
         task = asyncio.create_task(self._deliver(due, webhook), name=f"webhook delivery {due.id}")
-        self._delivering[task] = due.webhook
+        self._delivering[task] = due
         task.add_done_callback(self._done)
 
     def _done(self, task: "asyncio.Task[None]") -> None:
@@ -135,9 +163,13 @@ class Dispatcher:
     async def _deliver(self, due: Due, webhook: WebhookRow) -> None:
         posted = self._clock.utc_now()
         told = body(due.type, due.occurred_at, due.data, base_url=self._base_url)
-        secrets = webhook.signing_secrets(posted)
-        headers = signed_headers(due.event, told, secrets, unix_s=int(posted.timestamp()))
-        outcome = await self._post(webhook.url, headers, told)
+        try:
+            secrets = [self._seal.open(secret) for secret in webhook.signing_secrets(posted)]
+        except BystanderError as error:
+            outcome: DeliveryOutcome | None = DeliveryOutcome(failure=error.code)
+        else:
+            headers = signed_headers(due.event, told, secrets, unix_s=int(posted.timestamp()))
+            outcome = await self._post(webhook.url, headers, told)
         if outcome is None:
             return
         what = judge(outcome, due, webhook, now=self._clock.utc_now(), chance=random.random())
@@ -161,6 +193,15 @@ class Dispatcher:
         if self._forgotten_at is None or now - self._forgotten_at >= timedelta(seconds=FORGET_PERIOD_S):
             self._forgotten_at = now
             await self._table.forget(now - timedelta(days=LOG_DAYS))
+
+
+def _of_accounts(posting: Iterable[Due]) -> Counter[str]:
+    """By account; webhooks that hear of every account are the operator's own, and nobody's share."""
+    return Counter(due.account for due in posting if due.account is not None)
+
+
+def _full(counts: Counter[str], most: int) -> set[str]:
+    return {who for who, count in counts.items() if count >= most}
 
 
 def judge(

@@ -12,7 +12,8 @@ from recorder.node.background_task import BackgroundTask
 from recorder.settings.definitions import WebhookSettings
 from recorder.webhooks.dispatcher import Dispatcher
 from recorder.webhooks.metrics import WebhookMetrics
-from recorder.webhooks.registrations import Webhooks
+from recorder.webhooks.registrations import TRIALS_MAX, Webhooks
+from recorder.webhooks.sealing import SecretSeal
 from recorder.webhooks.sender import Sender
 
 
@@ -33,12 +34,16 @@ class WebhookService:
         registry: CollectorRegistry,
         *,
         base_url: str,
+        seal: SecretSeal | None = None,
     ) -> "WebhookService":
-        """Make all of it; nothing is delivered before `delivery` is started."""
+        """Make all of it; nothing is delivered before `delivery` is started.
+
+        `seal` None: secrets are kept as they are.
+        """
         sender = Sender(
             allow_private=settings.allow_private_networks,
             timeout_s=settings.timeout_s,
-            connections_max=settings.deliveries_in_flight_max,
+            connections_max=settings.deliveries_in_flight_max + TRIALS_MAX,
         )
         await stack.enter_async_context(sender)
         registrations = Webhooks(
@@ -47,7 +52,9 @@ class WebhookService:
             sender,
             clock,
             allow_private=settings.allow_private_networks,
+            seal=seal,
         )
+        await registrations.seal_all()
         dispatcher = Dispatcher(
             database,
             sender,
@@ -56,5 +63,6 @@ class WebhookService:
             timeout_s=settings.timeout_s,
             in_flight_max=settings.deliveries_in_flight_max,
             base_url=base_url,
+            seal=seal,
         )
         return cls(registrations, dispatcher)

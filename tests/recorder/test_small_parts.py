@@ -142,6 +142,16 @@ class TestTheDataDirectory:
         assert first.secret() == first.secret()
         assert first.run.stat().st_mode & 0o777 == 0o700
 
+    def test_is_closed_to_others_where_it_was_open(self, tmp_path: Path) -> None:
+        root = tmp_path / "d"
+        root.mkdir()
+        root.chmod(0o755)
+        for name in ("bystander.db", "bystander.db-wal", "secret"):
+            (root / name).write_text("00" * 32)
+            (root / name).chmod(0o644)
+        open_data_directory(root)
+        assert {path.stat().st_mode & 0o077 for path in (root, *root.iterdir())} == {0}
+
     def test_takes_one_server(self, tmp_path: Path) -> None:
         kept = open_data_directory(tmp_path / "d")
         with pytest.raises(BystanderError, match="data_dir_in_use"):

@@ -187,6 +187,7 @@ OPERATIONS = (
         summary="Post a test event now, and say what came of it.",
         handler=test,
         replies=(Reply(200, "What came of it.", WebhookTrial),),
+        problems={429: ("too_many_trials",)},
         tag=_TAG,
     ),
     Operation(
