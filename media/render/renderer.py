@@ -143,8 +143,7 @@ class Renderer:
         if session is None or source is None or frame.codec.is_video != isinstance(source, PictureSource):
             self._attendance.dropped["unexpected_codec"] += session is not None
             return
-        clock = session.clock.stream(key, frame.codec)
-        clock.observe(frame.rtp_timestamp, frame.arrival_ns)
+        clock = session.clock.observe(key, frame.codec, frame.rtp_timestamp, frame.arrival_ns)
         source.accept(frame, clock)
         session.presence.observe(key, frame.arrival_ns)
         self._watermark.observe(at_ns - clock.capture_ns(frame.rtp_timestamp))
@@ -179,6 +178,8 @@ class Renderer:
         if self._zero_ns is None and not self._begin(now_ns, at_once=True):
             return
         zero = self._zero_ns or 0
+        for session in self._attendance.sessions():
+            session.clock.settle()
         self._render(max(self._rendered_ns, min(self._last_ns(), now_ns + MARGIN_NS_MIN) - zero))
         if self._picture is not None:
             self.fragmenter.add_pictures(self._picture.finish(self._rendered_ns, zero))
@@ -221,16 +222,13 @@ class Renderer:
                 yield Progress(source.delivered_ns, since)
 
     def _awaited(self, now_ns: int) -> Iterator[Progress]:
-        """Streams that began just now and lie nowhere yet against the others of their sender."""
+        """Streams of which it is open how they lie against the others of their sender."""
         for session in self._attendance.sessions():
             for key, source in session.streams.items():
-                since = session.clock.awaited_since_ns(key)
-                if (
-                    since is not None
-                    and now_ns - since < self._reports_wait_ns
-                    and source.head_ns is not None
-                ):
-                    yield Progress(source.head_ns, since)
+                for since_ns, timestamp in session.clock.awaited(key):
+                    open_ns = source.open_ns(timestamp)
+                    if open_ns is not None and now_ns - since_ns < self._reports_wait_ns:
+                        yield Progress(open_ns, since_ns)
 
     def _render(self, until_ns: int) -> None:
         while self._rendered_ns < until_ns:

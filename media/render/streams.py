@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from media.audio.mixer import RATE, Mix, MixerInput
 from media.audio.opus import packet_samples
 from media.handover.encoded_frame import EncodedFrame
-from media.sync.timeline import StreamClock
+from media.sync.stream_clock import StreamClock
 from media.video.decoder import PictureDecoder, SoundDecoder
 from media.video.scaler import Picture
 
@@ -16,6 +16,7 @@ PENDING_BYTES_MAX = 8 * 1024 * 1024  # of one stream: the longest wait at 30 Mbi
 PENDING_FRAMES_MAX = 512  # the longest wait at 250 frames a second
 REST_NS = 2_000_000_000  # one fragment: long enough to catch up, short enough to be a freeze and no absence
 LOOKAHEAD_NS = 6_500_000  # so late libopus at the sender puts sound into its packets (RFC 7845, 4.2)
+DOUBT_NS_MAX = 500_000_000  # rendered so far beyond it: nobody waits any more for what is doubtful
 PICTURE_NS = 40_000_000  # how long the last picture of a stream is shown at least
 
 
@@ -32,6 +33,8 @@ class _Pending:
 class _Source:
     """Frames that wait; mapped to capture times only when asked, with what is known by then."""
 
+    lookahead_ns = 0  # so much before its capture time a frame is placed
+
     def __init__(self, key: str, session: str) -> None:
         self.key = key
         self.session = session
@@ -45,6 +48,13 @@ class _Source:
     def head_ns(self) -> int | None:
         """Capture time of the oldest pending frame."""
         return self._pending[0].capture_ns if self._pending else None
+
+    def open_ns(self, rtp_timestamp: int | None) -> int | None:
+        """Where the oldest pending frame from this timestamp on is placed; None where there is none."""
+        if rtp_timestamp is None or not self._pending:
+            return self.head_ns
+        oldest = max(rtp_timestamp, self._pending[0].frame.rtp_timestamp)
+        return self._pending[-1].clock.capture_ns(oldest) - self.lookahead_ns
 
     @property
     def full(self) -> bool:
@@ -67,11 +77,14 @@ class _Source:
 class SoundSource(_Source):
     """One Opus stream and its voice in the mix."""
 
+    lookahead_ns = LOOKAHEAD_NS
+
     def __init__(self, key: str, session: str, mix: Mix, channels: int) -> None:
         super().__init__(key, session)
         self.voice = MixerInput(mix)
         self.decoder = SoundDecoder(channels)
         self._clock: StreamClock | None = None
+        self._shift = 0  # for how long that clock had stood still before what was placed last
 
     def accept(self, frame: EncodedFrame, clock: StreamClock) -> None:
         """Take a packet; of a sender that floods, the oldest go."""
@@ -86,12 +99,14 @@ class SoundSource(_Source):
         while self._pending:
             head = self._pending[0]
             if head.clock is not self._clock:
-                self._clock = head.clock
+                self._clock, self._shift = head.clock, 0
                 self.voice.begin_anew()
-            wanted = (head.capture_ns - LOOKAHEAD_NS - zero_ns) * RATE // NS
-            if self.voice.earliest(head.frame.rtp_timestamp, wanted) >= until:
+            if self._doubtful(head, until_ns):
                 return
-            self._place(self._pop().frame, wanted)
+            wanted = (head.capture_ns - LOOKAHEAD_NS - zero_ns) * RATE // NS
+            if self.voice.earliest(head.clock.steady(head.frame.rtp_timestamp), wanted) >= until:
+                return
+            self._place(self._pop(), wanted)
 
     @property
     def delivered_ns(self) -> int | None:
@@ -101,15 +116,24 @@ class SoundSource(_Source):
         length_ns = packet_samples(self._newest.frame.data) * NS // RATE
         return self._newest.capture_ns + length_ns - LOOKAHEAD_NS
 
-    def _place(self, frame: EncodedFrame, wanted: int) -> None:
-        missing = self.voice.missing(frame.rtp_timestamp)
-        if missing and (frame.after_loss or frame.lost_packets):
+    def _doubtful(self, pending: _Pending, until_ns: int) -> bool:
+        """Whether it may have to be placed later, because the sender's clock stood still before it."""
+        doubt = pending.clock.doubt
+        if doubt is None or until_ns >= doubt.since_ns + DOUBT_NS_MAX:
+            return False
+        return pending.frame.rtp_timestamp >= doubt.rtp_timestamp
+
+    def _place(self, pending: _Pending, wanted: int) -> None:
+        frame, steady = pending.frame, pending.clock.steady(pending.frame.rtp_timestamp)
+        stood_still, self._shift = steady - frame.rtp_timestamp - self._shift, steady - frame.rtp_timestamp
+        missing = self.voice.missing(steady) - max(0, stood_still)
+        if missing > 0 and (frame.after_loss or frame.lost_packets):
             bridge = self.decoder.bridge(missing, frame.data)
-            self.voice.put(frame.rtp_timestamp - missing, wanted - missing, bridge)
+            self.voice.put(steady - missing, wanted - missing, bridge)
         samples = self.decoder.decode(frame.data)
         if samples is not None:
             early = min(max(0, -wanted), samples.shape[1])  # before the recording's zero
-            self.voice.put(frame.rtp_timestamp + early, wanted + early, samples[:, early:])
+            self.voice.put(steady + early, wanted + early, samples[:, early:])
 
 
 class PictureSource(_Source):

@@ -61,6 +61,11 @@ class Script:
     link: Impairment | None = None
     back: Impairment | None = None
     rejoins_at_s: float | None = None
+    stalls: Spans = ()  # (at, length): its sound clock, by which it flashes and beeps, stands still then
+
+    def true_s(self, counted_s: float) -> float:
+        """When the sound clock, which may stand still, counts so far."""
+        return counted_s + sum(length_s for at_s, length_s in self.stalls if counted_s > at_s - 1e-9)
 
 
 def said(script: Script, seconds: float) -> tuple[bytes, ...]:
@@ -68,8 +73,13 @@ def said(script: Script, seconds: float) -> tuple[bytes, ...]:
     return opus_packets(seconds, event_times(seconds), True, script.hertz)
 
 
+def _overlap(from_s: float, to_s: float, flash_s: float) -> float:
+    """For how long a flash lights a picture that is exposed between two instants."""
+    return max(0.0, min(to_s, flash_s + FLASH_S) - max(from_s, flash_s))
+
+
 class Camera:
-    """A live encoder of dark pictures that are white during flashes, so that any of them may be left out."""
+    """A live encoder of dark pictures that are lit by flashes, so that any of them may be left out."""
 
     def __init__(self, codec: Codec, size: tuple[int, int], flashes_s: tuple[float, ...]) -> None:
         self._codec, self._size, self._flashes_s = codec, size, flashes_s
@@ -77,9 +87,8 @@ class Camera:
 
     def picture(self, number: int, *, keyframe: bool) -> bytes:
         """The coded picture of that number."""
-        at_s = number / FPS
-        lit = any(flash - 1e-6 <= at_s < flash + FLASH_S - 1e-6 for flash in self._flashes_s)
-        frame = plain(self._size, 235 if lit else 16, bar=number * 4)
+        lit_s = sum(_overlap(number / FPS, (number + 1) / FPS, flash) for flash in self._flashes_s)
+        frame = plain(self._size, 16 + round(219 * lit_s * FPS), bar=number * 4)
         frame.pts, frame.time_base = number * 90_000 // FPS, Fraction(1, 90_000)
         if keyframe:
             frame.pict_type = av.video.frame.PictureType.I
@@ -196,7 +205,7 @@ class Performance:
         self.late_s = 0.0  # how much later than the script wants something was sent, at worst
         self._zero_s = zero_s
         self._seconds = seconds
-        self._events_s = event_times(seconds)
+        self._events_s = tuple(script.true_s(at_s) for at_s in event_times(seconds))
 
     async def run(self, publisher: RtpPublisher, *, from_s: float = 0.0, to_s: float | None = None) -> None:
         """Send what falls between these times of the call."""
@@ -212,10 +221,11 @@ class Performance:
         reports = _Reporting(publisher, source, self.script.sound_reports)
         for number, data in enumerate(said(self.script, self._seconds)):
             at_s = number * PACKET_S
-            if from_s <= at_s < to_s and _within(self.script.sound, at_s):
-                await self._until(at_s + PACKET_S)
+            true_s = self.script.true_s(at_s + PACKET_S) - PACKET_S
+            if from_s <= true_s < to_s and _within(self.script.sound, true_s):
+                await self._until(true_s + PACKET_S)
                 await publisher.send(source, Codec.OPUS, at_s, data)
-                await reports.sent(at_s)
+                await reports.sent(at_s, true_s=true_s)
 
     async def show(
         self,
@@ -259,16 +269,17 @@ class _Reporting:
         self._began_s: float | None = None
         self._next_s = 0.0
 
-    async def sent(self, at_s: float) -> None:
-        """A frame of this instant was sent."""
+    async def sent(self, at_s: float, *, true_s: float | None = None) -> None:
+        """A frame of this instant was sent, which was then by the sender's clock of the day."""
         how = self._how
+        true_s = at_s if true_s is None else true_s
         if how is None:
             return
         if self._began_s is None:
             self._began_s, self._next_s = at_s, at_s + how.first_s
         if at_s >= self._next_s:
             self._next_s += how.every_s
-            ntp_s = 3_900_000_000.0 + self._publisher.epoch_s + at_s + how.error_s(at_s)
+            ntp_s = 3_900_000_000.0 + self._publisher.epoch_s + true_s + how.error_s(at_s)
             await self._publisher.report(self._source, at_s, ntp_s, late_s=how.late_s)
 
 

@@ -42,14 +42,11 @@ CLEAN: dict[str, list[Script]] = {
     "reports_under_way_for_2_s": [
         replace(ADA, sound_reports=Reports(late_s=2.0), picture_reports=Reports(late_s=0.3))
     ],
-    "reports_wrong_by_300_ms": [replace(ADA, sound_reports=Reports(error_s=lambda at_s: 0.3))],
-    "reports_wrong_by_minus_300_ms": [replace(ADA, sound_reports=Reports(error_s=lambda at_s: -0.3))],
-    "picture_reports_wrong_by_300_ms": [replace(ADA, picture_reports=Reports(error_s=lambda at_s: 0.3))],
     "reports_wrong_now_and_then": [
         replace(ADA, picture_reports=Reports(error_s=lambda at_s: 0.3 * (round(at_s) % 3 == 0)))
     ],
-    "reports_that_jump": [
-        replace(ADA, sound_reports=Reports(error_s=lambda at_s: 0.3 if at_s > 4.0 else 0.0))
+    "reports_that_jump_and_come_back": [
+        replace(ADA, sound_reports=Reports(error_s=lambda at_s: 0.3 if 4.0 < at_s < 6.0 else 0.0))
     ],
 }
 
