@@ -9,6 +9,8 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
+from recorder.recording.events import Phase
+from recorder.recording.state_machine import TABLE as RECORDING
 from recorder.supervision.state_machine import TABLE as SUPERVISION
 from recorder.supervision.state_machine import Stage
 
@@ -35,7 +37,14 @@ def supervision() -> str:
     return mermaid(moves, Stage.IDLE)
 
 
-DIAGRAMS: Mapping[str, Callable[[], str]] = {"supervision": supervision}
+def recording() -> str:
+    """The life of one recording."""
+    rows = RECORDING.items()
+    moves = ((phase.value, event.__name__, to.value) for (phase, event), row in rows for to in row.to)
+    return mermaid(moves, Phase.CHECKING)
+
+
+DIAGRAMS: Mapping[str, Callable[[], str]] = {"supervision": supervision, "recording": recording}
 
 
 def drawn(page: str) -> str:

@@ -135,7 +135,9 @@ class RecordingActor:
         if after == self.life:
             return
         self._discard = after.phase is Phase.FAILED and self.phase in _BEFORE_MEDIA
-        row = moved_row(self.row, after, self._dependencies.clock.utc_now(), *self.written)
+        ago_s = event.ago_s if isinstance(event, events.MediaStarted) else 0.0
+        now = self._dependencies.clock.utc_now()
+        row = moved_row(self.row, after, now, *self.written, media_ago_s=ago_s)
         await self._write_move(row, after, event)
         self.life, self.row = after, row
         self._log_move(event)

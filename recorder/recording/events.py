@@ -71,7 +71,6 @@ class Lifecycle(msgspec.Struct, frozen=True, kw_only=True):
     attempt: int = 0  # of launching; counts from 1
     end_reason: EndReason | None = None
     failure: str | None = None
-    recovered: bool = False  # found and completed after a crash, whatever ended it
 
 
 # --- events ------------------------------------------------------------------------------------------
@@ -105,7 +104,9 @@ class WorkerEnded(Event, frozen=True, kw_only=True):
 
 
 class MediaStarted(Event, frozen=True, kw_only=True):
-    """The first media is being recorded."""
+    """Media is being recorded; the first of it was captured so long ago."""
+
+    ago_s: float = 0.0
 
 
 class PauseTaken(Event, frozen=True, kw_only=True):

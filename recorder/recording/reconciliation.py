@@ -77,7 +77,7 @@ async def ended(row: RecordingRow, dependencies: ActorDependencies) -> Recording
         reason, failure = EndReason.ABORT_UNEXPECTED, "worker_died"
     _log.warning("a recording has no worker any more", extra={"recording": row.id, "failure": failure})
     now = dependencies.now_s()
-    step = adopt_ended(reason, failure, dependencies.terms, now, recovered=row.failure is None)
+    step = adopt_ended(reason, failure, dependencies.terms, now)
     return RecordingActor(row, step, dependencies)
 
 

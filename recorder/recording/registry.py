@@ -52,6 +52,10 @@ class RecordingRegistry:
     def __contains__(self, recording: str) -> bool:
         return recording in self._actors
 
+    @property
+    def count(self) -> int:
+        return len(self._actors)
+
     # --- looking them up -------------------------------------------------------------------------------
     def get(self, recording: str) -> RecordingActor | None:
         """None where it is over."""

@@ -1,26 +1,21 @@
 """The life of one recording as a literal table: step(life, event, terms, now) -> (next life, effects).
 
-    CHECKING -> LAUNCHING -> READY -> RECORDING <-> PAUSED -> DRAINING -> UPLOADING -> AVAILABLE
-                 |     ^                                                     |
-                 v     | deadline                                            v
-               BACKING_OFF                        (from anywhere)          FAILED
-
+Which event leads from which phase to which is TABLE, at the end; docs/lifecycle.md shows its diagram.
 A *phase* is finer than the state that callers see: FINALIZING is DRAINING (the worker writes its last
 fragment) and then UPLOADING (the store takes what is missing). Rules that hold for every path:
 
 - Every phase but the two last ones has a deadline; `Overdue` is an event like any other, so nothing is stuck.
 - A recording that wrote something passes UPLOADING whatever befell it: what was received is kept.
 - AVAILABLE is entered by `Uploaded` only, which says that the object was verified in its store.
-- `failure` is set where something went wrong; with it the last state is FAILED, else AVAILABLE. What was
-  recovered after a crash and is whole in its store is AVAILABLE, with that failure: there is no more of it.
+- What its store holds is AVAILABLE, also where it was cut short: `end_reason` and `failure` say so.
 - An event that the table does not know raises IllegalMoveError and changes nothing.
 
 Pure: times are seconds on one monotonic clock, handed in as `now`. Which interactions are held back, released
 or aborted meanwhile is decided by who reads the phases; this file knows one recording only.
 """
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -59,6 +54,13 @@ Step = tuple[Lifecycle, tuple[Effect, ...]]
 Rule = Callable[[Lifecycle, Any, Timeouts, float], Step]
 
 
+class Row(NamedTuple):
+    """What an event does in a phase, and to which phases that leads."""
+
+    rule: Rule
+    to: tuple[Phase, ...]
+
+
 class IllegalMoveError(BystanderError):
     """The table knows no such move; the life it was asked of is unchanged."""
 
@@ -80,23 +82,18 @@ def adopt_running(phase: Phase, terms: Timeouts, now: float) -> Lifecycle:
     return Lifecycle(phase=phase, deadline=now + limit, attempt=1)
 
 
-def adopt_ended(
-    end_reason: EndReason, failure: str | None, terms: Timeouts, now: float, *, recovered: bool = True
-) -> Step:
-    """A restarted server found the recording without a worker: what its spool says is shipped.
-
-    `recovered` is False where a server had seen the recording fail before.
-    """
-    life = Lifecycle(phase=Phase.DRAINING, deadline=now, recovered=recovered)
+def adopt_ended(end_reason: EndReason, failure: str | None, terms: Timeouts, now: float) -> Step:
+    """A restarted server found the recording without a worker: what its spool says is shipped."""
+    life = Lifecycle(phase=Phase.DRAINING, deadline=now)
     return _upload(life, terms, now, end_reason, failure)
 
 
 def step(life: Lifecycle, event: Event, terms: Timeouts, now: float) -> Step:
     """Apply one event; IllegalMoveError where the table has no row."""
-    rule = _TABLE.get((life.phase, type(event)))
-    if rule is None:
+    row = TABLE.get((life.phase, type(event)))
+    if row is None:
         raise IllegalMoveError(life.phase, event)
-    return rule(life, event, terms, now)
+    return row.rule(life, event, terms, now)
 
 
 def retry_delay_s(attempt: int, terms: Timeouts) -> float:
@@ -212,8 +209,7 @@ def _unchanged(life: Lifecycle, event: Event, terms: Timeouts, now: float) -> St
 
 
 def _stored(life: Lifecycle, event: Uploaded, terms: Timeouts, now: float) -> Step:
-    failed = life.failure is not None and not life.recovered
-    return _moved(life, Phase.FAILED if failed else Phase.AVAILABLE, None), ()
+    return _moved(life, Phase.AVAILABLE, None), ()
 
 
 def _nothing(life: Lifecycle, event: NothingWritten, terms: Timeouts, now: float) -> Step:
@@ -251,45 +247,46 @@ def _upload(life: Lifecycle, terms: Timeouts, now: float, reason: EndReason, fai
     return msgspec.structs.replace(uploading, end_reason=reason, failure=failure), (Upload(),)
 
 
-_TABLE: dict[tuple[Phase, type[Event]], Rule] = {
-    (Phase.CHECKING, StoreReachable): _launch,
-    (Phase.CHECKING, StoreUnreachable): _no_store,
-    (Phase.CHECKING, StopRequested): _cancelled,
-    (Phase.CHECKING, Overdue): _no_answer_from_store,
-    (Phase.LAUNCHING, WorkerReady): _ready,
-    (Phase.LAUNCHING, WorkerLost): _attempt_lost,
-    (Phase.LAUNCHING, WorkerEnded): _attempt_ended,
-    (Phase.LAUNCHING, StopRequested): _cancelled,
-    (Phase.LAUNCHING, Overdue): _attempt_overdue,
-    (Phase.BACKING_OFF, StopRequested): _cancelled,
-    (Phase.BACKING_OFF, Overdue): _launch,
-    (Phase.READY, MediaStarted): _recording,
-    (Phase.READY, StopRequested): _stopping,
-    (Phase.READY, WorkerLost): _lost,
-    (Phase.READY, WorkerEnded): _ended,
-    (Phase.READY, Overdue): _no_media,
-    (Phase.RECORDING, PauseTaken): _paused,
-    (Phase.RECORDING, StopRequested): _stopping,
-    (Phase.RECORDING, WorkerLost): _lost,
-    (Phase.RECORDING, WorkerEnded): _ended,
-    (Phase.RECORDING, Overdue): _too_long,
-    (Phase.PAUSED, ResumeTaken): _resumed,
-    (Phase.PAUSED, StopRequested): _stopping,
-    (Phase.PAUSED, WorkerLost): _lost,
-    (Phase.PAUSED, WorkerEnded): _ended,
-    (Phase.PAUSED, Overdue): _too_long,
-    (Phase.DRAINING, MediaStarted): _unchanged,  # its event crossed our request on the wire
-    (Phase.DRAINING, PauseTaken): _unchanged,  # so did this one's
-    (Phase.DRAINING, ResumeTaken): _unchanged,
-    (Phase.DRAINING, StopRequested): _unchanged,  # stopping twice is the same as once
-    (Phase.DRAINING, WorkerLost): _lost,
-    (Phase.DRAINING, WorkerEnded): _drained,
-    (Phase.DRAINING, Overdue): _drain_overdue,
-    (Phase.UPLOADING, StopRequested): _unchanged,
-    (Phase.UPLOADING, Uploaded): _stored,
-    (Phase.UPLOADING, NothingWritten): _nothing,
-    (Phase.UPLOADING, UploadFailed): _not_stored,
-    (Phase.UPLOADING, Overdue): _upload_overdue,
-    (Phase.AVAILABLE, StopRequested): _unchanged,
-    (Phase.FAILED, StopRequested): _unchanged,
+_P = Phase
+TABLE: Mapping[tuple[Phase, type[Event]], Row] = {
+    (_P.CHECKING, StoreReachable): Row(_launch, (_P.LAUNCHING,)),
+    (_P.CHECKING, StoreUnreachable): Row(_no_store, (_P.FAILED,)),
+    (_P.CHECKING, StopRequested): Row(_cancelled, (_P.FAILED,)),
+    (_P.CHECKING, Overdue): Row(_no_answer_from_store, (_P.FAILED,)),
+    (_P.LAUNCHING, WorkerReady): Row(_ready, (_P.READY,)),
+    (_P.LAUNCHING, WorkerLost): Row(_attempt_lost, (_P.BACKING_OFF, _P.FAILED)),
+    (_P.LAUNCHING, WorkerEnded): Row(_attempt_ended, (_P.BACKING_OFF, _P.FAILED)),
+    (_P.LAUNCHING, StopRequested): Row(_cancelled, (_P.FAILED,)),
+    (_P.LAUNCHING, Overdue): Row(_attempt_overdue, (_P.BACKING_OFF, _P.FAILED)),
+    (_P.BACKING_OFF, StopRequested): Row(_cancelled, (_P.FAILED,)),
+    (_P.BACKING_OFF, Overdue): Row(_launch, (_P.LAUNCHING,)),
+    (_P.READY, MediaStarted): Row(_recording, (_P.RECORDING,)),
+    (_P.READY, StopRequested): Row(_stopping, (_P.DRAINING,)),
+    (_P.READY, WorkerLost): Row(_lost, (_P.UPLOADING,)),
+    (_P.READY, WorkerEnded): Row(_ended, (_P.UPLOADING,)),
+    (_P.READY, Overdue): Row(_no_media, (_P.DRAINING,)),
+    (_P.RECORDING, PauseTaken): Row(_paused, (_P.PAUSED,)),
+    (_P.RECORDING, StopRequested): Row(_stopping, (_P.DRAINING,)),
+    (_P.RECORDING, WorkerLost): Row(_lost, (_P.UPLOADING,)),
+    (_P.RECORDING, WorkerEnded): Row(_ended, (_P.UPLOADING,)),
+    (_P.RECORDING, Overdue): Row(_too_long, (_P.DRAINING,)),
+    (_P.PAUSED, ResumeTaken): Row(_resumed, (_P.RECORDING,)),
+    (_P.PAUSED, StopRequested): Row(_stopping, (_P.DRAINING,)),
+    (_P.PAUSED, WorkerLost): Row(_lost, (_P.UPLOADING,)),
+    (_P.PAUSED, WorkerEnded): Row(_ended, (_P.UPLOADING,)),
+    (_P.PAUSED, Overdue): Row(_too_long, (_P.DRAINING,)),
+    (_P.DRAINING, MediaStarted): Row(_unchanged, (_P.DRAINING,)),  # its event crossed our request on the wire
+    (_P.DRAINING, PauseTaken): Row(_unchanged, (_P.DRAINING,)),  # so did this one's
+    (_P.DRAINING, ResumeTaken): Row(_unchanged, (_P.DRAINING,)),
+    (_P.DRAINING, StopRequested): Row(_unchanged, (_P.DRAINING,)),  # stopping twice is the same as once
+    (_P.DRAINING, WorkerLost): Row(_lost, (_P.UPLOADING,)),
+    (_P.DRAINING, WorkerEnded): Row(_drained, (_P.UPLOADING,)),
+    (_P.DRAINING, Overdue): Row(_drain_overdue, (_P.UPLOADING,)),
+    (_P.UPLOADING, StopRequested): Row(_unchanged, (_P.UPLOADING,)),
+    (_P.UPLOADING, Uploaded): Row(_stored, (_P.AVAILABLE,)),
+    (_P.UPLOADING, NothingWritten): Row(_nothing, (_P.FAILED,)),
+    (_P.UPLOADING, UploadFailed): Row(_not_stored, (_P.FAILED,)),
+    (_P.UPLOADING, Overdue): Row(_upload_overdue, (_P.FAILED,)),
+    (_P.AVAILABLE, StopRequested): Row(_unchanged, (_P.AVAILABLE,)),
+    (_P.FAILED, StopRequested): Row(_unchanged, (_P.FAILED,)),
 }

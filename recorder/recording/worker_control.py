@@ -109,7 +109,7 @@ class WorkerControl:
                 self._greeted(event)
             case Happened():
                 if event.event.kind == "recording_started":
-                    self._media()
+                    self._media(event.zero_ns)
             case SpoolGrew():
                 self.note_written(event.duration_s, event.bytes)
                 self._dependencies.archive.grew(self._row.id)
@@ -126,12 +126,15 @@ class WorkerControl:
             if self._ended_attempt < self._attempt:
                 self._post(events.WorkerReady())
         elif hello.statistics.state is RecordingState.RECORDING:
-            self._media()  # found again, after it began
+            self._media(hello.zero_ns)  # found again, after it began
 
-    def _media(self) -> None:
+    def _media(self, zero_ns: int | None) -> None:
+        """`zero_ns` is the capture time of the first media on this machine's clock, as its worker says."""
         if not self._media_heard:
             self._media_heard = True
-            self._post(events.MediaStarted())
+            now_ns = self._dependencies.clock.monotonic_ns()
+            ago_s = 0.0 if zero_ns is None else max(0.0, (now_ns - zero_ns) / 1e9)
+            self._post(events.MediaStarted(ago_s=ago_s))
 
     def _end(self, event: events.WorkerEnded | events.WorkerLost) -> None:
         if self._ended_attempt < self._attempt:

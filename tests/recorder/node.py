@@ -10,9 +10,11 @@ from prometheus_client import CollectorRegistry
 from recorder.archive.archive import Archive
 from recorder.composition import BaseUrls, compose, open_core
 from recorder.composition import Node as ComposedNode
+from recorder.database.messages import MessageTable
 from recorder.kernel.clock import Clock
 from recorder.kernel.conversation import Conversation
 from recorder.kernel.media import Publisher
+from recorder.kernel.message import MessageKind
 from recorder.kernel.recording import Recording
 from recorder.node.data_directory import DataDirectory
 from recorder.settings.definitions import CallSettings, RecordingSettings, ServerSettings, Settings
@@ -65,6 +67,12 @@ class Node:
                 if now.id == recording and now.state in states:
                     return now
         raise AssertionError("a watch does not end")
+
+    async def message_kinds(self, conversation: str) -> list[MessageKind]:
+        """What stands among the messages of a conversation."""
+        table = MessageTable(self.database)
+        kept = await table.list(conversation, kinds=frozenset(MessageKind), after=None, limit=100)
+        return [message.kind for message in kept]
 
     async def killed(self) -> None:
         """Leave everything as kill -9 does: the workers go on, and nothing more is written down."""

@@ -10,6 +10,7 @@ from recorder.kernel.recording import EndReason, RecordingState
 from recorder.recording import events as word
 from recorder.recording.events import Event, Lifecycle, Phase, Timeouts
 from recorder.recording.state_machine import (
+    TABLE,
     IllegalMoveError,
     Step,
     adopt_ended,
@@ -156,11 +157,11 @@ class TestEnding:
         )
 
     @pytest.mark.parametrize("before", [TO_READY, TO_RECORDING, (*TO_RECORDING, word.PauseTaken())])
-    def test_a_dead_worker_fails_it_but_what_it_wrote_is_uploaded(self, before: tuple[Event, ...]) -> None:
+    def test_a_dead_worker_cuts_it_short_and_what_it_wrote_is_kept(self, before: tuple[Event, ...]) -> None:
         life, effects = lived(*before, word.WorkerLost(failure="worker_died"))
         assert (life.phase, effects) == (Phase.UPLOADING, (word.Upload(),))
         life, _ = step(life, word.Uploaded(), TERMS, 1.0)
-        assert (life.phase, life.failure) == (Phase.FAILED, "worker_died")
+        assert (life.phase, life.failure) == (Phase.AVAILABLE, "worker_died")
         assert life.end_reason is EndReason.ABORT_UNEXPECTED
 
     def test_by_itself(self) -> None:
@@ -214,12 +215,11 @@ class TestAdopting:
         life, effects = adopt_ended(EndReason.NORMAL, None, TERMS, 0.0)
         assert (life.phase, effects) == (Phase.UPLOADING, (word.Upload(),))
 
-    @pytest.mark.parametrize(("recovered", "phase"), [(True, Phase.AVAILABLE), (False, Phase.FAILED)])
-    def test_what_a_crash_left_is_available_when_it_is_whole(self, recovered: bool, phase: Phase) -> None:
+    def test_what_a_crash_left_is_available_when_it_is_in_the_store(self) -> None:
         reason, failure = EndReason.ABORT_UNEXPECTED, "worker_died"
-        life, _ = adopt_ended(reason, failure, TERMS, 0.0, recovered=recovered)
+        life, _ = adopt_ended(reason, failure, TERMS, 0.0)
         life, _ = step(life, word.Uploaded(), TERMS, 1.0)
-        assert (life.phase, life.end_reason, life.failure) == (phase, reason, failure)
+        assert (life.phase, life.end_reason, life.failure) == (Phase.AVAILABLE, reason, failure)
 
     def test_a_crash_that_left_nothing_is_a_failure(self) -> None:
         life, _ = adopt_ended(EndReason.ABORT_UNEXPECTED, "worker_died", TERMS, 0.0)
@@ -239,6 +239,8 @@ class TestEveryPath:
             except IllegalMoveError as error:
                 assert error.code == "illegal_move"
                 assert life == before
+            else:
+                assert life.phase in TABLE[before.phase, type(event)].to
             _holds(before, life, event)
         for _ in range(20):  # and then nothing happens any more, but that deadlines pass
             if life.phase.is_last:
@@ -251,7 +253,6 @@ class TestEveryPath:
 
 def _holds(before: Lifecycle, after: Lifecycle, event: Event) -> None:
     assert (after.deadline is None) == after.phase.is_last
-    assert (after.failure is None) or after.phase is not Phase.AVAILABLE
     assert (after.end_reason is not None) == (after.phase.state in _ENDING)
     if after.phase is Phase.AVAILABLE and before.phase is not Phase.AVAILABLE:
         assert isinstance(event, word.Uploaded)
