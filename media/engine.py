@@ -7,12 +7,9 @@ codec or a disk.
 
 import asyncio
 import logging
-import os
-import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 from media.handover.render_queue import RenderQueue
 from media.render.thread import Ending, RenderThread
@@ -30,7 +27,6 @@ BATCH_S_BEGINNING = 0.04  # here received frames are in a hurry: "recording" is 
 CLOSE_S_MAX = 2.0  # a TURN server that does not answer must not keep a recording from ending
 DURATION_MARGIN_S = 60.0  # a server that is there ends the recording first, and knows why
 CATCH_UP = 2  # so much faster than it passes, time is told after a hold-up
-_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 logger = logging.getLogger(__name__)
 
@@ -155,7 +151,7 @@ class Engine:
         return await asyncio.shield(self._ended)
 
     def statistics(self) -> Statistics:
-        """What was done so far."""
+        """What was done so far; what the process took for it is its worker's to say."""
         renderer = self._thread.renderer
         state = RecordingState.RECORDING if self._begun else RecordingState.READY
         if self._stopping:
@@ -169,8 +165,6 @@ class Engine:
             duration_s=rendered_s,
             bytes_written=renderer.fragmenter.bytes_written,
             fragments=renderer.fragmenter.fragments,
-            cpu_s=time.process_time(),
-            rss_bytes=_resident_bytes(),
             frames_composed=renderer.frames_composed,
             frames_skipped=renderer.frames_skipped,
             frame_rate_divisor=renderer.effort.frame_rate_divisor,
@@ -302,8 +296,3 @@ class Engine:
 
 def _not_supported(what: str) -> BystanderError:
     return BystanderError("not_supported", f"A recording cannot {what} yet.", fault=Fault.SERVER, status=501)
-
-
-def _resident_bytes() -> int:
-    """Memory of this process, as Linux counts it (proc(5), statm)."""
-    return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * _PAGE_BYTES

@@ -19,6 +19,7 @@ ROOMS: dict[str, list[str]] = {
         "database",
         "migrations",
         "archive",
+        "worker/sandbox",
         "worker",
         "worker_pool",
         "recording",

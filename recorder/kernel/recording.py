@@ -165,5 +165,6 @@ class Statistics(msgspec.Struct, frozen=True, kw_only=True):
     thorough: bool = True  # False: it cannot code them with more effort either
     resolution_divisor: int = 1  # above one: nor with all columns
     spool_lag_s: float = 0.0  # age of the newest media not yet in the spool
+    walls: list[str] = []  # that the worker stands behind; docs/how/sandbox.md
     dropped: dict[str, int] = {}
     participants: list[ParticipantStatistics] = []

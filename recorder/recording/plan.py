@@ -82,6 +82,7 @@ def worker_order(settings: Settings, row: RecordingRow, spool: str) -> bytes:
         created_at=row.requested_at,
         log_format=settings.server.log_format,
         log_level=settings.server.log_level,
+        user=settings.server.worker_user,
     )
     return msgspec.msgpack.encode(order)
 

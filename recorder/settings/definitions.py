@@ -72,6 +72,10 @@ class ServerSettings(Section, frozen=True):
         Annotated[str, Meta(min_length=16)] | None,
         Meta(description="unset: one is made at first start in <data>/api-key", extra=SECRET),
     ] = None
+    worker_user: Annotated[
+        str,
+        Meta(description="account that workers become where the server is root, if it can read the program"),
+    ] = "nobody"
     drain_timeout_s: Annotated[
         float, Meta(gt=0, le=3600, description="how long SIGTERM waits for running recordings to be stored")
     ] = 60.0

@@ -16,12 +16,16 @@ import msgspec
 import uvloop
 
 from recorder.kernel.clock import SystemClock
+from recorder.kernel.errors import BystanderError
 from recorder.kernel.recording import RecordingPlan, Written
 from recorder.node.logs import configure
 from recorder.worker.engine import EngineFactory, EngineLike, OnEvent, Write
-from recorder.worker.recording import WorkerRecording
+from recorder.worker.memory import OwnMemory
+from recorder.worker.recording import Parts, WorkerRecording
+from recorder.worker.sandbox.confinement import confine
 from recorder.worker.server import BACKLOG
-from storage.spool import SpoolFacts
+from recorder.worker.spool_writer import Opened, open_spool
+from storage.spool import SpoolFacts, SpoolWriter
 
 HANG_S_MAX = 300  # of the event loop: then the kernel ends the process, also where no server looks after it
 WATCHDOG_INTERVAL_S = 30.0
@@ -38,6 +42,7 @@ class WorkerOrder(msgspec.Struct, frozen=True, kw_only=True):
     created_at: datetime
     log_format: str = "text"
     log_level: str = "info"
+    user: str = "nobody"  # to become, where this process may
 
     @property
     def facts(self) -> SpoolFacts:
@@ -62,10 +67,28 @@ def run(order: bytes, listener: socket.socket, engine: EngineFactory) -> None:
     """Record until the end; exits the process with 1 when the recording could not even begin."""
     listener.listen(BACKLOG)  # so that its peers are told this process, and not the server that bound it
     detach()
-    told = msgspec.msgpack.decode(order, type=WorkerOrder)
-    configure(told.log_format, told.log_level, recording=told.plan.recording)
-    began = uvloop.run(_record(told, listener, engine))
+    job = msgspec.msgpack.decode(order, type=WorkerOrder)
+    configure(job.log_format, job.log_level, recording=job.plan.recording)
+    memory = OwnMemory()
+    opened = _opened(job)
+    walls = [] if isinstance(opened, BystanderError) else _confined(job, opened[0])
+    began = uvloop.run(_record(job, Parts(listener, opened, memory, walls), engine))
     raise SystemExit(0 if began else 1)
+
+
+def _opened(job: WorkerOrder) -> Opened | BystanderError:
+    """The spool, opened while directories can be made; or why there is none, for the server to hear."""
+    try:
+        return open_spool(Path(job.spool), job.facts)
+    except BystanderError as error:
+        return error
+
+
+def _confined(job: WorkerOrder, spool: SpoolWriter) -> list[str]:
+    plan = job.plan
+    return confine(
+        spool.stand_inside(), user=job.user, duration_s_max=plan.duration_s_max, ice_servers=plan.ice_servers
+    )
 
 
 def detach() -> None:
@@ -76,8 +99,8 @@ def detach() -> None:
     logging.raiseExceptions = False  # stderr may be the dead server's pipe
 
 
-async def _record(order: WorkerOrder, listener: socket.socket, engine: EngineFactory) -> bool:
-    recording = WorkerRecording(order.plan.recording, Path(order.spool), order.facts, listener)
+async def _record(order: WorkerOrder, parts: Parts, engine: EngineFactory) -> bool:
+    recording = WorkerRecording(order.plan.recording, parts)
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, recording.terminate)
 
     def make(written: Written | None, write: Write, on_event: OnEvent) -> EngineLike:

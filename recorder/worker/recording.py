@@ -3,11 +3,10 @@
 import asyncio
 import logging
 import os
-import resource
 import socket
 import time
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -16,6 +15,7 @@ from recorder.kernel.errors import BystanderError, Fault
 from recorder.kernel.media import MediaEvent
 from recorder.kernel.recording import EndReason, Statistics, Written
 from recorder.worker.engine import EngineLike, OnEvent, Write
+from recorder.worker.memory import OwnMemory
 from recorder.worker.protocol import (
     Done,
     Ended,
@@ -38,8 +38,7 @@ from recorder.worker.protocol import (
     Unpublish,
 )
 from recorder.worker.server import WorkerServer
-from recorder.worker.spool_writer import SpoolEnd, WorkerSpool
-from storage.spool import SpoolFacts
+from recorder.worker.spool_writer import Opened, SpoolEnd, WorkerSpool
 
 ENGINE_STOP_TIMEOUT_S = 15.0  # draining takes the reorder wait and a few encoded frames; more is a hang
 REFUSAL_TIMEOUT_S = 5.0  # how long a worker that cannot begin waits to say why
@@ -51,14 +50,23 @@ MakeEngine = Callable[[Written | None, Write, OnEvent], EngineLike]
 _log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a worker took hold of before its walls were built."""
+
+    listener: socket.socket
+    opened: Opened | BystanderError  # its spool, or why there is none
+    memory: OwnMemory
+    walls: Sequence[str]  # that it stands behind
+
+
 class WorkerRecording:
     """One recording, from the first offer to the end of its spool."""
 
-    def __init__(self, recording: str, root: Path, facts: SpoolFacts, listener: socket.socket) -> None:
+    def __init__(self, recording: str, parts: Parts) -> None:
         self._recording = recording
-        self._root = root
-        self._facts = facts
-        self._server = WorkerServer(listener, greet=self._greet, answer=self._answer)
+        self._parts = parts
+        self._server = WorkerServer(parts.listener, greet=self._greet, answer=self._answer)
         self._noted: set[str] = set()
         self._asked: asyncio.Future[EndReason] = asyncio.get_running_loop().create_future()
         self._ended: asyncio.Future[SpoolEnd] = asyncio.get_running_loop().create_future()
@@ -69,7 +77,10 @@ class WorkerRecording:
     async def run(self, make_engine: MakeEngine) -> bool:
         """Record until the end; False when it could not begin (the server, if there is one, was told why)."""
         try:
-            self._spool = await WorkerSpool.open(self._root, self._facts, self._server.tell)
+            if isinstance(self._parts.opened, BystanderError):
+                raise self._parts.opened
+            spool, before = self._parts.opened
+            self._spool = WorkerSpool(spool, self._server.tell, before)
             self._engine = make_engine(self._spool.before, self._spool.append, self._on_event)
             await self._engine.start()
         except BystanderError as error:
@@ -198,15 +209,10 @@ class WorkerRecording:
             bytes_written=written.bytes,
             fragments=written.fragments,
             cpu_s=time.process_time(),
-            rss_bytes=_resident_bytes(),
+            rss_bytes=self._parts.memory.resident_bytes(),
+            walls=list(self._parts.walls),
         )
 
 
 def _told(end: SpoolEnd) -> Ended:
     return Ended(reason=end.reason, failure=end.failure, duration_s=end.duration_s, bytes=end.bytes)
-
-
-def _resident_bytes() -> int:
-    """Resident memory of this process now, as Linux tells it."""
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * resource.getpagesize()

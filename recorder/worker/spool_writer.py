@@ -53,12 +53,6 @@ class WorkerSpool:
         self._telling: asyncio.TimerHandle | None = None
         self._has_ended = False
 
-    @classmethod
-    async def open(cls, root: Path, facts: SpoolFacts, tell: Callable[[SpoolGrew], None]) -> "WorkerSpool":
-        """Make the spool, or take over the one that an earlier attempt at this recording left."""
-        spool, before = await asyncio.to_thread(_made_or_resumed, root, facts)
-        return cls(spool, tell, before)
-
     def written(self) -> SpoolGrew:
         """How much there is by now."""
         spool = self._spool
@@ -132,7 +126,11 @@ class WorkerSpool:
         return SpoolEnd(reason=reason, failure=failure, duration_s=duration_us / 1e6, bytes=spool.size)
 
 
-def _made_or_resumed(root: Path, facts: SpoolFacts) -> tuple[SpoolWriter, Written | None]:
+Opened = tuple[SpoolWriter, Written | None]
+
+
+def open_spool(root: Path, facts: SpoolFacts) -> Opened:
+    """Make the spool, or take over the one that an earlier worker left, with what it wrote. Blocks."""
     try:
         return SpoolWriter.create(root, facts), None
     except BystanderError as error:

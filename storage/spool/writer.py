@@ -127,6 +127,15 @@ class SpoolWriter:
                 writer._close_media()
         return writer
 
+    def stand_inside(self) -> Path:
+        """Make its directory the process's own, and reach its files from there; returns the directory.
+
+        So a process goes on writing that may not look into the directories above any more.
+        """
+        directory, self._directory = self._directory, Path()
+        os.chdir(directory)
+        return directory
+
     @property
     def size(self) -> int:
         """Bytes of whole fragments in the spool."""

@@ -157,8 +157,6 @@ async def test_a_call_becomes_a_file(bench) -> None:
     await made.until(lambda: len(made.fragments) > 1)  # while it goes on: the first half second is safe
     during = made.engine.statistics()
     assert during.state is RecordingState.RECORDING
-    assert during.cpu_s > 0
-    assert during.rss_bytes > 10_000_000
     assert during.spool_lag_s < PATIENCE_S
     assert during.duration_s <= made.engine.clock_s() < during.duration_s + PATIENCE_S
     summary = await made.engine.stop()

@@ -224,7 +224,7 @@ class TestTrouble:
     async def test_the_second_attempt_succeeds(
         self, tmp_path: Path, stack: AsyncExitStack, store: MemoryStore
     ) -> None:
-        trouble = f"dies-once:{tmp_path}/seen"
+        trouble = "dies-once"
         node = await open_node(tmp_path, stack, store, settings_for(tmp_path, trouble=trouble))
         started = await node.start()
         assert started.state is RecordingState.READY

@@ -17,6 +17,7 @@ from recorder.kernel.errors import BystanderError, Fault, caller_error
 from recorder.kernel.media import Fragment, FragmentKind, MediaEvent, Publisher
 from recorder.kernel.recording import EndReason, RecordingPlan, RecordingState, Statistics
 from recorder.worker.main import run
+from tests.support.attempts import ATTEMPTS, outcome
 
 FRAGMENT_BYTES = 1000
 FRAGMENT_US = 1_000_000
@@ -54,17 +55,19 @@ class FakeEngine:
         self._stuck = False
 
     async def start(self) -> None:
-        trouble, _, file = self._trouble.partition(":")
+        trouble = self._trouble
         if trouble == "refuses":
             raise BystanderError("engine_failed", "No codec.", fault=Fault.RESOURCE, status=503)
         if trouble == "dies":
             os.kill(os.getpid(), signal.SIGKILL)
         if trouble == "hangs":
             await asyncio.Event().wait()
-        if trouble == "dies-once" and not await asyncio.to_thread(_seen_before, Path(file)):
+        if trouble == "dies-once" and not await asyncio.to_thread(_seen_before, Path("seen")):
             os.kill(os.getpid(), signal.SIGKILL)
 
     async def publish(self, session: str, publisher: Publisher, offer: str) -> tuple[str, str]:
+        if publisher.name in ATTEMPTS:
+            return outcome(publisher.name, offer), ""
         match publisher.name:
             case "refused":
                 raise caller_error("unusable_offer", "Nothing in it can be recorded.", status=422)
