@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.streams import SECONDS, Stream
-from media.video.encoder import AAC_CODER, PRESET, VBV_BUFFER_S, X264_PARAMETERS
+from media.audio.encoder import AAC_CODER
+from media.video.encoder import PRESET, VBV_BUFFER_S, X264_PARAMETERS
 from media.webrtc.read_interval import batch_s
 from recorder.kernel.media import Canvas
 from recorder.kernel.recording import RecordingPlan

@@ -18,7 +18,8 @@ from av.filter import Graph
 from av.filter.context import FilterContext
 
 from benchmarks.floor import DEFAULTS, FRAGMENT_S, x264_options
-from media.video.encoder import AAC_CODER, BT601
+from media.audio.encoder import AAC_CODER
+from media.video.encoder import BT601
 from recorder.kernel.media import Canvas
 
 

@@ -1,4 +1,4 @@
-"""The table behind media.video.encoder's AAC coder: fidelity, size and CPU of libav's two coders.
+"""The table behind media.audio.encoder's AAC coder: fidelity, size and CPU of libav's two coders.
 
 Run: python -m benchmarks.sound_table (a few seconds; the voice wants espeak-ng).
 """

@@ -133,10 +133,11 @@ WORLD = (
 
 # Objects of libraries that are set up by assignment, by file: libav's contexts and frames, ctypes' functions.
 LIBRARY_OBJECTS: dict[str, set[str]] = {
+    "media/audio/encoder.py": {"context", "frame"},
     "media/audio/opus.py": {"library"},
     "media/check/file.py": {"stream"},
     "media/video/decoder.py": {"context"},
-    "media/video/encoder.py": {"context", "frame", "picture"},
+    "media/video/encoder.py": {"context", "picture"},
     "media/webrtc/ice.py": {"protocol"},
     "recorder/database/connection.py": {"connection"},
     "recorder/demo/publisher.py": {"aioice", "frame"},

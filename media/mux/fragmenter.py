@@ -9,9 +9,10 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 
+from media.audio.encoder import AAC_FRAME_SAMPLES, EncodedSound
 from media.isobmff import AudioTrack, Sample, Track, TrackRun, VideoTrack, init_segment, media_fragment
 from media.mux.resumption import track_ends
-from media.video.encoder import AAC_FRAME_SAMPLES, VIDEO_TIMESCALE, EncodedPicture, EncodedSound
+from media.video.encoder import VIDEO_TIMESCALE, EncodedPicture
 from recorder.kernel.limits import UNWRITTEN_S_MAX
 from recorder.kernel.media import Fragment, FragmentKind
 from recorder.kernel.recording import Written

@@ -2,11 +2,12 @@
 
 from collections.abc import Iterable, Iterator
 
+from media.audio.encoder import AAC_FRAME_SAMPLES, AudioEncoder, EncodedSound
 from media.audio.mixer import Mix
 from media.isobmff import AudioTrack
 from media.mux.fragmenter import AUDIO_RATE, AUDIO_TRACK
 from media.render.streams import SoundSource
-from media.video.encoder import AAC_FRAME_SAMPLES, VIDEO_TIMESCALE, AudioEncoder, EncodedSound
+from media.video.encoder import VIDEO_TIMESCALE
 
 CHANNELS = 1  # a conversation: voices have no direction, and all the bits make one channel better
 FIRST_FRAGMENT_FRAMES = 24  # half a second of sound, so that something is safe early

@@ -67,7 +67,7 @@ class Renderer:
         )
         self._begun_before_ns = plan.zero_ns
         self._chronicle = EventLog(emit, origin_ns=self.fragmenter.origin_ns)
-        self._attendance = Roster(self._chronicle, self._sound, self._picture)
+        self._attendance = Roster(self._chronicle, self._sound, self._picture, pixels_max=plan.max_pixels)
         self._zero_ns: int | None = None
         self._rendered_ns = 0  # on the recording's clock
 

@@ -14,6 +14,8 @@ from media.render.streams import PictureSource, SoundSource
 from media.sync.activity import ActivityDetector
 from media.sync.event_log import EventLog
 from media.sync.timeline import SenderClock
+from media.video.decoder import PictureDecoder
+from media.video.decoder_limits import MemoryShare, publisher_share, recording_share
 from recorder.kernel.media import Publisher, SourceKind
 
 CHANGES_WAITING_MAX = 1024  # who comes and goes: a handshake each, so more in a few seconds is an attack
@@ -22,8 +24,9 @@ CHANGES_WAITING_MAX = 1024  # who comes and goes: a handshake each, so more in a
 class RosterEntry:
     """One WHIP session: who it is, its clock, its streams in the order in which they began."""
 
-    def __init__(self, publisher: Publisher) -> None:
+    def __init__(self, publisher: Publisher, memory: MemoryShare) -> None:
         self.publisher = publisher
+        self.memory = memory  # of its decoders, one share for all sessions of a participant
         self.clock = SenderClock()
         self.streams: dict[str, SoundSource | PictureSource] = {}
         self.presence = ActivityDetector()
@@ -32,11 +35,15 @@ class RosterEntry:
 class Roster:
     """Keeps the sessions of one recording, gives them their places in picture and sound, and tells of it."""
 
-    def __init__(self, chronicle: EventLog, sound: AudioTrackRenderer, picture: Scene | None) -> None:
+    def __init__(
+        self, chronicle: EventLog, sound: AudioTrackRenderer, picture: Scene | None, *, pixels_max: int
+    ) -> None:
         self.dropped: Counter[str] = Counter()  # beside what the streams that are here count themselves
         self._chronicle = chronicle
         self._sound = sound
         self._picture = picture
+        self._pixels_max = pixels_max
+        self._memory = recording_share()
         self._sessions: dict[str, RosterEntry] = {}
         self._session_of: dict[str, RosterEntry] = {}  # by stream
         self._coming: deque[Joined | Left | StreamEnded] = deque()
@@ -69,7 +76,7 @@ class Roster:
     # --- what is told ---------------------------------------------------------------------------------
     def joined(self, item: Joined) -> None:
         """Somebody joined; the seat is taken when that is rendered."""
-        self._sessions[item.session] = RosterEntry(item.publisher)
+        self._sessions[item.session] = RosterEntry(item.publisher, self._share_of(item.publisher))
         self._chronicle.say("joined", item.at_ns, item.publisher)
         self.wait(item)
 
@@ -80,7 +87,8 @@ class Roster:
             return
         source: SoundSource | PictureSource
         if item.video and self._picture is not None:
-            source = PictureSource(item.key, item.session)
+            decoder = PictureDecoder(session.memory, pixels_max=self._pixels_max)
+            source = PictureSource(item.key, item.session, decoder)
             self._picture.add(source, self._chronicle.on_clock(item.at_ns))
         else:
             source = self._sound.new_source(item.key, item.session)
@@ -133,6 +141,10 @@ class Roster:
                     self._chronicle.say(kind, at_ns, session.publisher, stream=source.key, **detail)
                 source.changes.clear()
 
+    def _share_of(self, publisher: Publisher) -> MemoryShare:
+        same = (s.memory for s in self._sessions.values() if s.publisher.participant == publisher.participant)
+        return next(same, None) or publisher_share(self._memory)
+
     def _seat(self, item: Joined) -> None:
         if self._picture is not None:
             self._picture.join(item.session, item.publisher, self._chronicle.on_clock(item.at_ns))
@@ -157,6 +169,7 @@ class Roster:
         session.clock.forget(key)
         self.dropped.update(_dropped(source))
         if isinstance(source, PictureSource) and self._picture is not None:
+            source.decoder.close()
             self._picture.remove(source, self._chronicle.on_clock(at_ns))
         self._chronicle.say("stream_ended", at_ns, session.publisher, stream=key)
 

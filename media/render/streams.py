@@ -4,11 +4,12 @@ import time
 from collections import deque
 from dataclasses import dataclass
 
+from media.audio.decoder import SoundDecoder
 from media.audio.mixer import RATE, Mix, MixerInput
 from media.audio.opus import packet_samples
 from media.handover.encoded_frame import EncodedFrame
 from media.sync.stream_clock import StreamClock
-from media.video.decoder import PictureDecoder, SoundDecoder
+from media.video.decoder import PictureDecoder
 from media.video.scaler import Picture
 
 NS = 1_000_000_000
@@ -139,9 +140,9 @@ class SoundSource(_Source):
 class PictureSource(_Source):
     """One video stream and the picture that its tile shows."""
 
-    def __init__(self, key: str, session: str) -> None:
+    def __init__(self, key: str, session: str, decoder: PictureDecoder) -> None:
         super().__init__(key, session)
-        self.decoder = PictureDecoder()
+        self.decoder = decoder
         self.size: tuple[int, int] | None = None
         self.shown_ns: int | None = None  # capture time of the last picture
         self.frames = 0

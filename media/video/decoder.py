@@ -1,35 +1,40 @@
-"""From encoded frames to pictures and sound: the only place that holds decoders.
+"""Decoders of pictures: one for each stream, and what each may take.
 
-A decoder belongs to one stream, and whatever that stream sends costs frames of its own only, counted by
-reason. Decoders run on the thread that calls them (one libav thread each), never on the event loop.
+Whatever a stream sends costs frames of its own only, counted by reason: its header is read before a decoder
+is given it, memory is taken from the publisher's share, and time from the stream's own. Decoders run on the
+thread that calls them (one libav thread each), never on the event loop.
 """
 
+import time
 from collections import Counter
+from collections.abc import Callable
 
 import av
-import numpy as np
 from av.error import FFmpegError
 from av.video.frame import VideoFrame
 
-from media.audio.opus import OpusDecoder, OpusError, Samples, packet_samples
 from media.handover.encoded_frame import Codec, EncodedFrame
-
-CONCEALED_SAMPLES_MAX = 5_760  # 120 ms: longer, and libopus has faded to silence anyway
-PICTURE_PIXELS_MAX = 4096 * 2304  # what a 4K camera sends; above it a picture is refused, not scaled
-_CONCEALMENT_STEP = 120  # 2.5 ms, the grain of Opus
+from media.video.coded_size import CodedSize, UnreadableHeaderError, coded_size
+from media.video.decoder_limits import DecodingTime, MemoryShare, give_back_memory
 
 
 class PictureDecoder:
-    """Pictures of one stream, VP8 or H.264, through losses, codec and size changes.
+    """Pictures of one stream through losses, codec and size changes.
 
     After a loss nothing is returned until the next key frame, so the last good picture stays: a smeared one
     is never recorded. `wants_keyframe` says that one should be asked for. `dropped` counts frames by
-    reason.
+    reason. `close` gives back what it took.
     """
 
-    def __init__(self) -> None:
+    def __init__(
+        self, memory: MemoryShare, *, pixels_max: int, cpu_ns: Callable[[], int] = time.thread_time_ns
+    ) -> None:
         self.dropped: Counter[str] = Counter()
         self.wants_keyframe = True
+        self._memory = memory
+        self._pixels_max = pixels_max
+        self._time = DecodingTime(cpu_ns)
+        self._taken_bytes = 0
         self._codec: Codec | None = None
         self._context: av.VideoCodecContext | None = None
 
@@ -41,7 +46,8 @@ class PictureDecoder:
     def decode(self, frame: EncodedFrame) -> VideoFrame | None:
         """Return the picture (yuv420p), or None when this frame gives none."""
         if frame.codec is not self._codec:
-            self._codec, self._context = frame.codec, None
+            self._forget_context()
+            self._codec = frame.codec
             self.wants_keyframe = True
         if frame.keyframe:
             self.wants_keyframe = False
@@ -50,6 +56,9 @@ class PictureDecoder:
         if self.wants_keyframe:
             self.dropped["video_without_keyframe"] += 1
             return None
+        if refusal := self._refusal(frame):
+            self._break(refusal)
+            return None
         return self._decode(frame)
 
     def skip(self, reason: str) -> None:
@@ -57,77 +66,60 @@ class PictureDecoder:
         self.dropped[reason] += 1
         self.wants_keyframe = True
 
+    def close(self) -> None:
+        """Give back its memory; it decodes no more."""
+        self._forget_context()
+
+    def _refusal(self, frame: EncodedFrame) -> str | None:
+        """Why this frame is not decoded."""
+        if not self._time.allows(frame.arrival_ns):
+            return "video_over_time"
+        try:
+            size = coded_size(frame.codec, frame.data)
+        except UnreadableHeaderError:
+            return "video_corrupt"
+        return None if size is None else self._make_room(size)
+
+    def _make_room(self, size: CodedSize) -> str | None:
+        if not 0 < size.pixels <= self._pixels_max:
+            return "video_too_large"
+        if size.decoder_bytes < self._taken_bytes:
+            self._forget_context()  # a smaller one anew: libav keeps the buffers of the larger pictures
+        if not self._memory.take(size.decoder_bytes - self._taken_bytes):
+            return "video_over_memory"
+        self._taken_bytes = size.decoder_bytes
+        return None
+
     def _decode(self, frame: EncodedFrame) -> VideoFrame | None:
         if self._context is None:
-            self._context = _video_context(frame.codec)
-        try:
-            pictures = self._context.decode(av.Packet(frame.data))
-        except FFmpegError:
-            pictures = []
-        if not pictures or pictures[-1].is_corrupt:
-            self._break("video_corrupt")
-            return None
-        picture = pictures[-1]
-        if picture.width * picture.height > PICTURE_PIXELS_MAX:
-            self._break("video_too_large")
-            return None
-        return picture if picture.format.name == "yuv420p" else picture.reformat(format="yuv420p")
+            self._context = _video_context(frame.codec, self._pixels_max)
+        with self._time.spent():
+            try:
+                pictures = self._context.decode(av.Packet(frame.data))
+            except FFmpegError:
+                pictures = []
+            if not pictures or pictures[-1].is_corrupt:
+                self._break("video_corrupt")
+                return None
+            picture = pictures[-1]
+            return picture if picture.format.name == "yuv420p" else picture.reformat(format="yuv420p")
 
     def _break(self, reason: str) -> None:
-        self._context = None
+        self._forget_context()
         self.skip(reason)
 
-
-class SoundDecoder:
-    """Sound of one Opus stream: float32 [channels, n] at 48 kHz, with lost packets concealed."""
-
-    def __init__(self, channels: int) -> None:
-        self.dropped: Counter[str] = Counter()
-        self.concealed_samples = 0
-        self._channels = channels
-        self._decoder = OpusDecoder(channels)
-        self._packet_samples = 960
-
-    def decode(self, data: bytes) -> Samples | None:
-        """Return the packet's samples, or None when it cannot be decoded."""
-        if packet_samples(data) == 0:
-            self.dropped["audio_corrupt"] += 1
-            return None
-        try:
-            samples = self._decoder.decode(data)
-        except OpusError:
-            self.dropped["audio_corrupt"] += 1
-            return None
-        self._packet_samples = samples.shape[1]
-        return samples
-
-    def bridge(self, missing: int, next_data: bytes) -> Samples:
-        """Fill a loss of `missing` samples before `next_data`: concealment, then FEC for its last packet.
-
-        At most CONCEALED_SAMPLES_MAX samples come back; they belong at the start of the loss.
-        """
-        length = min(missing, CONCEALED_SAMPLES_MAX) // _CONCEALMENT_STEP * _CONCEALMENT_STEP
-        if length == 0:
-            return np.zeros((self._channels, 0), dtype=np.float32)
-        recoverable = self._packet_samples if length == missing and length >= self._packet_samples else 0
-        try:
-            pieces = []
-            if length > recoverable:
-                pieces.append(self._decoder.conceal(length - recoverable))
-            if recoverable:
-                pieces.append(self._decoder.recover(next_data, recoverable))
-        except OpusError:
-            self.dropped["audio_not_concealed"] += 1
-            return np.zeros((self._channels, 0), dtype=np.float32)
-        self.concealed_samples += length
-        return np.concatenate(pieces, axis=1) if len(pieces) > 1 else pieces[0]
+    def _forget_context(self) -> None:
+        self._context = None
+        self._memory.give(self._taken_bytes)
+        give_back_memory(self._taken_bytes)
+        self._taken_bytes = 0
 
 
-def _video_context(codec: Codec) -> av.VideoCodecContext:
+def _video_context(codec: Codec, pixels_max: int) -> av.VideoCodecContext:
     context = av.CodecContext.create(codec.value, "r")
     if not isinstance(context, av.VideoCodecContext):
         raise TypeError(f"{codec} is not a video codec")
     context.thread_count = 1  # threads of libav would delay pictures and fight over the cores
     context.flags |= av.codec.context.Flags.low_delay  # WebRTC has no B-frames: a picture in is a picture out
-    context.options = {"err_detect": "explode"}
+    context.options = {"err_detect": "explode", "max_pixels": str(pixels_max)}
     return context

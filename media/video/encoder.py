@@ -1,4 +1,4 @@
-"""Pictures to H.264 and sound to AAC, in the form that ISO/IEC 14496-15 and 14496-3 put into an MP4.
+"""Encoder of pictures: H.264 in the form that ISO/IEC 14496-15 puts into an MP4.
 
 Why these x264 options: docs/how/encoding.md has the table.
 """
@@ -9,8 +9,6 @@ from fractions import Fraction
 from typing import Any
 
 import av
-import numpy as np
-import numpy.typing as npt
 from av.codec.context import Flags
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import PictureType
@@ -43,12 +41,8 @@ X264_PARAMETERS = {
 HASTY_PARAMETERS = X264_PARAMETERS | {"me": "dia", "subme": "0", "analyse": "none", "trellis": "0"}
 NARROW_DIVISOR = 2  # of the columns of narrow pictures, which their pixel aspect ratio makes up for
 _PARAMETER_SET_IDS = {1: 0, NARROW_DIVISOR: 1}  # by divisor
+_SEI, _USER_DATA_UNREGISTERED = 6, 5  # ITU-T H.264 7.4.1, D.1.1
 BT601 = 6  # ITU-T H.273: SMPTE 170M primaries, transfer and matrix, as Chromium takes WebRTC pictures to be
-
-AAC_CODER = "fast"  # a third of two-loop's CPU, and no glitches on tones
-AAC_FRAME_SAMPLES = 1024
-_LAYOUTS = {1: "mono", 2: "stereo"}
-Sound = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,15 +52,6 @@ class EncodedPicture:
     data: bytes
     pts: int
     keyframe: bool
-
-
-@dataclass(frozen=True, slots=True)
-class EncodedSound:
-    """One AAC frame; `pts` and `duration` in samples."""
-
-    data: bytes
-    pts: int
-    duration: int = AAC_FRAME_SAMPLES
 
 
 def video_context(
@@ -176,55 +161,20 @@ class VideoEncoder:
         )
 
 
-class AudioEncoder:
-    """libav's AAC-LC encoder, without the priming packet: the first packet stands at sample zero."""
-
-    def __init__(self, *, rate: int = 48_000, channels: int, bitrate: int) -> None:
-        if channels not in _LAYOUTS:
-            raise ValueError("sound has one channel or two")
-        self._layout = _LAYOUTS[channels]
-        self._context = av.CodecContext.create("aac", "w")
-        self._context.sample_rate = rate
-        self._context.layout = self._layout
-        self._context.format = "fltp"
-        self._context.bit_rate = bitrate
-        self._context.time_base = Fraction(1, rate)
-        self._context.flags |= Flags.global_header
-        self._context.options = {"aac_coder": AAC_CODER}
-        self._context.open()
-        self._rate = rate
-        self._pts = 0
-
-    @property
-    def asc(self) -> bytes:
-        """The AudioSpecificConfig (ISO/IEC 14496-3 1.6.2.1)."""
-        return bytes(self._context.extradata or b"")
-
-    def encode(self, samples: Sound) -> list[EncodedSound]:
-        """Take float samples [channels, n] in -1..1 that follow the last ones; give the finished frames."""
-        if samples.shape[1] == 0:
-            return []
-        frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples), format="fltp", layout=self._layout)
-        frame.sample_rate, frame.pts, frame.time_base = self._rate, self._pts, Fraction(1, self._rate)
-        self._pts += samples.shape[1]
-        return _sounds(self._context.encode(frame))
-
-    def flush(self) -> list[EncodedSound]:
-        """Give the tail, padded with silence to whole frames; the encoder takes no more samples."""
-        return _sounds(self._context.encode(None))
-
-
 def _record(context: VideoCodecContext) -> bytes:
     return bytes(context.extradata or b"")
 
 
 def _picture(packet: "av.Packet[Any]") -> EncodedPicture:
-    return EncodedPicture(bytes(packet), _pts(packet), packet.is_keyframe)
+    return EncodedPicture(_without_user_data(bytes(packet)), _pts(packet), packet.is_keyframe)
 
 
-def _sounds(packets: "list[av.Packet[Any]]") -> list[EncodedSound]:
-    sounds = [EncodedSound(bytes(packet), _pts(packet)) for packet in packets]
-    return [sound for sound in sounds if sound.pts >= 0]  # before zero: priming
+def _without_user_data(access_unit: bytes) -> bytes:
+    """Leave out x264's SEI that names its version and all its options, which begins its first access unit."""
+    start = 0
+    while access_unit[start + 4] & 0x1F == _SEI and access_unit[start + 5] == _USER_DATA_UNREGISTERED:
+        start += 4 + int.from_bytes(access_unit[start : start + 4])
+    return access_unit[start:]
 
 
 def _pts(packet: "av.Packet[Any]") -> int:

@@ -17,6 +17,9 @@ TEXT_CHARS_MAX = 256  # a name, an external id, a metadata key or value
 PUBLISHERS_PER_RECORDING_MAX = 32
 STREAMS_PER_PUBLISHER_MAX = 8
 CANDIDATES_PER_PUBLISHER_MAX = 64
+PICTURE_PIXELS_MAX = 4096 * 2304  # what a 4K camera sends
+DECODER_BYTES_PER_PUBLISHER_MAX = 256 * MIB  # two 4K streams with the references that browsers use
+DECODER_BYTES_PER_RECORDING_MAX = 1024 * MIB  # 32 publishers with a camera of 1920x1080 and a screen
 
 # --- between the server and a worker ---------------------------------------------------------------
 WORKER_MESSAGE_BYTES_MAX = 1 * MIB  # an SDP answer or statistics of 32 publishers; no media passes here

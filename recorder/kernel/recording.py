@@ -8,6 +8,7 @@ from enum import StrEnum
 
 import msgspec
 
+from recorder.kernel.limits import PICTURE_PIXELS_MAX
 from recorder.kernel.media import Canvas, IceServer, IceTransportPolicy, ParticipantStatistics
 
 
@@ -89,6 +90,7 @@ class RecordingPlan(msgspec.Struct, frozen=True, kw_only=True):
     bind_host: str | None = None  # None: every address of the machine is offered
     zero_ns: int | None = None  # local time of the recording's zero, where an earlier worker fixed it
     written: Written | None = None  # what it had written by then; its worker finds it in the spool
+    max_pixels: int = PICTURE_PIXELS_MAX  # of one publisher's picture; a larger one is not decoded
 
 
 class EntryPoint(msgspec.Struct, frozen=True, kw_only=True):

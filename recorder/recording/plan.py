@@ -106,4 +106,5 @@ def recording_plan(settings: Settings, row: RecordingRow) -> RecordingPlan:
         ice_transport_policy=settings.call.ice_transport_policy,
         ice_servers=ice_servers(settings.call, settings.turn, who=row.id, expires_unix_s=int(until)),
         bind_host=settings.call.bind_host,
+        max_pixels=settings.call.max_pixels,
     )

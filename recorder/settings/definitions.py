@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Meta
 
 from recorder.kernel.conversation import Consent, InteractionKind, Role
+from recorder.kernel.limits import PICTURE_PIXELS_MAX
 from recorder.kernel.media import IceTransportPolicy
 from recorder.kernel.recording import FailoverMode, RecordingType, StartMode, TriggeringMode
 from recorder.settings.scopes import INNER_SCOPES, Scope
@@ -211,6 +212,10 @@ class CallSettings(Section, frozen=True):
     ] = IceTransportPolicy.ALL
     stun_urls: Annotated[list[str], Meta(description="stun: URLs for publishers and the recorder")] = []
     bind_host: Annotated[str | None, Meta(description="the only local address used for media")] = None
+    max_pixels: Annotated[
+        int,
+        Meta(ge=64 * 64, le=8192 * 8192, description="of a publisher's picture; larger ones are not decoded"),
+    ] = PICTURE_PIXELS_MAX
 
 
 class TurnSettings(Section, frozen=True):

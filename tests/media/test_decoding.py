@@ -1,12 +1,22 @@
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 
+from media.audio.decoder import CONCEALED_SAMPLES_MAX, SoundDecoder
 from media.audio.opus import packet_samples
 from media.handover.encoded_frame import Codec, EncodedFrame
-from media.video.decoder import CONCEALED_SAMPLES_MAX, PictureDecoder, SoundDecoder
+from media.video.decoder import PictureDecoder
+from media.video.decoder_limits import REST_NS, TIME_BURST_NS, TIME_SHARE_MAX, MemoryShare
+from recorder.kernel.limits import MIB
 from tests.support.encoded_source import opus_packets, video_frames
+
+PIXELS_MAX = 640 * 360
+
+
+def new_decoder(memory: MemoryShare | None = None, **options: Any) -> PictureDecoder:
+    return PictureDecoder(memory or MemoryShare(64 * MIB), **{"pixels_max": PIXELS_MAX, **options})
 
 
 def frames(codec: Codec, size: tuple[int, int] = (320, 240), **options: object) -> list[EncodedFrame]:
@@ -17,13 +27,13 @@ def frames(codec: Codec, size: tuple[int, int] = (320, 240), **options: object) 
 class TestPictures:
     @pytest.mark.parametrize("codec", [Codec.VP8, Codec.H264])
     def test_every_frame_gives_its_picture_at_once(self, codec: Codec) -> None:
-        decoder = PictureDecoder()
+        decoder = new_decoder()
         pictures = [decoder.decode(frame) for frame in frames(codec)]
         assert all(picture is not None and picture.format.name == "yuv420p" for picture in pictures)
         assert not decoder.dropped
 
     def test_nothing_comes_before_a_key_frame(self) -> None:
-        decoder = PictureDecoder()
+        decoder = new_decoder()
         coded = frames(Codec.VP8)
         assert decoder.decode(coded[1]) is None
         assert decoder.wants_keyframe
@@ -33,7 +43,7 @@ class TestPictures:
 
     @pytest.mark.parametrize("codec", [Codec.VP8, Codec.H264])
     def test_after_a_loss_the_last_good_picture_stays_until_a_key_frame(self, codec: Codec) -> None:
-        decoder = PictureDecoder()
+        decoder = new_decoder()
         coded = frames(codec, keyframe_every_s=0.4)
         coded[5] = replace(coded[5], after_loss=True)
         shown = [decoder.decode(frame) is not None for frame in coded]
@@ -43,7 +53,7 @@ class TestPictures:
 
     @pytest.mark.parametrize("codec", [Codec.VP8, Codec.H264])
     def test_garbage_costs_pictures_and_nothing_else(self, codec: Codec) -> None:
-        decoder = PictureDecoder()
+        decoder = new_decoder()
         coded = frames(codec)
         noise = np.random.default_rng(1).bytes(900)
         for data in (b"", b"\0", noise, b"\0\0\0\1" + noise):
@@ -52,7 +62,7 @@ class TestPictures:
         assert sum(decoder.dropped.values()) == 4
 
     def test_size_and_codec_may_change_at_any_key_frame(self) -> None:
-        decoder = PictureDecoder()
+        decoder = new_decoder()
         parts = [frames(Codec.VP8), frames(Codec.VP8, (640, 360)), frames(Codec.H264), frames(Codec.VP8)]
         sizes = [
             (picture.width, picture.height)
@@ -63,10 +73,109 @@ class TestPictures:
         assert sizes == [(320, 240)] * 25 + [(640, 360)] * 25 + [(320, 240)] * 50
 
     def test_a_new_codec_needs_its_own_key_frame(self) -> None:
-        decoder = PictureDecoder()
+        decoder = new_decoder()
         decoder.decode(frames(Codec.VP8)[0])
         assert decoder.decode(frames(Codec.H264)[1]) is None
         assert decoder.wants_keyframe
+
+
+def keyframe_of(width: int, height: int, *, codec: Codec = Codec.VP8, references: int = 1) -> EncodedFrame:
+    """A key frame that says it is so large, and holds nothing else."""
+    if codec is Codec.VP8:
+        data = b"\x10\0\0\x9d\x01\x2a" + width.to_bytes(2, "little") + height.to_bytes(2, "little")
+    else:
+        data = b"\0\0\0\1" + sps(width, height, references=references) + b"\0\0\0\1\x65\x88" + bytes(50)
+    return EncodedFrame(codec, 0, 0, data, keyframe=True)
+
+
+def sps(width: int, height: int, *, references: int) -> bytes:
+    """A sequence parameter set of the constrained baseline profile (ITU-T H.264 7.3.2.1.1)."""
+    numbers = [0, 0, 2, references]
+    bits = "".join(_exp_golomb(number) for number in numbers) + "0"
+    bits += _exp_golomb(width // 16 - 1) + _exp_golomb(height // 16 - 1) + "1" + "1" + "0" + "0" + "1"
+    bits += "0" * (-len(bits) % 8)
+    body = bytes((0x67, 66, 0xE0, 51)) + int(bits, 2).to_bytes(len(bits) // 8)
+    return body.replace(b"\0\0\0", b"\0\0\3\0")
+
+
+def _exp_golomb(number: int) -> str:
+    coded = f"{number + 1:b}"
+    return "0" * (len(coded) - 1) + coded
+
+
+class TestLimits:
+    @pytest.mark.parametrize("codec", [Codec.VP8, Codec.H264])
+    def test_a_picture_over_the_limit_never_reaches_a_decoder(
+        self, codec: Codec, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("av.CodecContext.create", None)
+        decoder = new_decoder()
+        assert decoder.decode(keyframe_of(16_000, 16_000, codec=codec)) is None
+        assert decoder.decode(keyframe_of(656, 360, codec=codec)) is None
+        assert decoder.dropped == {"video_too_large": 2}
+        assert decoder.wants_keyframe
+
+    @pytest.mark.parametrize("codec", [Codec.VP8, Codec.H264])
+    def test_the_largest_that_is_allowed_is_decoded(self, codec: Codec) -> None:
+        coded = frames(codec, (640, 352))
+        assert new_decoder(pixels_max=640 * 352).decode(coded[0]) is not None
+        assert new_decoder(pixels_max=640 * 352 - 1).decode(coded[0]) is None
+
+    def test_references_cost_memory(self) -> None:
+        decoder = new_decoder(MemoryShare(640 * 352 * 3 // 2 * 8))
+        decoder.decode(keyframe_of(640, 352, codec=Codec.H264, references=16))
+        assert decoder.dropped == {"video_over_memory": 1}
+        assert decoder.decode(frames(Codec.H264, (640, 352))[0]) is not None
+
+    def test_a_publisher_shares_its_memory_and_gets_it_back(self) -> None:
+        coded = frames(Codec.VP8)[0]
+        share = MemoryShare(round(320 * 240 * 1.5 * 5))
+        first, second = new_decoder(share), new_decoder(share)
+        assert first.decode(coded) is not None
+        assert second.decode(coded) is None
+        assert second.dropped == {"video_over_memory": 1}
+        first.close()
+        assert second.decode(coded) is not None
+
+    def test_what_a_publisher_takes_is_taken_from_the_recording(self) -> None:
+        whole = MemoryShare(10)
+        one, other = MemoryShare(8, whole), MemoryShare(8, whole)
+        assert one.take(8)
+        assert not one.take(1)
+        assert not other.take(3)
+        assert other.take(2)
+        one.give(8)
+        assert other.take(6)
+
+    @pytest.mark.parametrize("codec", [Codec.VP8, Codec.H264])
+    def test_a_smaller_picture_gives_memory_back(self, codec: Codec) -> None:
+        share = MemoryShare(round(640 * 352 * 1.5 * 5))
+        decoder, other = new_decoder(share), new_decoder(share)
+        assert decoder.decode(frames(codec, (640, 352))[0]) is not None
+        assert other.decode(frames(codec)[0]) is None
+        assert decoder.decode(frames(codec)[0]) is not None
+        assert other.decode(frames(codec)[0]) is not None
+
+    def test_an_access_unit_of_countless_units_is_refused(self) -> None:
+        decoder = new_decoder()
+        flood = EncodedFrame(Codec.H264, 0, 0, b"\0\0\1\x09" * 1_000_000, keyframe=True)
+        assert decoder.decode(flood) is None
+        assert decoder.dropped == {"video_corrupt": 1}
+
+    def test_a_stream_that_takes_too_much_time_rests(self) -> None:
+        cost_ns, spent = 400_000_000, iter(range(10**6))
+        decoder = new_decoder(cpu_ns=lambda: next(spent) // 2 * cost_ns + next(spent) % 2 * cost_ns)
+        coded = [replace(frame, keyframe=True) for frame in frames(Codec.VP8, keyframe_every_s=0.01)]
+        shown = [
+            decoder.decode(replace(coded[index % 25], arrival_ns=index * 100_000_000)) is not None
+            for index in range(200)
+        ]
+        assert all(shown[: TIME_BURST_NS // cost_ns])
+        assert decoder.dropped == {"video_over_time": shown.count(False)}
+        share = sum(shown) * cost_ns / (200 * 100_000_000 + TIME_BURST_NS)
+        assert TIME_SHARE_MAX * 0.8 < share < TIME_SHARE_MAX * 1.2
+        rest = shown[shown.index(False) :].index(True)
+        assert rest >= REST_NS * 0.8 / (100_000_000 * TIME_SHARE_MAX) - 4
 
 
 class TestSound:

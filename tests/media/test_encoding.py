@@ -8,19 +8,17 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from media.audio.encoder import AAC_FRAME_SAMPLES, AudioEncoder, EncodedSound
 from media.isobmff import AudioTrack, Sample, TrackRun, VideoTrack, init_segment, media_fragment
 from media.isobmff.avc import parameter_sets
 from media.video.anamorphic_scaler import coded_width
 from media.video.encoder import (
-    AAC_FRAME_SAMPLES,
     HASTY_PARAMETERS,
     NARROW_DIVISOR,
     VBV_BUFFER_S,
     VIDEO_TIMESCALE,
     X264_PARAMETERS,
-    AudioEncoder,
     EncodedPicture,
-    EncodedSound,
     VideoEncoder,
     video_context,
 )
@@ -318,3 +316,18 @@ class TestNarrow:
         coder = encoder()
         with pytest.raises(BystanderError, match="picture_width"):
             coder.encode(scene(0, Canvas(width=160, height=180)), 0, force_keyframe=True)
+
+
+def test_nothing_in_the_media_names_its_coders() -> None:
+    video, audio = (
+        VideoEncoder(CANVAS, crf=33, bitrate_max=2_500_000),
+        AudioEncoder(channels=1, bitrate=64_000),
+    )
+    picture = av.VideoFrame(CANVAS.width, CANVAS.height, "yuv420p")
+    coded = video.encode(picture, 0, force_keyframe=True) + video.encode(picture, 3600, force_keyframe=False)
+    video.thorough = False
+    coded += video.encode(picture, 7200, force_keyframe=True) + video.flush()
+    sound = audio.encode(np.zeros((1, 4096), dtype=np.float32)) + audio.flush()
+    data = video.avcc + audio.asc + b"".join(part.data for part in (*coded, *sound))
+    assert not [name for name in (b"x264", b"Lavc", b"options", b"cabac") if name in data]
+    assert len(coded) == 3

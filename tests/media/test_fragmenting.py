@@ -3,9 +3,10 @@ from itertools import pairwise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from media.audio.encoder import EncodedSound
 from media.isobmff import AudioTrack, VideoTrack
 from media.mux.fragmenter import INDEX_RESERVED_BYTES, Fragmenter
-from media.video.encoder import EncodedPicture, EncodedSound
+from media.video.encoder import EncodedPicture
 from recorder.kernel.media import Fragment, FragmentKind
 
 VIDEO = VideoTrack(1, 90_000, 320, 180, bytes.fromhex("0142c01effe100046742c01e01000468ce3c80"))

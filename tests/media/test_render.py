@@ -4,11 +4,11 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from media.audio.decoder import CONCEALED_SAMPLES_MAX
 from media.handover.encoded_frame import Codec, EncodedFrame
 from media.handover.render_queue import Arrived, TimelineChanged
 from media.render.renderer import Renderer
 from media.sync.watermark import MARGIN_NS_MIN
-from media.video.decoder import CONCEALED_SAMPLES_MAX
 from recorder.kernel.errors import BystanderError, Fault
 from recorder.kernel.media import Canvas, Fragment, FragmentKind, MediaEvent, Publisher, SourceKind
 from recorder.kernel.recording import RecordingPlan, RecordingType

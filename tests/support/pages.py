@@ -12,10 +12,11 @@ import av
 import numpy as np
 import numpy.typing as npt
 
+from media.audio.encoder import AAC_FRAME_SAMPLES, AudioEncoder
 from media.isobmff import AudioTrack, FragmentPlace, VideoTrack, finalise
 from media.mux.fragment_joiner import FragmentJoiner
 from media.mux.fragmenter import AUDIO_TRACK, VIDEO_TRACK, Fragmenter
-from media.video.encoder import AAC_FRAME_SAMPLES, VIDEO_TIMESCALE, AudioEncoder, VideoEncoder
+from media.video.encoder import VIDEO_TIMESCALE, VideoEncoder
 from media.video.quality_control import Pacer
 from media.video.scaler import new_picture, planes
 from recorder.kernel.media import Canvas, Fragment
