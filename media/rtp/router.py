@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from media.rtp.formats import MediaFormat
 from media.rtp.wire.packet import RtpPacket
 
-LEARNED_SOURCES_MAX = 128  # libsrtp is not given more by the transport either
+LEARNED_SOURCES_MAX = 128  # of a session at once: a section has two, six with simulcast
 
 
 @dataclass(slots=True)
@@ -20,6 +20,8 @@ class Route:
     repairs: int | None = None
     repaired_rid: str | None = None
     confirmed: bool = False  # nothing more is to be learned from header extensions
+    signalled: bool = False  # named by the offer: it stays
+    last_arrival_ns: int = 0
 
 
 class Router:
@@ -28,13 +30,14 @@ class Router:
     def __init__(self, sections: tuple[MediaFormat, ...]) -> None:
         self._sections = sections
         self._routes: dict[int, Route] = {}
+        self._learned = 0
         self._by_mid = {media.mid: index for index, media in enumerate(sections)}
         self._by_payload_type: dict[int, int | None] = {}
         for index, media in enumerate(sections):
             for ssrc in media.ssrcs:
-                self._routes[ssrc] = Route(index)
+                self._routes[ssrc] = Route(index, signalled=True)
             for ssrc, primary in media.retransmission_ssrcs.items():
-                self._routes[ssrc] = Route(index, repairs=primary)
+                self._routes[ssrc] = Route(index, repairs=primary, signalled=True)
             for payload in media.payloads.values():
                 self._offer_payload_type(payload.payload_type, index)
                 if payload.retransmission is not None:
@@ -43,8 +46,10 @@ class Router:
     def route(self, packet: RtpPacket) -> Route | None:
         """Where this packet goes, learning from it what is new."""
         known = self._routes.get(packet.ssrc)
-        if known is not None and known.confirmed:
-            return known
+        if known is not None:
+            known.last_arrival_ns = packet.arrival_ns
+            if known.confirmed:
+                return known
         route = known if known is not None else self._learn(packet)
         if route is None:
             return None
@@ -54,9 +59,11 @@ class Router:
         else:
             route.confirmed = True
         if known is None:
-            if len(self._routes) >= LEARNED_SOURCES_MAX:
-                return None
+            route.last_arrival_ns = packet.arrival_ns
             self._routes[packet.ssrc] = route
+            self._learned += 1
+            if self._learned > LEARNED_SOURCES_MAX:
+                self._forget_the_most_silent()
         return route
 
     def section_of(self, ssrc: int) -> int | None:
@@ -65,8 +72,16 @@ class Router:
         return None if route is None else route.section
 
     def forget(self, ssrc: int) -> None:
-        """The source said BYE."""
-        self._routes.pop(ssrc, None)
+        """Make room: the source said BYE. One that the offer names may come back."""
+        route = self._routes.get(ssrc)
+        if route is not None and not route.signalled:
+            del self._routes[ssrc]
+            self._learned -= 1
+
+    def _forget_the_most_silent(self) -> None:
+        """A long call has seen many sources; the one that was not heard of for longest has gone."""
+        learned = (ssrc for ssrc, route in self._routes.items() if not route.signalled)
+        self.forget(min(learned, key=lambda ssrc: self._routes[ssrc].last_arrival_ns))
 
     def _offer_payload_type(self, payload_type: int, index: int) -> None:
         # In two sections it tells nothing.

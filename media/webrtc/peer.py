@@ -240,6 +240,7 @@ class Peer:
                 self._streams[section].bye(ssrc)
                 self._bye_at = asyncio.get_running_loop().time() + BYE_GRACE_S
                 self._arm(BYE_GRACE_S)
+            self._router.forget(ssrc)
 
     # --- the one timer -------------------------------------------------------------------------------
     def _feedback_due(self, stream: RtpReceiver) -> None:

@@ -1,5 +1,6 @@
 """SRTP (RFC 3711): datagrams unprotected by libsrtp in one buffer: no queue, no task, no object for each."""
 
+import socket
 import struct
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -13,6 +14,7 @@ from media.webrtc.ice import DATAGRAM_BYTES_MAX
 from recorder.kernel.clock import Clock
 
 SOURCES_MAX = 128  # SSRCs that libsrtp keeps state for; a section has two, six with simulcast
+RETIRED_SOURCES_MAX = 65_536  # SSRCs whose state was given up: a new one every second of a day in a call
 _RTP_BYTES_MIN = 12
 _TRAILER_BYTES = 4 + 16 + 128  # what libsrtp may append: SRTCP index, tag, MKI
 
@@ -46,7 +48,9 @@ class SrtpReceiver:
         self._buffer = ffi.buffer(self._cdata)
         self._length = ffi.new("int *")
         self._outgoing = ffi.new("char[]", DATAGRAM_BYTES_MAX + _TRAILER_BYTES)
-        self._sources: set[int] = set()
+        self._sources: dict[int, int] = {}  # authentic SSRCs, and when each was heard last
+        # Without their state libsrtp would take a replay of what they sent for new: they stay shut out.
+        self._retired: set[int] = set()
         self.last_arrival_ns = clock.monotonic_ns()
 
     def datagram(self, data: bytes, arrival_ns: int) -> None:
@@ -58,7 +62,7 @@ class SrtpReceiver:
         control = 192 <= data[1] <= 223  # RFC 5761 4
         (ssrc,) = _SSRC.unpack_from(data, 4 if control else 8)
         known = ssrc in self._sources
-        if not known and len(self._sources) >= SOURCES_MAX:
+        if not known and (ssrc in self._retired or len(self._retired) >= RETIRED_SOURCES_MAX):
             self._drop("too_many_sources")
             return
         length = self._length
@@ -69,13 +73,21 @@ class SrtpReceiver:
         if status:
             self._drop("srtp_replay" if ERRORS[status].startswith("replay") else "srtp_unauthentic")
             return
-        if not known:
-            self._sources.add(ssrc)
+        self._sources[ssrc] = arrival_ns
+        if not known and len(self._sources) > SOURCES_MAX:
+            self._retire_the_most_silent()
         self.last_arrival_ns = arrival_ns
         if control:
             self._events.rtcp_received(self._buffer[0 : length[0]], arrival_ns)
         else:
             self._events.rtp_received(self._buffer, length[0], arrival_ns)
+
+    def _retire_the_most_silent(self) -> None:
+        ssrc = min(self._sources, key=self._sources.__getitem__)
+        del self._sources[ssrc]
+        self._retired.add(ssrc)
+        if status := lib.srtp_remove_stream(self._receive_context, socket.htonl(ssrc)):
+            raise SrtpError(ERRORS[status])
 
     def protect_rtcp(self, data: bytes) -> bytes:
         """The SRTCP datagram of one compound packet."""

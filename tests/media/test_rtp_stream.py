@@ -286,10 +286,22 @@ class TestRouter:
         assert repair is not None
         assert (primary.rid, repair.repaired_rid) == ("f", "f")
 
-    def test_what_is_learned_is_bounded(self) -> None:
-        router = Router((video_format(),))
-        found = [router.route(packet(ssrc=ssrc)) for ssrc in range(2 * LEARNED_SOURCES_MAX)]
-        assert sum(route is not None for route in found) == LEARNED_SOURCES_MAX
+    def test_what_is_learned_is_bounded_and_the_most_silent_goes(self) -> None:
+        router = Router((video_format(ssrcs=(5,)),))
+        for number in range(3 * LEARNED_SOURCES_MAX):
+            assert router.route(packet(ssrc=7, arrival_ns=2 * number)) is not None
+            assert router.route(packet(ssrc=100 + number, arrival_ns=2 * number + 1)) is not None
+        assert router.section_of(100) is None
+        assert (router.section_of(7), router.section_of(5)) == (0, 0)
+        known = sum(router.section_of(100 + n) is not None for n in range(3 * LEARNED_SOURCES_MAX))
+        assert known == LEARNED_SOURCES_MAX - 1
+
+    def test_who_says_bye_makes_room(self) -> None:
+        router = Router((video_format(ssrcs=(5,)),))
+        for ssrc in range(10 * LEARNED_SOURCES_MAX):
+            assert router.route(packet(ssrc=ssrc)) is not None
+            router.forget(ssrc)
+            assert router.section_of(ssrc) == (0 if ssrc == 5 else None)
 
 
 def _section(router: Router, received: RtpPacket) -> int | None:

@@ -190,13 +190,24 @@ class TestSrtpReceiver:
             self.receiver.datagram(b"\x80" + chance.randbytes(size - 1), 5)
         assert self.dropped == ["datagram_size", "srtp_unauthentic", "srtp_unauthentic", "datagram_size"]
 
-    def test_sources_are_bounded_and_only_authentic_ones_count(self) -> None:
+    def test_a_long_call_has_room_for_new_sources(self) -> None:
         for ssrc in range(SOURCES_MAX):
             self.receiver.datagram(rtp_bytes(ssrc=1000 + ssrc, payload=bytes(20)), 5)
+        assert set(self.dropped) == {"srtp_unauthentic"}, "only authentic sources count"
         self.dropped.clear()
-        for ssrc in range(SOURCES_MAX + 1):
-            self.receiver.datagram(self.sessions.sender.protect(rtp_bytes(ssrc=ssrc)), 5)
-        assert len(self.events.rtp) == SOURCES_MAX
+        steady = [self.sessions.sender.protect(rtp_bytes(ssrc=7, sequence=n)) for n in range(400)]
+        for number in range(400):
+            self.receiver.datagram(steady[number], 2 * number)
+            self.receiver.datagram(self.sessions.sender.protect(rtp_bytes(ssrc=100 + number)), 2 * number + 1)
+        assert len(self.events.rtp) == 800
+        assert self.dropped == []
+
+    def test_what_a_source_sent_cannot_be_replayed_when_its_state_is_gone(self) -> None:
+        sent = [self.sessions.sender.protect(rtp_bytes(ssrc=ssrc)) for ssrc in range(SOURCES_MAX + 1)]
+        for number, datagram in enumerate(sent):
+            self.receiver.datagram(datagram, number)
+        self.receiver.datagram(sent[0], SOURCES_MAX + 1)
+        assert len(self.events.rtp) == SOURCES_MAX + 1
         assert self.dropped == ["too_many_sources"]
 
 
