@@ -15,16 +15,15 @@ from media.handover.render_queue import RenderQueue
 from media.render.thread import Ending, RenderThread
 from media.webrtc.peer import Peer
 from media.webrtc.publisher_session import PeerConnection, PublisherSession
+from media.webrtc.publishers import MakePeer, Publishers
 from media.webrtc.read_interval import batch_s
 from media.webrtc.udp import BEAT_S, next_beat
 from recorder.kernel.clock import Clock
-from recorder.kernel.errors import BystanderError, Fault, caller_error, not_found
-from recorder.kernel.limits import PUBLISHERS_PER_RECORDING_MAX
+from recorder.kernel.errors import BystanderError, Fault, caller_error
 from recorder.kernel.media import Fragment, MediaEvent, Publisher
 from recorder.kernel.recording import EndReason, RecordingPlan, RecordingState, RecordingType, Statistics
 
 BATCH_S_BEGINNING = 0.04  # here received frames are in a hurry: "recording" is said when media is there
-CLOSE_S_MAX = 2.0  # a TURN server that does not answer must not keep a recording from ending
 DURATION_MARGIN_S = 60.0  # a server that is there ends the recording first, and knows why
 CATCH_UP = 2  # so much faster than it passes, time is told after a hold-up
 
@@ -37,9 +36,6 @@ class Summary:
 
     duration_us: int
     bytes: int
-
-
-MakePeer = Callable[[PublisherSession], PeerConnection]
 
 
 class Engine:
@@ -59,11 +55,14 @@ class Engine:
         self._batch_s = batch_s(None if plan.type is RecordingType.AUDIO else plan.canvas)
         self._on_event = on_event
         self._clock = clock
-        self._make_peer = make_peer or self._peer
-        self._audio_only = plan.type is RecordingType.AUDIO
-        self._sessions: dict[str, PublisherSession] = {}
-        self._dropped_before: Counter[str] = Counter()  # of sessions that are gone
         self._inbox = inbox or RenderQueue()
+        self._publishers = Publishers(
+            inbox=self._inbox,
+            clock=clock,
+            pictures=plan.type is not RecordingType.AUDIO,
+            make_peer=make_peer or self._peer,
+            on_connection_failed=self._connection_failed,
+        )
         self._thread = RenderThread(
             plan, inbox=self._inbox, write=write, deliver=self._deliver, failed=self._end
         )
@@ -73,7 +72,6 @@ class Engine:
         """Open the encoders and begin to wait for media; BystanderError when they cannot be had."""
         self._loop = asyncio.get_running_loop()
         self._ended: asyncio.Future[Ending] = self._loop.create_future()
-        self._closing: set[asyncio.Task[None]] = set()
         self._heard, self._heard_ns = 0, self._clock.monotonic_ns()
         self._stopping = False
         await self._thread.start()
@@ -83,43 +81,19 @@ class Engine:
     async def publish(self, session: str, publisher: Publisher, offer: str) -> tuple[str, str]:
         """Take a new publisher; return (answer SDP, entity tag).
 
-        Raises BystanderError: recording_ended (409), session_exists (409), too_many_publishers (503), and
-        what media.webrtc.peer.Peer.accept raises.
+        Raises BystanderError: recording_ended (409), and what media.webrtc.publishers.Publishers.publish
+        raises.
         """
         self._must_run()
-        if session in self._sessions:
-            raise caller_error("session_exists", "This session was published already.", status=409)
-        if len(self._sessions) >= PUBLISHERS_PER_RECORDING_MAX:
-            raise BystanderError(
-                "too_many_publishers", "All seats are taken.", fault=Fault.RESOURCE, status=503
-            )
-        taken = PublisherSession(
-            session,
-            publisher,
-            inbox=self._inbox,
-            clock=self._clock,
-            pictures=not self._audio_only,
-            on_over=self._over,
-        )
-        taken.peer = self._make_peer(taken)
-        self._sessions[session] = taken
-        try:
-            return await taken.peer.accept(offer)
-        except BaseException:
-            self._sessions.pop(session, None)
-            taken.leave()
-            await taken.peer.close()
-            raise
+        return await self._publishers.publish(session, publisher, offer)
 
     async def trickle(self, session: str, fragment: str, etag: str | None) -> tuple[str, str] | None:
         """Candidates or an ICE restart for a publisher; see media.webrtc.peer.Peer.trickle."""
-        return await self._session(session).peer.trickle(fragment, etag)
+        return await self._publishers.session(session).peer.trickle(fragment, etag)
 
     async def unpublish(self, session: str) -> None:
         """End a publisher's session; what it sent before is recorded."""
-        leaving = self._session(session)
-        del self._sessions[session]
-        await self._close([leaving])
+        await self._publishers.unpublish(session)
 
     async def pause(self) -> None:
         """Leave out what comes from now on, until `resume`; not built yet (501 not_supported)."""
@@ -137,8 +111,7 @@ class Engine:
         if not self._stopping:
             self._stopping = True
             self._ticker.cancel()
-            sessions, self._sessions = list(self._sessions.values()), {}
-            await self._close(sessions)
+            await self._publishers.close()
             self._inbox.send(self._clock.monotonic_ns(), {}, final=True)
         await self._thread.finished()
         failure = self._thread.failure
@@ -159,7 +132,7 @@ class Engine:
         if renderer is None:
             return Statistics(state=state)
         rendered_s, written_s = renderer.duration_ns / 1e9, renderer.fragmenter.written_us / 1e6
-        dropped = Counter(renderer.dropped()) + self._inbox.dropped + self._dropped_before
+        dropped = Counter(renderer.dropped()) + self._inbox.dropped + self._publishers.dropped()
         return Statistics(
             state=state,
             duration_s=rendered_s,
@@ -172,7 +145,7 @@ class Engine:
             resolution_divisor=renderer.effort.resolution_divisor,
             spool_lag_s=max(0.0, renderer.on_recording_clock(self._clock.monotonic_ns()) - written_s),
             dropped=dict(dropped),
-            participants=[session.statistics() for session in self._sessions.values()],
+            participants=self._publishers.statistics(),
         )
 
     def zero_ns(self) -> int | None:
@@ -206,41 +179,22 @@ class Engine:
         if self._stopping or self._ended.done():
             raise caller_error("recording_ended", "The recording takes no more publishers.", status=409)
 
-    def _session(self, key: str) -> PublisherSession:
-        session = self._sessions.get(key)
-        if session is None:
-            raise not_found("session")
-        return session
-
-    def _over(self, key: str) -> None:
-        """A peer failed or closed by itself: free it; its seat is cleared already."""
-        session = self._sessions.pop(key, None)
-        if session is not None:
-            self._begin_closing(session)
-
-    async def _close(self, sessions: list[PublisherSession]) -> None:
-        """Close the peers, then clear the seats: what waited for a retransmission comes as they close."""
-        closing = [self._begin_closing(session) for session in sessions]
-        if closing:
-            await asyncio.wait(closing, timeout=CLOSE_S_MAX)
-        for session in sessions:
-            session.leave()
-
-    def _begin_closing(self, session: PublisherSession) -> asyncio.Task[None]:
-        self._dropped_before.update(session.statistics().dropped)
-        task = self._loop.create_task(session.peer.close())
-        self._closing.add(task)
-        task.add_done_callback(self._closed)
-        return task
-
-    def _closed(self, task: asyncio.Task[None]) -> None:
-        self._closing.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            logger.error("a peer did not close cleanly", exc_info=error)
+    def _connection_failed(self, publisher: Publisher, reason: str) -> None:
+        self._on_event(
+            MediaEvent(
+                kind="connection_failed",
+                at_s=self.clock_s(),
+                participant=publisher.participant,
+                name=publisher.name,
+                role=publisher.role,
+                source=publisher.source,
+                detail={"reason": reason},
+            )
+        )
 
     async def _tick(self) -> None:
         due = self._loop.time()
-        told_ns = self._clock.monotonic_ns()
+        handed_ns = self._clock.monotonic_ns()
         while True:
             interval = self._batch_s if self._begun else BATCH_S_BEGINNING
             due = max(due + interval, self._loop.time())
@@ -250,11 +204,8 @@ class Engine:
             now_ns = self._clock.monotonic_ns()
             # When this loop was held up, packets wait in the sockets: time goes on for the renderer only as
             # they are read, or they would come too late.
-            told_ns = min(now_ns, told_ns + round(interval * CATCH_UP * 1e9))
-            blocked: dict[str, int] = {}
-            for session in self._sessions.values():
-                blocked.update(session.blocked())
-            self._inbox.send(told_ns, blocked)
+            handed_ns = min(now_ns, handed_ns + round(interval * CATCH_UP * 1e9))
+            self._inbox.send(handed_ns, self._publishers.blocked())
             self._keep_bounds(now_ns)
 
     def _ticked(self, ticker: asyncio.Task[None]) -> None:
@@ -267,9 +218,13 @@ class Engine:
         if self._inbox.offered != self._heard:
             self._heard, self._heard_ns = self._inbox.offered, now_ns
         if now_ns - self._heard_ns > self._plan.no_media_timeout_s * 1e9:
-            self._end(Ending(EndReason.ABORT_TIMEOUT, None if self._begun else "no_media"))
+            self._end(Ending(EndReason.ABORT_TIMEOUT, None if self._begun else self._nothing_came()))
         elif self.clock_s() > self._plan.duration_s_max + DURATION_MARGIN_S:
             self._end(Ending(EndReason.ABORT_TIMEOUT))
+
+    def _nothing_came(self) -> str:
+        """Why there is no media: nobody tried, or nobody got through."""
+        return "publisher_not_connected" if self._publishers.not_connected else "no_media"
 
     def _end(self, ending: Ending) -> None:
         if not self._ended.done() and not self._stopping:
@@ -283,9 +238,7 @@ class Engine:
     def _deliver(self, events: list[MediaEvent], keyframes: set[str]) -> None:
         for event in events:
             self._on_event(event)
-        for session in self._sessions.values():
-            for key in keyframes:
-                session.keyframe_missing(key)
+        self._publishers.keyframes_missing(keyframes)
 
     def _summary(self) -> Summary:
         if self._thread.renderer is None:

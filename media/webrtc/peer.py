@@ -46,7 +46,7 @@ class Peer:
         policy: IceTransportPolicy = IceTransportPolicy.ALL,
         bind_host: str | None = None,
         reorder_wait_s: float = 1.0,
-        on_state: Callable[[str], None] = lambda state: None,
+        on_state: Callable[[str, str | None], None] = lambda state, reason: None,
         on_round_trip: Callable[[int], None] = lambda round_trip_ns: None,
     ) -> None:
         self._sink = sink
@@ -168,7 +168,7 @@ class Peer:
         self.state, self.state_reason = state, reason
         if state == "connected" and self._timer is None:
             self._arm(0.0)
-        self._on_state(state)
+        self._on_state(state, reason)
 
     def round_trip_measured(self, round_trip_ns: int) -> None:
         """See TransportEvents."""
@@ -319,7 +319,7 @@ class Peer:
         for stream in self._streams:
             stream.end()
         self.state, self.state_reason = state, reason
-        self._on_state(state)
+        self._on_state(state, reason)
 
     async def _release(self) -> None:
         if self._transport is not None:

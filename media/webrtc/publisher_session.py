@@ -42,10 +42,8 @@ class PeerConnection(Protocol):
 class PublisherSession:
     """The EncodedSink of one WHIP session; every call on the event loop, none of them blocks.
 
-    `on_over` is called once, when the peer failed or closed by itself.
+    `on_state` is called with what the peer says of its connection, and why.
     """
-
-    peer: PeerConnection
 
     def __init__(
         self,
@@ -55,7 +53,8 @@ class PublisherSession:
         inbox: RenderQueue,
         clock: Clock,
         pictures: bool,
-        on_over: Callable[[str], None],
+        make_peer: Callable[["PublisherSession"], PeerConnection],
+        on_state: Callable[["PublisherSession", str, str | None], None],
     ) -> None:
         self.key = key
         self.publisher = publisher
@@ -63,10 +62,12 @@ class PublisherSession:
         self._inbox = inbox
         self._clock = clock
         self._pictures = pictures
-        self._on_over = on_over
+        self._on_state = on_state
+        self.connected = False
         self._joined = False
         self._left = False
         self._round_trip: RoundTripMeasured | None = None  # that was measured before there was a seat
+        self.peer = make_peer(self)
 
     # --- EncodedSink ----------------------------------------------------------------------------------
     def stream_started(self, stream: StreamControl, *, video: bool) -> None:
@@ -109,18 +110,20 @@ class PublisherSession:
             stream.request_keyframe()
 
     # --- the session's own life -----------------------------------------------------------------------
-    def state_changed(self, state: str) -> None:
-        """What the peer says about its connection."""
+    def state_changed(self, state: str, reason: str | None = None) -> None:
+        """What the peer says about its connection, and why it is so."""
         match state:
             case "connected":
+                self.connected = True
                 self.join()
             case "failed" | "closed":
+                self.connected = False
                 self.leave()
-                self._on_over(self.key)
             case "disconnected":
                 pass  # it may come back; until then its last picture and silence are recorded
             case _:
                 raise ValueError(f"unknown connection state {state!r}")
+        self._on_state(self, state, reason)
 
     def round_trip_measured(self, round_trip_ns: int) -> None:
         """What the peer says about its path."""

@@ -14,7 +14,9 @@ CHAT_CHARS_MAX = 2_000  # a message that people type
 TEXT_CHARS_MAX = 256  # a name, an external id, a metadata key or value
 
 # --- what one recording takes ----------------------------------------------------------------------
-PUBLISHERS_PER_RECORDING_MAX = 32
+PUBLISHERS_PER_RECORDING_MAX = 32  # connected ones
+UNCONNECTED_SESSIONS_MAX = 32  # that wait for their connection, beside those
+SESSIONS_PER_PARTICIPANT_MAX = 8  # camera, screen, co-browsing, and those that a bad network left behind
 STREAMS_PER_PUBLISHER_MAX = 8
 CANDIDATES_PER_PUBLISHER_MAX = 64
 PICTURE_PIXELS_MAX = 4096 * 2304  # what a 4K camera sends

@@ -29,8 +29,13 @@ _REASONS = {
     Reason.INTERRUPTED: "recording_interrupted",
     Reason.SILENT: "no_media",
 }
-_STOPPED_FAILURES = (None, "stopped_before_start", "no_media")  # what a stop leaves behind: nothing failed
-_ENDED_BY_TIME = {None: Reason.FULL, "no_media": Reason.SILENT}
+_STOPPED_FAILURES = (
+    None,
+    "stopped_before_start",
+    "no_media",
+    "publisher_not_connected",
+)  # what a stop leaves behind: nothing failed
+_ENDED_BY_TIME = {None: Reason.FULL, "no_media": Reason.SILENT, "publisher_not_connected": Reason.SILENT}
 
 
 def rules(settings: Settings) -> FailoverPolicy:

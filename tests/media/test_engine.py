@@ -14,7 +14,11 @@ from media.handover.encoded_frame import Codec, EncodedFrame
 from media.webrtc.publisher_session import PublisherSession
 from recorder.kernel.clock import SystemClock
 from recorder.kernel.errors import BystanderError, Fault
-from recorder.kernel.limits import PUBLISHERS_PER_RECORDING_MAX
+from recorder.kernel.limits import (
+    PUBLISHERS_PER_RECORDING_MAX,
+    SESSIONS_PER_PARTICIPANT_MAX,
+    UNCONNECTED_SESSIONS_MAX,
+)
 from recorder.kernel.media import Canvas, Fragment, FragmentKind, MediaEvent, Publisher
 from recorder.kernel.recording import EndReason, RecordingPlan, RecordingState, RecordingType, Written
 from tests.support.aiortc_peer import AiortcPeer
@@ -307,15 +311,85 @@ async def test_sound_only_never_takes_pictures(bench) -> None:
     assert "video" not in {event.detail.get("media") for event in made.events}
 
 
+def participant(name: str) -> Publisher:
+    return Publisher(participant=name, name=name)
+
+
 async def test_seats_are_bounded_and_given_back(bench) -> None:
     made = await bench()
     for index in range(PUBLISHERS_PER_RECORDING_MAX):
-        await made.engine.publish(f"s{index}", ADA, "offer")
+        await made.engine.publish(f"s{index}", participant(f"p{index}"), "offer")
+        made.peers[index].session.state_changed("connected")
     with pytest.raises(BystanderError, match="too_many_publishers"):
         await made.engine.publish("one more", ADA, "offer")
     await made.engine.unpublish("s0")
     assert made.peers[0].closed
     await made.engine.publish("one more", ADA, "offer")
+
+
+async def test_offers_without_media_keep_nobody_out(bench) -> None:
+    made = await bench()
+    for index in range(5 * PUBLISHERS_PER_RECORDING_MAX):
+        await made.engine.publish(f"fake {index}", participant("eve"), "offer")
+    await made.engine.publish("camera", ADA, "offer")
+    for index in range(5 * PUBLISHERS_PER_RECORDING_MAX):
+        await made.engine.publish(f"more {index}", participant("eve"), "offer")
+    made.peers[5 * PUBLISHERS_PER_RECORDING_MAX].session.state_changed("connected")
+    sessions = [p.participant for p in made.engine.statistics().participants]
+    assert sorted(sessions) == ["ada"] + ["eve"] * SESSIONS_PER_PARTICIPANT_MAX
+
+
+async def test_many_who_never_connect_give_way_to_those_who_may(bench) -> None:
+    made = await bench()
+    await made.engine.publish("camera", ADA, "offer")
+    for index in range(3 * UNCONNECTED_SESSIONS_MAX):
+        await made.engine.publish(f"fake {index}", participant(f"eve {index // 4}"), "offer")
+    sessions = [p.participant for p in made.engine.statistics().participants]
+    assert len(sessions) == UNCONNECTED_SESSIONS_MAX
+    assert "ada" in sessions
+
+
+async def test_a_participant_is_here_so_often_and_no_more(bench) -> None:
+    made = await bench()
+    for index in range(SESSIONS_PER_PARTICIPANT_MAX):
+        await made.engine.publish(f"s{index}", ADA, "offer")
+        made.peers[index].session.state_changed("connected")
+    with pytest.raises(BystanderError, match="too_many_sessions"):
+        await made.engine.publish("one more", ADA, "offer")
+    await made.engine.publish("of somebody else", participant("bob"), "offer")
+
+
+async def test_seats_are_taken_by_those_who_connect_first(bench) -> None:
+    made = await bench()
+    for index in range(PUBLISHERS_PER_RECORDING_MAX - 1):
+        await made.engine.publish(f"s{index}", participant(f"p{index}"), "offer")
+        made.peers[index].session.state_changed("connected")
+    await made.engine.publish("ada", ADA, "offer")
+    await made.engine.publish("bob", participant("bob"), "offer")
+    for peer in made.peers[-2:]:
+        peer.session.state_changed("connected")
+    await asyncio.sleep(0)
+    assert made.peers[-1].closed
+    assert not made.peers[-2].closed
+    assert made.events[-1].detail == {"reason": "too_many_publishers"}
+
+
+async def test_why_a_connection_failed_is_told_in_events_log_and_ending(
+    bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    made = await bench(RecordingPlan(recording="r", conversation="c", no_media_timeout_s=0.3))
+    await made.engine.publish("s1", ADA, "offer")
+    made.peers[0].session.state_changed("failed", "ice_timeout")
+    async with asyncio.timeout(PATIENCE_S):
+        ending = await made.engine.wait_ended()
+    assert ending == Ending(EndReason.ABORT_TIMEOUT, "publisher_not_connected")
+    failed = made.events[0]
+    assert (failed.kind, failed.participant, failed.detail) == (
+        "connection_failed",
+        "ada",
+        {"reason": "ice_timeout"},
+    )
+    assert "participant ada failed: ice_timeout" in caplog.text
 
 
 async def test_a_refused_offer_leaves_nothing_behind(bench) -> None:

@@ -31,7 +31,7 @@ class Receiver:
         options = {"ice_servers": [], "bind_host": LOOPBACK, **arguments}
         self.peer = Peer(sink=self.sink, clock=SystemClock(), on_state=self._state, **options)  # type: ignore[arg-type]
 
-    def _state(self, state: str) -> None:
+    def _state(self, state: str, reason: str | None) -> None:
         self.states.append(state)
         self.sink.note()
 

@@ -360,7 +360,7 @@ async def test_everything_passes_the_relay_where_it_must(turn_server: IceServer)
         clock=SystemClock(),
         ice_servers=[turn_server],
         policy=IceTransportPolicy.RELAYED,
-        on_state=lambda state: sink.note(),
+        on_state=lambda state, reason: sink.note(),
     )
     async with AiortcPeer(ice_servers=[turn_server], relay_only=True) as publisher:
         answer, _ = await peer.accept(await publisher.offer())
