@@ -188,6 +188,7 @@ class MediaTransport:
         self._use(connection)
         self._heard()
         if previous is not None:
+            previous.read()  # what came on the old way and was not looked at yet
             await previous.close_in_time()
 
     async def _secure(self, fingerprints: tuple[Fingerprint, ...]) -> None:
