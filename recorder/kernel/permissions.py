@@ -6,6 +6,7 @@ from enum import StrEnum
 import msgspec
 
 from recorder.kernel.conversation import Consent, Role
+from recorder.kernel.recording import StartsWith
 
 AGENTS = frozenset({Role.AGENT, Role.SECONDARY_AGENT, Role.SUPERVISOR})
 
@@ -73,3 +74,4 @@ class ConversationTerms(msgspec.Struct, frozen=True, kw_only=True):
     allow_manual: frozenset[Role] = AGENTS
     banner: str | None = "This call is being recorded"  # None: nothing is announced
     consent: Consent = Consent.ANNOUNCE
+    starts_with: StartsWith = StartsWith.AGENT

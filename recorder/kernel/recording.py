@@ -33,6 +33,13 @@ class StartMode(StrEnum):
     ASYNCHRONOUS = "ASYNCHRONOUS"
 
 
+class StartsWith(StrEnum):
+    """Who has to be in the built-in room for its call to be one that is recorded."""
+
+    AGENT = "agent"  # an agent, also alone
+    CALL = "call"  # two, whoever they are
+
+
 class FailoverMode(StrEnum):
     """What becomes of an interaction whose recording fails."""
 
@@ -111,6 +118,7 @@ class Recording(msgspec.Struct, frozen=True, kw_only=True):
     type: RecordingType
     end_reason: EndReason | None = None
     failure: str | None = None  # the stable code of what went wrong, where something did
+    receiving: bool = True  # False: it runs, and nobody's media arrives
     entry_point: EntryPoint | None = None  # only to who started it, while it can be published to
     requested_at: datetime
     started_at: datetime | None = None

@@ -14,7 +14,7 @@ from msgspec import Meta
 from recorder.kernel.conversation import Consent, InteractionKind, Role
 from recorder.kernel.limits import PICTURE_PIXELS_MAX
 from recorder.kernel.media import IceTransportPolicy
-from recorder.kernel.recording import FailoverMode, RecordingType, StartMode, TriggeringMode
+from recorder.kernel.recording import FailoverMode, RecordingType, StartMode, StartsWith, TriggeringMode
 from recorder.settings.scopes import INNER_SCOPES, Scope
 from storage.settings import StorageSettings
 
@@ -102,6 +102,13 @@ class RecordingSettings(Section, frozen=True):
         tuple[InteractionKind, ...],
         Meta(description="what a recording starts with, and ends after", extra=EVERYWHERE),
     ] = (InteractionKind.CALL, InteractionKind.COLLABORATION_LAYER)
+    starts_with: Annotated[
+        StartsWith,
+        Meta(
+            description="in the built-in room: agent (when one enters, also alone) or call (of two people)",
+            extra=EVERYWHERE,
+        ),
+    ] = StartsWith.AGENT
     allow_manual: Annotated[
         tuple[Role, ...], Meta(description="roles that may start a recording by hand", extra=EVERYWHERE)
     ] = AGENTS

@@ -106,10 +106,10 @@ class OpenRoom:
 
     def end(self, code: CloseCode) -> None:
         """Everybody out."""
-        self._apply(self._core.end(code))
+        self._apply(self._core.end(code, self._now()))
 
     def _decided(self, began: CallBegan | ShareBegan, state: InteractionState, reason: str | None) -> None:
-        self._apply(self._core.interaction_decided(began, state, reason))
+        self._apply(self._core.interaction_decided(began, state, self._now(), reason))
 
     async def closed(self) -> None:
         """Wait until the control plane has been told of every interaction's end."""
@@ -208,7 +208,7 @@ class OpenRoom:
                 self.consent_kept(participant.id, answer)
 
     def _refused(self, participant: Participant, error: BystanderError) -> None:
-        self._apply(self._core.recording_refused(participant.id, error.code, error.detail))
+        self._apply(self._core.recording_refused(participant.id, error.code, error.detail, self._now()))
 
     def _now(self) -> Now:
         return Now(self._clock.monotonic_ns(), self._clock.utc_now())

@@ -1,107 +1,98 @@
 /** What is said about recordings: the pill, the banner, the agent's button, the list and the player. */
 
-import { clock, playButton } from "./player.js";
+import { clock, playButton, sizeOf } from "./player.js";
 
-const ACTIVE = new Set(["REQUESTED", "LAUNCHING", "READY", "RECORDING", "PAUSED"]);
-const WORDS = {
-  REQUESTED: "Recording requested",
-  LAUNCHING: "Recording requested",
-  READY: "Recording starts",
+const ENDED = new Set(["FINALIZING", "AVAILABLE", "FAILED"]);
+const PILL = {
+  STARTING: "Recording starts",
   RECORDING: "Recording",
+  WAITING: "Recording waits",
   PAUSED: "Recording paused",
-  FINALIZING: "Saving the recording",
+  INTERRUPTED: "Not recording",
 };
-const BUTTON = { none: "Record", requested: "Starting…", launching: "Starting…", finalizing: "Saving…" };
+const COUNTS = new Set(["RECORDING", "WAITING", "PAUSED"]);
+const BUTTON = { START: "Record", WAIT: "Starting…", STOP: "Stop recording" };
+const NOTHING = { kind: "NONE", text: null, recording: null, elapsed_s: null, action: null };
 
 const byId = (id) => document.getElementById(id);
 
 /** Events: `start`, `stop`, `available` (detail: the recording). */
 export class Announcement extends EventTarget {
-  #recordings = new Map(); // id -> notice and when it came
-  #pending = null; // asked for, without an id yet
-  #mayRecord = false;
+  #recordings = new Map(); // id -> notice
+  #status = NOTHING;
+  #since = 0;
 
   constructor() {
     super();
     byId("record").onclick = () => {
-      this.dispatchEvent(new Event(this.#current()?.id ? "stop" : "start"));
+      this.dispatchEvent(new Event(this.#status.action === "STOP" ? "stop" : "start"));
     };
     setInterval(() => this.#tick(), 500);
   }
 
   /** The whole truth, as the welcome has it. */
-  reset(notices, mayRecord) {
-    this.#mayRecord = mayRecord;
-    this.#recordings.clear();
-    this.#pending = null;
-    notices.forEach((notice) => this.#keep(notice));
-    this.#show();
+  reset(status, notices) {
+    this.#recordings = new Map(notices.map((notice) => [notice.id, notice]));
+    this.#list();
+    this.announce(status);
+  }
+
+  /** This is true from now on. */
+  announce(status) {
+    this.#status = status;
+    this.#since = performance.now();
+    document.body.dataset.recording = status.kind.toLowerCase();
+    byId("recording-label").textContent = PILL[status.kind] ?? "";
+    byId("banner").hidden = !status.text;
+    byId("banner-text").textContent = status.text ?? "";
+    const button = byId("record");
+    button.hidden = status.action === null;
+    button.disabled = status.action === "WAIT";
+    byId("record-label").textContent = BUTTON[status.action] ?? "";
+    this.#tick();
   }
 
   /** One recording is now like this. */
   changed(notice) {
-    const before = this.#recordings.get(notice.id)?.notice.state;
-    this.#keep(notice);
-    this.#show();
+    const before = this.#recordings.get(notice.id)?.state;
+    this.#recordings.set(notice.id, notice);
+    this.#list();
     if (notice.state === "AVAILABLE" && before && before !== "AVAILABLE") {
       this.dispatchEvent(new CustomEvent("available", { detail: notice }));
     }
   }
 
-  #keep(notice) {
-    if (notice.id) this.#recordings.set(notice.id, { notice, at: performance.now() });
-    this.#pending = notice.id === null && ACTIVE.has(notice.state) ? notice : null;
-  }
-
-  /** The recording to speak of: one that runs, or is being saved. */
-  #current() {
-    const notices = [...this.#recordings.values()].map(({ notice }) => notice);
-    const running = notices.filter(({ state }) => ACTIVE.has(state)).at(-1);
-    return running ?? this.#pending ?? notices.filter(({ state }) => state === "FINALIZING").at(-1) ?? null;
-  }
-
-  #show() {
-    const current = this.#current();
-    const state = current ? current.state.toLowerCase() : "none";
-    document.body.dataset.recording = state;
-    byId("recording-label").textContent = current ? WORDS[current.state] : "";
-    byId("banner").hidden = !current?.banner;
-    byId("banner-text").textContent = current?.banner ?? "";
-    const button = byId("record");
-    button.hidden = !this.#mayRecord;
-    button.disabled = ["requested", "launching", "finalizing"].includes(state);
-    byId("record-label").textContent = BUTTON[state] ?? "Stop recording";
-    this.#list();
-    this.#tick();
-  }
-
   #tick() {
-    const current = this.#current();
-    const kept = current?.id ? this.#recordings.get(current.id) : null;
-    const counts = kept?.notice.elapsed_s != null;
-    const running = kept?.notice.state === "RECORDING" ? (performance.now() - kept.at) / 1000 : 0;
-    byId("recording-time").textContent = counts ? clock(kept.notice.elapsed_s + running) : "";
+    const { kind, elapsed_s } = this.#status;
+    const shown = COUNTS.has(kind) && elapsed_s !== null;
+    const since = kind === "PAUSED" ? 0 : (performance.now() - this.#since) / 1000;
+    byId("recording-time").textContent = shown ? clock(elapsed_s + since) : "";
   }
 
   #list() {
-    const items = [...this.#recordings.values()].map(({ notice }) => notice).filter(({ state }) => !ACTIVE.has(state));
-    byId("recordings").replaceChildren(...items.map((notice, index) => listed(notice, index + 1)));
+    const ended = [...this.#recordings.values()].filter(({ state }) => ENDED.has(state));
+    byId("recordings").replaceChildren(...ended.map((notice, index) => recordingItem(notice, index + 1)));
   }
 }
 
-function listed(notice, number) {
+/** One recording that is over, as a line of a list. */
+export function recordingItem(notice, number = null) {
   const item = document.createElement("li");
   item.dataset.state = notice.state;
   const title = document.createElement("span");
-  title.textContent = `Recording ${number}`;
+  title.className = "filename";
+  title.textContent = notice.filename ?? (number === null ? "Recording" : `Recording ${number}`);
   const detail = document.createElement("span");
   detail.className = "small";
-  detail.textContent = {
-    AVAILABLE: notice.duration_s == null ? "Saved" : clock(notice.duration_s),
-    FINALIZING: "Being saved…",
-    FAILED: `Failed${notice.failure ? ` (${notice.failure})` : ""}`,
-  }[notice.state];
+  detail.textContent = factsOf(notice).join(" · ");
   item.append(title, detail);
   if (notice.links.media) item.append(playButton(notice));
   return item;
+}
+
+function factsOf({ state, duration_s, bytes, problem }) {
+  if (state === "FINALIZING") return ["Being saved…"];
+  if (state === "FAILED") return [`Not recorded${problem ? `: ${problem}` : ""}`];
+  const facts = [duration_s == null ? "Saved" : clock(duration_s), bytes == null ? null : sizeOf(bytes)];
+  return [...facts, problem ? `incomplete: ${problem}` : null].filter(Boolean);
 }

@@ -2,7 +2,7 @@
 
 import { Api, Refusal } from "./api.js";
 import { base } from "./base.js";
-import { clock, playButton } from "./player.js";
+import { clock, playButton, sizeOf } from "./player.js";
 
 const KEY = "bystander-api-key"; // in sessionStorage: gone with the tab
 const PEOPLE = [
@@ -112,7 +112,7 @@ function recordingItem(recording) {
   item.dataset.state = state;
   const facts = [
     duration_s == null ? null : clock(duration_s),
-    bytes == null ? null : `${(bytes / 1e6).toFixed(1)} MB`,
+    bytes == null ? null : sizeOf(bytes),
     STATES[state] ?? null,
     state === "FAILED" ? `Failed (${failure ?? "unknown"})` : null,
   ];

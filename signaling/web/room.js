@@ -39,13 +39,13 @@ const handlers = {
     byId("who").textContent = `${message.you.name} · ${roleName(message.you.role)}`;
     members.clear();
     message.roster.forEach((member) => members.set(member.id, member));
-    announcement.reset(message.recordings, message.may_record);
+    announcement.reset(message.status, message.recordings);
     chat.reset(message.chat, message.you.id);
     consent.reset(message.consent, message.answer);
     waiting = [];
     hold(message.call === "HELD");
     whenLet(() => mesh.entered(message));
-    forgetEndedRecorders(message.recordings);
+    forgetEndedRecorders(message.publishing);
     tellMedia();
     tellScreen();
   },
@@ -81,6 +81,9 @@ const handlers = {
   },
   recording_changed({ recording }) {
     announcement.changed(recording);
+  },
+  status_changed({ status }) {
+    announcement.announce(status);
   },
   consent_changed({ answer }) {
     consent.changed(answer);
@@ -149,8 +152,8 @@ function stopPublishing(recording, { gone }) {
 }
 
 /** Recordings that ended while our socket was down. */
-function forgetEndedRecorders(notices) {
-  const running = new Set(notices.filter(({ state }) => !["FINALIZING", "AVAILABLE", "FAILED"].includes(state)).map(({ id }) => id));
+function forgetEndedRecorders(publishing) {
+  const running = new Set(publishing);
   for (const recording of [...recorders.keys()]) if (!running.has(recording)) stopPublishing(recording, { gone: true });
 }
 

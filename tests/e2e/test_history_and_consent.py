@@ -51,7 +51,7 @@ async def test_in_the_room_nothing_is_taken_before_somebody_agreed(server: Runni
             ada = await join(api, conversation, agent, "AGENT", "Ada")
             blaise = await join(api, conversation, visitor, "VISITOR", "Blaise")
             for one in (agent, visitor):
-                await one.page.wait_for_selector("body[data-recording=ready]")
+                await one.page.wait_for_selector("body[data-recording=starting]")
                 assert await one.page.is_visible("#consent-agree")
             await agent.page.click("#consent-agree")
             await agent.page.wait_for_selector(PUBLISHING)

@@ -31,6 +31,7 @@ from signaling.room.core.messages import (
     Member,
     Pong,
     RecordingNotice,
+    RecordingStatus,
     Welcome,
     encode,
 )
@@ -105,7 +106,7 @@ def test_the_largest_welcome_fits_an_empty_queue() -> None:
     recording = RecordingNotice(
         id=new_id("rec"),
         state=RecordingState.AVAILABLE,
-        banner=name,
+        problem=name,
         filename="f" * 255,
         links=dict.fromkeys(("self", "media", "events", "page"), "l" * TEXT_CHARS_MAX),
     )
@@ -114,10 +115,11 @@ def test_the_largest_welcome_fits_an_empty_queue() -> None:
         you=member,
         roster=[member] * PARTICIPANTS_PER_ROOM_MAX,
         resumed=True,
-        may_record=True,
         ice_servers=[server] * ICE_SERVERS,
         ice_transport_policy=IceTransportPolicy.ALL,
         resume_timeout_s=1.0,
+        status=RecordingStatus(text=name, recording=recording.id),
+        publishing=[recording.id] * RECORDINGS_SHOWN_MAX,
         recordings=[recording] * RECORDINGS_SHOWN_MAX,
         chat=[said] * CHAT_MESSAGES_KEPT_MAX,
     )

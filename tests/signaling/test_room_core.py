@@ -1,5 +1,6 @@
 """The room's core: who is in, and who is told what."""
 
+import itertools
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -8,7 +9,14 @@ import pytest
 
 from recorder.kernel.conversation import InteractionKind, Participant, Role
 from recorder.kernel.media import IceServer, IceTransportPolicy
-from recorder.kernel.recording import EntryPoint, Recording, RecordingState, RecordingType
+from recorder.kernel.recording import (
+    EndReason,
+    EntryPoint,
+    Recording,
+    RecordingState,
+    RecordingType,
+    StartsWith,
+)
 from signaling.room.core.announcement import RoomPolicy
 from signaling.room.core.effects import (
     CallBegan,
@@ -42,7 +50,9 @@ from signaling.room.core.messages import (
     Ping,
     Pong,
     Publish,
+    RecordingAction,
     RecordingChanged,
+    RecordingStatus,
     Returned,
     Said,
     Say,
@@ -51,11 +61,14 @@ from signaling.room.core.messages import (
     Signal,
     Signaled,
     StartRecording,
+    StatusChanged,
+    StatusKind,
     StopRecording,
     Unpublish,
     Welcome,
 )
 from signaling.room.core.room import Room
+from signaling.room.core.status import INTERRUPTED_TEXT, STARTING_TEXT, WAITING_TEXT
 
 UTC_ZERO = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -99,7 +112,7 @@ class Scene:
     """A room, and what its clients were told."""
 
     def __init__(self, policy: RoomPolicy | None = None) -> None:
-        self.room = Room(policy or RoomPolicy())
+        self.room = Room(policy or RoomPolicy(starts_with=StartsWith.CALL))
 
     def enter(
         self, connection: int, who: Participant, instance: str = "page", now: Now = NOW
@@ -121,7 +134,7 @@ def pair() -> Scene:
     scene = Scene()
     scene.enter(1, ADA)
     scene.enter(2, BLAISE)
-    scene.room.interaction_decided(CallBegan(), InteractionState.STARTED)
+    scene.room.interaction_decided(CallBegan(), InteractionState.STARTED, NOW)
     return scene
 
 
@@ -136,12 +149,8 @@ class TestComingAndGoing:
         effects = Scene().enter(1, ADA)
         (welcome,) = told(effects, 1)
         assert isinstance(welcome, Welcome)
-        assert (welcome.you.id, welcome.roster, welcome.may_record, welcome.resumed) == (
-            "ada",
-            [],
-            True,
-            False,
-        )
+        assert (welcome.you.id, welcome.roster, welcome.resumed) == ("ada", [], False)
+        assert welcome.status == RecordingStatus(action=RecordingAction.START)
         assert others(effects) == []
 
     def test_the_second_begins_the_call_and_both_know_each_other(self) -> None:
@@ -153,7 +162,7 @@ class TestComingAndGoing:
         assert held == call_is(InteractionState.HELD)
         assert welcome.call is InteractionState.HELD
         assert [member.id for member in welcome.roster] == ["ada"]
-        assert not welcome.may_record
+        assert welcome.status == RecordingStatus()
         assert isinstance(joined, Joined) and joined.member.id == "blaise"
         assert others(effects) == [CallBegan()]
 
@@ -206,7 +215,7 @@ class TestComingAndGoing:
 
     def test_closing_the_room_sends_everybody_away(self, pair: Scene) -> None:
         pair.room.received(1, SetScreen(stream="s"), NOW)
-        effects = pair.room.end(CloseCode.ENDED)
+        effects = pair.room.end(CloseCode.ENDED, NOW)
         assert not told(effects, 1) and not told(effects, 2)
         assert {Close(1, CloseCode.ENDED), Close(2, CloseCode.ENDED)} <= set(others(effects))
         assert others(effects)[-1] == CallEnded()
@@ -225,9 +234,9 @@ class TestDecisions:
     def test_nobody_can_connect_before_the_call_may_start(self, held: Scene) -> None:
         signal = Signal(to="blaise", instance="page", session="s")
         assert held.room.received(1, signal, NOW) == []
-        assert held.room.interaction_decided(CallBegan(), InteractionState.HELD) == []
+        assert held.room.interaction_decided(CallBegan(), InteractionState.HELD, NOW) == []
         assert held.room.received(1, signal, NOW) == []
-        effects = held.room.interaction_decided(CallBegan(), InteractionState.STARTED)
+        effects = held.room.interaction_decided(CallBegan(), InteractionState.STARTED, NOW)
         assert effects == [
             Send(1, call_is(InteractionState.STARTED)),
             Send(2, call_is(InteractionState.STARTED)),
@@ -238,8 +247,10 @@ class TestDecisions:
     @pytest.mark.parametrize("started", [False, True])
     def test_an_aborted_call_empties_the_room_and_says_why(self, held: Scene, started: bool) -> None:
         if started:
-            held.room.interaction_decided(CallBegan(), InteractionState.STARTED)
-        effects = held.room.interaction_decided(CallBegan(), InteractionState.ABORTED, "store_unreachable")
+            held.room.interaction_decided(CallBegan(), InteractionState.STARTED, NOW)
+        effects = held.room.interaction_decided(
+            CallBegan(), InteractionState.ABORTED, NOW, "store_unreachable"
+        )
         for connection in (1, 2):
             assert told(effects, connection) == [call_is(InteractionState.ABORTED, "store_unreachable")]
             assert Close(connection, CloseCode.ABORTED) in effects
@@ -250,21 +261,21 @@ class TestDecisions:
         held.room.received(2, Leave(), NOW)
         effects = held.enter(3, BLAISE)
         assert others(effects) == [CallBegan(1)]
-        assert held.room.interaction_decided(CallBegan(0), InteractionState.STARTED) == []
+        assert held.room.interaction_decided(CallBegan(0), InteractionState.STARTED, NOW) == []
         assert held.room.received(1, Signal(to="blaise", instance="page", session="s"), NOW) == []
 
     def test_a_held_share_is_known_to_its_sharer_alone(self, pair: Scene) -> None:
         pair.room.received(2, SetScreen(stream="stream-id"), NOW)
-        let = pair.room.interaction_decided(ShareBegan("blaise"), InteractionState.STARTED)
+        let = pair.room.interaction_decided(ShareBegan("blaise"), InteractionState.STARTED, NOW)
         assert len(told(let, 1)) == 1
-        assert pair.room.interaction_decided(ShareBegan("blaise", 1), InteractionState.ABORTED) == []
-        aborted = pair.room.interaction_decided(ShareBegan("blaise"), InteractionState.ABORTED)
+        assert pair.room.interaction_decided(ShareBegan("blaise", 1), InteractionState.ABORTED, NOW) == []
+        aborted = pair.room.interaction_decided(ShareBegan("blaise"), InteractionState.ABORTED, NOW)
         assert told(aborted, 2)[0].state is InteractionState.ABORTED
 
     def test_a_sharer_who_returns_hears_again_whether_they_may(self, pair: Scene) -> None:
         pair.room.received(2, SetScreen(stream="stream-id"), NOW)
         pair.room.lost(2, NOW)
-        pair.room.interaction_decided(ShareBegan("blaise"), InteractionState.STARTED)
+        pair.room.interaction_decided(ShareBegan("blaise"), InteractionState.STARTED, NOW)
         assert told(pair.enter(3, BLAISE), 3)[-1].state is InteractionState.STARTED
 
 
@@ -300,7 +311,7 @@ class TestRelaying:
         began = pair.room.received(2, SetScreen(stream="stream-id"), NOW)
         assert [type(message) for message in told(began, 1)] == [Changed]
         assert others(began) == [ShareBegan("blaise")]
-        let = pair.room.interaction_decided(ShareBegan("blaise"), InteractionState.STARTED)
+        let = pair.room.interaction_decided(ShareBegan("blaise"), InteractionState.STARTED, NOW)
         for connection in (1, 2):
             (started,) = told(let, connection)
             assert (started.participant, started.state) == ("blaise", InteractionState.STARTED)
@@ -332,7 +343,7 @@ class TestRecording:
         assert others(effects) == [RecordingWanted(ADA)]
         for connection in (1, 2):
             (message,) = told(effects, connection)
-            assert (message.recording.state, message.recording.id) == (RecordingState.REQUESTED, None)
+            assert (message.status.kind, message.status.text) == (StatusKind.STARTING, STARTING_TEXT)
 
     @pytest.mark.parametrize("message", [StartRecording(), StopRecording()])
     def test_a_visitor_may_not(self, pair: Scene, message: StartRecording | StopRecording) -> None:
@@ -347,22 +358,28 @@ class TestRecording:
 
     def test_a_refused_start_is_told_to_who_asked_and_may_be_tried_again(self, pair: Scene) -> None:
         pair.room.received(1, StartRecording(), NOW)
-        effects = pair.room.recording_refused("ada", "overloaded", "No.")
-        assert told(effects, 1)[-1] == Error(code="overloaded", detail="No.")
-        assert [m.recording.state for m in told(effects, 2)] == [RecordingState.FAILED]
+        effects = pair.room.recording_refused("ada", "overloaded", "No.", NOW)
+        error = Error(
+            code="overloaded",
+            detail="The recording could not be started: the recorder has no room for another recording.",
+        )
+        assert error in told(effects, 1)
+        assert [message.status.kind for message in told(effects, 2)] == [StatusKind.NONE]
         assert others(pair.room.received(1, StartRecording(), NOW)) == [RecordingWanted(ADA)]
 
-    def test_everybody_is_told_and_invited_once(self, pair: Scene) -> None:
+    def test_a_refusal_without_a_word_for_it_keeps_its_own(self, pair: Scene) -> None:
+        pair.room.received(1, StartRecording(), NOW)
+        effects = pair.room.recording_refused("ada", "forbidden", "Your role may not.", NOW)
+        assert Error(code="forbidden", detail="Your role may not.") in told(effects, 1)
+
+    def test_everybody_is_invited_once(self, pair: Scene) -> None:
         effects = pair.room.recording_changed(recording(), NOW)
         for connection, name in ((1, "ada"), (2, "blaise")):
-            changed, publish = told(effects, connection)
-            assert isinstance(changed, RecordingChanged)
-            assert changed.recording.banner == "This call is being recorded"
-            assert isinstance(publish, Publish)
+            (publish,) = [message for message in told(effects, connection) if isinstance(message, Publish)]
             assert publish.url.startswith(f"/whip/secret1?participant={name}&name={name.title()}&role=")
             assert publish.token == "token1"
         again = pair.room.recording_changed(recording(state=RecordingState.RECORDING), NOW)
-        assert [type(message) for message in told(again, 1)] == [RecordingChanged]
+        assert [type(message) for message in told(again, 1)] == [RecordingChanged, StatusChanged]
 
     def test_growth_alone_is_nothing_to_tell(self, pair: Scene) -> None:
         pair.room.recording_changed(recording(state=RecordingState.RECORDING, bytes=1, duration_s=1.0), NOW)
@@ -382,10 +399,11 @@ class TestRecording:
     def test_the_end_of_a_recording_ends_publishing(self, pair: Scene) -> None:
         pair.room.recording_changed(recording(), NOW)
         effects = pair.room.recording_changed(recording(state=RecordingState.FINALIZING), NOW)
-        changed, unpublish = told(effects, 2)
-        assert changed.recording.banner is None
+        unpublish, changed = told(effects, 2)
         assert unpublish == Unpublish(recording="rec001", ended=True)
-        assert [type(m) for m in told(pair.enter(3, CARL), 3)] == [Welcome]
+        assert changed.status == RecordingStatus()
+        (welcome,) = told(pair.enter(3, CARL), 3)
+        assert welcome.publishing == []
 
     def test_nobody_is_told_the_entry_point_but_by_an_invitation(self, pair: Scene) -> None:
         effects = pair.room.recording_changed(recording(), NOW) + pair.enter(3, CARL)
@@ -393,18 +411,20 @@ class TestRecording:
         assert rest
         assert "secret1" not in str(rest) and "token1" not in str(rest)
 
-    def test_only_roles_that_may_play_get_links_and_only_when_they_are_true(self, pair: Scene) -> None:
+    def test_only_roles_that_may_play_get_links_and_only_when_they_are_true(self) -> None:
+        scene = Scene(RoomPolicy(may_play=frozenset({Role.SUPERVISOR}), starts_with=StartsWith.CALL))
+        for number, who in enumerate((ADA, participant("grace", Role.SUPERVISOR), BLAISE)):
+            scene.enter(number, who)
         links = {"media": "/v1/recordings/rec001/media?signature=x"}
-        for state, expected in (
-            (RecordingState.FINALIZING, ({}, {})),
-            (RecordingState.AVAILABLE, (links, {})),
-        ):
-            effects = pair.room.recording_changed(recording(state=state, links=links), NOW)
-            assert (told(effects, 1)[0].recording.links, told(effects, 2)[0].recording.links) == expected
+        for state, expected in ((RecordingState.FINALIZING, {}), (RecordingState.AVAILABLE, links)):
+            effects = scene.room.recording_changed(recording(state=state, links=links), NOW)
+            assert [message.recording.links for message in told(effects, 0)] == [{}]  # who may only record
+            assert [message.recording.links for message in told(effects, 1)] == [expected]
+            assert told(effects, 2) == []
 
     def test_a_recordings_age_is_told_as_of_now(self, pair: Scene) -> None:
         pair.room.recording_changed(recording(state=RecordingState.RECORDING, started_at=UTC_ZERO), at(3))
-        assert told(pair.enter(3, CARL, now=at(30)), 3)[0].recordings[0].elapsed_s == 30
+        assert told(pair.enter(3, CARL, now=at(30)), 3)[0].status.elapsed_s == 30
 
     def test_stopping_stops_what_runs(self, pair: Scene) -> None:
         assert told(pair.room.received(1, StopRecording(), NOW), 1)[0].code == "not_recording"
@@ -415,29 +435,175 @@ class TestRecording:
         pair.room.recording_changed(recording(0, RecordingState.RECORDING), NOW)
         for number in range(1, RECORDINGS_SHOWN_MAX + 10):
             pair.room.recording_changed(recording(number, RecordingState.AVAILABLE), NOW)
-        shown = [one.id for one in told(pair.enter(3, CARL), 3)[0].recordings]
+        late = participant("edith", Role.AGENT)
+        shown = [each.id for each in told(pair.enter(3, late), 3)[0].recordings]
         assert len(shown) == RECORDINGS_SHOWN_MAX
         assert (shown[0], shown[-1]) == ("rec000", f"rec{RECORDINGS_SHOWN_MAX + 9:03}")
 
     def test_the_policy_is_what_is_announced(self) -> None:
-        relayed = RoomPolicy(banner=None, ice_transport_policy=IceTransportPolicy.RELAYED)
-        scene = Scene(relayed)
+        scene = Scene(RoomPolicy(ice_transport_policy=IceTransportPolicy.RELAYED))
         scene.enter(1, ADA)
-        changed, publish = told(scene.room.recording_changed(recording(type=RecordingType.AUDIO), NOW), 1)
-        assert changed.recording.banner is None
+        _, publish, _ = told(scene.room.recording_changed(recording(type=RecordingType.AUDIO), NOW), 1)
         assert (publish.ice_transport_policy, publish.video) == (IceTransportPolicy.RELAYED, False)
-
-    def test_a_paused_recording_says_so_and_keeps_its_publishers(self, pair: Scene) -> None:
-        pair.room.recording_changed(recording(), NOW)
-        effects = pair.room.recording_changed(recording(state=RecordingState.PAUSED), NOW)
-        (changed,) = told(effects, 1)
-        assert changed.recording.banner == "The recording is paused"
 
     def test_a_start_that_the_watch_has_told_already_is_not_told_twice(self, pair: Scene) -> None:
         started = recording()
         pair.room.received(1, StartRecording(), NOW)
         assert pair.room.recording_changed(started, NOW)
         assert pair.room.recording_started(started, NOW) == []
+
+
+class TestStatus:
+    """What is announced is true when it is announced, and as long as it stands."""
+
+    numbers = itertools.count()
+
+    def shown(self, scene: Scene, who: Participant, now: Now = NOW) -> RecordingStatus:
+        """What somebody who comes in now is told."""
+        number = 100 + next(self.numbers)
+        status: RecordingStatus = told(scene.enter(number, who, now=now), number)[0].status
+        return status
+
+    def kinds(self, scene: Scene, *changes: Recording, role: Role = Role.VISITOR) -> list[StatusKind]:
+        who, kinds = participant("someone", role), []
+        for change in changes:
+            scene.room.recording_changed(change, NOW)
+            kinds.append(self.shown(scene, who).kind)
+        return kinds
+
+    def test_recorded_is_said_only_while_media_is_received(self, pair: Scene) -> None:
+        changes = [
+            recording(state=RecordingState.REQUESTED),
+            recording(state=RecordingState.READY),
+            recording(state=RecordingState.RECORDING),
+            recording(state=RecordingState.RECORDING, receiving=False),
+            recording(state=RecordingState.PAUSED),
+            recording(state=RecordingState.FINALIZING, end_reason=EndReason.NORMAL),
+        ]
+        assert self.kinds(pair, *changes) == [
+            "STARTING",
+            "STARTING",
+            "RECORDING",
+            "WAITING",
+            "PAUSED",
+            "NONE",
+        ]
+        texts = [STARTING_TEXT, STARTING_TEXT, "This call is being recorded", WAITING_TEXT]
+        again = [recording(2, each.state, receiving=each.receiving) for each in changes[:4]]
+        for change, text in zip(again, texts, strict=True):
+            pair.room.recording_changed(change, NOW)
+            assert self.shown(pair, CARL).text == text
+
+    def test_an_interruption_is_said_until_there_is_media_again(self, pair: Scene) -> None:
+        broken = recording(
+            state=RecordingState.FAILED,
+            started_at=UTC_ZERO,
+            end_reason=EndReason.ABORT_UNEXPECTED,
+            failure="worker_died",
+        )
+        changes = [broken, recording(2), recording(2, RecordingState.RECORDING)]
+        assert self.kinds(pair, *changes) == ["INTERRUPTED", "INTERRUPTED", "RECORDING"]
+
+    def test_what_was_saved_incomplete_is_an_interruption_too(self, pair: Scene) -> None:
+        cut = recording(
+            state=RecordingState.AVAILABLE, end_reason=EndReason.ABORT_UNEXPECTED, failure="worker_died"
+        )
+        assert self.kinds(pair, cut, role=Role.AGENT) == ["INTERRUPTED"]
+
+    def test_the_agent_is_told_why_in_words_and_stays_told(self, pair: Scene) -> None:
+        dead = recording(
+            state=RecordingState.FAILED,
+            end_reason=EndReason.ABORT_BLOBSTORE_FAILURE,
+            failure="store_unreachable",
+        )
+        effects = pair.room.recording_changed(dead, NOW)
+        text = "This call is not being recorded: the storage cannot be reached."
+        assert told(effects, 1)[-1].status.text == text
+        assert told(effects, 2) == []  # nothing had been announced to the visitor
+        assert self.shown(pair, participant("late", Role.AGENT), at(600)).text == text
+        effects = pair.room.recording_changed(recording(2, RecordingState.LAUNCHING), NOW)
+        assert told(effects, 1)[-1].status.text == f"{text} It is being tried again."
+
+    def test_visitors_never_see_a_code_nor_a_reason(self, pair: Scene) -> None:
+        broken = recording(state=RecordingState.FAILED, started_at=UTC_ZERO, failure="worker_died")
+        effects = pair.room.recording_changed(broken, NOW)
+        assert [message.status.text for message in told(effects, 2)] == [INTERRUPTED_TEXT]
+        assert "worker_died" not in str(effects)
+
+    def test_a_call_that_was_let_go_on_without_any_recording_says_so(self, pair: Scene) -> None:
+        scene = Scene()
+        scene.enter(1, ADA)
+        scene.enter(2, BLAISE)
+        effects = scene.room.interaction_decided(CallBegan(), InteractionState.STARTED, NOW, "not_recorded")
+        assert told(effects, 1)[-1].status.kind is StatusKind.INTERRUPTED
+
+    @pytest.mark.parametrize(
+        ("reason", "failure"),
+        [
+            (EndReason.NORMAL, "stopped_before_start"),
+            (EndReason.NORMAL, "no_media"),
+            (EndReason.ABORT_SYSTEM, "no_media"),
+            (EndReason.ABORT_TIMEOUT, None),
+        ],
+    )
+    def test_what_was_meant_is_no_interruption(
+        self, pair: Scene, reason: EndReason, failure: str | None
+    ) -> None:
+        over = recording(state=RecordingState.FAILED, end_reason=reason, failure=failure)
+        assert self.kinds(pair, over, role=Role.AGENT) == ["NONE"]
+
+    def test_a_failure_of_an_earlier_call_says_nothing_of_this_one(self, pair: Scene) -> None:
+        broken = recording(state=RecordingState.FAILED, failure="worker_died", started_at=UTC_ZERO)
+        pair.room.recording_changed(broken, NOW)
+        pair.room.received(2, Leave(), NOW)
+        assert self.shown(pair, ADA, at(10)).kind is StatusKind.NONE
+        pair.enter(5, BLAISE, now=at(20))
+        assert self.shown(pair, ADA, at(20)).kind is StatusKind.NONE
+
+    def test_without_a_banner_visitors_are_told_nothing_and_agents_go_on_being(self) -> None:
+        scene = Scene(RoomPolicy(banner=None, banner_paused=None))
+        scene.enter(1, ADA)
+        scene.enter(2, BLAISE)
+        effects = scene.room.recording_changed(recording(state=RecordingState.RECORDING), NOW)
+        assert [type(message) for message in told(effects, 2)] == [Publish]
+        (status,) = [message.status for message in told(effects, 1) if isinstance(message, StatusChanged)]
+        assert (status.kind, status.text) == (StatusKind.RECORDING, None)
+        assert self.shown(scene, CARL) == RecordingStatus()
+
+    def test_what_the_button_does(self, pair: Scene) -> None:
+        def action(change: Recording) -> RecordingAction | None:
+            pair.room.recording_changed(change, NOW)
+            assert self.shown(pair, CARL).action is None
+            return self.shown(pair, ADA).action
+
+        states = [RecordingState.LAUNCHING, RecordingState.READY, RecordingState.FINALIZING]
+        assert [action(recording(state=state)) for state in states] == ["WAIT", "STOP", "START"]
+
+
+class TestWhoseCallItIs:
+    """With `starts_with` agent the call is the agent's, also alone; visitors among themselves have none."""
+
+    @pytest.fixture
+    def scene(self) -> Scene:
+        return Scene(RoomPolicy(starts_with=StartsWith.AGENT))
+
+    @pytest.mark.parametrize("role", [Role.AGENT, Role.SECONDARY_AGENT])
+    def test_an_agent_alone_begins_it(self, scene: Scene, role: Role) -> None:
+        assert others(scene.enter(1, participant("ada", role))) == [CallBegan()]
+        assert others(scene.enter(2, BLAISE)) == []
+
+    def test_visitors_talk_without_one_until_the_agent_comes(self, scene: Scene) -> None:
+        assert others(scene.enter(1, BLAISE) + scene.enter(2, CARL)) == []
+        signal = Signal(to="carl", instance="page", session="s")
+        assert len(scene.room.received(1, signal, NOW)) == 1
+        assert others(scene.enter(3, ADA)) == [CallBegan()]
+        assert scene.room.received(1, signal, NOW) == []  # held, as everybody is
+
+    def test_it_ends_when_the_agent_leaves(self, scene: Scene) -> None:
+        for number, who in enumerate((ADA, BLAISE, CARL)):
+            scene.enter(number, who)
+        assert CallEnded() in scene.room.received(0, Leave(), NOW)
+        assert len(scene.room.received(1, Signal(to="carl", instance="page", session="s"), NOW)) == 1
 
 
 def test_messages_have_no_room_for_what_is_unknown() -> None:

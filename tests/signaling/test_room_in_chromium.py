@@ -3,6 +3,7 @@
 import asyncio
 import subprocess
 from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from prometheus_client import CollectorRegistry
 
 from recorder.kernel.clock import SystemClock
 from recorder.kernel.conversation import DecisionKind, InteractionKind, InteractionState, Participant, Role
-from recorder.kernel.recording import RecordingState
+from recorder.kernel.recording import EndReason, RecordingState
 from signaling.app import build_app
 from signaling.ports import Caller
 from tests.support.browser import WAIT_MS, Visitor, chromium
@@ -156,8 +157,12 @@ async def test_two_people_talk_are_recorded_and_watch_it(
 
         await agent.page.click("#record")
         for one in (agent, visitor):
-            await one.page.get_by_text("This call is being recorded").wait_for()
+            await one.page.get_by_text("The recording starts").first.wait_for()
             await one.page.wait_for_selector("body[data-publishing=connected]")
+        (recording,) = stage.fake.recordings
+        await stage.fake.change(recording, state=RecordingState.RECORDING, started_at=datetime.now(UTC))
+        for one in (agent, visitor):
+            await one.page.get_by_text("This call is being recorded").wait_for()
             assert await one.page.locator("#grid .tile").count() == 2  # the recorder is nobody
         for who in (ada, blaise):
             await receives(stage.entry_points, who, "camera", "audio", "video")
@@ -165,6 +170,35 @@ async def test_two_people_talk_are_recorded_and_watch_it(
         await _shares_and_switches(stage, agent, visitor, blaise)
         await _ends_and_plays(stage, agent, visitor, tmp_path)
         assert agent.complaints == visitor.complaints == []
+
+
+async def test_what_is_announced_is_what_is_so(stage: Stage, browser: Browser) -> None:
+    ada, blaise = await stage.people()
+    async with Visitor(browser) as agent, Visitor(browser) as visitor:
+        await stage.join(agent, ada)
+        await stage.join(visitor, blaise)
+        await agent.page.click("#record")
+        await announces(visitor, "starting", "The recording starts…")
+        (recording,) = stage.fake.recordings
+        now, running = datetime.now(UTC), RecordingState.RECORDING
+        await stage.fake.change(recording, state=running, started_at=now)
+        await announces(visitor, "recording", "This call is being recorded")
+        await stage.fake.change(recording, receiving=False)
+        await announces(visitor, "waiting", "The recording waits: no sound or picture arrives")
+        over = {"state": RecordingState.FAILED, "end_reason": EndReason.ABORT_UNEXPECTED}
+        await stage.fake.change(recording, **over, failure="disk_full")
+        await announces(visitor, "interrupted", "The recording is interrupted")
+        reason = "This call is not being recorded: the recorder's disk is full."
+        await announces(agent, "interrupted", reason)
+        await agent.page.click("[data-action=panel]")
+        await agent.page.get_by_text("Not recorded: the recorder's disk is full").wait_for()
+
+
+async def announces(visitor: Visitor, kind: str, text: str) -> None:
+    """Wait until the page's banner says this, and its pill means it."""
+    await visitor.page.wait_for_selector(f"body[data-recording={kind}]")
+    assert await visitor.page.inner_text("#banner-text") == text
+    assert await visitor.page.is_visible("#recording-pill")
 
 
 async def _shares_and_switches(stage: Stage, agent: Visitor, visitor: Visitor, blaise: Participant) -> None:
@@ -191,7 +225,7 @@ async def _ends_and_plays(stage: Stage, agent: Visitor, visitor: Visitor, tmp_pa
     (recording,) = stage.fake.recordings
     await agent.page.click("#record")
     for one in (agent, visitor):
-        await one.page.wait_for_selector("body[data-recording=finalizing][data-publishing=idle]")
+        await one.page.wait_for_selector("body[data-recording=none][data-publishing=idle]")
         await one.page.wait_for_selector("#banner", state="hidden")
     await until(lambda: not stage.entry_points.sessions)
     stage.fake.media[recording].data += _mp4(tmp_path)
@@ -199,7 +233,6 @@ async def _ends_and_plays(stage: Stage, agent: Visitor, visitor: Visitor, tmp_pa
     await stage.fake.finish(recording)
     await agent.page.click(".toast [data-action=play]")
     await agent.until("document.getElementById('player-video').currentTime > 0.5")
-    await visitor.page.get_by_text("The recording has been saved").wait_for()
     assert await visitor.page.locator("[data-action=play]").count() == 0  # not for visitors, by policy
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from recorder.kernel.conversation import Participant
-from recorder.kernel.recording import RecordingState
+from recorder.kernel.recording import RecordingState, StartsWith
 from signaling.room.core.announcement import RoomPolicy, is_publishable
 from signaling.room.core.effects import CallBegan, CallEnded, Close, Effect, Send, ShareBegan, ShareEnded
 from signaling.room.core.limits import RESUME_TIMEOUT_S
@@ -79,7 +79,7 @@ class Client:
 class Rooms(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
-        self.room = Room(RoomPolicy())
+        self.room = Room(RoomPolicy(starts_with=StartsWith.CALL))
         self.now = at(0)
         self.clients: dict[int, Client] = {}
         self.seats: dict[str, str] = {}  # participant -> instance
@@ -170,21 +170,23 @@ class Rooms(RuleBasedStateMachine):
         signal = Signal(to=to.id, instance=instance, session="s")
         self.happen(self.room.received(sender.connection, signal, self.now))
         for number, client in self.clients.items():
-            reached = self.may_signal and client.who == to and client.instance == instance
+            may_signal = self.may_signal or not self.in_call
+            is_addressee = client.who == to and client.instance == instance and client is not sender
+            reached = may_signal and is_addressee
             assert client.signals[before[number] :] == ([sender.who.id] if reached else [])
 
     @precondition(lambda self: self.in_call)
     @rule(state=st.sampled_from([InteractionState.STARTED, InteractionState.HELD]))
     def the_call_is_decided(self, state: InteractionState) -> None:
         self.may_signal = state is InteractionState.STARTED
-        self.happen(self.room.interaction_decided(self.call, state))
+        self.happen(self.room.interaction_decided(self.call, state, self.now))
 
     @precondition(lambda self: self.in_call)
     @rule()
     def the_call_is_aborted(self) -> None:
         self.seats.clear()
         self.away.clear()
-        self.happen(self.room.interaction_decided(self.call, InteractionState.ABORTED))
+        self.happen(self.room.interaction_decided(self.call, InteractionState.ABORTED, self.now))
         assert not self.clients
 
     @rule(number=st.integers(1, 3), state=st.sampled_from(STATES))

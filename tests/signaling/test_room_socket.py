@@ -33,6 +33,7 @@ from signaling.room.core.messages import (
     Signal,
     Signaled,
     StartRecording,
+    StatusChanged,
     StopRecording,
     Unpublish,
     Welcome,
@@ -270,7 +271,7 @@ class TestRecording:
         ada = await RoomClient.enter(served.client, pair[0])
         await ada.expect(Welcome)
         await served.recording(pair[0].conversation)
-        assert (await ada.expect(RecordingChanged)).recording.banner == "This call is being recorded"
+        assert (await ada.expect(StatusChanged)).status.text == "The recording starts…"
 
     async def test_links_are_signed_and_work_without_a_header(self, served: Served, pair: People) -> None:
         ada = await RoomClient.enter(served.client, pair[0])

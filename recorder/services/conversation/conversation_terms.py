@@ -22,4 +22,5 @@ class EffectiveTerms:
             allow_manual=frozenset(counts.allow_manual),
             banner=counts.banner_text if announced else None,
             consent=counts.consent,
+            starts_with=counts.starts_with,
         )

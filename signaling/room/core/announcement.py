@@ -1,6 +1,6 @@
-"""What a participant may be told of a conversation's recordings, and when. Pure."""
+"""The recording policy of a room: who may do and see what, and whom the hidden participant takes. Pure."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import datetime
 from urllib.parse import urlencode, urlsplit
 
@@ -10,14 +10,14 @@ from recorder.kernel.conversation import Consent, Participant, Role
 from recorder.kernel.media import IceTransportPolicy
 from recorder.kernel.message import ConsentAnswer
 from recorder.kernel.permissions import ConversationTerms
-from recorder.kernel.recording import Recording, RecordingState, RecordingType
+from recorder.kernel.recording import Recording, RecordingState, RecordingType, StartsWith
 from signaling.room.core.messages import Publish, RecordingNotice
+from signaling.room.core.wording import words
 
 _AGENTS = frozenset({Role.AGENT, Role.SECONDARY_AGENT})
+CALL_SEATS_MIN = 2  # only then is there a conversation
 
-# From READY on media can be taken, so from READY on it is said. PAUSED takes nothing, and says so.
-_TAKING = frozenset({RecordingState.READY, RecordingState.RECORDING})
-_PUBLISHABLE = frozenset({*_TAKING, RecordingState.PAUSED})
+_PUBLISHABLE = frozenset({RecordingState.READY, RecordingState.RECORDING, RecordingState.PAUSED})
 _ACTIVE = frozenset({RecordingState.REQUESTED, RecordingState.LAUNCHING, *_PUBLISHABLE})
 
 RecordingLinks = Callable[[Recording, datetime], dict[str, str]]
@@ -37,6 +37,7 @@ class RoomPolicy(msgspec.Struct, frozen=True, kw_only=True):
     banner: str | None = "This call is being recorded"
     banner_paused: str | None = "The recording is paused"
     consent: Consent = Consent.ANNOUNCE
+    starts_with: StartsWith = StartsWith.AGENT
     ice_transport_policy: IceTransportPolicy = IceTransportPolicy.ALL
 
     def within(self, terms: ConversationTerms) -> "RoomPolicy":
@@ -48,7 +49,18 @@ class RoomPolicy(msgspec.Struct, frozen=True, kw_only=True):
             banner=terms.banner,
             banner_paused=self.banner_paused if terms.banner is not None else None,
             consent=terms.consent,
+            starts_with=terms.starts_with,
         )
+
+    def may_see(self, role: Role) -> bool:
+        """Whether somebody in this role is told of recordings beyond what is announced to everybody."""
+        return role in self.may_play or role in self.may_record
+
+    def is_call(self, roles: Collection[Role]) -> bool:
+        """Whether people in these roles, all who have a seat, are a call that is to be recorded."""
+        if self.starts_with is StartsWith.AGENT:
+            return not _AGENTS.isdisjoint(roles)
+        return len(roles) >= CALL_SEATS_MIN
 
     def may_take(self, answer: ConsentAnswer | None) -> bool:
         """Whether anything may be taken of somebody who answered so, or not yet."""
@@ -66,26 +78,19 @@ def is_publishable(recording: Recording) -> bool:
 
 
 def notice(
-    recording: Recording,
-    *,
-    role: Role,
-    policy: RoomPolicy,
-    links: RecordingLinks,
-    utc_now: datetime,
+    recording: Recording, *, role: Role, policy: RoomPolicy, links: RecordingLinks, utc_now: datetime
 ) -> RecordingNotice:
-    """What somebody in `role` is told of this recording; never its entry point."""
-    started = recording.started_at if recording.state in _ACTIVE else None
-    may_see = recording.state is RecordingState.AVAILABLE and role in policy.may_play
+    """What somebody in `role`, who may see recordings, is told of this one; never its entry point."""
+    may_play = recording.state is RecordingState.AVAILABLE and role in policy.may_play
     return RecordingNotice(
         id=recording.id,
         state=recording.state,
         type=recording.type,
-        banner=_banner(recording.state, policy),
-        elapsed_s=max(0.0, (utc_now - started).total_seconds()) if started else None,
         duration_s=recording.duration_s,
+        bytes=recording.bytes,
         filename=recording.filename,
-        failure=recording.failure,
-        links=links(recording, utc_now) if may_see else {},
+        problem=None if recording.failure is None else words(recording.failure),
+        links=links(recording, utc_now) if may_play else {},
     )
 
 
@@ -108,9 +113,3 @@ def invitation(recording: Recording, participant: Participant, policy: RoomPolic
         ice_transport_policy=policy.ice_transport_policy,
         video=recording.type is RecordingType.AUDIO_VIDEO,
     )
-
-
-def _banner(state: RecordingState, policy: RoomPolicy) -> str | None:
-    if state in _TAKING:
-        return policy.banner
-    return policy.banner_paused if state is RecordingState.PAUSED else None

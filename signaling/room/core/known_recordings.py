@@ -1,4 +1,4 @@
-"""The recordings of a conversation as a room knows them. Pure."""
+"""Recordings of a conversation as a room knows them. Pure."""
 
 from collections.abc import Iterator
 
@@ -21,9 +21,13 @@ class KnownRecordings:
     def __contains__(self, recording: str) -> bool:
         return recording in self._by_id
 
+    def in_order(self) -> list[Recording]:
+        """As they were asked for, oldest first."""
+        return sorted(self, key=lambda recording: recording.id)
+
     def active(self) -> list[str]:
         """The ids of those that were asked for and have not ended."""
-        return [one.id for one in self if announcement.is_active(one)]
+        return [recording.id for recording in self if announcement.is_active(recording)]
 
     def take(self, recording: Recording) -> bool:
         """Keep it as it is now; whether that is something to tell."""
@@ -33,7 +37,7 @@ class KnownRecordings:
         return before is None or _announced(before) != _announced(recording)
 
     def _forget_old(self) -> None:
-        ended = sorted(one.id for one in self if not announcement.is_active(one))
+        ended = [each.id for each in self.in_order() if not announcement.is_active(each)]
         for old in ended[: max(0, len(self._by_id) - RECORDINGS_SHOWN_MAX)]:
             del self._by_id[old]
 

@@ -1,4 +1,4 @@
-"""What a room's page and the server say to each other: JSON text messages with a `type`.
+"""The messages of a room between page and server: JSON text with a `type`.
 
 The page speaks first with `hello`, within a bounded time; the server answers `welcome`, which is the whole
 state, so that a page that returns after a dropped socket needs nothing else. Descriptions and candidates have
@@ -153,21 +153,52 @@ class Member(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RecordingNotice(msgspec.Struct, frozen=True, kw_only=True):
-    """What a participant is told of one recording.
+    """One recording, for those who may see recordings.
 
-    `id` is null between asking for a recording and its having an id. `elapsed_s` is the recording's age when
-    this was said. `links` are for roles that may see recordings, once it is AVAILABLE.
+    `problem` says in words why there is none, or why it is not whole.
+    `links` are there once it can be played.
     """
 
-    id: str | None
+    id: str
     state: RecordingState
     type: RecordingType = RecordingType.AUDIO_VIDEO
-    banner: str | None = None
-    elapsed_s: float | None = None
     duration_s: float | None = None
+    bytes: int | None = None
     filename: str | None = None
-    failure: str | None = None
+    problem: str | None = None
     links: dict[str, str] = {}
+
+
+class StatusKind(StrEnum):
+    """What is true of the recording of a call."""
+
+    NONE = "NONE"
+    STARTING = "STARTING"  # nothing is recorded yet
+    RECORDING = "RECORDING"
+    WAITING = "WAITING"  # it runs, and nobody's media arrives
+    PAUSED = "PAUSED"
+    INTERRUPTED = "INTERRUPTED"  # it should be recorded, and is not
+
+
+class RecordingAction(StrEnum):
+    """What whoever may record can do about it."""
+
+    START = "START"
+    WAIT = "WAIT"
+    STOP = "STOP"
+
+
+class RecordingStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """What is announced now. `text` is for a banner; `elapsed_s` the recording's age when this was said.
+
+    `action` is null for roles that may not record.
+    """
+
+    kind: StatusKind = StatusKind.NONE
+    text: str | None = None
+    recording: str | None = None
+    elapsed_s: float | None = None
+    action: RecordingAction | None = None
 
 
 class ChatLine(msgspec.Struct, frozen=True, kw_only=True):
@@ -192,11 +223,12 @@ class Welcome(_Tagged, frozen=True, tag=_snake):
     you: Member
     roster: list[Member]
     resumed: bool
-    may_record: bool
     ice_servers: list[IceServer]
     ice_transport_policy: IceTransportPolicy
     resume_timeout_s: float
+    status: RecordingStatus
     recordings: list[RecordingNotice]
+    publishing: list[str]  # recordings that take publishers: what is sent to others can end
     chat: list[ChatLine]
     call: InteractionState = InteractionState.ENDED
     consent: Consent = Consent.ANNOUNCE
@@ -262,6 +294,12 @@ class RecordingChanged(_Tagged, frozen=True, tag=_snake):
     recording: RecordingNotice
 
 
+class StatusChanged(_Tagged, frozen=True, tag=_snake):
+    """What is announced of the recording of this call is another thing now."""
+
+    status: RecordingStatus
+
+
 class ConsentChanged(_Tagged, frozen=True, tag=_snake):
     """The answer of the participant who is told this, as it is kept."""
 
@@ -311,6 +349,7 @@ ServerMessage = (
     | InteractionChanged
     | Said
     | RecordingChanged
+    | StatusChanged
     | ConsentChanged
     | Publish
     | Unpublish

@@ -1,13 +1,13 @@
-"""Who is in a room and who is told what: events in, effects out, time as an argument.
+"""The room as a state machine: who is in, and who is told what; events in, effects out, time as an argument.
 
 A *seat* is a participant's place. It is taken by one page at a time (an `instance`) over one connection, and
 is kept for RESUME_TIMEOUT_S when the connection drops: media flows between the peers meanwhile and the call
 goes on. Descriptions and candidates pass from seat to seat unread. The hidden participant has no seat. What
 is told of recordings is signaling.room.core.recordings'.
 
-The CALL interaction begins when two have a seat, because only then is there a conversation, and ends when
-fewer than two are left. It is held until the control plane has decided: until then no signal is passed on, so
-that nobody can connect, and an aborted call empties the room.
+The CALL interaction begins when an agent, or two, have a seat (RoomPolicy.is_call), and ends when they have
+not. It is held until the control plane has decided: until then no signal is passed on, so that nobody can
+connect, and an aborted call empties the room.
 """
 
 from collections import deque
@@ -72,9 +72,9 @@ class Room:
     def __init__(self, policy: RoomPolicy, links: RecordingLinks = announcement.own_links) -> None:
         self._policy = policy
         self._seats = Seats()
-        self._recordings = RoomRecordings(self._seats, policy, links)
-        self._chat: deque[ChatLine] = deque(maxlen=CHAT_MESSAGES_KEPT_MAX)
         self._call = Call()
+        self._recordings = RoomRecordings(self._seats, self._call, policy, links)
+        self._chat: deque[ChatLine] = deque(maxlen=CHAT_MESSAGES_KEPT_MAX)
 
     @property
     def is_empty(self) -> bool:
@@ -115,23 +115,22 @@ class Room:
             seat = Seat(participant, instance)
             self._seats.add(seat)
         self._seats.connect(seat, connection)
-        seat.away_until_ns, seat.answer = None, answer
-        seat.invited.clear()  # what was told to a connection that dropped may not have arrived
-        effects += self._call_changes(but=seat)  # whoever is told holds back what they hear of this seat
+        seat.taken(answer)
+        effects += self._call_changes(now, but=seat)  # whoever is told holds back what they hear of this seat
         arrival = Returned(member=seat.member()) if resumed else Joined(member=seat.member())
         effects.append(Send(connection, self._welcome(seat, resumed, ice_servers, now)))
         effects += self._seats.tell_all(arrival, but=seat)
         effects += self._recordings.invite(seat)
         if seat.screen is not None:
             effects += self._seats.tell(seat, seat.share_changed())
-        return effects
+        return effects + self._recordings.statuses(now.utc)
 
     def lost(self, connection: int, now: Now) -> list[Effect]:
         """The socket dropped without a goodbye: the seat is kept for a while."""
         seat = self._seats.lost(connection)
         if seat is None:  # it left, or another page replaced it
             return []
-        seat.away_until_ns = now.monotonic_ns + _RESUME_TIMEOUT_NS
+        seat.kept_until(now.monotonic_ns + _RESUME_TIMEOUT_NS)
         return self._seats.tell_all(Away(participant=seat.participant.id), but=seat)
 
     def expel(self, participant: str, code: CloseCode) -> list[Effect]:
@@ -144,9 +143,10 @@ class Room:
     def expire(self, now: Now) -> list[Effect]:
         """Free the seats that nobody came back to in time."""
         gone = [s for s in self._seats if s.away_until_ns is not None and s.away_until_ns <= now.monotonic_ns]
-        return [effect for seat in gone for effect in self._vacate(seat)] + self._call_changes()
+        vacated = [effect for seat in gone for effect in self._vacate(seat)]
+        return vacated + self._call_changes(now) + self._recordings.statuses(now.utc)
 
-    def end(self, code: CloseCode) -> list[Effect]:
+    def end(self, code: CloseCode, now: Now) -> list[Effect]:
         """The room closes: everybody out, and nobody is told that the others left.
 
         For when it is only the server that goes, the pages keep their peer connections and the call goes on.
@@ -154,7 +154,7 @@ class Room:
         seats = list(self._seats)
         effects = [effect for seat in seats for effect in self._seats.disconnect(seat, code)]
         effects += [effect for seat in seats for effect in self._vacate(seat)]
-        return effects + self._call_changes()
+        return effects + self._call_changes(now)
 
     # --- what pages say ----------------------------------------------------------------------------
     def received(self, connection: int, message: ClientMessage, now: Now) -> list[Effect]:
@@ -166,22 +166,20 @@ class Room:
             case Signal():
                 return self._relay(seat, message)
             case SetMedia():
-                seat.microphone, seat.camera = message.microphone, message.camera
+                seat.set_media(microphone=message.microphone, camera=message.camera)
                 return self._seats.tell_all(Changed(member=seat.member()), but=seat)
             case SetScreen():
                 return self._set_screen(seat, message.stream)
             case Say():
                 return self._say(seat, message.text, now)
             case StartRecording():
-                return self._recordings.start(seat)
+                return self._recordings.start(seat) + self._recordings.statuses(now.utc)
             case StopRecording():
                 return self._recordings.stop(seat)
             case AnswerConsent():
                 return self._recordings.answered(seat, message.answer)
             case Leave():
-                return (
-                    self._seats.disconnect(seat, CloseCode.LEFT) + self._vacate(seat) + self._call_changes()
-                )
+                return self._leave(seat, now)
             case Ping():
                 return [Send(connection, Pong())]
             case _:
@@ -194,25 +192,29 @@ class Room:
 
     # --- what is decided ---------------------------------------------------------------------------
     def interaction_decided(
-        self, began: CallBegan | ShareBegan, state: InteractionState, reason: str | None = None
+        self, began: CallBegan | ShareBegan, state: InteractionState, now: Now, reason: str | None = None
     ) -> list[Effect]:
         """What began is HELD, STARTED or ABORTED; nothing happens when it has ended since."""
         if isinstance(began, CallBegan):
-            return self._call_decided(began, state, reason)
+            return self._call_decided(began, state, now, reason)
         seat = self._seats.of(began.participant)
         if seat is None or seat.screen is None or seat.shares - 1 != began.share or seat.share is state:
             return []
-        seat.share = state
-        told = seat.share_changed(reason)
+        seat.decide_share(state)
+        changed = seat.share_changed(reason)
         if state is InteractionState.HELD:
-            return self._seats.tell(seat, told)
-        return [*self._seats.tell(seat, told), *self._seats.tell_all(told, but=seat)]
+            return self._seats.tell(seat, changed)
+        return [*self._seats.tell(seat, changed), *self._seats.tell_all(changed, but=seat)]
 
-    def _call_decided(self, began: CallBegan, state: InteractionState, reason: str | None) -> list[Effect]:
-        if not self._call.decided(began, state):
+    def _call_decided(
+        self, began: CallBegan, state: InteractionState, now: Now, reason: str | None
+    ) -> list[Effect]:
+        if not self._call.decided(began, state, reason):
             return []
-        told = self._seats.tell_all(self._call.changed(reason))
-        return [*told, *self.end(CloseCode.ABORTED)] if state is InteractionState.ABORTED else told
+        effects = self._seats.tell_all(self._call.changed(reason))
+        if state is InteractionState.ABORTED:
+            return effects + self.end(CloseCode.ABORTED, now)
+        return effects + self._recordings.statuses(now.utc)
 
     def consent_kept(self, participant: str, answer: ConsentAnswer) -> list[Effect]:
         """This answer counts from now on: who agreed is invited to recordings, who refused leaves them."""
@@ -222,15 +224,16 @@ class Room:
     # --- what recordings do ------------------------------------------------------------------------
     def recording_changed(self, recording: Recording, now: Now) -> list[Effect]:
         """A recording of this conversation is as it is said here, now."""
-        return self._recordings.changed(recording, now.utc)
+        return self._recordings.changed(recording, now.utc) + self._recordings.statuses(now.utc)
 
     def recording_started(self, recording: Recording, now: Now) -> list[Effect]:
         """The start that was wanted succeeded; the room may have heard of it already."""
-        return self._recordings.started(recording, now.utc)
+        return self._recordings.started(recording, now.utc) + self._recordings.statuses(now.utc)
 
-    def recording_refused(self, participant: str, code: str, detail: str) -> list[Effect]:
+    def recording_refused(self, participant: str, code: str, detail: str, now: Now) -> list[Effect]:
         """A start or a stop did not work: whoever asked is told why, the others that nothing is coming."""
-        return self._recordings.refused(self._seats.of(participant), code, detail)
+        refused = self._recordings.refused(self._seats.of(participant), code, detail)
+        return refused + self._recordings.statuses(now.utc)
 
     # --- inside ------------------------------------------------------------------------------------
     def _welcome(self, seat: Seat, resumed: bool, ice_servers: list[IceServer], now: Now) -> Welcome:
@@ -238,11 +241,12 @@ class Room:
             you=seat.member(),
             roster=[other.member() for other in self._seats if other is not seat],
             resumed=resumed,
-            may_record=seat.participant.role in self._policy.may_record,
             ice_servers=ice_servers,
             ice_transport_policy=self._policy.ice_transport_policy,
             resume_timeout_s=RESUME_TIMEOUT_S,
+            status=self._recordings.status(seat, now.utc),
             recordings=self._recordings.notices(seat, now.utc),
+            publishing=self._recordings.publishable(),
             chat=list(self._chat),
             call=self._call.state,
             consent=self._policy.consent,
@@ -253,7 +257,7 @@ class Room:
         if not self._call.may_connect:
             return []  # a page that does not hold back is held back here
         addressee = self._seats.of(signal.to)
-        if addressee is None or addressee.instance != signal.instance:
+        if addressee is None or addressee is seat or addressee.instance != signal.instance:
             return []  # said to a page that is gone: the sender is being told so
         relayed = Signaled(
             sender=seat.participant.id,
@@ -264,20 +268,19 @@ class Room:
         return self._seats.tell(addressee, relayed)
 
     def _set_screen(self, seat: Seat, stream: str | None) -> list[Effect]:
-        before, seat.screen = seat.screen, stream
+        before = seat.set_screen(stream)
         effects = self._seats.tell_all(Changed(member=seat.member()), but=seat)
         if before is None and stream is not None:
-            seat.share, seat.shares = InteractionState.HELD, seat.shares + 1
             effects.append(ShareBegan(seat.participant.id, seat.shares - 1))
         elif before is not None and stream is None:
             effects += self._share_ended(seat)
         return effects
 
     def _share_ended(self, seat: Seat) -> list[Effect]:
-        was_told = seat.share is InteractionState.STARTED
-        seat.share = InteractionState.ENDED
-        told = self._seats.tell_all(seat.share_changed(), but=seat) if was_told else []
-        return [*told, ShareEnded(seat.participant.id)]
+        was_known = seat.share is InteractionState.STARTED
+        seat.decide_share(InteractionState.ENDED)
+        changed = self._seats.tell_all(seat.share_changed(), but=seat) if was_known else []
+        return [*changed, ShareEnded(seat.participant.id)]
 
     def _say(self, seat: Seat, text: str, now: Now) -> list[Effect]:
         line = ChatLine(sender=seat.participant.id, name=seat.participant.name, text=text, at=now.utc)
@@ -289,7 +292,11 @@ class Room:
         effects = self._share_ended(seat) if seat.screen is not None else []
         return effects + self._seats.tell_all(Left(participant=seat.participant.id), but=seat)
 
-    def _call_changes(self, but: Seat | None = None) -> list[Effect]:
+    def _leave(self, seat: Seat, now: Now) -> list[Effect]:
+        effects = self._seats.disconnect(seat, CloseCode.LEFT) + self._vacate(seat)
+        return effects + self._call_changes(now) + self._recordings.statuses(now.utc)
+
+    def _call_changes(self, now: Now, but: Seat | None = None) -> list[Effect]:
         """`but` is not told: their welcome says it."""
-        change = self._call.seated(len(self._seats))
+        change = self._call.seated(self._policy.is_call(self._seats.roles()), now.utc)
         return [] if change is None else [*self._seats.tell_all(self._call.changed(), but=but), change]

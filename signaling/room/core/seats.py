@@ -1,9 +1,11 @@
-"""Who has a place in a room, over which connection, and how they are told something. Pure."""
+"""The seats of a room: whose each is, over which connection it is reached, and what it was told. Pure."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from recorder.kernel.conversation import InteractionKind, LayerKind, Participant
+import msgspec
+
+from recorder.kernel.conversation import InteractionKind, LayerKind, Participant, Role
 from recorder.kernel.message import ConsentAnswer
 from signaling.room.core.effects import Close, Effect, Send
 from signaling.room.core.messages import (
@@ -11,6 +13,7 @@ from signaling.room.core.messages import (
     InteractionChanged,
     InteractionState,
     Member,
+    RecordingStatus,
     ServerMessage,
 )
 
@@ -29,7 +32,45 @@ class Seat:
     share: InteractionState = InteractionState.ENDED
     shares: int = 0  # how many have begun
     answer: ConsentAnswer | None = None  # to being recorded
+    status: RecordingStatus | None = None  # what this page was last told is announced
     invited: set[str] = field(default_factory=set)  # recordings this page was told to publish to
+
+    def taken(self, answer: ConsentAnswer | None) -> None:
+        """A page sits here from now on; what was told to a connection that dropped may not have arrived."""
+        self.away_until_ns, self.answer = None, answer
+        self.status = None
+        self.invited.clear()
+
+    def kept_until(self, monotonic_ns: int) -> None:
+        """The page is gone; its place is kept for a while."""
+        self.away_until_ns = monotonic_ns
+
+    def set_media(self, *, microphone: bool, camera: bool) -> None:
+        self.microphone, self.camera = microphone, camera
+
+    def set_screen(self, stream: str | None) -> str | None:
+        """What is shared now; returns what was before. A new share is held until it is decided about."""
+        before, self.screen = self.screen, stream
+        if before is None and stream is not None:
+            self.share, self.shares = InteractionState.HELD, self.shares + 1
+        return before
+
+    def decide_share(self, state: InteractionState) -> None:
+        """This became of the share."""
+        self.share = state
+
+    def consented(self, answer: ConsentAnswer) -> None:
+        self.answer = answer
+
+    def uninvite_all(self) -> list[str]:
+        """The recordings to which it published."""
+        invited, self.invited = sorted(self.invited), set()
+        return invited
+
+    def shows(self, status: RecordingStatus) -> bool:
+        """Whether its page shows this already; time alone is nothing new. It does from now on."""
+        before, self.status = self.status, status
+        return before is not None and _timeless(before) == _timeless(status)
 
     def member(self) -> Member:
         """This seat as the others see it."""
@@ -55,6 +96,10 @@ class Seat:
         )
 
 
+def _timeless(status: RecordingStatus) -> RecordingStatus:
+    return msgspec.structs.replace(status, elapsed_s=None)
+
+
 class Seats:
     """The seats of one room, one for each participant. What is told to an unconnected seat is lost."""
 
@@ -67,6 +112,10 @@ class Seats:
 
     def __len__(self) -> int:
         return len(self._by_participant)
+
+    def roles(self) -> list[Role]:
+        """Those of everybody who has a seat."""
+        return [seat.participant.role for seat in self]
 
     def of(self, participant: str) -> Seat | None:
         """Where this participant sits."""
