@@ -145,7 +145,9 @@ async def compose(
     recordings = RecordingService(registry, supervisors, dependencies, conversations, view)
     answers = ConsentTable(database)
     requirement = ConsentRequirement(answers, terms)
-    entry_points = EntryPoints(registry, secrets, view, consent=requirement, takes=supervisors.takes)
+    entry_points = EntryPoints(
+        registry, secrets, view, consent=requirement, check_source=supervisors.check_source
+    )
     consent_events = ConsentEvents(registry, answers, conversations, clock)
     stack.push_async_callback(consent_events.leave)
 

@@ -236,8 +236,11 @@ class Recordings(Protocol):
 
     async def get(self, recording: str) -> Recording: ...
     async def list(self, conversation: str) -> list[Recording]: ...
-    async def stop(self, recording: str) -> Recording:
-        """Ask it to end; returns at FINALIZING or later. Stopping twice is the same as once."""
+    async def stop(self, recording: str, *, stopped_by: Caller) -> Recording:
+        """Ask it to end; returns at FINALIZING or later. Stopping twice is the same as once.
+
+        403 forbidden to roles that may not: what started by itself is stopped by recording.allow_stop alone.
+        """
         ...
 
     async def pause(self, recording: str) -> Recording: ...

@@ -112,6 +112,10 @@ class RecordingSettings(Section, frozen=True):
     allow_manual: Annotated[
         tuple[Role, ...], Meta(description="roles that may start a recording by hand", extra=EVERYWHERE)
     ] = AGENTS
+    allow_stop: Annotated[
+        tuple[Role, ...],
+        Meta(description="roles that may stop a recording that started by itself", extra=EVERYWHERE),
+    ] = ()
     start_mode: Annotated[
         StartMode,
         Meta(

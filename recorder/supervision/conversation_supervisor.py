@@ -104,6 +104,10 @@ class ConversationSupervisor:
         self._users -= 1
         self._lock.release()
 
+    def is_automatic(self, recording: str) -> bool:
+        """Whether this recording is there because something that triggers runs."""
+        return self._supervision.automatic and recording in self._supervision.recordings
+
     # --- what happens ----------------------------------------------------------------------------------
     def take_back(self, owner: str | None) -> Interaction | None:
         """The running interaction that this owner has."""

@@ -69,18 +69,33 @@ def may_start_by_hand(settings: RecordingSettings, role: Role | None) -> bool:
     return role is None or role in settings.allow_manual
 
 
-def takes_stream(
+def may_stop(settings: RecordingSettings, role: Role | None, *, automatic: bool) -> bool:
+    """Whether a participant in this role may; what started by policy is not theirs to end by default."""
+    return role is None or role in (settings.allow_stop if automatic else settings.allow_manual)
+
+
+def refusal_of_stream(
     source: SourceKind, settings: RecordingSettings, running: Iterable[tuple[Activity, bool]]
-) -> bool:
-    """Whether a recording takes a stream of this source, given what runs and whether it is covered.
+) -> str | None:
+    """Why a stream of this source is not taken, given what runs and whether it is covered; None: it is.
 
     A layer that nobody announced begins with its stream.
     """
     if source.interaction is InteractionKind.CALL:
-        return True
+        return None
     layer = LayerKind(source.value)
+    activity = Activity(kind=InteractionKind.COLLABORATION_LAYER, layer=layer)
+    if not can_be_recorded(settings, activity):
+        return _why_never(settings)
     covered = [covered for activity, covered in running if activity.layer is layer]
-    if covered:
-        return any(covered)
-    begins_now = Activity(kind=InteractionKind.COLLABORATION_LAYER, layer=layer)
-    return covers(settings, begins_now, recording_before=True)
+    if any(covered) or (not covered and covers(settings, activity, recording_before=True)):
+        return None
+    return "It began before the recording did; what is recorded is whole from its beginning."
+
+
+def _why_never(settings: RecordingSettings) -> str:
+    if not settings.enabled:
+        return "Recording is switched off (recording.enabled)."
+    if settings.type is RecordingType.AUDIO:
+        return "Only sound is recorded here (recording.type)."
+    return "Co-browsing is not recorded here (recording.cobrowse)."

@@ -24,7 +24,7 @@ from recorder.supervision.conversation_supervisor import (
     SupervisionDependencies,
 )
 from recorder.supervision.decisions import Decisions
-from recorder.supervision.policy import Activity, may_start_by_hand, takes_stream
+from recorder.supervision.policy import Activity, may_start_by_hand, may_stop, refusal_of_stream
 from signaling.ports import Caller
 
 _log = logging.getLogger(__name__)
@@ -89,14 +89,28 @@ class Supervisors:
             await self._check_running(conversation.id)
             return await supervisor.start_by_hand(settings)
 
-    async def takes(self, recording: RecordingRow, source: SourceKind) -> bool:
-        """Whether the recording takes a stream of this source now."""
+    async def check_stop(self, conversation: str, recording: str, caller: Caller) -> None:
+        """403 forbidden where the caller's role may not stop this recording."""
+        if caller.participant is None:
+            return
+        known = await self._conversations.get(conversation)
+        settings = await self._dependencies.effective(known)
+        async with self.of(known) as supervisor:
+            automatic = supervisor.is_automatic(recording)
+        if not may_stop(settings.recording, caller.participant.role, automatic=automatic):
+            what = "a recording that started by itself" if automatic else "recordings"
+            raise caller_error("forbidden", f"Your role may not stop {what}.", status=403)
+
+    async def check_source(self, recording: RecordingRow, source: SourceKind) -> None:
+        """403 not_recorded, saying why, where the recording does not take a stream of this source now."""
         if source.interaction is InteractionKind.CALL:
-            return True
+            return
         conversation = await self._conversations.get(recording.conversation)
         settings = await self._dependencies.effective(conversation)
         async with self.of(conversation) as supervisor:
-            return takes_stream(source, settings.recording, supervisor.running())
+            refusal = refusal_of_stream(source, settings.recording, supervisor.running())
+        if refusal is not None:
+            raise caller_error("not_recorded", refusal, status=403)
 
     def changed(self, live: RecordingActor, before: Phase | None) -> None:
         """A recording is in another phase, which is written down; a Listener."""

@@ -189,7 +189,7 @@ class OpenRoom:
 
     async def _stop_recording(self, recording: str, participant: Participant) -> None:
         try:
-            await self._ports.recordings.stop(recording)
+            await self._ports.recordings.stop(recording, stopped_by=Caller(participant))
         except BystanderError as error:
             self._refused(participant, error)
         finally:

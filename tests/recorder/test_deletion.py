@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from recorder.kernel.errors import BystanderError
+from signaling.ports import Caller
 from storage.store import ObjectProperties
 from storage.stores.memory import MemoryStore
 from storage.stores.object_lock import Hold
@@ -44,7 +45,7 @@ async def keys(store: MemoryStore) -> set[str]:
 async def test_everything_of_it_goes_and_nothing_else(node: Node, store: LockingStore) -> None:
     started = await node.start()
     await node.publish(started)
-    await node.recordings.stop(started.id)
+    await node.recordings.stop(started.id, stopped_by=Caller())
     await node.until(started.id, "AVAILABLE")
     key = (await node.table.get(started.id)).object_key
     plain = ObjectProperties()
@@ -68,7 +69,7 @@ async def test_everything_of_it_goes_and_nothing_else(node: Node, store: Locking
 async def test_one_that_is_locked_keeps_all(node: Node, store: LockingStore) -> None:
     first = await node.start()
     await node.publish(first)
-    await node.recordings.stop(first.id)
+    await node.recordings.stop(first.id, stopped_by=Caller())
     await node.until(first.id, "AVAILABLE")
     key = (await node.table.get(first.id)).object_key
     store.holds[key] = Hold(until=datetime(2126, 1, 2, 3, 4, 5, tzinfo=UTC))

@@ -17,7 +17,8 @@ from recorder.supervision.policy import (
     can_be_recorded,
     covers,
     may_start_by_hand,
-    takes_stream,
+    may_stop,
+    refusal_of_stream,
     triggers,
 )
 
@@ -139,11 +140,35 @@ def test_streams_of_a_layer_that_is_not_covered_are_not_taken(source: SourceKind
     for covered, settings in product((False, True), (BOTH, CALL_ONLY)):
         running = [(Activity(kind=LAYER_KIND, layer=LayerKind(layer)), covered) for layer in LayerKind]
         of_call = source.interaction is CALL_KIND
-        assert takes_stream(source, settings, running) is (of_call or covered)
+        assert (refusal_of_stream(source, settings, running) is None) is (of_call or covered)
 
 
 @pytest.mark.parametrize("layer", sorted(COBROWSING))
 def test_a_layer_that_nobody_announced_begins_with_its_stream(layer: LayerKind) -> None:
     source = SourceKind(layer.value)
-    assert takes_stream(source, CALL_ONLY, [(CALL, True)])
-    assert not takes_stream(source, NO_COBROWSE, [(CALL, True)])
+    assert refusal_of_stream(source, CALL_ONLY, [(CALL, True)]) is None
+    assert refusal_of_stream(source, NO_COBROWSE, [(CALL, True)]) is not None
+
+
+@pytest.mark.parametrize(
+    ("settings", "running", "key"),
+    [
+        (Settings(enabled=False), [], "recording.enabled"),
+        (Settings(type=RecordingType.AUDIO), [], "recording.type"),
+        (Settings(cobrowse=False), [], "recording.cobrowse"),
+        (Settings(), [(EMBEDDED, False)], "began before"),
+    ],
+)
+def test_a_refused_stream_hears_the_cause(
+    settings: Settings, running: list[tuple[Activity, bool]], key: str
+) -> None:
+    assert key in (refusal_of_stream(SourceKind.EMBEDDED, settings, running) or "")
+
+
+def test_who_may_stop() -> None:
+    by_default, named = Settings(), Settings(allow_stop=(Role.SUPERVISOR,))
+    for role in Role:
+        assert not may_stop(by_default, role, automatic=True)
+        assert may_stop(by_default, role, automatic=False) is (role in by_default.allow_manual)
+        assert may_stop(named, role, automatic=True) is (role is Role.SUPERVISOR)
+    assert may_stop(by_default, None, automatic=True)  # an API key

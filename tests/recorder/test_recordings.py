@@ -51,7 +51,7 @@ class TestALife:
         await node.publish(started)
         running = await node.until(started.id, "RECORDING")
         assert running.started_at is not None
-        await node.recordings.stop(started.id)
+        await node.recordings.stop(started.id, stopped_by=Caller())
         over = await node.until(started.id, "AVAILABLE", "FAILED")
         assert ended_as(over) == (RecordingState.AVAILABLE, EndReason.NORMAL, None)
         assert (over.duration_s, over.bytes, over.entry_point) == (1.0, 2 * FRAGMENT_BYTES, None)
@@ -69,7 +69,7 @@ class TestALife:
 
     async def test_watchers_see_every_last_state(self, node: Node) -> None:
         started = await node.start()
-        await node.recordings.stop(started.id)
+        await node.recordings.stop(started.id, stopped_by=Caller())
         over = await node.until(started.id, "AVAILABLE", "FAILED")
         assert over == await node.recordings.get(started.id)
 
@@ -77,18 +77,19 @@ class TestALife:
         started = await node.start()
         await node.publish(started)
         first, second = await asyncio.gather(
-            node.recordings.stop(started.id), node.recordings.stop(started.id)
+            node.recordings.stop(started.id, stopped_by=Caller()),
+            node.recordings.stop(started.id, stopped_by=Caller()),
         )
         assert first.state in (RecordingState.FINALIZING, RecordingState.AVAILABLE)
         assert second.end_reason is EndReason.NORMAL
         await node.until(started.id, "AVAILABLE")
-        assert (await node.recordings.stop(started.id)).state is RecordingState.AVAILABLE
+        assert (await node.recordings.stop(started.id, stopped_by=Caller())).state is RecordingState.AVAILABLE
 
     async def test_one_at_a_time_in_a_conversation(self, node: Node) -> None:
         started = await node.start()
         with pytest.raises(BystanderError, match="recording_in_progress"):
             await node.recordings.start(started.conversation, started_by=Caller())
-        await node.recordings.stop(started.id)
+        await node.recordings.stop(started.id, stopped_by=Caller())
         again = await node.recordings.start(started.conversation, started_by=Caller())
         assert [one.id for one in await node.recordings.list(started.conversation)] == [started.id, again.id]
         assert again.filename is not None
@@ -134,7 +135,7 @@ class TestRefusals:
                 await node.entry_points.check(address, token)
         with pytest.raises(BystanderError, match="not_found"):
             await node.entry_points.check(started.id, started.entry_point.token)
-        await node.recordings.stop(started.id)
+        await node.recordings.stop(started.id, stopped_by=Caller())
         with pytest.raises(BystanderError, match="not_found"):
             await node.entry_points.check(address, started.entry_point.token)
 
@@ -158,7 +159,7 @@ class TestTrouble:
 
     async def test_stopped_without_media(self, node: Node) -> None:
         started = await node.start()
-        await node.recordings.stop(started.id)
+        await node.recordings.stop(started.id, stopped_by=Caller())
         over = await node.until(started.id, "AVAILABLE", "FAILED")
         assert ended_as(over) == (RecordingState.FAILED, EndReason.NORMAL, "no_media")
         with pytest.raises(BystanderError, match="no_media"):
@@ -195,7 +196,7 @@ class TestTrouble:
         started = await node.start()
         await node.publish(started)
         store.faults.outage = None
-        await node.recordings.stop(started.id)
+        await node.recordings.stop(started.id, stopped_by=Caller())
         assert (await node.until(started.id, "AVAILABLE", "FAILED")).state is RecordingState.AVAILABLE
 
     @pytest.mark.parametrize(("trouble", "failure"), [("refuses", "engine_failed"), ("dies", "worker_died")])
@@ -230,7 +231,7 @@ class TestTrouble:
         assert started.state is RecordingState.READY
         assert [one.failure for one in await node.table.attempts(started.id)] == ["worker_died", None]
         await node.publish(started)
-        await node.recordings.stop(started.id)
+        await node.recordings.stop(started.id, stopped_by=Caller())
         await node.until(started.id, "AVAILABLE")
 
 
@@ -246,7 +247,7 @@ class TestConversations:
     ) -> None:
         started = await node.start()
         await node.publish(started)
-        await node.recordings.stop(started.id)
+        await node.recordings.stop(started.id, stopped_by=Caller())
         await node.until(started.id, "AVAILABLE")
         key = (await node.table.get(started.id)).object_key
         assert (await store.head(key)).size > 0

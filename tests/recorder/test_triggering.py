@@ -220,9 +220,27 @@ class TestByHand:
         await scene.begin()
         recording = await scene.recorded()
         await scene.node.publish(recording)
-        await scene.node.recordings.stop(recording.id)
+        await scene.node.recordings.stop(recording.id, stopped_by=Caller())
         await scene.recorded(1, "AVAILABLE")
         assert len(await scene.recordings()) == 1
+
+    async def test_what_started_by_itself_is_not_for_agents_to_stop(self, stage: Stage) -> None:
+        scene = await stage.scene(allow_manual=[], **ABORTING)
+        agent = Participant(id="part_1", conversation=scene.conversation, role=Role.AGENT, name="Ada")
+        await scene.begin()
+        recording = await scene.recorded()
+        with pytest.raises(BystanderError, match="forbidden"):
+            await scene.node.recordings.stop(recording.id, stopped_by=Caller(agent))
+        assert (await scene.node.recordings.get(recording.id)).state is RecordingState.READY
+
+    async def test_what_an_agent_started_an_agent_may_stop(self, stage: Stage) -> None:
+        scene = await stage.scene(triggering_mode=TriggeringMode.MANUAL)
+        agent = Participant(id="part_1", conversation=scene.conversation, role=Role.AGENT, name="Ada")
+        await scene.begin()
+        started = await scene.node.recordings.start(scene.conversation, started_by=Caller(agent))
+        await scene.node.publish(started)
+        await scene.node.recordings.stop(started.id, stopped_by=Caller(agent))
+        assert (await scene.recorded(1, "AVAILABLE")).end_reason == "NORMAL"
 
 
 class TestFailover:

@@ -15,6 +15,7 @@ from recorder.kernel.recording import EndReason
 from recorder.recording.reconciliation import take_over
 from recorder.recover import RecoveryReport, recover_all
 from recorder.settings.definitions import ServerSettings, Settings
+from signaling.ports import Caller
 from storage.spool import SpoolFacts, SpoolWriter
 from storage.stores.memory import MemoryStore
 from tests.recorder.node import Node, open_node, settings_for
@@ -70,7 +71,7 @@ async def test_a_second_server_leaves_the_recordings_of_the_first_alone(nodes: N
     second = await nodes.open("second")
     assert of(second) == []
     assert (await second.recordings.get(recording.id)).state == "RECORDING"
-    await first.recordings.stop(recording.id)
+    await first.recordings.stop(recording.id, stopped_by=Caller())
     over = await first.until(recording.id, "AVAILABLE", "FAILED")
     assert (over.state, over.end_reason, over.failure) == ("AVAILABLE", "NORMAL", None)
 
@@ -95,7 +96,7 @@ async def test_each_server_takes_up_its_own_after_a_kill(nodes: Nodes) -> None:
     for name, recording in zip(("first", "second"), recordings, strict=True):
         again = await nodes.open(name)
         assert of(again) == [recording.id]
-        await again.recordings.stop(recording.id)
+        await again.recordings.stop(recording.id, stopped_by=Caller())
 
 
 async def test_what_a_lost_node_left_is_of_who_took_it_over_even_if_that_is_killed_then(

@@ -14,6 +14,7 @@ from recorder.kernel.conversation import InteractionKind
 from recorder.kernel.recording import Recording
 from recorder.settings.definitions import ServerSettings, WebhookSettings
 from recorder.webhooks.service import WebhookService
+from signaling.ports import Caller
 from storage.errors import UNREACHABLE
 from storage.stores.memory import MemoryStore
 from tests.recorder.node import Node, open_node, settings_for
@@ -67,7 +68,7 @@ async def recorded(node: Node) -> Recording:
     started = await node.start()
     await node.publish(started)
     await node.until(started.id, "RECORDING")
-    await node.recordings.stop(started.id)
+    await node.recordings.stop(started.id, stopped_by=Caller())
     return await node.until(started.id, "AVAILABLE")
 
 

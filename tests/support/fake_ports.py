@@ -387,7 +387,7 @@ class FakeRecordings:
         self._server.conversation(conversation)
         return [one for one in self._server.recordings.values() if one.conversation == conversation]
 
-    async def stop(self, recording: str) -> Recording:
+    async def stop(self, recording: str, *, stopped_by: Caller) -> Recording:
         self._server.called("recordings.stop")
         if self._server.recording(recording).state in (RecordingState.FINALIZING, *_ENDED):
             return self._server.recording(recording)

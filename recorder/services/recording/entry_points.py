@@ -20,8 +20,8 @@ PARTICIPANTS_KNOWN_MAX = 8_192  # more than a node's recordings have publishers
 
 _log = logging.getLogger(__name__)
 
-Takes = Callable[[RecordingRow, SourceKind], Awaitable[bool]]
-"""Whether a recording takes a stream of this source now."""
+CheckSource = Callable[[RecordingRow, SourceKind], Awaitable[None]]
+"""Raises why a recording does not take a stream of this source now."""
 
 
 class EntryPoints:
@@ -34,13 +34,13 @@ class EntryPoints:
         view: RecordingView,
         *,
         consent: ConsentRequirement,
-        takes: Takes,
+        check_source: CheckSource,
     ) -> None:
         self._registry = registry
         self._secrets = secrets
         self._view = view
         self._consent = consent
-        self._takes = takes
+        self._check_source = check_source
         self._taken: OrderedDict[tuple[str, str], deque[tuple[Worker, str]]] = OrderedDict()
 
     async def check(self, entry_point: str, token: str | None) -> list[IceServer]:
@@ -54,9 +54,7 @@ class EntryPoints:
         worker = self._worker(entry_point)
         row = self._registry.published_at(entry_point).row
         await self._consent.require(row.conversation, publisher.participant)
-        if not await self._takes(row, publisher.source):
-            detail = "Streams of this source are not recorded here: see recording.cobrowse."
-            raise caller_error("not_recorded", detail, status=403)
+        await self._check_source(row, publisher.source)
         session = new_id(SESSION_PREFIX)
         answer, etag = await worker.publish(session, publisher, offer)
         self._took(worker, session, row.conversation, publisher.participant)

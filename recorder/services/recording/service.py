@@ -55,8 +55,10 @@ class RecordingService:
         await self._conversations.get(conversation)
         return [self._view.of_row(row) for row in await self._table.of(conversation)]
 
-    async def stop(self, recording: str) -> Recording:
-        """Returns at FINALIZING or later."""
+    async def stop(self, recording: str, *, stopped_by: Caller) -> Recording:
+        """Returns at FINALIZING or later; 403 forbidden."""
+        conversation = (await self.get(recording)).conversation
+        await self._supervisors.check_stop(conversation, recording, stopped_by)
         await self._registry.ended(recording, EndReason.NORMAL)
         return await self.get(recording)
 

@@ -7,7 +7,7 @@ from aiohttp import web
 
 from recorder.kernel.recording import Recording
 from signaling.http.pages import PageQuery, page_of
-from signaling.ports import Recordings
+from signaling.ports import Caller, Recordings
 from signaling.routes.operation import LOCATION, ApiCall, Operation, Reply, created, json_response
 from signaling.routes.presentation import present
 
@@ -44,17 +44,18 @@ async def get(call: ApiCall) -> web.Response:
     return json_response(present(recording, call))
 
 
-def _moving(
-    move: Callable[[Recordings, str], Awaitable[Recording]],
-) -> Callable[[ApiCall], Awaitable[web.Response]]:
+Move = Callable[[Recordings, str, Caller], Awaitable[Recording]]
+
+
+def _moving(move: Move) -> Callable[[ApiCall], Awaitable[web.Response]]:
     async def handler(call: ApiCall) -> web.Response:
-        recording = await move(call.context.ports.recordings, call.path("recording"))
+        recording = await move(call.context.ports.recordings, call.path("recording"), call.caller)
         return json_response(present(recording, call))
 
     return handler
 
 
-def _move(name: str, summary: str, move: Callable[[Recordings, str], Awaitable[Recording]]) -> Operation:
+def _move(name: str, summary: str, move: Move) -> Operation:
     return Operation(
         "POST",
         f"{_RECORDING}/{name}",
@@ -108,9 +109,19 @@ OPERATIONS = (
         replies=(Reply(200, "The recording.", Recording),),
         tag=_TAG,
     ),
-    _move("stop", "Stop a recording; stopping it again changes nothing.", lambda port, one: port.stop(one)),
     _move(
-        "pause", "Pause a recording; what is said meanwhile is not taken.", lambda port, one: port.pause(one)
+        "stop",
+        "Stop a recording; stopping it again changes nothing.",
+        lambda recordings, recording, caller: recordings.stop(recording, stopped_by=caller),
     ),
-    _move("resume", "Go on with a paused recording.", lambda port, one: port.resume(one)),
+    _move(
+        "pause",
+        "Pause a recording; what is said meanwhile is not taken.",
+        lambda recordings, recording, _: recordings.pause(recording),
+    ),
+    _move(
+        "resume",
+        "Go on with a paused recording.",
+        lambda recordings, recording, _: recordings.resume(recording),
+    ),
 )
