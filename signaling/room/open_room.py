@@ -13,7 +13,6 @@ from recorder.kernel.conversation import Participant
 from recorder.kernel.errors import BystanderError
 from recorder.kernel.media import IceServer
 from recorder.kernel.message import ConsentAnswer
-from recorder.kernel.permissions import ConversationTerms
 from signaling.ports import Caller
 from signaling.room.chat_log import ChatLog
 from signaling.room.connection import Connection
@@ -48,15 +47,15 @@ class OpenRoom:
         self,
         conversation: str,
         terms: RoomTerms,
-        counts: ConversationTerms,
+        first: Guest,
         finished: Callable[[], None],
     ) -> None:
-        """`counts`: what the conversation's settings say; it holds for as long as this room is open."""
+        """What `first` brings of settings and history holds as long as this room is open."""
         self._conversation = conversation
         self._ports = terms.ports
         self._clock = terms.clock
         self._finished = finished
-        self._core = Room(terms.policy.within(counts), terms.links)
+        self._core = Room(terms.policy.within(first.counts), terms.links, first.history)
         self._chat_log = ChatLog(conversation, terms.ports.messages)
         self._connections: dict[int, Connection] = {}
         self._numbers = itertools.count(1)

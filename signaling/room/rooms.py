@@ -2,11 +2,13 @@
 
 import asyncio
 
+from recorder.kernel.conversation import Participant
 from recorder.kernel.message import ConsentAnswer, Message
 from recorder.kernel.permissions import ConversationTerms
 from signaling.room.connection import Connection
-from signaling.room.core.messages import ChatLine, CloseCode
+from signaling.room.core.messages import ChatLine, CloseCode, Past
 from signaling.room.open_room import OpenRoom
+from signaling.room.past import past_of
 from signaling.room.terms import Guest, RoomTerms
 
 
@@ -21,8 +23,16 @@ class Rooms:
     def enter(self, connection: Connection, guest: Guest) -> tuple[OpenRoom, int]:
         """Seat a participant in their conversation's room."""
         conversation = guest.participant.conversation
-        room = self._open.get(conversation) or self._new(conversation, guest.counts)
+        room = self._open.get(conversation) or self._new(conversation, guest)
         return room, room.enter(connection, guest, self._terms.ice_servers(guest.participant))
+
+    def is_open(self, conversation: str) -> bool:
+        """Whether somebody has a seat there, so that what was said is known."""
+        return conversation in self._open
+
+    async def past(self, participant: Participant, counts: ConversationTerms) -> Past:
+        """A conversation that has ended, as this participant may read it."""
+        return await past_of(self._terms, participant, counts)
 
     def heard(self, message: Message) -> None:
         """Somebody said this by the API: whoever is in the room hears it."""
@@ -55,8 +65,8 @@ class Rooms:
             room.end(CloseCode.UNAVAILABLE)
         await asyncio.gather(*self._closing)
 
-    def _new(self, conversation: str, counts: ConversationTerms) -> OpenRoom:
-        room = OpenRoom(conversation, self._terms, counts, lambda: self._forget(conversation))
+    def _new(self, conversation: str, guest: Guest) -> OpenRoom:
+        room = OpenRoom(conversation, self._terms, guest, lambda: self._forget(conversation))
         self._open[conversation] = room
         return room
 

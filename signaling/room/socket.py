@@ -19,8 +19,9 @@ from signaling.room.core.limits import (
     UNKNOWN_SOCKETS_MAX,
     UNKNOWN_SOCKETS_PER_ADDRESS_MAX,
 )
-from signaling.room.core.messages import CloseCode, Error, decode_client, decode_hello, encode
+from signaling.room.core.messages import CloseCode, Error, Past, decode_client, decode_hello, encode
 from signaling.room.open_room import OpenRoom
+from signaling.room.past import kept_lines
 from signaling.room.rooms import Rooms
 from signaling.room.strangers import Strangers
 from signaling.room.terms import Guest
@@ -32,10 +33,12 @@ _log = logging.getLogger(__name__)
 class _RefusedError(Exception):
     """This socket is not let in, or not let go on."""
 
-    def __init__(self, close: CloseCode, code: str, detail: str) -> None:
+    def __init__(self, close: CloseCode, code: str, detail: str, past: Past | None = None) -> None:
+        """`past`: what there is to read instead."""
         super().__init__(code)
         self.close = close
         self.error = Error(code=code, detail=detail)
+        self.last_word = past or self.error
 
 
 class RoomSocket:
@@ -84,14 +87,15 @@ class RoomSocket:
             participant = caller.participant
             if participant is None or participant.conversation != conversation:
                 raise _RefusedError(CloseCode.FORBIDDEN, "forbidden", "This token does not open this room.")
+            counts = await self._ports.terms.of(conversation)
             if (await self._ports.conversations.get(conversation)).ended_at is not None:
-                raise _RefusedError(CloseCode.ENDED, "conversation_ended", "The conversation has ended.")
-            return Guest(
-                participant,
-                hello.instance,
-                await self._ports.terms.of(conversation),
-                await self._answer_of(participant),
-            )
+                past = await self._rooms.past(participant, counts)
+                raise _RefusedError(
+                    CloseCode.ENDED, "conversation_ended", "The conversation has ended.", past
+                )
+            history = () if self._rooms.is_open(conversation) else await kept_lines(self._ports, conversation)
+            answer = await self._answer_of(participant)
+            return Guest(participant, hello.instance, counts, answer, tuple(history))
         except msgspec.DecodeError as error:
             raise _bad_message(error) from error
         except BystanderError as error:
@@ -151,7 +155,7 @@ def _close_code(error: BystanderError) -> CloseCode:
 
 async def _turn_away(socket: web.WebSocketResponse, refused: _RefusedError) -> None:
     try:
-        await socket.send_str(encode(refused.error))
+        await socket.send_str(encode(refused.last_word))
     except ConnectionError:
         _log.debug("A refused client did not wait to hear why.")
     await socket.close(code=refused.close, message=refused.error.code.encode())

@@ -1,4 +1,4 @@
-"""What a room is opened with, and who comes into it."""
+"""The terms of a room: what it is opened with, and who comes into it."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -10,6 +10,7 @@ from recorder.kernel.message import ConsentAnswer
 from recorder.kernel.permissions import ConversationTerms
 from signaling.ports import Ports
 from signaling.room.core.announcement import RecordingLinks, RoomPolicy, own_links
+from signaling.room.core.messages import ChatLine
 
 IceServers = Callable[[Participant], list[IceServer]]
 
@@ -30,9 +31,13 @@ class RoomTerms(NamedTuple):
 
 
 class Guest(NamedTuple):
-    """Who comes in, by which page; what counts in the conversation, and their answer to being recorded."""
+    """Who comes in, by which page; what counts in the conversation, and their answer to being recorded.
+
+    `history`: what is kept of the conversation, for a room that is not open yet.
+    """
 
     participant: Participant
     instance: str
     counts: ConversationTerms = ConversationTerms()
     answer: ConsentAnswer | None = None
+    history: tuple[ChatLine, ...] = ()

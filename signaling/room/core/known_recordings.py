@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from recorder.kernel.recording import Recording
+from recorder.kernel.recording import Recording, RecordingState
 from signaling.room.core import announcement
 from signaling.room.core.limits import RECORDINGS_SHOWN_MAX
 
@@ -32,14 +32,27 @@ class KnownRecordings:
     def take(self, recording: Recording) -> bool:
         """Keep it as it is now; whether that is something to tell."""
         before = self._by_id.get(recording.id)
+        if _failed_without_media(recording):  # the newest of those in a row stands for them
+            self._forget_failed_before(recording)
         self._by_id[recording.id] = recording
         self._forget_old()
         return before is None or _announced(before) != _announced(recording)
+
+    def _forget_failed_before(self, recording: Recording) -> None:
+        for earlier in reversed(self.in_order()):
+            if earlier.id < recording.id:
+                if not _failed_without_media(earlier):
+                    return
+                del self._by_id[earlier.id]
 
     def _forget_old(self) -> None:
         ended = [each.id for each in self.in_order() if not announcement.is_active(each)]
         for old in ended[: max(0, len(self._by_id) - RECORDINGS_SHOWN_MAX)]:
             del self._by_id[old]
+
+
+def _failed_without_media(recording: Recording) -> bool:
+    return recording.state is RecordingState.FAILED and recording.started_at is None
 
 
 def _announced(recording: Recording) -> tuple[Recording, bool]:

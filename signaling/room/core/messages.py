@@ -15,7 +15,7 @@ from msgspec import Meta
 from recorder.kernel.conversation import Consent, InteractionKind, LayerKind, Role
 from recorder.kernel.limits import CHAT_CHARS_MAX, SDP_BYTES_MAX, TEXT_CHARS_MAX
 from recorder.kernel.media import IceServer, IceTransportPolicy
-from recorder.kernel.message import ConsentAnswer
+from recorder.kernel.message import ConsentAnswer, MessageKind
 from recorder.kernel.recording import RecordingState, RecordingType
 from signaling.room.core.limits import CANDIDATE_CHARS_MAX, INSTANCE_CHARS_MAX
 
@@ -202,10 +202,14 @@ class RecordingStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ChatLine(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of the history: what somebody said, or what became of a recording."""
+
     sender: str
     name: str
     text: str
     at: datetime
+    kind: MessageKind = MessageKind.CHAT
+    recording: str | None = None
 
 
 class InteractionState(StrEnum):
@@ -233,6 +237,15 @@ class Welcome(_Tagged, frozen=True, tag=_snake):
     call: InteractionState = InteractionState.ENDED
     consent: Consent = Consent.ANNOUNCE
     answer: ConsentAnswer | None = None  # of this participant, to being recorded
+
+
+class Past(_Tagged, frozen=True, tag=_snake):
+    """A conversation that has ended, to read: its socket is closed with ENDED after this."""
+
+    you: str
+    name: str
+    recordings: list[RecordingNotice]
+    chat: list[ChatLine]
 
 
 class Joined(_Tagged, frozen=True, tag=_snake):
@@ -340,6 +353,7 @@ class Pong(_Tagged, frozen=True, tag=_snake):
 
 ServerMessage = (
     Welcome
+    | Past
     | Joined
     | Left
     | Away

@@ -10,7 +10,7 @@ not. It is held until the control plane has decided: until then no signal is pas
 connect, and an aborted call empties the room.
 """
 
-from collections import deque
+from collections.abc import Iterable
 from typing import assert_never
 
 from recorder.kernel.conversation import Participant
@@ -30,8 +30,8 @@ from signaling.room.core.effects import (
     ShareEnded,
     Spoken,
 )
+from signaling.room.core.history import RoomHistory, is_shown
 from signaling.room.core.limits import (
-    CHAT_MESSAGES_KEPT_MAX,
     PARTICIPANTS_PER_ROOM_MAX,
     RESUME_TIMEOUT_S,
 )
@@ -69,12 +69,18 @@ _RESUME_TIMEOUT_NS = round(RESUME_TIMEOUT_S * 1e9)
 class Room:
     """One conversation's room. Every method takes one event and returns its effects, in order."""
 
-    def __init__(self, policy: RoomPolicy, links: RecordingLinks = announcement.own_links) -> None:
+    def __init__(
+        self,
+        policy: RoomPolicy,
+        links: RecordingLinks = announcement.own_links,
+        history: Iterable[ChatLine] = (),
+    ) -> None:
+        """`history`: the newest lines that are kept of the conversation."""
         self._policy = policy
         self._seats = Seats()
         self._call = Call()
         self._recordings = RoomRecordings(self._seats, self._call, policy, links)
-        self._chat: deque[ChatLine] = deque(maxlen=CHAT_MESSAGES_KEPT_MAX)
+        self._history = RoomHistory(history)
 
     @property
     def is_empty(self) -> bool:
@@ -187,7 +193,7 @@ class Room:
 
     def heard(self, line: ChatLine) -> list[Effect]:
         """Somebody said this by the API."""
-        self._chat.append(line)
+        self._history.add(line)
         return self._seats.tell_all(Said(line=line))
 
     # --- what is decided ---------------------------------------------------------------------------
@@ -224,7 +230,8 @@ class Room:
     # --- what recordings do ------------------------------------------------------------------------
     def recording_changed(self, recording: Recording, now: Now) -> list[Effect]:
         """A recording of this conversation is as it is said here, now."""
-        return self._recordings.changed(recording, now.utc) + self._recordings.statuses(now.utc)
+        changed = self._recordings.changed(recording, now.utc) + self._recordings.statuses(now.utc)
+        return changed + self._remembered(recording, now)
 
     def recording_started(self, recording: Recording, now: Now) -> list[Effect]:
         """The start that was wanted succeeded; the room may have heard of it already."""
@@ -234,6 +241,14 @@ class Room:
         """A start or a stop did not work: whoever asked is told why, the others that nothing is coming."""
         refused = self._recordings.refused(self._seats.of(participant), code, detail)
         return refused + self._recordings.statuses(now.utc)
+
+    def _remembered(self, recording: Recording, now: Now) -> list[Effect]:
+        effects: list[Effect] = []
+        for line in self._history.add_recording(recording, now.utc):
+            for seat in self._seats:
+                if is_shown(line, seat.participant.role, self._policy):
+                    effects += self._seats.tell(seat, Said(line=line))
+        return effects
 
     # --- inside ------------------------------------------------------------------------------------
     def _welcome(self, seat: Seat, resumed: bool, ice_servers: list[IceServer], now: Now) -> Welcome:
@@ -247,7 +262,7 @@ class Room:
             status=self._recordings.status(seat, now.utc),
             recordings=self._recordings.notices(seat, now.utc),
             publishing=self._recordings.publishable(),
-            chat=list(self._chat),
+            chat=self._history.shown_to(seat.participant.role, self._policy),
             call=self._call.state,
             consent=self._policy.consent,
             answer=seat.answer,
@@ -284,7 +299,7 @@ class Room:
 
     def _say(self, seat: Seat, text: str, now: Now) -> list[Effect]:
         line = ChatLine(sender=seat.participant.id, name=seat.participant.name, text=text, at=now.utc)
-        self._chat.append(line)
+        self._history.add(line)
         return [*self._seats.tell_all(Said(line=line)), Spoken(seat.participant, text)]
 
     def _vacate(self, seat: Seat) -> list[Effect]:
