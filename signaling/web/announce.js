@@ -31,7 +31,7 @@ export class Announcement extends EventTarget {
   }
 
   /** The whole truth, as the welcome has it. */
-  reset(status, notices) {
+  reset(status = NOTHING, notices = []) {
     this.#recordings = new Map(notices.map((notice) => [notice.id, notice]));
     this.#list();
     this.announce(status);
@@ -50,6 +50,11 @@ export class Announcement extends EventTarget {
     button.disabled = status.action === "WAIT";
     byId("record-label").textContent = BUTTON[status.action] ?? "";
     this.#tick();
+  }
+
+  /** What is known of a recording; undefined where nothing is. */
+  recording(id) {
+    return this.#recordings.get(id);
   }
 
   /** One recording is now like this. */

@@ -1,14 +1,27 @@
 /** The side panel: messages and recordings. */
 
+import { recordingItem } from "./announce.js";
+
+const RECORDING = {
+  RECORDING_STARTED: "The recording started",
+  RECORDING_ENDED: "The recording ended",
+  RECORDING_FAILED: "Not recorded",
+  CONSENT_GIVEN: "agreed to being recorded",
+  CONSENT_REFUSED: "does not agree to being recorded",
+};
+
 const byId = (id) => document.getElementById(id);
 
 /** Event `say` (detail: the text). */
 export class Chat extends EventTarget {
   #unread = 0;
   #you = "";
+  #recordingOf;
 
-  constructor() {
+  /** `recordingOf` gives the notice of a recording by its id, where one is known. */
+  constructor(recordingOf) {
     super();
+    this.#recordingOf = recordingOf;
     byId("say").onsubmit = (event) => {
       event.preventDefault();
       const input = byId("say-text");
@@ -43,17 +56,35 @@ export class Chat extends EventTarget {
     scrollDown();
   }
 
-  #line({ sender, name, text, at }) {
+  /** A recording that was told of is known better now: its line says so. */
+  update(notice) {
+    for (const item of byId("chat").querySelectorAll(`[data-recording="${CSS.escape(notice.id)}"]`)) {
+      if (item.dataset.kind === "RECORDING_AVAILABLE") item.replaceChildren(...this.#available(notice));
+    }
+  }
+
+  #line(line) {
+    const { sender, name, text, at, kind, recording } = line;
     const item = document.createElement("li");
-    item.dataset.own = sender === this.#you;
-    const head = document.createElement("p");
-    head.className = "small";
     const when = new Date(at).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
-    head.textContent = `${sender === this.#you ? "You" : name} · ${when}`;
-    const body = document.createElement("p");
-    body.textContent = text;
-    item.append(head, body);
+    if (kind !== "CHAT") {
+      item.className = "event";
+      Object.assign(item.dataset, { kind, recording: recording ?? "" });
+      item.append(paragraph("small", [name, RECORDING[kind] ?? "The recording can be watched", `· ${when}`].filter(Boolean).join(" ")));
+      if (kind === "RECORDING_AVAILABLE") item.append(...this.#available(this.#recordingOf(recording)));
+      return item;
+    }
+    item.dataset.own = sender === this.#you;
+    item.append(paragraph("small", `${sender === this.#you ? "You" : name} · ${when}`), paragraph("", text));
     return item;
+  }
+
+  #available(notice) {
+    if (!notice) return [];
+    const list = document.createElement("ul");
+    list.className = "recordings";
+    list.append(recordingItem(notice));
+    return [list];
   }
 
   #count(unread) {
@@ -61,6 +92,13 @@ export class Chat extends EventTarget {
     byId("unread").textContent = unread;
     byId("unread").hidden = unread === 0;
   }
+}
+
+function paragraph(className, text) {
+  const made = document.createElement("p");
+  made.className = className;
+  made.textContent = text;
+  return made;
 }
 
 function scrollDown() {

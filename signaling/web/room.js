@@ -10,7 +10,7 @@ import { RecorderLink } from "./recorder.js";
 import { RoomSocket } from "./socket.js";
 import { takeToken } from "./token.js";
 import { Tiles, roleName } from "./tiles.js";
-import { byId, farewell, onActions, phase, pressed, problem, toast } from "./ui.js";
+import { byId, farewell, onActions, phase, pressed, problem, showPast, toast } from "./ui.js";
 
 const LEVELS_INTERVAL_MS = 250;
 const HELD_TEXT = "The call begins as soon as it can be recorded.";
@@ -21,7 +21,7 @@ const socket = new RoomSocket(`${location.href.split(/[?#]/)[0].replace(/^http/,
 const media = new LocalMedia();
 const tiles = new Tiles(byId("grid"));
 const announcement = new Announcement();
-const chat = new Chat();
+const chat = new Chat((id) => announcement.recording(id));
 const consent = new Consent();
 
 const members = new Map(); // id -> Member
@@ -48,6 +48,11 @@ const handlers = {
     forgetEndedRecorders(message.publishing);
     tellMedia();
     tellScreen();
+  },
+  past(message) {
+    announcement.reset(undefined, message.recordings);
+    chat.reset(message.chat, message.you);
+    showPast(`${message.name} · Conversation`, message.chat.length > 0 || message.recordings.length > 0);
   },
   joined({ member }) {
     members.set(member.id, member);
@@ -81,6 +86,7 @@ const handlers = {
   },
   recording_changed({ recording }) {
     announcement.changed(recording);
+    chat.update(recording);
   },
   status_changed({ status }) {
     announcement.announce(status);
@@ -114,7 +120,7 @@ socket.addEventListener("state", ({ detail }) => {
 socket.addEventListener("end", ({ detail }) => {
   if (detail === null) return;
   hangUp();
-  farewell("The call is over for you", detail);
+  if (document.body.dataset.phase !== "past") farewell("The call is over for you", detail);
 });
 
 /** Do it when the call may start, in the order in which it came. */

@@ -58,6 +58,16 @@ export function problem(text) {
   byId("problems").append(item);
 }
 
+/** A conversation that has ended, to read. */
+export function showPast(title, hasSomething) {
+  document.title = title;
+  byId("panel-title").textContent = "This conversation has ended";
+  byId("panel").hidden = false;
+  byId("panel").dataset.empty = !hasSomething;
+  byId("say").hidden = true;
+  phase("past");
+}
+
 export function farewell(title, text) {
   byId("farewell-title").textContent = title;
   byId("farewell-text").textContent = text;

@@ -67,7 +67,7 @@ class TestSigningIn:
         first = (await sign_in(served)).cookies[PLAIN_COOKIE].value
         second = (await sign_in(served)).cookies[PLAIN_COOKIE].value
         assert first != second
-        assert set(served.fake.sessions.open) == {second}
+        assert set(served.fake.console_sessions.open) == {second}
 
     @pytest.mark.parametrize("site", ["cross-site", "same-site"])
     async def test_is_not_for_another_sites_page(self, served: Served, site: str) -> None:
@@ -108,7 +108,7 @@ class TestTheCookie:
 
     async def test_is_good_no_longer_after_signing_out(self, served: Served) -> None:
         headers = await csrf(served)
-        secret = next(iter(served.fake.sessions.open))
+        secret = next(iter(served.fake.console_sessions.open))
         await problem(await served.client.delete(SESSION), 403, "csrf_token_wrong")
         answer = await served.client.delete(SESSION, headers=headers)
         assert (answer.status, answer.cookies[PLAIN_COOKIE].value) == (204, "")
@@ -117,7 +117,7 @@ class TestTheCookie:
 
     async def test_of_a_session_that_ended_is_taken_away(self, served: Served) -> None:
         await sign_in(served)
-        served.fake.sessions.open.clear()
+        served.fake.console_sessions.open.clear()
         answer = await served.client.get(SESSION)
         assert await answer.json() == {"session": None}
         assert answer.cookies[PLAIN_COOKIE].value == ""

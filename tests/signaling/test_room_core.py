@@ -9,6 +9,7 @@ import pytest
 
 from recorder.kernel.conversation import InteractionKind, Participant, Role
 from recorder.kernel.media import IceServer, IceTransportPolicy
+from recorder.kernel.message import MessageKind
 from recorder.kernel.recording import (
     EndReason,
     EntryPoint,
@@ -40,6 +41,7 @@ from signaling.room.core.messages import (
     Away,
     Candidate,
     Changed,
+    ChatLine,
     CloseCode,
     Error,
     InteractionChanged,
@@ -122,6 +124,10 @@ class Scene:
 
 def told(effects: list[Effect], connection: int) -> list[Any]:
     return [e.message for e in effects if isinstance(e, Send) and e.connection == connection]
+
+
+def of_type(effects: list[Effect], connection: int, kind: type[Any]) -> list[Any]:
+    return [message for message in told(effects, connection) if isinstance(message, kind)]
 
 
 def others(effects: list[Effect]) -> list[Effect]:
@@ -418,9 +424,10 @@ class TestRecording:
         links = {"media": "/v1/recordings/rec001/media?signature=x"}
         for state, expected in ((RecordingState.FINALIZING, {}), (RecordingState.AVAILABLE, links)):
             effects = scene.room.recording_changed(recording(state=state, links=links), NOW)
-            assert [message.recording.links for message in told(effects, 0)] == [{}]  # who may only record
-            assert [message.recording.links for message in told(effects, 1)] == [expected]
-            assert told(effects, 2) == []
+            notices = [of_type(effects, number, RecordingChanged) for number in range(3)]
+            assert [message.recording.links for message in notices[0]] == [{}]  # who may only record
+            assert [message.recording.links for message in notices[1]] == [expected]
+            assert notices[2] == []
 
     def test_a_recordings_age_is_told_as_of_now(self, pair: Scene) -> None:
         pair.room.recording_changed(recording(state=RecordingState.RECORDING, started_at=UTC_ZERO), at(3))
@@ -518,7 +525,7 @@ class TestStatus:
         )
         effects = pair.room.recording_changed(dead, NOW)
         text = "This call is not being recorded: the storage cannot be reached."
-        assert told(effects, 1)[-1].status.text == text
+        assert [message.status.text for message in of_type(effects, 1, StatusChanged)] == [text]
         assert told(effects, 2) == []  # nothing had been announced to the visitor
         assert self.shown(pair, participant("late", Role.AGENT), at(600)).text == text
         effects = pair.room.recording_changed(recording(2, RecordingState.LAUNCHING), NOW)
@@ -527,7 +534,7 @@ class TestStatus:
     def test_visitors_never_see_a_code_nor_a_reason(self, pair: Scene) -> None:
         broken = recording(state=RecordingState.FAILED, started_at=UTC_ZERO, failure="worker_died")
         effects = pair.room.recording_changed(broken, NOW)
-        assert [message.status.text for message in told(effects, 2)] == [INTERRUPTED_TEXT]
+        assert [message.status.text for message in of_type(effects, 2, StatusChanged)] == [INTERRUPTED_TEXT]
         assert "worker_died" not in str(effects)
 
     def test_a_call_that_was_let_go_on_without_any_recording_says_so(self, pair: Scene) -> None:
@@ -578,6 +585,43 @@ class TestStatus:
 
         states = [RecordingState.LAUNCHING, RecordingState.READY, RecordingState.FINALIZING]
         assert [action(recording(state=state)) for state in states] == ["WAIT", "STOP", "START"]
+
+
+class TestHistory:
+    """What was said and recorded, for who comes later or comes back."""
+
+    def kinds(self, scene: Scene, who: Participant) -> list[MessageKind]:
+        return [line.kind for line in told(scene.enter(99, who), 99)[0].chat]
+
+    def test_a_recordings_lines_stand_where_it_began_and_ended(self, pair: Scene) -> None:
+        running = recording(state=RecordingState.RECORDING, started_at=UTC_ZERO)
+        pair.room.recording_changed(running, at(1))
+        pair.room.received(2, Say(text="hello"), at(2))
+        ended = msgspec.structs.replace(running, state=RecordingState.FINALIZING, ended_at=UTC_ZERO)
+        for state in (RecordingState.FINALIZING, RecordingState.AVAILABLE):
+            pair.room.recording_changed(msgspec.structs.replace(ended, state=state), at(3))
+        kinds = ["RECORDING_STARTED", "CHAT", "RECORDING_ENDED"]
+        assert self.kinds(pair, CARL) == kinds
+        assert self.kinds(pair, participant("late", Role.AGENT)) == [*kinds, "RECORDING_AVAILABLE"]
+
+    def test_what_is_kept_is_there_and_not_told_again(self) -> None:
+        kept = [
+            ChatLine(sender="", name="", text="", at=UTC_ZERO, kind=kind, recording="rec001")
+            for kind in (MessageKind.RECORDING_STARTED, MessageKind.RECORDING_ENDED)
+        ]
+        room = Room(RoomPolicy(), history=kept)
+        (welcome,) = of_type(room.enter(1, ADA, "page", ice_servers=[], now=NOW), 1, Welcome)
+        assert welcome.chat == kept
+        over = recording(state=RecordingState.AVAILABLE, started_at=UTC_ZERO, ended_at=UTC_ZERO)
+        said = of_type(room.recording_changed(over, NOW), 1, Said)
+        assert [message.line.kind for message in said] == ["RECORDING_AVAILABLE"]
+
+    def test_attempts_that_fail_in_a_row_are_one_line_and_one_entry(self, pair: Scene) -> None:
+        for number in range(1, 4):
+            pair.room.recording_changed(recording(number, RecordingState.FAILED, failure="no_media"), NOW)
+        (welcome,) = of_type(pair.enter(99, participant("late", Role.AGENT)), 99, Welcome)
+        assert [line.kind for line in welcome.chat] == ["RECORDING_FAILED"]
+        assert [notice.id for notice in welcome.recordings] == ["rec003"]
 
 
 class TestWhoseCallItIs:

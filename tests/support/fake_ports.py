@@ -102,7 +102,7 @@ class FakeServer:
         self._changed = asyncio.Condition()
         self._failures: dict[str, Exception] = {}
         self.keys = FakeKeys(self)
-        self.sessions = FakeSessions(self)
+        self.console_sessions = FakeSessions(self)
         self.console = FakeConsole(self)
         self.terms = FakeTerms(self)
         self.messages = FakeMessages(self)
@@ -111,7 +111,7 @@ class FakeServer:
         self.ports = Ports(
             authority=FakeAuthority(self),
             keys=self.keys,
-            sessions=self.sessions,
+            sessions=self.console_sessions,
             console=self.console,
             terms=self.terms,
             messages=self.messages,
