@@ -159,6 +159,4 @@ NOT_YET: set[str] = {
     "media/webrtc/transport.py",
     "recorder/recording/plan.py",
     "recorder/supervision/translation.py",
-    "signaling/room/core/recordings.py",
-    "signaling/room/core/room.py",
 }

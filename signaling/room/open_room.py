@@ -101,7 +101,7 @@ class OpenRoom:
 
     def expel(self, participant: str) -> None:
         """Their token was replaced."""
-        self._apply(self._core.expel(participant, CloseCode.UNAUTHORIZED))
+        self._apply(self._core.expel(participant, CloseCode.UNAUTHORIZED, self._now()))
 
     def end(self, code: CloseCode) -> None:
         """Everybody out."""

@@ -139,12 +139,12 @@ class Room:
         seat.kept_until(now.monotonic_ns + _RESUME_TIMEOUT_NS)
         return self._seats.tell_all(Away(participant=seat.participant.id), but=seat)
 
-    def expel(self, participant: str, code: CloseCode) -> list[Effect]:
+    def expel(self, participant: str, code: CloseCode, now: Now) -> list[Effect]:
         """The token that they came in by is good no longer: out, until they come with the new one."""
         seat = self._seats.of(participant)
         if seat is None:
             return []
-        return self._seats.disconnect(seat, code) + self._vacate(seat) + self._call_changes()
+        return self._leave(seat, code, now)
 
     def expire(self, now: Now) -> list[Effect]:
         """Free the seats that nobody came back to in time."""
@@ -185,7 +185,7 @@ class Room:
             case AnswerConsent():
                 return self._recordings.answered(seat, message.answer)
             case Leave():
-                return self._leave(seat, now)
+                return self._leave(seat, CloseCode.LEFT, now)
             case Ping():
                 return [Send(connection, Pong())]
             case _:
@@ -307,8 +307,8 @@ class Room:
         effects = self._share_ended(seat) if seat.screen is not None else []
         return effects + self._seats.tell_all(Left(participant=seat.participant.id), but=seat)
 
-    def _leave(self, seat: Seat, now: Now) -> list[Effect]:
-        effects = self._seats.disconnect(seat, CloseCode.LEFT) + self._vacate(seat)
+    def _leave(self, seat: Seat, code: CloseCode, now: Now) -> list[Effect]:
+        effects = self._seats.disconnect(seat, code) + self._vacate(seat)
         return effects + self._call_changes(now) + self._recordings.statuses(now.utc)
 
     def _call_changes(self, now: Now, but: Seat | None = None) -> list[Effect]:
