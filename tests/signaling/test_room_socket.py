@@ -11,6 +11,7 @@ from recorder.kernel.errors import caller_error
 from recorder.kernel.limits import WEBSOCKET_MESSAGE_BYTES_MAX
 from recorder.kernel.recording import RecordingState
 from signaling.http.rate_limits import RateLimit, RateLimits
+from signaling.ports import Caller
 from signaling.room import ROOMS, socket
 from signaling.room.core import room as core
 from signaling.room.core.limits import MESSAGES_BURST_MAX
@@ -23,6 +24,7 @@ from signaling.room.core.messages import (
     Joined,
     Leave,
     Left,
+    Past,
     Ping,
     Pong,
     Publish,
@@ -100,10 +102,30 @@ class TestTheDoor:
         await client.say(Hello(token=pair[0].token or "", instance="page"))
         assert await client.closed() == CloseCode.FORBIDDEN
 
-    async def test_an_ended_conversation_has_no_room(self, served: Served, pair: People) -> None:
+    async def test_an_ended_conversation_is_there_to_read(self, served: Served, pair: People) -> None:
+        ada = await RoomClient.enter(served.client, pair[0])
+        await ada.expect(Welcome)
+        made = await served.recording(pair[0].conversation)
+        await served.fake.finish(made["id"])
+        await served.fake.ports.messages.say(
+            Caller(pair[1]), pair[0].conversation, text="Good bye", participant=None
+        )
         await served.fake.ports.conversations.end(pair[0].conversation)
-        client = await RoomClient.enter(served.client, pair[0])
-        assert await client.closed() == CloseCode.ENDED
+        for who, links in zip(pair, ([{"media"}], []), strict=True):  # visible_to has agents
+            client = await RoomClient.enter(served.client, who)
+            past = await client.expect(Past)
+            assert [line.text for line in past.chat] == ["Good bye"]
+            assert [{"media"} & set(notice.links) for notice in past.recordings] == links
+            assert await client.closed() == CloseCode.ENDED
+
+    async def test_who_comes_back_to_an_empty_room_finds_what_was_said(
+        self, served: Served, pair: People
+    ) -> None:
+        await served.fake.ports.messages.say(
+            Caller(pair[1]), pair[0].conversation, text="Is anybody there?", participant=None
+        )
+        ada = await RoomClient.enter(served.client, pair[0])
+        assert [line.text for line in (await ada.expect(Welcome)).chat] == ["Is anybody there?"]
 
     async def test_a_control_plane_that_does_not_answer_is_said(self, served: Served, pair: People) -> None:
         served.fake.fail("authority.authenticate", overloaded())
