@@ -146,7 +146,12 @@ async def compose(
     answers = ConsentTable(database)
     requirement = ConsentRequirement(answers, terms)
     entry_points = EntryPoints(
-        registry, secrets, view, consent=requirement, check_source=supervisors.check_source
+        registry,
+        secrets,
+        view,
+        consent=requirement,
+        check_source=supervisors.check_source,
+        participants=conversations.participant,
     )
     consent_events = ConsentEvents(registry, answers, conversations, clock)
     stack.push_async_callback(consent_events.leave)

@@ -25,7 +25,7 @@ from recorder.kernel.history import (
     UsagePeriod,
     UsageRow,
 )
-from recorder.kernel.media import IceServer, PublishedSession, Publisher
+from recorder.kernel.media import IceServer, PublishedSession, Publisher, PublisherInvitation, SourceKind
 from recorder.kernel.message import ConsentAnswer, ConsentGiven, Message
 from recorder.kernel.permissions import ApiKey, ConversationTerms, IssuedKey, KeyScope
 from recorder.kernel.recording import Recording
@@ -273,24 +273,47 @@ class Decisions(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Publishing:
+    """Whose token was shown at an entry point: a participant's, for these sources, or the call service's own.
+
+    The call service (`participant` None) is believed about who publishes.
+    """
+
+    ice_servers: list[IceServer]
+    participant: Participant | None = None
+    sources: frozenset[SourceKind] = frozenset(SourceKind)
+
+
 class EntryPoints(Protocol):
     """WHIP resources. `entry_point` is the opaque last part of the secret URL."""
 
-    async def check(self, entry_point: str, token: str | None) -> list[IceServer]:
-        """404 unknown or expired, 401 wrong token; else the ICE servers to advertise."""
+    async def check(self, entry_point: str, token: str | None) -> Publishing:
+        """404 unknown or expired, 401 wrong token; else whose it is, and the ICE servers to advertise."""
+        ...
+
+    def token_for(self, recording: str, participant: Participant) -> str:
+        """A token that publishes as this participant, who came by their own; a new one of those ends it."""
+        ...
+
+    async def invite(
+        self, recording: str, participant: str, sources: frozenset[SourceKind]
+    ) -> PublisherInvitation:
+        """The same for a participant who is named; 404 not_found, 409 not_publishable."""
         ...
 
     async def publish(self, entry_point: str, publisher: Publisher, offer: str) -> PublishedSession: ...
     async def trickle(
-        self, entry_point: str, session: str, fragment: str, if_match: str | None
+        self, entry_point: str, session: str, fragment: str, if_match: str | None, *, by: str | None = None
     ) -> tuple[str, str] | None:
         """None: candidates taken. (SDP fragment, new ETag): ICE was restarted. 412 when the tag is stale.
 
-        Entity tags pass this wall without quotes; `if_match` "*" asks for a restart.
+        Entity tags pass this wall without quotes; `if_match` "*" asks for a restart. `by`: the participant
+        who asks; 404 for somebody else's session.
         """
         ...
 
-    async def unpublish(self, entry_point: str, session: str) -> None: ...
+    async def unpublish(self, entry_point: str, session: str, *, by: str | None = None) -> None: ...
 
 
 class EffectiveSetting(msgspec.Struct, frozen=True):

@@ -106,6 +106,13 @@ class ConversationTable:
             row = (await connection.execute(query)).one_or_none()
         return None if row is None else (participant_of(row), row.token_expires_at)
 
+    async def participant(self, participant: str) -> tuple[Participant, datetime] | None:
+        """Somebody by id, and until when their token is good."""
+        query = select(participants).where(participants.c.id == participant)
+        async with self._database.reading() as connection:
+            row = (await connection.execute(query)).one_or_none()
+        return None if row is None else (participant_of(row), row.token_expires_at)
+
 
 def conversation_of(row: Row[Any] | None) -> Conversation:
     """The conversation of a whole row; 404 not_found without one."""

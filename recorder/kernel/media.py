@@ -3,6 +3,7 @@
 Durations are in seconds unless the name says otherwise.
 """
 
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
@@ -54,6 +55,18 @@ class Publisher(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     role: Role = Role.VISITOR
     source: SourceKind = SourceKind.CAMERA
+
+
+class PublisherInvitation(msgspec.Struct, frozen=True, kw_only=True):
+    """Where and by which token one participant publishes to a recording: the token says who they are."""
+
+    recording: str
+    participant: str
+    sources: list[SourceKind]
+    url: str
+    token: str
+    ice_servers: list[IceServer]
+    expires_at: datetime
 
 
 class Canvas(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,8 +8,13 @@ import base64
 import hashlib
 import hmac
 import secrets
+from collections.abc import Iterable
+from datetime import datetime
+
+from recorder.kernel.media import SourceKind
 
 SECRET_BYTES = 32
+SOURCES_JOINED_BY = "+"  # a token stays one word of RFC 6750
 
 
 class EntryPointSecrets:
@@ -34,6 +39,17 @@ class EntryPointSecrets:
     def is_token(self, recording: str, token: str) -> bool:
         """Compared in constant time."""
         return secrets.compare_digest(self.token(recording).encode(), token.encode(errors="surrogatepass"))
+
+    def publisher_token(
+        self, recording: str, participant: str, sources: Iterable[SourceKind], until: datetime
+    ) -> str:
+        """What one participant shows instead, for these sources.
+
+        `until` is when their own token expires: a new one has another time, and ends this one.
+        """
+        named = SOURCES_JOINED_BY.join(sorted(sources))
+        bound = f"{recording}:{participant}:{named}:{until.timestamp():.6f}"
+        return f"{participant}.{named}.{self._derive('publisher', bound)}"
 
     def links(self) -> bytes:
         """The key that links to this server are signed with."""

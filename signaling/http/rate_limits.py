@@ -102,6 +102,21 @@ class Buckets:
             bucket.give_back()
 
 
+@dataclass(frozen=True, slots=True)
+class EntryPointCaller:
+    """Who shows an entry point's own token: a call service, with a share as an API key has."""
+
+    entry_point: str
+
+    @property
+    def is_api_key(self) -> bool:
+        return True
+
+    @property
+    def name(self) -> str:
+        return f"entry point {self.entry_point}"
+
+
 class Gate:
     """All limits of one server, in the order in which a request meets them: `arrive`, then `recognised`."""
 
@@ -122,7 +137,7 @@ class Gate:
         """A file of a page, which comes from memory."""
         self._pages.take(address, now_ns)
 
-    def recognised(self, address: str, token: str, caller: Caller, now_ns: int) -> None:
+    def recognised(self, address: str, token: str, caller: Caller | EntryPointCaller, now_ns: int) -> None:
         """The token is good. Seen for the first time it was counted by address, and is counted anew."""
         digest = _digest(token)
         if digest in self._good:

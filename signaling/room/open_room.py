@@ -9,6 +9,8 @@ import logging
 from collections.abc import Callable, Coroutine
 from typing import Any, assert_never
 
+import msgspec
+
 from recorder.kernel.conversation import Participant
 from recorder.kernel.errors import BystanderError
 from recorder.kernel.media import IceServer
@@ -30,7 +32,14 @@ from signaling.room.core.effects import (
     ShareEnded,
     Spoken,
 )
-from signaling.room.core.messages import ChatLine, ClientMessage, CloseCode, InteractionState
+from signaling.room.core.messages import (
+    ChatLine,
+    ClientMessage,
+    CloseCode,
+    InteractionState,
+    Publish,
+    ServerMessage,
+)
 from signaling.room.core.room import Room
 from signaling.room.interactions import Interactions
 from signaling.room.terms import Guest, RoomTerms
@@ -58,6 +67,7 @@ class OpenRoom:
         self._core = Room(terms.policy.within(first.counts), terms.links, first.history)
         self._chat_log = ChatLog(conversation, terms.ports.messages)
         self._connections: dict[int, Connection] = {}
+        self._participants: dict[int, Participant] = {}  # by the same number
         self._numbers = itertools.count(1)
         self._interactions = Interactions(
             conversation, terms.ports.conversations, terms.ports.decisions, self._decided
@@ -72,6 +82,7 @@ class OpenRoom:
         """Seat this participant; returns the number that stands for the connection from now on."""
         number = next(self._numbers)
         self._connections[number] = connection
+        self._participants[number] = guest.participant
         entered = self._core.enter(
             number,
             guest.participant,
@@ -89,6 +100,7 @@ class OpenRoom:
     def lost(self, number: int) -> None:
         """The socket of this connection is gone."""
         self._connections.pop(number, None)
+        self._participants.pop(number, None)
         self._apply(self._core.lost(number, self._now()))
 
     def heard(self, line: ChatLine) -> None:
@@ -125,7 +137,7 @@ class OpenRoom:
     def _do(self, effect: Effect) -> None:
         match effect:
             case Send():
-                self._connections[effect.connection].send(effect.message)
+                self._connections[effect.connection].send(self._personal(effect))
             case Close():
                 self._connections.pop(effect.connection).close(effect.code)
             case CallBegan() | CallEnded() | ShareBegan() | ShareEnded():
@@ -142,6 +154,15 @@ class OpenRoom:
                 self._task(self._keep_consent(effect.participant, effect.answer))
             case _:
                 assert_never(effect)
+
+    def _personal(self, effect: Send) -> ServerMessage:
+        """An invitation carries a token that publishes as whom it is sent to, and as nobody else."""
+        message = effect.message
+        if not isinstance(message, Publish):
+            return message
+        participant = self._participants[effect.connection]
+        token = self._ports.entry_points.token_for(message.recording, participant)
+        return msgspec.structs.replace(message, token=token)
 
     def _schedule_expiry(self) -> None:
         if self._expiry is not None:

@@ -79,6 +79,7 @@ ACCESS: Mapping[str, Access] = {
     "listConsents": _key(KeyScope.CONVERSATIONS_READ, EVERYBODY),
     # recordings
     "startRecording": _key(KeyScope.RECORDINGS_WRITE, AGENTS),
+    "invitePublisher": _key(KeyScope.RECORDINGS_WRITE),
     "stopRecording": _key(KeyScope.RECORDINGS_WRITE, AGENTS),
     "pauseRecording": _key(KeyScope.RECORDINGS_WRITE, AGENTS),
     "resumeRecording": _key(KeyScope.RECORDINGS_WRITE, AGENTS),

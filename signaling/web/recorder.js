@@ -1,5 +1,6 @@
 /** What we send to the hidden participant of one recording: a session for the camera, one for a shared screen. */
 
+import { base } from "./base.js";
 import { WhipSession } from "./whip.js";
 
 const RETRY_MS_FIRST = 500;
@@ -20,7 +21,7 @@ class Feed {
   #onstate;
 
   constructor({ invitation, configuration, source, tracks, stream, onstate }) {
-    const endpoint = new URL(invitation.url, location.origin);
+    const endpoint = new URL(base + invitation.url, location.origin);
     endpoint.searchParams.set("source", source);
     this.#options = { endpoint: endpoint.href, token: invitation.token, configuration };
     this.#tracks = tracks;

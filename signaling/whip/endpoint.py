@@ -1,6 +1,7 @@
 """The WHIP endpoint and its sessions (RFC 9725): how streams are published to a recording.
 
-The entry point's URL is a secret, and every request carries its token too. What RFC 9725 leaves to the
+The entry point's URL is a secret, and every request carries a token too: a participant's, which says who they
+are, or the entry point's own, which is the call service's. What RFC 9725 leaves to the
 server and is decided here: POST to a session answers 409, for an offer there would be a second one on one
 resource; GET answers 204, since neither resource has a representation.
 """
@@ -15,11 +16,13 @@ from recorder.kernel.conversation import Role
 from recorder.kernel.errors import caller_error
 from recorder.kernel.ids import new_id
 from recorder.kernel.limits import SDP_BYTES_MAX, SDP_FRAGMENT_BYTES_MAX
-from recorder.kernel.media import IceServer, Publisher, SourceKind
+from recorder.kernel.media import Publisher, SourceKind
 from signaling.http.bodies import convert_query, unique_values
 from signaling.http.problems import InvalidInputError
 from signaling.http.ranges import entity_tag
+from signaling.http.rate_limits import EntryPointCaller
 from signaling.http.text_types import Text
+from signaling.ports import Caller, Publishing
 from signaling.routes.authorization import bearer_token
 from signaling.routes.operation import ApiCall, Header, Operation, Reply, TextBody
 from signaling.whip.accept import accepts
@@ -47,15 +50,15 @@ class PublishQuery(msgspec.Struct, frozen=True):
 
 async def publish(call: ApiCall) -> web.Response:
     secret = call.path("entry_point")
-    ice_servers = await _check(call)
+    publishing = await _check(call)
     if not accepts(call.request.headers.get("Accept"), SDP):
         raise caller_error("not_acceptable", f"The answer is {SDP}.", status=406)
-    publisher = _publisher(call)
+    publisher = _publisher(call, publishing)
     offer = await call.text()
     if not offer.startswith("v=0"):
         raise InvalidInputError("malformed_sdp", "The body is not SDP.", field="$", status=400)
     session = await call.context.ports.entry_points.publish(secret, publisher, offer)
-    headers = ice_server_links(ice_servers)
+    headers = ice_server_links(publishing.ice_servers)
     headers["Location"] = f"{PREFIX}{secret}/{session.id}"
     headers["ETag"] = entity_tag(session.etag)
     return web.Response(
@@ -64,13 +67,13 @@ async def publish(call: ApiCall) -> web.Response:
 
 
 async def trickle(call: ApiCall) -> web.Response:
-    await _check(call)
+    by = _id_of(await _check(call))
     if_match = if_match_of(call.request.headers.get("If-Match"))
     fragment = await call.text()
     if "a=" not in fragment:
         raise InvalidInputError("malformed_sdp", "The body is no SDP fragment.", field="$", status=400)
     restarted = await call.context.ports.entry_points.trickle(
-        call.path("entry_point"), call.path("session"), fragment, if_match
+        call.path("entry_point"), call.path("session"), fragment, if_match, by=by
     )
     if restarted is None:
         return web.Response(status=HTTPStatus.NO_CONTENT)
@@ -79,8 +82,8 @@ async def trickle(call: ApiCall) -> web.Response:
 
 
 async def unpublish(call: ApiCall) -> web.Response:
-    await _check(call)  # and no entity tag: RFC 9725 wants it ignored here
-    await call.context.ports.entry_points.unpublish(call.path("entry_point"), call.path("session"))
+    by = _id_of(await _check(call))  # and no entity tag: RFC 9725 wants it ignored here
+    await call.context.ports.entry_points.unpublish(call.path("entry_point"), call.path("session"), by=by)
     return web.Response()
 
 
@@ -102,7 +105,7 @@ async def options(call: ApiCall) -> web.Response:
     """Preflights, and whoever asks what this is; with a token, also the ICE servers (RFC 9725, 4.6)."""
     preflight = "Access-Control-Request-Method" in call.request.headers
     asks_ice = not preflight and bearer_token(call.request) is not None
-    headers = ice_server_links(await _check(call) if asks_ice else [])
+    headers = ice_server_links((await _check(call)).ice_servers if asks_ice else [])
     headers["Allow"] = _allowed(call.operation.path)
     headers["Access-Control-Allow-Methods"] = headers["Allow"]
     headers["Access-Control-Allow-Headers"] = "Authorization, Content-Type, If-Match, Link"
@@ -121,19 +124,39 @@ async def allow_any_origin(request: web.Request, response: web.StreamResponse) -
         response.headers["Access-Control-Expose-Headers"] = "Location, ETag, Link, Retry-After, X-Request-Id"
 
 
-async def _check(call: ApiCall) -> list[IceServer]:
-    return await call.context.ports.entry_points.check(call.path("entry_point"), bearer_token(call.request))
+async def _check(call: ApiCall) -> Publishing:
+    """Whose token it is; from now on they are counted by who they are, and not by their address."""
+    secret, token, context = call.path("entry_point"), bearer_token(call.request), call.context
+    publishing = await context.ports.entry_points.check(secret, token)
+    if token is not None:
+        share, now_ns = context.clients.share(call.request), context.clock.monotonic_ns()
+        who = None if publishing.participant is None else Caller(publishing.participant)
+        context.gate.recognised(share, token, who or EntryPointCaller(secret), now_ns)
+    return publishing
 
 
-def _publisher(call: ApiCall) -> Publisher:
+def _publisher(call: ApiCall, publishing: Publishing) -> Publisher:
     given = {name: value for name, value in unique_values(call.request.query).items() if value}
     for name, change in (("role", str.upper), ("source", str.lower)):
         if name in given:
             given[name] = change(given[name])
-    query = convert_query(given, PublishQuery)
-    return Publisher(
-        participant=query.participant or new_id("part"), name=query.name, role=query.role, source=query.source
-    )
+    query, known = convert_query(given, PublishQuery), publishing.participant
+    if query.source not in publishing.sources:
+        raise caller_error("forbidden", "Your token is not for streams of this source.", status=403)
+    if known is None:
+        return Publisher(
+            participant=query.participant or new_id("part"),
+            name=query.name,
+            role=query.role,
+            source=query.source,
+        )
+    if query.participant not in (None, known.id) or ("role" in given and query.role is not known.role):
+        raise caller_error("forbidden", "Your token publishes as nobody but you.", status=403)
+    return Publisher(participant=known.id, name=known.name, role=known.role, source=query.source)
+
+
+def _id_of(publishing: Publishing) -> str | None:
+    return None if publishing.participant is None else publishing.participant.id
 
 
 def _allowed(path: str) -> str:
@@ -165,7 +188,7 @@ OPERATIONS = (
         ),
         problems={
             400: ("malformed_sdp",),
-            403: ("consent_required", "not_recorded"),
+            403: ("consent_required", "forbidden", "not_recorded"),
             406: ("not_acceptable",),
             409: ("recording_ended",),
             422: ("no_media_sent", "unsupported_codecs", "unsupported_transport"),

@@ -308,3 +308,53 @@ class TestAnything:
         answer = await served.client.post(path, params=query, data=OFFER, headers=SDP | token)
         if answer.status != 201:
             await problem(answer, 400, "invalid_query")
+
+
+class TestIdentity:
+    async def test_a_participant_publishes_as_themself_only(self, served: Served) -> None:
+        made = await served.recording()
+        path = "/whip/" + made["entry_point"]["url"].rpartition("/")[2]
+        add = served.fake.ports.conversations.add_participant
+        ada = await add(made["conversation"], role=Role.AGENT, name="Ada")
+        eve = await add(made["conversation"], role=Role.VISITOR, name="Eve")
+        mine = bearer(served.fake.ports.entry_points.token_for(made["id"], eve))
+
+        async def publish(**query: str) -> Any:
+            return await served.client.post(path, params=query, data=OFFER, headers=SDP | mine)
+
+        for query in ({"participant": ada.id}, {"role": "AGENT"}, {"source": "document"}):
+            await problem(await publish(**query), 403, "forbidden")
+        answer = await publish(name="Ada", participant=eve.id, role="VISITOR", source="screen_share")
+        assert answer.status == 201
+        (session,) = served.fake.sessions.values()
+        publisher = session.publisher
+        assert (publisher.participant, publisher.name, publisher.role) == (eve.id, "Eve", Role.VISITOR)
+        others = bearer(served.fake.ports.entry_points.token_for(made["id"], ada))
+        location = answer.headers["Location"]
+        await problem(await served.client.delete(location, headers=others), 404, "not_found")
+        assert (await served.client.delete(location, headers=mine)).status == 200
+
+    async def test_who_starts_a_recording_gets_a_token_of_their_own(self, served: Served) -> None:
+        conversation = await served.conversation()
+        agent = await served.token(conversation, Role.AGENT)
+        answer = await served.client.post(f"/v1/conversations/{conversation}/recordings", headers=agent)
+        made = await answer.json()
+        secret = made["entry_point"]["url"].rpartition("/")[2]
+        assert made["entry_point"]["token"] != f"whip-{secret}"
+        (participant,) = served.fake.participants.values()
+        headers = SDP | bearer(made["entry_point"]["token"])
+        assert (await served.client.post(f"/whip/{secret}", data=OFFER, headers=headers)).status == 201
+        assert next(iter(served.fake.sessions.values())).publisher.participant == participant.id
+
+    async def test_a_call_service_asks_for_a_participants_token(self, served: Served) -> None:
+        made = await served.recording()
+        path = f"/v1/recordings/{made['id']}/publishers"
+        ada = await served.fake.ports.conversations.add_participant(
+            made["conversation"], role=Role.AGENT, name="Ada"
+        )
+        answer = await served.client.post(path, json={"participant": ada.id}, headers=served.key)
+        invited = await answer.json()
+        assert (answer.status, invited["participant"]) == (201, ada.id)
+        assert invited["token"] != made["entry_point"]["token"]
+        nobody = await served.client.post(path, json={"participant": "part_x"}, headers=served.key)
+        await problem(nobody, 404, "not_found")

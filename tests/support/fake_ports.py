@@ -28,9 +28,15 @@ from recorder.kernel.conversation import (
 )
 from recorder.kernel.errors import BystanderError, Fault, caller_error, not_found
 from recorder.kernel.ids import new_id, new_secret
-from recorder.kernel.media import IceServer, PublishedSession, Publisher
+from recorder.kernel.media import (
+    IceServer,
+    PublishedSession,
+    Publisher,
+    PublisherInvitation,
+    SourceKind,
+)
 from recorder.kernel.recording import EndReason, EntryPoint, Recording, RecordingState, RecordingType
-from signaling.ports import Caller, MediaBytes, Playlist, Ports
+from signaling.ports import Caller, MediaBytes, Playlist, Ports, Publishing
 from tests.support.fake_access import (
     FakeConsents,
     FakeHistory,
@@ -459,18 +465,43 @@ class FakeReader:
 
 
 class FakeEntryPoints:
-    """An entry point's token is `whip-` and its secret."""
+    """An entry point's token is `whip-` and its secret; a participant's has their id and their own token."""
 
     def __init__(self, server: FakeServer) -> None:
         self._server = server
 
-    async def check(self, entry_point: str, token: str | None) -> list[IceServer]:
+    async def check(self, entry_point: str, token: str | None) -> Publishing:
         self._server.called("entry_points.check")
         if entry_point not in self._server.entry_points:
             raise not_found("entry point")
-        if token != "whip-" + entry_point:
-            raise caller_error("unauthorized", "The token does not fit.", status=401)
-        return ICE_SERVERS
+        if token == "whip-" + entry_point:
+            return Publishing(ICE_SERVERS)
+        for one in self._server.participants.values():
+            if token == self.token_for(self._server.entry_points[entry_point], one):
+                return Publishing(ICE_SERVERS, one, frozenset({SourceKind.CAMERA, SourceKind.SCREEN_SHARE}))
+        raise caller_error("unauthorized", "The token does not fit.", status=401)
+
+    def token_for(self, recording: str, participant: Participant) -> str:
+        return f"whip-{recording}-{participant.id}-{participant.token}"
+
+    async def invite(
+        self, recording: str, participant: str, sources: frozenset[SourceKind]
+    ) -> PublisherInvitation:
+        self._server.called("entry_points.invite")
+        found = (await self._server.ports.recordings.get(recording)).entry_point
+        if participant not in self._server.participants:
+            raise not_found("participant")
+        if found is None:
+            raise caller_error("not_publishable", "It takes nobody.", status=409)
+        return PublisherInvitation(
+            recording=recording,
+            participant=participant,
+            sources=sorted(sources),
+            url=found.url,
+            token=self.token_for(recording, self._server.participants[participant]),
+            ice_servers=found.ice_servers,
+            expires_at=found.expires_at,
+        )
 
     async def publish(self, entry_point: str, publisher: Publisher, offer: str) -> PublishedSession:
         self._server.called("entry_points.publish")
@@ -482,10 +513,10 @@ class FakeEntryPoints:
         return PublishedSession(id=session, sdp=ANSWER_SDP, etag=etag)
 
     async def trickle(
-        self, entry_point: str, session: str, fragment: str, if_match: str | None
+        self, entry_point: str, session: str, fragment: str, if_match: str | None, *, by: str | None = None
     ) -> tuple[str, str] | None:
         self._server.called("entry_points.trickle")
-        found = self._session(entry_point, session)
+        found = self._session(entry_point, session, by)
         if if_match not in (None, "*"):
             if if_match != found.etag:
                 raise caller_error("stale_ice_session", "The ICE session is another one now.", status=412)
@@ -494,16 +525,16 @@ class FakeEntryPoints:
         found.etag = f"{session}.{int(found.etag.rpartition('.')[2]) + 1}"
         return RESTART_FRAGMENT, found.etag
 
-    async def unpublish(self, entry_point: str, session: str) -> None:
+    async def unpublish(self, entry_point: str, session: str, *, by: str | None = None) -> None:
         self._server.called("entry_points.unpublish")
-        self._session(entry_point, session)
+        self._session(entry_point, session, by)
         del self._server.sessions[entry_point, session]
 
-    def _session(self, entry_point: str, session: str) -> FakeSession:
-        try:
-            return self._server.sessions[entry_point, session]
-        except KeyError:
-            raise not_found("session") from None
+    def _session(self, entry_point: str, session: str, by: str | None = None) -> FakeSession:
+        found = self._server.sessions.get((entry_point, session))
+        if found is None or by not in (None, found.publisher.participant):
+            raise not_found("session")
+        return found
 
 
 class FakeStorage:

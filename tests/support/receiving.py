@@ -8,9 +8,9 @@ from media.webrtc.peer import Peer
 from recorder.kernel.clock import SystemClock
 from recorder.kernel.errors import not_found
 from recorder.kernel.ids import new_id
-from recorder.kernel.media import IceServer, PublishedSession, Publisher
+from recorder.kernel.media import PublishedSession, Publisher
 from recorder.kernel.recording import Recording
-from signaling.ports import Ports
+from signaling.ports import Ports, Publishing
 from tests.support.fake_ports import FakeEntryPoints, FakeRecordings, FakeServer
 
 
@@ -53,9 +53,8 @@ class ReceivingEntryPoints(FakeEntryPoints):
         self.sessions: dict[str, Received] = {}
         self.ended: list[Received] = []
 
-    async def check(self, entry_point: str, token: str | None) -> list[IceServer]:
-        await super().check(entry_point, token)
-        return []
+    async def check(self, entry_point: str, token: str | None) -> Publishing:
+        return replace(await super().check(entry_point, token), ice_servers=[])
 
     async def publish(self, entry_point: str, publisher: Publisher, offer: str) -> PublishedSession:
         sink, session = CountingSink(), new_id("ses")
@@ -65,14 +64,14 @@ class ReceivingEntryPoints(FakeEntryPoints):
         return PublishedSession(id=session, sdp=sdp, etag=etag)
 
     async def trickle(
-        self, entry_point: str, session: str, fragment: str, if_match: str | None
+        self, entry_point: str, session: str, fragment: str, if_match: str | None, *, by: str | None = None
     ) -> tuple[str, str] | None:
         received = self._received(session)
         restarted = await received.peer.trickle(fragment, None if if_match == "*" else if_match)
         received.restarts += restarted is not None
         return restarted
 
-    async def unpublish(self, entry_point: str, session: str) -> None:
+    async def unpublish(self, entry_point: str, session: str, *, by: str | None = None) -> None:
         received = self._received(session)
         del self.sessions[session]
         self.ended.append(received)

@@ -3,6 +3,8 @@
 import secrets
 from datetime import datetime
 
+import msgspec
+
 from recorder.database import ConversationTable, KeyTable
 from recorder.database.keys import token_hash
 from recorder.kernel.clock import Clock
@@ -44,7 +46,7 @@ class Authentication:
 def _unexpired(participant: Participant, expires_at: datetime, now: datetime) -> Caller:
     if expires_at <= now:
         raise caller_error("unauthorized", "The token has expired; ask for a new one.", status=401)
-    return Caller(participant)
+    return Caller(msgspec.structs.replace(participant, token_expires_at=expires_at))
 
 
 def _unauthorized() -> Exception:

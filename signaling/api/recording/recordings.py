@@ -1,10 +1,13 @@
 """/v1/recordings: start by hand, look, stop, pause, resume."""
 
 from collections.abc import Awaitable, Callable
+from typing import Annotated
 
 import msgspec
 from aiohttp import web
+from msgspec import Meta
 
+from recorder.kernel.media import PublisherInvitation, SourceKind
 from recorder.kernel.recording import Recording
 from signaling.http.pages import PageQuery, page_of
 from signaling.ports import Caller, Recordings
@@ -27,9 +30,29 @@ class RecordingPage(msgspec.Struct, frozen=True):
     next_after: str | None
 
 
+class InvitePublisher(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Who is to publish; `sources` empty: all of them."""
+
+    participant: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_\-]{1,128}$")]
+    sources: Annotated[list[SourceKind], Meta(max_length=len(SourceKind))] = []
+
+
 async def start(call: ApiCall) -> web.Response:
     recording = await call.context.ports.recordings.start(call.path("conversation"), started_by=call.caller)
-    return created(present(recording, call, entry_point=True), f"/v1/recordings/{recording.id}")
+    shown = present(recording, call, entry_point=True)
+    who, entry_point = call.caller.participant, shown.entry_point
+    if who is not None and entry_point is not None:  # who publishes as themself, and as nobody else
+        own = call.context.ports.entry_points.token_for(recording.id, who)
+        entry_point = msgspec.structs.replace(entry_point, token=own)
+        shown = msgspec.structs.replace(shown, entry_point=entry_point)
+    return created(shown, f"/v1/recordings/{recording.id}")
+
+
+async def invite(call: ApiCall) -> web.Response:
+    body, recording = await call.body(InvitePublisher), call.path("recording")
+    sources = frozenset(body.sources or SourceKind)
+    made = await call.context.ports.entry_points.invite(recording, body.participant, sources)
+    return created(made, f"/v1/recordings/{recording}")
 
 
 async def list_of_conversation(call: ApiCall) -> web.Response:
@@ -107,6 +130,17 @@ OPERATIONS = (
         summary="Get a recording.",
         handler=get,
         replies=(Reply(200, "The recording.", Recording),),
+        tag=_TAG,
+    ),
+    Operation(
+        "POST",
+        _RECORDING + "/publishers",
+        id="invitePublisher",
+        summary="Make a token by which one participant publishes, as nobody but themself.",
+        handler=invite,
+        body=InvitePublisher,
+        replies=(Reply(201, "Where and by what they publish.", PublisherInvitation, headers=(LOCATION,)),),
+        problems={409: ("not_publishable",)},
         tag=_TAG,
     ),
     _move(

@@ -14,6 +14,7 @@ from recorder.kernel.recording import Recording, RecordingState, RecordingType, 
 from signaling.room.core.messages import Publish, RecordingNotice
 from signaling.room.core.wording import words
 
+_WHIP = "/whip/"
 _AGENTS = frozenset({Role.AGENT, Role.SECONDARY_AGENT})
 CALL_SEATS_MIN = 2  # only then is there a conversation
 
@@ -97,8 +98,8 @@ def notice(
 def invitation(recording: Recording, participant: Participant, policy: RoomPolicy) -> Publish | None:
     """Where and as whom `participant` sends to the recording's hidden participant; None when it takes nobody.
 
-    The URL is reduced to a path: the page reaches this server by its own origin, whatever the entry points'
-    base URL is for others, and its content security policy allows no other.
+    The URL is reduced to our own part of its path: the page reaches this server by its own origin, whatever
+    the entry points' base URL is for others, and its content security policy allows no other.
     """
     if not is_publishable(recording) or recording.entry_point is None:
         return None
@@ -107,7 +108,7 @@ def invitation(recording: Recording, participant: Participant, policy: RoomPolic
     query = f"{address.query}&{publisher}" if address.query else publisher
     return Publish(
         recording=recording.id,
-        url=f"{address.path}?{query}",
+        url=f"{address.path[address.path.rfind(_WHIP) :]}?{query}",
         token=recording.entry_point.token,
         ice_servers=recording.entry_point.ice_servers,
         ice_transport_policy=policy.ice_transport_policy,
