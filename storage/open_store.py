@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from recorder.kernel.errors import caller_error
 from storage.settings import StorageSettings
@@ -9,7 +10,12 @@ from storage.store import ObjectStore
 
 
 def open_store(settings: StorageSettings, *, data_dir: Path = Path("data")) -> ObjectStore:
-    """The store that `settings.url` names, not connected yet; storage_url_invalid when it names none."""
+    """The store that `settings.url` names, not connected yet.
+
+    storage_url_invalid when it names none, storage_endpoint_invalid when an endpoint is no URL.
+    """
+    _check_endpoint("storage.endpoint", settings.endpoint)
+    _check_endpoint("storage.sts_endpoint", settings.sts_endpoint)
     scheme, separator, rest = settings.url.partition("://")
     if settings.url == "memory:":
         from storage.stores.memory import MemoryStore
@@ -31,6 +37,19 @@ def open_store(settings: StorageSettings, *, data_dir: Path = Path("data")) -> O
         "storage.url is no directory, and begins with none of s3://, gs://, azure://, sftp://.",
         status=400,
     )
+
+
+def _check_endpoint(key: str, endpoint: str | None) -> None:
+    if endpoint is None:
+        return
+    try:
+        parts = urlsplit(endpoint)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # of the port, or of brackets
+        usable = False
+    if not usable or any(character.isspace() for character in endpoint):
+        detail = f"{key} is no URL: {endpoint!r} should look like https://s3.example.org:9000."
+        raise caller_error("storage_endpoint_invalid", detail, status=400)
 
 
 def _s3(settings: StorageSettings, bucket: str, prefix: str) -> ObjectStore:

@@ -72,6 +72,11 @@ class RecordingActor:
         return self._control.worker
 
     @property
+    def is_receiving(self) -> bool:
+        """False only where it is known that nobody's media arrives."""
+        return self._control.reception.is_receiving
+
+    @property
     def written(self) -> tuple[float | None, int | None]:
         """Seconds and bytes that are in the spool or the store by now."""
         return self._control.duration_s, self._control.bytes

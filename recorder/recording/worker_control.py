@@ -9,6 +9,7 @@ from recorder.kernel.recording import EndReason, RecordingState
 from recorder.recording import events
 from recorder.recording.dependencies import ActorDependencies
 from recorder.recording.plan import worker_order
+from recorder.recording.reception import Reception
 from recorder.settings.definitions import Settings
 from recorder.worker.protocol import Ended, Event, Happened, Hello, SpoolGrew
 from recorder.worker_pool.pool import Worker, WorkerGone
@@ -20,7 +21,8 @@ class WorkerControl:
     """The worker of the current attempt. What it says comes to `post` as events of the state machine.
 
     Only the current attempt is heard, and of its end the first word alone: its death after that is how it
-    should be. `grew` is called whenever there is more in the spool.
+    should be. `grew` is called whenever there is more in the spool, and when media arrives
+    again or no more.
     """
 
     def __init__(
@@ -34,6 +36,7 @@ class WorkerControl:
         self.worker: Worker | None = None
         self.duration_s = row.duration_s
         self.bytes = row.bytes
+        self.reception = Reception()
         self._row = row
         self._dependencies = dependencies
         self._settings = settings
@@ -110,6 +113,8 @@ class WorkerControl:
             case Happened():
                 if event.event.kind == "recording_started":
                     self._media(event.zero_ns)
+                if self.reception.observe(event.event):
+                    self._grew()
             case SpoolGrew():
                 self.note_written(event.duration_s, event.bytes)
                 self._dependencies.archive.grew(self._row.id)

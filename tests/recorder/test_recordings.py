@@ -14,7 +14,7 @@ from recorder.kernel.recording import EndReason, Recording, RecordingState
 from signaling.ports import Caller
 from storage.errors import UNREACHABLE
 from storage.stores.memory import MemoryStore
-from tests.recorder.node import Node, open_node, settings_for
+from tests.recorder.node import STATE_S_MAX, Node, open_node, settings_for
 from tests.support.fake_workers import FRAGMENT_BYTES
 
 
@@ -66,6 +66,14 @@ class TestALife:
         opened = await node.recordings.media(started.id)
         assert (opened.size, opened.complete) == (2 * FRAGMENT_BYTES, False)
         await opened.reader.close()
+
+    async def test_that_nobodys_media_arrives_any_more_is_said(self, node: Node) -> None:
+        started = await node.start()
+        await node.publish(started, "leaves")
+        async with asyncio.timeout(STATE_S_MAX):
+            async for now in node.recordings.watch(started.conversation):
+                if now.state is RecordingState.RECORDING and not now.receiving:
+                    return
 
     async def test_watchers_see_every_last_state(self, node: Node) -> None:
         started = await node.start()

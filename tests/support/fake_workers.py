@@ -82,6 +82,10 @@ class FakeEngine:
             case "ends":
                 await self._media()
                 self._ended.set_result(FakeEnding(EndReason.ABORT_TIMEOUT, "no_media"))
+            case "leaves":
+                await self._media()
+                for kind in ("joined", "left"):
+                    self._on_event(MediaEvent(kind=kind, at_s=0.0, participant=publisher.participant))
             case "full disk":
                 await self._media()
                 self._ended.set_result(FakeEnding(EndReason.ABORT_SYSTEM, "disk_full"))

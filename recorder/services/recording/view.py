@@ -39,7 +39,8 @@ class RecordingView:
         """With its entry point, while that takes publishers."""
         duration_s, size = actor.written
         entry_point = self._entry_point(actor) if actor.phase.takes_publishers else None
-        return _of_row(actor.row, duration_s=duration_s, bytes=size, entry_point=entry_point)
+        newer = {"duration_s": duration_s, "bytes": size, "receiving": actor.is_receiving}
+        return _of_row(actor.row, entry_point=entry_point, **newer)
 
     def publisher_ice_servers(self, actor: RecordingActor) -> list[IceServer]:
         """What a publisher of this recording is told, with credentials from now on."""
