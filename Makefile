@@ -56,6 +56,18 @@ test-slow: setup-players
 setup-players:
 	@deploy/install-debian-packages firefox-esr vlc-bin vlc-plugin-base
 
+# Rules of accessibility that pages are held to; nothing of it is served to anybody.
+test-slow: $(VENV)/axe/.installed
+$(VENV)/axe/.installed: | $(VENV)/bin/python
+	command -v npm >/dev/null || deploy/install-debian-packages nodejs npm
+	NODE_OPTIONS=--use-openssl-ca npm install --no-fund --no-audit --loglevel error --cache $(VENV)/npm-cache \
+		--prefix $(VENV)/axe axe-core@4.14.1
+	touch $@
+
+.PHONY: screenshots
+screenshots: setup ## make docs/screenshots again, of every page of the console
+	$(BIN)/python -m tests.console.screenshots
+
 # Microsoft's emulator of Azure comes from npm, which is to believe the system's certificates; OpenStack Swift from
 # Debian, as a library, which starts nothing by itself.
 test-stores: $(VENV)/azurite/.installed setup-swift

@@ -50,18 +50,18 @@ class ConsoleScene:
 
 @contextmanager
 def console_scene(
-    data: Path, *, quiet: int = 60, settings: dict[str, str] | None = None
+    data: Path, *, quiet: int = 60, hostile: bool = True, settings: dict[str, str] | None = None
 ) -> Iterator[ConsoleScene]:
     """Serve it for the length of the block; `quiet` more conversations stand behind the telling ones."""
     data.mkdir(parents=True, exist_ok=True)
-    known = asyncio.run(_fill(data, quiet))
+    known = asyncio.run(_fill(data, quiet, hostile=hostile))
     with running_server(
         data, settings={"BYSTANDER_SERVER__LOG_LEVEL": "warning", **(settings or {})}
     ) as server:
         yield ConsoleScene(server, **known)
 
 
-async def _fill(data: Path, quiet: int) -> dict[str, str]:
+async def _fill(data: Path, quiet: int, *, hostile: bool) -> dict[str, str]:
     database = Database(sqlite_url(data / "bystander.db"))
     await database.open()
     rows = _Rows()
@@ -69,8 +69,9 @@ async def _fill(data: Path, quiet: int) -> dict[str, str]:
         rows.conversation(NOW - timedelta(hours=5 * number), number=number)
     failed = rows.conversation(NOW - timedelta(hours=3), number=2)
     rows.failed(failed, NOW - timedelta(hours=3))
-    hostile = rows.conversation(NOW - timedelta(hours=2, minutes=30), text=HOSTILE)
-    rows.recording(hostile, NOW - timedelta(hours=2, minutes=28), filename=f"{HOSTILE}.mp4".replace("/", "_"))
+    bad = rows.conversation(NOW - timedelta(hours=2, minutes=30), text=HOSTILE if hostile else None)
+    if hostile:
+        rows.recording(bad, NOW - timedelta(hours=2, minutes=28), filename=f"{HOSTILE}.mp4".replace("/", "_"))
     conversation = rows.conversation(NOW - timedelta(minutes=40), number=1, recorded=False)
     at = NOW - timedelta(minutes=38)
     rows.recording(conversation, at - timedelta(minutes=1), type_="AUDIO")
@@ -83,7 +84,7 @@ async def _fill(data: Path, quiet: int) -> dict[str, str]:
                 await connection.execute(insert(table), values)
     await database.close()
     await _store(data, rows)
-    return {"played": played, "conversation": conversation, "hostile": hostile}
+    return {"played": played, "conversation": conversation, "hostile": bad}
 
 
 async def _store(data: Path, rows: "_Rows") -> None:

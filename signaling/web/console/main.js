@@ -7,18 +7,26 @@ import { failed } from "./parts.js";
 
 const THEME = "bystander-console-theme";
 const THEMES = ["system", "light", "dark"];
-const ANY = () => true;
 
-/** `needs`: the scope without which the page has nothing to show. */
+/** `needs`: the scope without which the page has nothing to show; `everywhere`: it is about all accounts. */
 const PAGES = [
   { path: /^\/console\/?$/, name: "history", file: "history", needs: "conversations:read" },
   { path: /^\/console\/history$/, name: "history", file: "history", needs: "conversations:read" },
   { path: /^\/console\/conversations\/([\w-]+)$/, name: "history", file: "conversation", needs: "conversations:read" },
   { path: /^\/console\/recordings\/([\w-]+)$/, name: "history", file: "player", needs: "recordings:read" },
+  { path: /^\/console\/live$/, name: "live", file: "live", needs: "recordings:read" },
+  { path: /^\/console\/usage$/, name: "usage", file: "usage", needs: "usage" },
+  { path: /^\/console\/options$/, name: "options", file: "options", needs: "settings" },
+  { path: /^\/console\/storage$/, name: "storage", file: "storage", needs: "admin", everywhere: true },
+  { path: /^\/console\/webhooks$/, name: "webhooks", file: "webhooks", needs: "webhooks" },
+  { path: /^\/console\/keys$/, name: "keys", file: "keys", needs: "admin" },
+  { path: /^\/console\/health$/, name: "health", file: "health", needs: "admin", everywhere: true },
 ];
 
 const NAVIGATION = [
-  ["nav.group.work", [["history", "/console/history"]]],
+  ["nav.group.work", ["history", "live", "usage"]],
+  ["nav.group.settings", ["options", "storage", "webhooks", "keys"]],
+  ["nav.group.server", ["health"]],
 ];
 
 const main = document.getElementById("main");
@@ -55,7 +63,7 @@ async function show({ focus = false } = {}) {
   if (signal.aborted) return;
   const place = h("div", { class: "page" });
   main.replaceChildren(place);
-  module.show(place, { signal, signedIn, go, entered: enter, arguments: module.matched ?? [], ...context() });
+  module.show(place, { signal, signedIn, go, entered: enter, ...context() });
   document.title = `${place.querySelector("h1")?.textContent ?? t("brand")} – ${t("brand")}`;
   if (focus) place.querySelector("h1")?.focus();
 }
@@ -64,7 +72,7 @@ async function pageModule() {
   const found = page();
   side.querySelectorAll("nav a").forEach((one) => mark(one, found?.name));
   if (!found) return import("./pages/not_found.js");
-  if (!may(found.needs)) return import("./pages/not_allowed.js");
+  if (!open(found)) return import("./pages/not_allowed.js");
   return import(`./pages/${found.file}.js`);
 }
 
@@ -79,6 +87,11 @@ function context() {
 
 function may(scope) {
   return scope === null || (signedIn?.scopes.includes(scope) ?? false);
+}
+
+/** Whether whoever is signed in sees this page; `everywhere`: not with a key of one account. */
+function open({ needs, everywhere = false }) {
+  return may(needs) && !(everywhere && signedIn.account !== null);
 }
 
 function mark(anchor, name) {
@@ -109,7 +122,7 @@ window.addEventListener("signed-out", () => signedIn && enter({ session: null })
 
 // --- the frame ---------------------------------------------------------------------------------------------
 function frame() {
-  const groups = NAVIGATION.map(([title, entries]) => [title, entries.filter(([name]) => may(needs(name)))]);
+  const groups = NAVIGATION.map(([title, entries]) => [title, entries.filter((name) => open(PAGES.find((one) => one.name === name)))]);
   return [
     link("/console/history", { class: "brand" }, h("img", { src: "/console-files/icon.svg", alt: "" }), t("brand")),
     menuButton(),
@@ -118,13 +131,9 @@ function frame() {
   ];
 }
 
-function needs(name) {
-  return PAGES.find((one) => one.name === name).needs;
-}
-
 function group([title, entries]) {
-  const items = entries.map(([name, href]) =>
-    h("li", {}, link(href, { "data-name": name }, icon(name), h("span", {}, t(`nav.${name}`)))),
+  const items = entries.map((name) =>
+    h("li", {}, link(`/console/${name}`, { "data-name": name }, icon(name), h("span", {}, t(`nav.${name}`)))),
   );
   return h("section", {}, h("h2", {}, t(title)), h("ul", {}, items));
 }

@@ -55,7 +55,7 @@ export function select(options, attributes = {}) {
   );
 }
 
-/** `columns`: {title, cell(item), end?}; on a narrow screen each row folds into a list of its cells. */
+/** `columns`: {title, cell(item), end?, kind?: "keep" in one line, "free" texts of people}; on a narrow screen each row folds into a list of its cells. */
 export function table(caption, columns, items, { row = () => ({}) } = {}) {
   const head = columns.map((column) => h("th", { scope: "col", class: column.end ? "end" : null }, column.title));
   return h(
@@ -73,7 +73,7 @@ export function table(caption, columns, items, { row = () => ({}) } = {}) {
 
 function cell(column, item) {
   const content = column.cell(item);
-  return h("td", { "data-label": column.title, class: column.end ? "end number" : column.keep ? "keep" : null }, h("span", {}, content));
+  return h("td", { "data-label": column.title, class: column.end ? "end number" : (column.kind ?? null) }, h("span", {}, content));
 }
 
 // --- waiting, nothing there, gone wrong --------------------------------------------------------------------

@@ -86,12 +86,12 @@ function nothing(query) {
 
 function list(items, query, go, may, signal) {
   const columns = [
-    { title: t("history.began"), cell: (one) => began(one, query), keep: true },
-    { title: t("history.participants"), cell: (one) => people(one.participants) },
-    { title: t("history.reference"), cell: ({ conversation }) => conversation.external_id ?? h("span", { class: "soft" }, "–") },
+    { title: t("history.began"), cell: (one) => began(one, query), kind: "keep" },
+    { title: t("history.participants"), cell: (one) => people(one.participants), kind: "free" },
+    { title: t("history.reference"), cell: ({ conversation }) => conversation.external_id ?? h("span", { class: "soft" }, "–"), kind: "free" },
     { title: t("history.state"), cell: ({ conversation }) => conversationBadge(conversation) },
     { title: t("history.length"), cell: ({ conversation }) => length(conversation), end: true },
-    { title: t("history.recordings"), cell: recorded, keep: true },
+    { title: t("history.recordings"), cell: recorded, kind: "keep" },
   ];
   const row = (one) => ({
     class: "selectable",

@@ -1,0 +1,120 @@
+"""The console in Chromium, on a real server: signing in, finding, looking, and texts that try to be HTML."""
+
+import asyncio
+
+import pytest
+from playwright.async_api import Page
+
+from tests.console.pages import opened, pages, settled
+from tests.support.browser import Visitor
+from tests.support.console_scene import HOSTILE, ConsoleScene
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+async def playable(page: Page) -> None:
+    """Wait until the video has a picture; asked from here, since the page allows no evaluation inside it."""
+    while not await page.evaluate("document.querySelector('video')?.readyState >= 2"):  # noqa: ASYNC110 - see above
+        await asyncio.sleep(0.05)
+
+
+async def test_somebody_signs_in_finds_a_recording_plays_it_and_signs_out(
+    visitor: Visitor, scene: ConsoleScene
+) -> None:
+    page = visitor.page
+    await visitor.context.clear_cookies()
+    await opened(page, scene, "/console/history")
+    await page.fill("input[name=key]", "wrong")
+    await page.keyboard.press("Enter")
+    await page.wait_for_selector("text=This key is not valid")
+    visitor.complaints.clear()  # the browser's own line about the 401
+    await page.fill("input[name=key]", scene.server.api_key)
+    await page.keyboard.press("Enter")
+    await page.wait_for_selector("h1:has-text('Conversation history')")
+    await page.fill("input[name=metadata]", "case:K-4001")
+    await page.keyboard.press("Enter")
+    await page.wait_for_url("**metadata=case*")
+    await settled(page)
+    await page.locator("tbody tr a").first.click()
+    links = page.locator("dialog.fly-in a.recording-link")
+    await links.nth(1).wait_for()
+    assert await links.count() == 2
+    async with visitor.context.expect_page() as opening:
+        await links.nth(1).click()
+    tab = await opening.value
+    await tab.wait_for_selector(".lane >> nth=1")
+    await playable(tab)
+    assert await tab.locator(".bar[data-part=muted]").count() > 1  # one on a lane, one in the legend
+    await tab.close()
+    await page.keyboard.press("Escape")
+    await page.click("text=Sign out")
+    await page.wait_for_selector("input[name=key]")
+    answer = await page.request.get(f"{scene.server.base_url}/v1/conversations")
+    assert answer.status == 401
+    assert visitor.complaints == []
+
+
+async def test_the_keyboard_alone_is_enough(visitor: Visitor, scene: ConsoleScene) -> None:
+    page = visitor.page
+    await opened(page, scene, f"/console/recordings/{scene.played}")
+    await playable(page)
+    await page.wait_for_selector(".lane >> nth=1")
+    await page.keyboard.press("l")
+    await visitor.until("document.querySelector('video').currentTime >= 10")
+    await page.focus("[role=slider]")
+    await page.keyboard.press("Home")
+    await page.keyboard.press("ArrowRight")
+    await visitor.until("document.querySelector('[role=slider]').getAttribute('aria-valuenow') === '5'")
+    await opened(page, scene, "/console/history")
+    await page.keyboard.press("Tab")
+    assert await page.evaluate("document.activeElement.id") == "skip"
+    link = page.locator("tbody a").first
+    await link.focus()
+    await page.keyboard.press("Enter")
+    await page.wait_for_selector("dialog[open] .recording, dialog[open] .soft")
+    await page.keyboard.press("Escape")
+    await visitor.until("!document.querySelector('dialog')")
+    assert await link.evaluate("link => link === document.activeElement")
+
+
+async def test_texts_of_others_stay_texts(visitor: Visitor, scene: ConsoleScene) -> None:
+    page = visitor.page
+    about = [
+        f"/console/history?selected={scene.hostile}",
+        f"/console/conversations/{scene.hostile}",
+        "/console/history?participant=%3Cimg%20src%3Dx%20onerror%3D%22window.hurt%3D1%22%3E",
+        "/console/options?scope=template&template=%3Cscript%3Ewindow.hurt=1%3C/script%3E&account=default",
+        "/console/usage?days=%3Cscript%3E",
+    ]
+    for path in about:
+        await opened(page, scene, path)
+        assert await page.evaluate("window.hurt") is None, path
+        assert await page.locator("main img[src=x], main script, dialog img, dialog script").count() == 0, (
+            path
+        )
+    await opened(page, scene, about[1])
+    assert HOSTILE in await page.inner_text("main")
+    refused = [one for one in visitor.complaints if "Content Security Policy" in one or "Trusted" in one]
+    assert refused == []
+
+
+@pytest.mark.slow
+async def test_every_page_fits_a_telephone_and_a_wall(visitor: Visitor, scene: ConsoleScene) -> None:
+    page = visitor.page
+    for width, height in ((360, 740), (3840, 2160)):
+        await page.set_viewport_size({"width": width, "height": height})
+        for name, path in pages(scene).items():
+            await opened(page, scene, path)
+            assert await page.evaluate("document.documentElement.scrollWidth") <= width, (name, width)
+
+
+async def test_nobody_frames_it(visitor: Visitor, scene: ConsoleScene) -> None:
+    page = visitor.page
+    await page.goto("about:blank")
+    await page.evaluate(
+        "url => { const f = document.createElement('iframe'); f.src = url; document.body.append(f); }",
+        f"{scene.server.base_url}/console",
+    )
+    await page.wait_for_timeout(500)
+    (frame,) = [one for one in page.frames if one is not page.main_frame]
+    assert await frame.locator("#main").count() == 0
