@@ -14,14 +14,14 @@ from prometheus_client import CollectorRegistry, PlatformCollector, ProcessColle
 
 from recorder.archive.storage_test import StorageProbe
 from recorder.archive.storage_verdict import StorageVerdict
-from recorder.composition import BaseUrls, Node, compose, open_core
+from recorder.composition import BaseUrls, Core, Node, compose, open_core
 from recorder.database import KeyTable
 from recorder.database.console_sessions import ConsoleSessionTable
 from recorder.database.history import HistoryTable
 from recorder.database.idempotency import IdempotencyTable
 from recorder.database.messages import MessageTable
 from recorder.database.usage import UsageTable
-from recorder.deletion.retention import Retention
+from recorder.deletion.retention import Retention, conversations_of
 from recorder.node.background_task import BackgroundTask
 from recorder.node.data_directory import DataDirectory, open_data_directory
 from recorder.node.listening import bind, own_url
@@ -31,7 +31,6 @@ from recorder.node.process import (
     make_private,
     raise_descriptor_limit,
 )
-from recorder.recording.dependencies import ActorDependencies
 from recorder.services.access.api_keys import ApiKeys
 from recorder.services.access.authentication import Authentication
 from recorder.services.console.console import Console
@@ -130,7 +129,7 @@ class Server:
             seal=SecretSeal(None if core.database.is_shared else node.secrets.seals()),
         )
         sampler = Sampler(core.dependencies.workers)
-        tasks = [BackgroundTask("sampling", sampler.run), webhooks.delivery, *_retention(core.dependencies)]
+        tasks = [BackgroundTask("sampling", sampler.run), webhooks.delivery, *_retention(core)]
         checks = {task.name: task.check for task in tasks} | {"sampling": sampler.check}
         health = Health(core.database, archive, data.spool, clock, checks)
         ports = await _ports(node, data, health, webhooks)
@@ -176,8 +175,9 @@ class Server:
             _log.warning("some recordings are left for the next start", extra={"recordings": left})
 
 
-def _retention(dependencies: ActorDependencies) -> list[BackgroundTask]:
+def _retention(core: Core) -> list[BackgroundTask]:
     """The task that deletes what is too old, where anything ever is."""
+    dependencies = core.dependencies
     days, archive = dependencies.settings.retention.days, dependencies.archive
     if days is None:
         return []
@@ -188,6 +188,7 @@ def _retention(dependencies: ActorDependencies) -> list[BackgroundTask]:
         dependencies.clock,
         days,
         node=dependencies.node,
+        conversations=conversations_of(dependencies.settings, core.database),
     )
     return [BackgroundTask("retention", retention.apply_forever)]
 

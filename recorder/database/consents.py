@@ -6,6 +6,7 @@ import msgspec
 from sqlalchemy import delete, insert, select
 
 from recorder.database.connection import Database
+from recorder.database.messages import message_values
 from recorder.database.rows import fields
 from recorder.database.schema import consents, messages
 from recorder.kernel.message import ConsentGiven, Message
@@ -19,8 +20,7 @@ class ConsentTable:
 
     async def put(self, conversation: str, given: ConsentGiven, message: Message) -> None:
         values: dict[str, Any] = {**msgspec.structs.asdict(given), "conversation": conversation}
-        said = msgspec.structs.asdict(message)
-        del said["links"]
+        said = message_values(message)
         async with self._database.writing() as connection:
             await connection.execute(delete(consents).where(consents.c.participant == given.participant))
             await connection.execute(insert(consents).values(values))

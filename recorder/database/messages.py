@@ -9,13 +9,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, insert, select
+from sqlalchemy import ColumnElement, insert, select, update
 from sqlalchemy.engine import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from recorder.database.connection import Database
 from recorder.database.rows import fields
-from recorder.database.schema import messages
+from recorder.database.schema import messages, recordings
 from recorder.kernel.ids import IdSequence
 from recorder.kernel.message import Message, MessageKind
 
@@ -35,7 +35,7 @@ class MessageTable:
 
     async def add(self, message: Message) -> None:
         async with self._database.writing() as connection:
-            await connection.execute(insert(messages).values(_values(message)))
+            await connection.execute(insert(messages).values(message_values(message)))
 
     async def list(
         self, conversation: str, *, kinds: frozenset[MessageKind], after: str | None, limit: int
@@ -46,7 +46,12 @@ class MessageTable:
             wanted.append(messages.c.id > after)
         if len(kinds) < len(MessageKind):
             wanted.append(messages.c.kind.in_(sorted(kinds)))
-        query = select(messages).where(*wanted).order_by(messages.c.id).limit(limit)
+        available = (messages.c.kind == MessageKind.RECORDING_AVAILABLE) & (
+            messages.c.recording == recordings.c.id
+        )
+        about = (recordings.c.filename, recordings.c.duration_s, recordings.c.bytes)
+        joined = select(messages, *about).outerjoin(recordings, available)
+        query = joined.where(*wanted).order_by(messages.c.id).limit(limit)
         async with self._database.reading() as connection:
             return [_message(row) for row in (await connection.execute(query)).all()]
 
@@ -70,13 +75,21 @@ async def note_recording(
                 at=at or datetime.now(UTC),
                 recording=recording,
             )
-            await connection.execute(insert(messages).values(_values(message)))
+            await connection.execute(insert(messages).values(message_values(message)))
 
 
-def _values(message: Message) -> dict[str, Any]:
+async def note_expired(connection: AsyncConnection, recording: str) -> None:
+    """Let what is said of a recording stand without it: that it can be played is said no longer."""
+    of_it = messages.c.recording == recording
+    available = of_it & (messages.c.kind == MessageKind.RECORDING_AVAILABLE)
+    await connection.execute(update(messages).where(available).values(kind=MessageKind.RECORDING_EXPIRED))
+    await connection.execute(update(messages).where(of_it).values(recording=None))
+
+
+def message_values(message: Message) -> dict[str, Any]:
+    """What is kept of it; the rest is known of its recording."""
     values = msgspec.structs.asdict(message)
-    del values["links"]
-    return values
+    return {name: value for name, value in values.items() if name in messages.c}
 
 
 def _message(row: Row[Any]) -> Message:

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from recorder.database import Database, RecordingRow, RecordingTable
+from recorder.database import ConversationTable, Database, RecordingRow, RecordingTable
 from recorder.database.connection import sqlite_url
 from recorder.deletion.deletion import check_recordings_deletable, delete_stored, is_held_elsewhere
 from recorder.kernel.clock import Clock, SystemClock
 from recorder.kernel.errors import BystanderError, caller_error
 from recorder.node.data_directory import node_of
-from recorder.settings.definitions import Settings
+from recorder.settings.definitions import RetentionScope, Settings
 from storage.open_store import open_store
 from storage.spool.format import MEDIA
 from storage.store import ObjectStore
@@ -22,6 +22,12 @@ LOOK_EVERY_S = 3600.0  # a policy counts in days
 BATCH_MAX = 500  # rows in memory at once; the next look goes on
 
 _log = logging.getLogger(__name__)
+
+
+def conversations_of(settings: Settings, database: Database) -> ConversationTable | None:
+    """What is deleted together with its recordings; None where these go alone."""
+    with_them = settings.retention.deletes is RetentionScope.CONVERSATION
+    return ConversationTable(database) if with_them else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +39,11 @@ class RetentionReport:
 
 
 class Retention:
-    """Applies `retention.days` to recordings that are over and in the store."""
+    """Applies `retention.days` to recordings that are over and in the store.
+
+    With `conversations` a recording goes with its conversation alone: once that has ended and all of its
+    recordings are due. Without, its messages stay and say that it has expired.
+    """
 
     def __init__(
         self,
@@ -44,6 +54,7 @@ class Retention:
         days: int,
         *,
         node: str | None,
+        conversations: ConversationTable | None = None,
     ) -> None:
         """`node` is whose spool that is; None where no server has worked yet."""
         self._table = table
@@ -52,6 +63,7 @@ class Retention:
         self._clock = clock
         self._age = timedelta(days=days)
         self._node = node
+        self._conversations = conversations
 
     async def apply(self, *, dry_run: bool) -> AsyncIterator[RetentionReport]:
         """Delete what is due, oldest first, and say so of each; with `dry_run` only say it.
@@ -81,13 +93,28 @@ class Retention:
         if spooled or is_held_elsewhere(row, self._node):
             return RetentionReport(row, "not_stored_yet")
         try:
+            if not await self._conversation_is_due(row, now):
+                return RetentionReport(row, "conversation_exists")
             await check_recordings_deletable(self._store, [row], now)
             if not dry_run:
-                await delete_stored(self._store, row)
-                await self._table.delete(row.id)
+                await self._delete(row)
         except BystanderError as error:
             return RetentionReport(row, f"{error.code}: {error.detail}")
         return RetentionReport(row)
+
+    async def _conversation_is_due(self, row: RecordingRow, now: datetime) -> bool:
+        if self._conversations is None:
+            return True
+        if (await self._conversations.get(row.conversation)).ended_at is None:
+            return False
+        others = await self._table.of(row.conversation)
+        return all(other.ended_at is not None and other.ended_at < now - self._age for other in others)
+
+    async def _delete(self, row: RecordingRow) -> None:
+        await delete_stored(self._store, row)
+        await self._table.expire(row.id)
+        if self._conversations is not None and not await self._table.of(row.conversation):
+            await self._conversations.delete(row.conversation)
 
 
 async def apply_configured(settings: Settings, *, dry_run: bool) -> list[RetentionReport]:
@@ -104,6 +131,7 @@ async def apply_configured(settings: Settings, *, dry_run: bool) -> list[Retenti
         SystemClock(),
         settings.retention.days,
         node=await asyncio.to_thread(node_of, root),
+        conversations=conversations_of(settings, database),
     )
     try:
         return [outcome async for outcome in retention.apply(dry_run=dry_run)]

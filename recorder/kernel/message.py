@@ -17,11 +17,14 @@ class MessageKind(StrEnum):
     RECORDING_ENDED = "RECORDING_ENDED"
     RECORDING_AVAILABLE = "RECORDING_AVAILABLE"
     RECORDING_FAILED = "RECORDING_FAILED"
+    RECORDING_EXPIRED = "RECORDING_EXPIRED"  # there was one, and it was deleted because of its age
     CONSENT_GIVEN = "CONSENT_GIVEN"
     CONSENT_REFUSED = "CONSENT_REFUSED"
 
 
-SHOWS_RECORDING = frozenset({MessageKind.RECORDING_AVAILABLE, MessageKind.RECORDING_FAILED})
+SHOWS_RECORDING = frozenset(
+    {MessageKind.RECORDING_AVAILABLE, MessageKind.RECORDING_FAILED, MessageKind.RECORDING_EXPIRED}
+)
 
 
 ANNOUNCES_RECORDING = frozenset({MessageKind.RECORDING_STARTED, MessageKind.RECORDING_ENDED})
@@ -42,7 +45,7 @@ class ConsentAnswer(StrEnum):
 class Message(msgspec.Struct, frozen=True, kw_only=True):
     """One message. `participant` and `name` say who wrote or answered; `recording` which one it is about.
 
-    `links` play the recording of a RECORDING_AVAILABLE.
+    `links` play the recording of a RECORDING_AVAILABLE; `filename`, `duration_s` and `bytes` are its own.
     """
 
     id: str
@@ -53,6 +56,9 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     name: str | None = None
     text: str | None = None
     recording: str | None = None
+    filename: str | None = None
+    duration_s: float | None = None
+    bytes: int | None = None
     links: dict[str, str] = {}
 
 

@@ -70,6 +70,10 @@ class RecordingRegistry:
     def of(self, conversation: str) -> list[RecordingActor]:
         return [actor for actor in self if actor.row.conversation == conversation]
 
+    def is_recording(self, conversation: str) -> bool:
+        """Whether anything of the conversation is recorded now, or about to be."""
+        return any(actor.phase not in _ENDING for actor in self.of(conversation))
+
     def published_at(self, entry_point: str) -> RecordingActor:
         """The recording behind the last part of an entry point's URL; 404 once it is over."""
         actor = self._actors.get(self._entry_points.get(entry_point, ""))

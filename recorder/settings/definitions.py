@@ -239,6 +239,13 @@ class TurnSettings(Section, frozen=True):
     credential_ttl_s: Annotated[int, Meta(ge=60, description="how long a publisher's stay good")] = 3600
 
 
+class RetentionScope(StrEnum):
+    """What is deleted when it is due."""
+
+    CONVERSATION = "conversation"
+    RECORDING = "recording"
+
+
 class RetentionSettings(Section, frozen=True):
     """When recordings are deleted by themselves."""
 
@@ -246,6 +253,12 @@ class RetentionSettings(Section, frozen=True):
         Annotated[int, Meta(ge=1)] | None,
         Meta(description="after its end a recording is kept this long; unset: for good"),
     ] = None
+    deletes: Annotated[
+        RetentionScope,
+        Meta(
+            description="recording, or conversation: with all its recordings, once it is over and all are due"
+        ),
+    ] = RetentionScope.CONVERSATION
 
 
 class WebhookSettings(Section, frozen=True):

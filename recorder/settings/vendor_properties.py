@@ -123,6 +123,8 @@ def imported(properties: Mapping[str, str]) -> Imported:
         else:
             held = values.setdefault(section, {})
             held[key] = held.get(key, True) and value if name in _ENABLED else value
+    if "recording" in values:
+        values["recording"].setdefault("enabled", False)  # as it was there where nobody switched it on
     known = {*_MAPPED, *_ENABLED, *(one.property for one in unmapped)}
     others = [name for name in properties if name not in known]
     return Imported(values=values, unmapped=unmapped, others=others)

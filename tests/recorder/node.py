@@ -14,7 +14,7 @@ from recorder.database.messages import MessageTable
 from recorder.kernel.clock import Clock
 from recorder.kernel.conversation import Conversation
 from recorder.kernel.media import Publisher
-from recorder.kernel.message import MessageKind
+from recorder.kernel.message import Message, MessageKind
 from recorder.kernel.recording import Recording
 from recorder.node.data_directory import DataDirectory
 from recorder.settings.definitions import CallSettings, RecordingSettings, ServerSettings, Settings
@@ -68,11 +68,14 @@ class Node:
                     return now
         raise AssertionError("a watch does not end")
 
+    async def messages(self, conversation: str, *kinds: MessageKind) -> list[Message]:
+        """Those of these kinds, or all."""
+        wanted = frozenset(kinds or MessageKind)
+        return await MessageTable(self.database).list(conversation, kinds=wanted, after=None, limit=100)
+
     async def message_kinds(self, conversation: str) -> list[MessageKind]:
         """What stands among the messages of a conversation."""
-        table = MessageTable(self.database)
-        kept = await table.list(conversation, kinds=frozenset(MessageKind), after=None, limit=100)
-        return [message.kind for message in kept]
+        return [message.kind for message in await self.messages(conversation)]
 
     async def killed(self) -> None:
         """Leave everything as kill -9 does: the workers go on, and nothing more is written down."""

@@ -16,6 +16,7 @@ from recorder.recording import actor
 from recorder.recording.actor import RecordingActor
 from storage.stores.memory import MemoryStore
 from tests.recorder.node import Node, open_node
+from tests.support.fake_workers import FRAGMENT_US
 
 
 @pytest.fixture
@@ -80,13 +81,24 @@ class TestTheLastState:
 
 class TestTimes:
     async def test_start_with_the_first_media_and_end_no_sooner_than_that_lasts(self, node: Node) -> None:
-        before = node.dependencies.clock.utc_now()
         recording = await recorded(node)
         await node.recordings.stop(recording.id)
         over = await node.until(recording.id, "AVAILABLE")
         assert over.started_at is not None and over.ended_at is not None and over.duration_s is not None
-        assert over.started_at >= before
+        heard_s = (over.ended_at - over.started_at).total_seconds()
+        assert heard_s >= FRAGMENT_US / 1e6  # captured before the server heard of it
         assert over.started_at + timedelta(seconds=over.duration_s) <= over.ended_at
+
+
+async def test_who_reads_that_it_is_available_reads_what_it_is(node: Node) -> None:
+    recording = await recorded(node)
+    await node.recordings.stop(recording.id)
+    over = await node.until(recording.id, "AVAILABLE")
+    (said,) = await node.messages(recording.conversation, MessageKind.RECORDING_AVAILABLE)
+    assert (said.filename, said.duration_s, said.bytes) == (over.filename, over.duration_s, over.bytes)
+    assert said.bytes
+    (begun,) = await node.messages(recording.conversation, MessageKind.RECORDING_STARTED)
+    assert (begun.filename, begun.bytes) == (None, None)
 
 
 class TestLetGo:

@@ -60,6 +60,13 @@ def test_a_whole_file_becomes_settings(tmp_path: Path, capsys: pytest.CaptureFix
     assert said.err == "1 properties are not about recording.\n"
 
 
+def test_recording_is_off_where_the_file_does_not_switch_it_on() -> None:
+    quiet = imported({RECORDING + "recordingMaxRetries": "5"})
+    assert quiet.values["recording"] == {"max_retries": 5, "enabled": False}
+    assert imported({RECORDING + "recordingEnabled": "true"}).values["recording"]["enabled"]
+    assert "recording" not in imported({VENDOR + "platform.port": "80"}).values
+
+
 @pytest.mark.parametrize(
     ("line", "reason"),
     [
@@ -82,7 +89,7 @@ def test_what_cannot_be_taken_over_is_said_with_the_reason(
     said = capsys.readouterr()
     assert f"not taken over: {RECORDING}{line.partition('=')[0]}" in said.err
     assert reason in said.err
-    assert tomllib.loads(said.out) == {"recording": {"start_mode": "SYNCHRONOUS"}}
+    assert tomllib.loads(said.out) == {"recording": {"start_mode": "SYNCHRONOUS", "enabled": False}}
 
 
 @pytest.mark.parametrize("account", [True, False])

@@ -13,6 +13,7 @@ from recorder.deletion.retention import Retention, RetentionReport
 from recorder.kernel.clock import ManualClock
 from recorder.kernel.errors import BystanderError, Fault
 from recorder.kernel.ids import new_id
+from recorder.kernel.message import MessageKind
 from recorder.kernel.recording import EndReason, RecordingState, RecordingType
 from storage.store import ObjectProperties
 from storage.stores.object_lock import Hold
@@ -91,6 +92,26 @@ async def test_what_is_due_goes_after_a_dry_run_has_told(
         assert (await node.table.get(row.id)).id == row.id
     again = await applied(retention, dry_run=False)
     assert {outcome.row.id for outcome in again} == {locked.id, spooled.id}
+
+
+async def test_recordings_go_with_their_conversation_alone_unless_the_policy_says_otherwise(
+    node: Node, store: LockingStore, tmp_path: Path
+) -> None:
+    old = await recorded(node, store, 31, RecordingState.AVAILABLE)
+    await node.table.save(old)  # so that it stands among the messages
+    conversations, spool = node.composed.core.conversations, tmp_path / "spool"
+    clock = ManualClock(utc=NOW)
+    whole = Retention(node.table, store, spool, clock, 30, node="this", conversations=conversations)
+    assert [report.kept for report in await applied(whole, dry_run=False)] == ["conversation_exists"]
+    alone = Retention(node.table, store, spool, clock, 30, node="this")
+    assert [report.kept for report in await applied(alone, dry_run=False)] == [None]
+    assert await node.message_kinds(old.conversation) == [MessageKind.RECORDING_EXPIRED]
+
+    over = await recorded(node, store, 31, RecordingState.AVAILABLE)
+    await conversations.end(over.conversation, NOW)
+    assert [report.kept for report in await applied(whole, dry_run=False)] == [None]
+    with pytest.raises(BystanderError, match="not_found"):
+        await conversations.get(over.conversation)
 
 
 async def test_what_waits_in_the_spool_of_another_node_stays(

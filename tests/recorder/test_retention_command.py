@@ -101,7 +101,10 @@ class Place:
             for name in ("url", "endpoint", "region", "access_key_id", "secret_access_key")
         }
         storage = {f"BYSTANDER_STORAGE__{name.upper()}": str(value) for name, value in said.items()}
-        return storage | {"BYSTANDER_RETENTION__DAYS": str(DAYS)}
+        return storage | {
+            "BYSTANDER_RETENTION__DAYS": str(DAYS),
+            "BYSTANDER_RETENTION__DELETES": "recording",
+        }
 
 
 async def test_a_dry_run_tells_what_the_real_one_does(tmp_path: Path, store_server: ServerProcess) -> None:

@@ -271,7 +271,7 @@ class FakeConversations:
         self._server.conversations[conversation] = ended
         return ended
 
-    async def delete(self, conversation: str) -> None:
+    async def delete(self, conversation: str, *, end_recordings: bool = False) -> None:
         self._server.called("conversations.delete")
         self._server.conversation(conversation)
         del self._server.conversations[conversation]

@@ -128,7 +128,7 @@ class FakeEngine:
             await asyncio.to_thread(self._write, Fragment(kind=FragmentKind.INIT, data=_box(b"ftyp")))
             self._on_event(MediaEvent(kind="gap", at_s=self.clock_s(), detail={"length_s": 0.5}))
         if self._written == 0:
-            self._zero_ns = time.monotonic_ns()
+            self._zero_ns = time.monotonic_ns() - FRAGMENT_US * 1000  # the first fragment was captured by now
             await asyncio.to_thread(self._write, Fragment(kind=FragmentKind.INIT, data=_box(b"ftyp")))
             self._written = 1
             self._on_event(MediaEvent(kind="recording_started", at_s=0.0))

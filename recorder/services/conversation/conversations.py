@@ -77,8 +77,14 @@ class Conversations:
         await self._registry.end_all_of(conversation, EndReason.NORMAL)
         return ended
 
-    async def delete(self, conversation: str) -> None:
-        """Removes its recordings, with their media, first: a row without media could be tried again."""
+    async def delete(self, conversation: str, *, end_recordings: bool = False) -> None:
+        """Removes its recordings, with their media, first: a row without media could be tried again.
+
+        409 recording_in_progress while something is being recorded, unless that is to end and go, too.
+        """
+        if not end_recordings and self._registry.is_recording(conversation):
+            detail = "The conversation is being recorded: end it first, or ask for end_recordings."
+            raise caller_error("recording_in_progress", detail, status=409)
         await self._deletion.check(conversation)
         await self._supervisors.close(await self._table.end(conversation, self._clock.utc_now()))
         await self._deletion.delete_all_of(conversation)

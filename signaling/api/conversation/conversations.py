@@ -108,8 +108,17 @@ async def end(call: ApiCall) -> web.Response:
     return json_response(ended)
 
 
+class DeleteQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Whether recordings that run may be ended and deleted with it."""
+
+    end_recordings: bool = False
+
+
 async def delete(call: ApiCall) -> web.Response:
-    await call.context.ports.conversations.delete(call.path("conversation"))
+    wanted = call.query(DeleteQuery)
+    await call.context.ports.conversations.delete(
+        call.path("conversation"), end_recordings=wanted.end_recordings
+    )
     call.request.app[ROOMS].end(call.path("conversation"))
     return web.Response(status=HTTPStatus.NO_CONTENT)
 
@@ -161,6 +170,7 @@ OPERATIONS = (
         id="deleteConversation",
         summary="Delete a conversation and its recordings with it.",
         handler=delete,
+        query=DeleteQuery,
         replies=(Reply(204, "It is gone."),),
         problems={409: ("recording_in_progress",)},
         tag=_TAG,
