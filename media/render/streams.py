@@ -17,6 +17,7 @@ PENDING_BYTES_MAX = 8 * 1024 * 1024  # of one stream: the longest wait at 30 Mbi
 PENDING_FRAMES_MAX = 512  # the longest wait at 250 frames a second
 REST_NS = 2_000_000_000  # one fragment: long enough to catch up, short enough to be a freeze and no absence
 LOOKAHEAD_NS = 6_500_000  # so late libopus at the sender puts sound into its packets (RFC 7845, 4.2)
+SLACK_NS = 5_000_000  # a voice may be so far ahead of its timeline, and a little more
 DOUBT_NS_MAX = 500_000_000  # rendered so far beyond it: nobody waits any more for what is doubtful
 PICTURE_NS = 40_000_000  # how long the last picture of a stream is shown at least
 
@@ -78,7 +79,7 @@ class _Source:
 class SoundSource(_Source):
     """One Opus stream and its voice in the mix."""
 
-    lookahead_ns = LOOKAHEAD_NS
+    lookahead_ns = LOOKAHEAD_NS + SLACK_NS
 
     def __init__(self, key: str, session: str, mix: Mix, channels: int) -> None:
         super().__init__(key, session)
