@@ -36,6 +36,9 @@ from recorder.kernel.recording import RecordingPlan, RecordingType
 REPORTS_AWAITED_NS_MAX = (
     1_000_000_000  # most senders report within their first second; Chromium's voice does not
 )
+LONGEST_WAITS = 5  # so many times the agreed wait a receiver may ask again for what is missing
+WAITS_OF_SILENCE = 2  # ... and so many times all streams of a sender that fell silent at once are waited for
+SILENT_NS = 150_000_000  # nothing of a sender for so long: its way stalls, or it does
 STEP_NS = 600_000_000  # a batch at most; sound is mixed in steps no longer than this, bounding every buffer
 NS = 1_000_000_000
 
@@ -54,7 +57,8 @@ class Renderer:
         self._want_keyframe = want_keyframe
         self._fragment_ns = round(min(plan.fragment_duration_s, FRAGMENT_DURATION_S_MAX) * NS)
         wait_ns = round(plan.reorder_wait_s * NS)
-        self._watermark = Watermark(reorder_wait_ns=wait_ns)
+        self._watermark = Watermark(reorder_wait_ns=LONGEST_WAITS * wait_ns)
+        self._silence_wait_ns = WAITS_OF_SILENCE * wait_ns
         self._reports_wait_ns = min(wait_ns, REPORTS_AWAITED_NS_MAX)
         self._load = QualityController()
         self._sound = AudioTrackRenderer(bitrate=plan.audio_bitrate, fragment_ns=self._fragment_ns)
@@ -168,7 +172,7 @@ class Renderer:
             )
         if self._zero_ns is None and not self._begin(now_ns):
             return
-        waiting = chain(self._progress(blocked), self._awaited(now_ns))
+        waiting = chain(self._progress(blocked), self._awaited(now_ns), self._stalled(now_ns))
         instant = self._watermark.advance(now_ns, waiting)
         self._render(instant - (self._zero_ns or 0))
         self._attendance.tell_changes(now_ns)
@@ -229,6 +233,15 @@ class Renderer:
                     open_ns = source.open_ns(timestamp)
                     if open_ns is not None and now_ns - since_ns < self._reports_wait_ns:
                         yield Progress(open_ns, since_ns)
+
+    def _stalled(self, now_ns: int) -> Iterator[Progress]:
+        """Senders of which nothing at all comes: what a queue holds up is not lost, and comes late."""
+        for session in self._attendance.sessions():
+            newest_ns = max((source.last_arrival_ns or 0 for source in session.streams.values()), default=0)
+            if not newest_ns or not SILENT_NS < now_ns - newest_ns < self._silence_wait_ns:
+                continue
+            for source in session.streams.values():
+                yield Progress(source.delivered_ns, newest_ns)
 
     def _render(self, until_ns: int) -> None:
         while self._rendered_ns < until_ns:

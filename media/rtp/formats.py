@@ -7,7 +7,10 @@ from media.handover.encoded_frame import Codec
 
 @dataclass(frozen=True, slots=True)
 class PayloadFormat:
-    """One accepted payload type. `retransmission` is the RTX payload type that goes with it."""
+    """One accepted payload type. `retransmission` is the RTX payload type that goes with it.
+
+    `redundant`: packets carry those before them along (RED, RFC 2198); `repeats` is the payload type inside.
+    """
 
     payload_type: int
     codec: Codec
@@ -15,6 +18,11 @@ class PayloadFormat:
     pli: bool = False
     fir: bool = False
     retransmission: int | None = None
+    repeats: int | None = None
+
+    @property
+    def redundant(self) -> bool:
+        return self.repeats is not None
 
 
 @dataclass(frozen=True, slots=True)

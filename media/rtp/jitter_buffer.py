@@ -9,23 +9,40 @@ BYTES_MAX = 4 * 1024 * 1024
 SETTLE_PACKETS = 32  # how far back the first packet may have overtaken others
 SETTLE_NS = 60_000_000  # and how long those are waited for: nothing was lost yet, and nobody asks for them
 
+ROUND_TRIPS = 8  # a request, or what it asks for, may be lost as well, several times
+WAITS_MAX = 5  # so many times the agreed wait at most, however far away a sender is
+
 Release = Callable[[RtpPacket, int], None]
 
 
+def longest_wait_ns(agreed_ns: int) -> int:
+    """For how long a gap can be waited for at most: whoever renders waits with it."""
+    return agreed_ns * WAITS_MAX
+
+
 class JitterBuffer:
-    """Releases each packet once, in ascending order; after `wait_ns` a gap is given up.
+    """Releases each packet once, in ascending order; after `wait_ns`, or some round trips, a gap is given up.
 
     `release(packet, lost)` is called with the number of packets given up directly before it.
     `settle`: the first packet may have overtaken others, which are waited for briefly and are not counted.
     Sequence numbers are extended. Over PACKETS_MAX or BYTES_MAX the oldest gap is given up at once.
     """
 
-    __slots__ = ("_bytes", "_expected", "_held", "_release", "_settling", "_wait_ns", "blocked_since_ns")
+    __slots__ = (
+        "_bytes",
+        "_expected",
+        "_held",
+        "_release",
+        "_settling",
+        "_wait_ns",
+        "_waited_ns",
+        "blocked_since_ns",
+    )
 
     def __init__(self, first: int, wait_ns: int, release: Release, *, settle: bool = False) -> None:
         self._settling = settle
         self._expected = first - SETTLE_PACKETS if settle else first
-        self._wait_ns = wait_ns
+        self._wait_ns = self._waited_ns = wait_ns
         self._release = release
         self._held: dict[int, RtpPacket] = {}
         self._bytes = 0
@@ -41,7 +58,12 @@ class JitterBuffer:
         """When the oldest gap is given up; None while nothing is waited for."""
         if self.blocked_since_ns is None:
             return None
-        return self.blocked_since_ns + (SETTLE_NS if self._settling else self._wait_ns)
+        return self.blocked_since_ns + (SETTLE_NS if self._settling else self._waited_ns)
+
+    def follow(self, round_trip_ns: int) -> None:
+        """What is asked for again takes so long: wait for some of them, and never less than agreed."""
+        longest_ns = longest_wait_ns(self._wait_ns)
+        self._waited_ns = max(self._wait_ns, min(longest_ns, ROUND_TRIPS * round_trip_ns))
 
     def insert(self, sequence: int, packet: RtpPacket) -> bool:
         """Take a packet; False when it is a duplicate or comes too late."""

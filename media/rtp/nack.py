@@ -5,7 +5,7 @@ from collections.abc import Iterator
 # A recording may wait much longer than a call, so it asks more often than a live viewer would.
 REORDER_TOLERANCE_NS = 10_000_000  # packets overtake each other by less than this on most paths
 RETRY_NS_MIN = 30_000_000
-RETRY_NS_MAX = 250_000_000
+RETRY_NS_MAX = 1_000_000_000
 TRIES_MAX = 12
 MISSING_PACKETS_MAX = 1024  # beyond that a burst is not worth asking for: a key frame is
 REQUESTED_AT_ONCE_MAX = 256  # in one RTCP packet: at most 1 KiB

@@ -7,6 +7,7 @@ from media.rtp.formats import MediaFormat, PayloadFormat
 from media.rtp.simulcast_layers import LayerChoice
 from media.rtp.ssrc_receiver import SsrcCounters, SsrcReceiver
 from media.rtp.wire.packet import RtpPacket
+from media.rtp.wire.red import split_red
 from media.rtp.wire.rtcp import ReportBlock, SenderInfo, full_intra_request, nack, picture_loss_indication
 
 KEYFRAME_REQUEST_NS_MIN = 500_000_000  # one PLI is answered within a round trip; more only cost bitrate
@@ -78,6 +79,13 @@ class RtpReceiver:
 
     def receive(self, packet: RtpPacket, payload: PayloadFormat, rid: str | None) -> None:
         """A packet of a primary SSRC."""
+        repeated: list[RtpPacket] = []
+        if payload.redundant:
+            split = split_red(packet)
+            if split is None or split[0].payload_type != payload.repeats:
+                self._counters.drop("malformed_payload")
+                return
+            packet, repeated = split
         source = self._sources.get(packet.ssrc)
         if source is None:
             source = self._new_source(packet, payload, rid)
@@ -85,6 +93,9 @@ class RtpReceiver:
             self._counters.drop("inactive_source")
             return
         source.receive(packet, payload.codec)
+        for earlier in repeated:
+            if earlier.payload_type == payload.repeats:
+                source.receive_repeated(earlier, payload.codec)
         if source.blocked_since_ns is not None:
             self._feedback_due(self)
 

@@ -106,6 +106,15 @@ class SsrcReceiver:
         if not self._reorder.insert(sequence, packet):
             self._counters.drop("retransmission_unneeded")  # senders probe for bandwidth with these
 
+    def receive_repeated(self, packet: RtpPacket, codec: Codec) -> None:
+        """A packet that a later one brought along: nothing where the packet itself came."""
+        sequence = self._sequences.peek(packet.sequence)
+        self._codecs[packet.payload_type] = codec
+        if sequence < self._sequences.newest and self._reorder.insert(sequence, packet):
+            self._counters.recovered += 1
+            if self._nack is not None:
+                self._nack.arrived(sequence)
+
     def sender_report(self, info: SenderInfo, arrival_ns: int) -> SenderReport:
         """Note the report for our own, and give it on the timeline of the frames."""
         self._reception.sender_report(info, arrival_ns)
@@ -121,6 +130,8 @@ class SsrcReceiver:
 
     def missing(self, now_ns: int, round_trip_ns: int) -> list[int]:
         """Give up what was waited for too long, then say what to ask for again."""
+        if self._nack is not None:
+            self._reorder.follow(round_trip_ns)
         self._reorder.expire(now_ns)
         if self._nack is None or not self._nack:
             return []

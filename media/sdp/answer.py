@@ -79,6 +79,9 @@ def _acceptance(section: AnswerSection, media: MediaFormat) -> list[str]:
 
 def _payload_lines(payload: PayloadFormat, feedback: Feedback, parameters: dict[str, str]) -> list[str]:
     number = payload.payload_type
+    if payload.redundant:
+        repeated = f"{payload.repeats}/{payload.repeats}"
+        return [f"a=rtpmap:{number} red/48000/2", f"a=fmtp:{number} {repeated}"]
     names = {Codec.OPUS: "opus/48000/2", Codec.VP8: "VP8/90000", Codec.H264: "H264/90000"}
     lines = [f"a=rtpmap:{number} {names[payload.codec]}"]
     lines += [f"a=rtcp-fb:{number} {given}" for given in feedback.of(number)]

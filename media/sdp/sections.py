@@ -98,6 +98,7 @@ def extensions_of(section: sdp.Section) -> dict[str, int]:
 def _payloads(section: sdp.Section) -> dict[int, PayloadFormat]:
     parameters = parameters_of(section)
     codecs: dict[int, Codec] = {}
+    redundant: set[int] = set()
     repairs: dict[int, int] = {}  # media payload type -> RTX payload type
     for value in section.attributes.all("rtpmap"):
         head, _, encoding = value.partition(" ")
@@ -107,10 +108,18 @@ def _payloads(section: sdp.Section) -> dict[int, PayloadFormat]:
         codec = _codec(section.kind, encoding.strip().lower(), parameters.get(number, {}))
         if codec is not None:
             codecs[number] = codec
+        elif section.kind == "audio" and encoding.strip().lower() == "red/48000/2":
+            redundant.add(number)
         elif encoding.strip().lower() == "rtx/90000" and "apt" in parameters.get(number, {}):
             repairs.setdefault(_number(parameters[number]["apt"], 7), number)
     payloads = {}
     feedback = Feedback(section)
+    for number in redundant & parameters.keys():
+        repeated = _repeated(parameters[number], codecs)
+        if repeated is not None:  # before what it repeats: a sender takes what stands first
+            payloads[number] = PayloadFormat(
+                number, codecs[repeated], nack="nack" in feedback.of(number), repeats=repeated
+            )
     for number in (int(text) for text in section.formats if text.isdecimal() and len(text) <= 3):
         if number in codecs:
             offered = feedback.of(number)
@@ -123,6 +132,13 @@ def _payloads(section: sdp.Section) -> dict[int, PayloadFormat]:
                 retransmission=repairs.get(number),
             )
     return payloads
+
+
+def _repeated(parameters: dict[str, str], codecs: dict[int, Codec]) -> int | None:
+    """The one payload type that packets of RED are made of (RFC 2198 5); None where it is not recorded."""
+    (named,) = list(parameters)[:1] or [""]
+    types = {int(word) for word in named.split("/") if word.isdecimal() and len(word) <= 3}
+    return types.pop() if len(types) == 1 and types <= codecs.keys() else None
 
 
 def _codec(kind: str, encoding: str, parameters: dict[str, str]) -> Codec | None:

@@ -9,7 +9,8 @@ a fragment must begin. Pure; times are nanoseconds on the recording's clock.
 
 from dataclasses import dataclass
 
-LAG_NS_MAX = 500_000_000  # rendering is this late: the machine cannot do more
+LAG_NS_MAX = 2_000_000_000  # rendering is this late, and the queue full of it: the machine cannot do more
+FELT_NS = 500_000_000  # what a change of effort needs to be felt
 LAG_NS_RELAXED = 100_000_000  # it keeps up again
 RELAXED_FOR_NS = 5_000_000_000  # ... for so long: try the next higher effort
 RELAXED_FOR_NS_MAX = 60_000_000_000  # where that was too much each time; each change can be seen
@@ -155,4 +156,4 @@ class QualityController:
         """A change needs time to be felt before the next, and none is needed while the lag falls."""
         if self._changed_at is None:
             return False
-        return now_ns - self._changed_at < LAG_NS_MAX or lag_ns < self._lag_ns
+        return now_ns - self._changed_at < FELT_NS or lag_ns < self._lag_ns

@@ -16,6 +16,13 @@ export class WhipRefusal extends Error {
   }
 }
 
+/** An offer with "nack" for Opus and what repeats it: browsers can do it, and do not offer it. */
+const askingForLostSound = ({ type, sdp }) => {
+  const sound = [...sdp.matchAll(/^a=rtpmap:(\d+) (?:opus|red)\/48000\/2\r$/gm)];
+  const asked = sound.reduce((text, [line, number]) => text.replace(line, `${line}\na=rtcp-fb:${number} nack\r`), sdp);
+  return { type, sdp: asked };
+};
+
 export class WhipSession {
   #endpoint;
   #token;
@@ -48,7 +55,7 @@ export class WhipSession {
       const options = { direction: "sendonly", streams: [stream], sendEncodings };
       this.#senders[kind] = this.#connection.addTransceiver(track ?? kind, options).sender;
     }
-    await this.#connection.setLocalDescription();
+    await this.#connection.setLocalDescription(askingForLostSound(await this.#connection.createOffer()));
     const response = await this.#request("POST", this.#endpoint, "application/sdp", this.#connection.localDescription.sdp);
     const { pathname, search } = new URL(response.headers.get("Location"), response.url);
     this.#resource = pathname + search; // on our own origin, as the endpoint was
@@ -75,7 +82,8 @@ export class WhipSession {
     this.#candidates = [];
     this.#gathered = false;
     this.#etag = null; // candidates wait for the new tag
-    await this.#connection.setLocalDescription(await this.#connection.createOffer({ iceRestart: true }));
+    const offer = await this.#connection.createOffer({ iceRestart: true });
+    await this.#connection.setLocalDescription(askingForLostSound(offer));
     const body = iceFragment(this.#connection.localDescription.sdp, [], { complete: false });
     const response = await this.#patch(body, "*");
     const answer = withRestartedIce(this.#connection.currentRemoteDescription.sdp, await response.text());

@@ -274,7 +274,7 @@ class TestTrouble:
         for now_ns in range(100 * NS, round(106.5 * NS), 40_000_000):
             while items and items[0][0] <= now_ns:
                 renderer.accept(items.pop(0)[1], now_ns)
-            renderer.advance(now_ns, {}, lag_ns=600_000_000 if now_ns < 102.5 * NS else 0)
+            renderer.advance(now_ns, {}, lag_ns=2_100_000_000 if now_ns < 102.5 * NS else 0)
         renderer.finish(round(106.5 * NS))
         told = [event.detail for event in events if event.kind == "degraded"][:5]
         assert [detail["frame_rate_divisor"] for detail in told] == [2, 4, 4, 4, 8]

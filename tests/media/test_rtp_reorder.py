@@ -2,10 +2,18 @@
 
 import random
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from media.rtp.jitter_buffer import BYTES_MAX, PACKETS_MAX, SETTLE_NS, JitterBuffer
+from media.rtp.jitter_buffer import (
+    BYTES_MAX,
+    PACKETS_MAX,
+    ROUND_TRIPS,
+    SETTLE_NS,
+    JitterBuffer,
+    longest_wait_ns,
+)
 from media.rtp.nack import MISSING_PACKETS_MAX, REORDER_TOLERANCE_NS, TRIES_MAX, NackSchedule
 from media.rtp.wire.packet import RtpPacket
 from media.rtp.wire.sequence import Unwrapper
@@ -135,3 +143,18 @@ class TestNackSchedule:
             now_ns += 10_000_000
             asked += len(schedule.due(now_ns, 1))
         assert asked == TRIES_MAX
+
+
+@pytest.mark.parametrize(
+    ("round_trip_ms", "waited_ms"), [(10, 1000), (100, 1000), (300, 300 * ROUND_TRIPS), (2000, 5000)]
+)
+def test_a_gap_is_waited_for_as_long_as_round_trips_are(round_trip_ms: int, waited_ms: int) -> None:
+    released = Released()
+    buffer = JitterBuffer(0, WAIT_NS, released)
+    buffer.insert(1, packet(sequence=1, arrival_ns=0))
+    buffer.follow(round_trip_ms * 1_000_000)
+    buffer.expire(waited_ms * 1_000_000 - 1)
+    assert released.all == []
+    buffer.expire(waited_ms * 1_000_000)
+    assert released.all == [(1, 1)]
+    assert waited_ms * 1_000_000 <= longest_wait_ns(WAIT_NS)

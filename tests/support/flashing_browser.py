@@ -12,8 +12,8 @@ from dataclasses import asdict, dataclass
 from playwright.async_api import Browser, Page
 
 ORIGIN = "http://127.0.0.1:9/"  # never connected to: the page is made up, but loopback is a secure context
-PAGE = """
-async ({ width, height, fps, rate, first_s, interval_s, length_s, hertz, codec }) => {
+PAGE = r"""
+async ({ width, height, fps, rate, first_s, interval_s, length_s, hertz, codec, nack }) => {
   const context = new AudioContext(rate ? { sampleRate: rate } : {});
   const sound = context.createMediaStreamDestination();
   const gain = context.createGain(), tone = context.createOscillator();
@@ -59,7 +59,10 @@ async ({ width, height, fps, rate, first_s, interval_s, length_s, hertz, codec }
     window.stuttering = setInterval(pause, every_ms);
   };
   window.freeze = (on) => { drawing = !on; };
-  await connection.setLocalDescription();
+  const offered = await connection.createOffer();
+  const known_sound = /(a=rtpmap:(\d+) (?:opus|red)\/48000\/2\r\n)/g;
+  const asked = nack ? offered.sdp.replace(known_sound, "$1a=rtcp-fb:$2 nack\r\n") : offered.sdp;
+  await connection.setLocalDescription({ type: "offer", sdp: asked });
   return connection.localDescription.sdp;
 }
 """
@@ -79,6 +82,7 @@ class FlashingPage:
     length_s: float = 0.08
     hertz: float = 1000.0
     codec: str = "video/VP8"
+    nack: bool = False  # asks for lost sound again
 
 
 @asynccontextmanager

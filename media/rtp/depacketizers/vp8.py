@@ -1,6 +1,7 @@
 """The VP8 payload descriptor (RFC 7741 4.2) and what a key frame says of itself (RFC 6386 9.1)."""
 
 _START_CODE = b"\x9d\x01\x2a"
+_PICTURE_IDS = 128  # before they begin anew
 
 
 def parse_vp8(payload: bytes) -> tuple[int, bool, int | None] | None:
@@ -56,10 +57,10 @@ class Vp8Depacketizer:
         parsed = parse_vp8(payload)
         return parsed is not None and parsed[1]
 
-    def continues(self, payload: bytes) -> bool:
+    def continues(self, payload: bytes, lost: int) -> bool:
         """Whether this is the very next picture after the last finished one, by its picture id."""
         parsed = parse_vp8(payload)
-        if parsed is None or parsed[2] is None or self._last_picture_id is None:
+        if lost > _PICTURE_IDS // 2 or parsed is None or parsed[2] is None or self._last_picture_id is None:
             return False
         return (parsed[2] - self._last_picture_id) & 0x7F == 1
 
