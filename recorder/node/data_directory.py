@@ -63,7 +63,19 @@ class DataDirectory:
 
     def secret(self) -> bytes:
         """What this server derives secrets from; made when there is none."""
-        return bytes.fromhex(_kept(self.root / "secret", secrets.token_hex(SECRET_BYTES)))
+        file = self.root / "secret"
+        try:
+            kept = bytes.fromhex(_kept(file, secrets.token_hex(SECRET_BYTES)))
+        except ValueError:
+            kept = b""
+        if len(kept) < SECRET_BYTES:
+            raise BystanderError(
+                "secret_unusable",
+                f"{file} is damaged: restore it. Links and entry points are derived from it.",
+                fault=Fault.RESOURCE,
+                status=500,
+            )
+        return kept
 
 
 def open_data_directory(path: Path) -> DataDirectory:
@@ -78,7 +90,7 @@ def open_data_directory(path: Path) -> DataDirectory:
     except OSError as error:
         raise BystanderError(
             "data_dir_unusable",
-            f"The data directory cannot be used: {error.strerror}.",
+            f"The data directory {root} cannot be used: {error.strerror}.",
             fault=Fault.RESOURCE,
             status=500,
         ) from error
@@ -88,7 +100,7 @@ def open_data_directory(path: Path) -> DataDirectory:
         os.close(lock)
         raise BystanderError(
             "data_dir_in_use",
-            "Another server works in this data directory.",
+            f"Another server works in the data directory {root}.",
             fault=Fault.RESOURCE,
             status=500,
         ) from None

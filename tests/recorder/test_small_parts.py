@@ -159,8 +159,18 @@ class TestTheDataDirectory:
 
     def test_that_cannot_be_made(self, tmp_path: Path) -> None:
         (tmp_path / "file").touch()
-        with pytest.raises(BystanderError, match="data_dir_unusable"):
+        with pytest.raises(BystanderError, match="data_dir_unusable") as caught:
             open_data_directory(tmp_path / "file" / "d")
+        assert str(tmp_path / "file" / "d") in caught.value.detail
+
+    @pytest.mark.parametrize("damaged", ["", "no hex", "abcd"])
+    def test_whose_secret_is_damaged_says_so_with_its_path(self, tmp_path: Path, damaged: str) -> None:
+        opened = open_data_directory(tmp_path / "d")
+        opened.secret()
+        (opened.root / "secret").write_text(damaged)
+        with pytest.raises(BystanderError, match="secret_unusable") as caught:
+            opened.secret()
+        assert str(opened.root / "secret") in caught.value.detail
 
 
 class TestTheCommand:
