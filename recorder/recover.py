@@ -43,7 +43,7 @@ async def recover_all(settings: Settings, report: Callable[[RecoveryReport], Non
             report(RecoveryReport(recording, True, f"without a spool: {verdict}"))
         for upload in survey.unknown:
             report(RecoveryReport(upload.key, True, "an upload of unknown origin, left alone"))
-        found = {one.facts.recording: one for one in await dependencies.archive.recover()}
+        found = {one.recording: one for one in await dependencies.archive.recover()}
         unfinished = {row.id: row for row in await dependencies.table.unfinished(dependencies.node)}
         for recording in left_behind(survey):
             if recording not in unfinished and (row := await inherited(recording, dependencies)) is not None:
@@ -51,7 +51,12 @@ async def recover_all(settings: Settings, report: Callable[[RecoveryReport], Non
         all_is_well = True
         finishing = []
         for recording in sorted({*found, *unfinished}):
-            if recording in found and found[recording].ending is None:
+            spool = found.get(recording)
+            if spool is not None and spool.damage is not None and recording not in unfinished:
+                report(RecoveryReport(recording, False, f"{spool.damage}: its spool is kept"))
+                all_is_well = False
+                continue
+            if spool is not None and spool.ending is None and spool.damage is None:
                 report(RecoveryReport(recording, True, "its worker still records"))
                 continue
             finishing.append(_finished(recording, unfinished.get(recording), dependencies))

@@ -51,9 +51,14 @@ def keys_of(key: str) -> tuple[str, ...]:
 
 def check_recording(recording: str) -> str:
     """Return `recording` if it is safe as a directory name; else recording_id_invalid."""
-    if _RECORDING.match(recording) is None:
+    if not is_recording(recording):
         raise caller_error("recording_id_invalid", "The recording id cannot name a spool.")
     return recording
+
+
+def is_recording(name: str) -> bool:
+    """Whether a directory of this name can be a recording's."""
+    return _RECORDING.match(name) is not None
 
 
 def events_key(key: str) -> str:

@@ -73,6 +73,11 @@ class MultipartUploads(Protocol):
         """Whether parts are joined by their numbers, so that one may be longer than offsets say."""
         ...
 
+    @property
+    def tells_digests(self) -> bool:
+        """Whether a part's tag is made by the store of the bytes that it received."""
+        ...
+
     async def begin(self, key: str, properties: ObjectProperties) -> MultipartUpload: ...
 
     async def put_part(self, upload: MultipartUpload, number: int, offset: int, data: bytes) -> Part:

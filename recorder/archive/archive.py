@@ -91,7 +91,13 @@ class Archive:
 
     async def ending(self, recording: str) -> SpoolEnding | None:
         """How the spool says that the recording ended; None when it does not say."""
-        return await asyncio.to_thread(spool_ending, self.spool, recording)
+        try:
+            return await asyncio.to_thread(spool_ending, self.spool, recording)
+        except BystanderError as error:
+            if error.code != "spool_damaged":
+                raise
+            _log.error("a spool's ending cannot be read", extra={"recording": recording})
+            return None
 
     async def seal(self, recording: str, reason: EndReason | None, failure: str) -> SpoolEnding | None:
         """How the recording ended: as its worker wrote, else as given; None without a spool.

@@ -38,8 +38,8 @@ async def recover(registry: RecordingRegistry, dependencies: ActorDependencies) 
     await take_over(registry, dependencies, left)
     known = {*left, *(row.id for row in unfinished)}
     for found in spools:
-        if found.facts.recording not in known:
-            dependencies.archive.look_after(_completed(found.facts.recording, dependencies))
+        if found.recording not in known and found.damage is None:
+            dependencies.archive.look_after(_completed(found.recording, dependencies))
     return len(unfinished)
 
 

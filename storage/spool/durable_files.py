@@ -9,13 +9,9 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TypeVar
-
-import msgspec
 
 from recorder.kernel.errors import BystanderError, Fault
 
-_Value = TypeVar("_Value")
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -103,20 +99,6 @@ def write_into_reserve(reserve_path: Path, path: Path, data: bytes) -> None:
         os.close(fd)
     reserve_path.replace(path)
     sync_directory(path.parent)
-
-
-def read_json(path: Path, type_: type[_Value]) -> _Value | None:
-    """Decode a small file; None when there is none, spool_damaged when it is not what it should be."""
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        return None
-    try:
-        return msgspec.json.decode(data, type=type_)
-    except msgspec.DecodeError as error:
-        raise BystanderError(
-            "spool_damaged", f"{path.name} of a spool cannot be read.", fault=Fault.DESTINATION, status=500
-        ) from error
 
 
 def lock(path: Path) -> int | None:

@@ -7,17 +7,21 @@
     index           one 40-byte record for each fragment; append-only, after its fragment is durable
     events.jsonl    what happened, a JSON document a line; append-only, not needed for the media
     upload.json     how far the upload is; replaced atomically by the uploader
-    end.json        why and how the recording ended; written once, last
+    end.json        why and how the recording ended, and what it had; written once, last
     end.reserve     disk blocks held back that end.json is written into, so that a full disk cannot refuse it
     reserve         disk space held back for the uploader's own small files
     head            the init segment as it was filled in, where the store takes over `media` itself
     whole           the recording with a longer init segment, where the file system cannot make room in media
     upload.lock     flock: held by the one uploader that works on this spool
+    aside/          media, index and the rest, where the object lacks something that they may still have
+    *.copy          facts.json, end.json and upload.json again, behind their checksum (small_files.py)
 
 All integers in the index are big-endian, like everything in ISO/IEC 14496-12 and RTP.
 """
 
+import hashlib
 import struct
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -41,6 +45,7 @@ UPLOAD, END, END_RESERVE, RESERVE, UPLOAD_LOCK = (
 END_RESERVE_BYTES = 4 * 1024  # one block; end.json takes about 200 bytes of it
 RESERVE_BYTES = 256 * 1024  # upload.json of a 10,000-part upload, written beside the old one, and directories
 FORMAT_VERSION = 1
+ASIDE = "aside"  # a directory in a spool: what is left of one whose object is incomplete
 
 _KINDS = {FragmentKind.INIT: 1, FragmentKind.MEDIA: 2}
 _KIND_OF = {number: kind for kind, number in _KINDS.items()}
@@ -70,6 +75,7 @@ class SpoolEnding(msgspec.Struct, frozen=True, kw_only=True):
     duration_us: int
     bytes: int
     fragments: int
+    digest: str = ""  # of the index (index_digest); empty in spools of before there was one
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +162,14 @@ def scan(index: bytes, *, media_size: int, before: IndexEntry | None = None) -> 
         found.records = number + 1
         at, end_us = entry.stop, entry.start_us + entry.duration_us
     return found
+
+
+def index_digest(entries: Iterable["IndexEntry"]) -> str:
+    """SHA-256, in hex, of the records of these fragments, which hold the checksums of all their bytes."""
+    digest = hashlib.sha256()
+    for entry in entries:
+        digest.update(pack_record(entry))
+    return digest.hexdigest()
 
 
 def without_zeros(init: bytes) -> bytes:

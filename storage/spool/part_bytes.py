@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from recorder.kernel.errors import BystanderError, Fault
 from recorder.kernel.media import FragmentKind
-from storage.spool.format import IndexEntry
+from storage.spool.format import IndexEntry, crc32c
 from storage.spool.reader import SpoolReader
 
 _log = logging.getLogger(__name__)
@@ -27,6 +27,10 @@ class PartBytes:
     data: bytes
     md5: str
     damaged: list[int]
+
+    def head_crc32c(self, entries: Sequence[IndexEntry], growth: int) -> int:
+        """Of the init segment as it stands in these bytes, which begin with it, `growth` bytes longer."""
+        return crc32c(self.data[: entries[0].stop + growth])
 
 
 def read_part(

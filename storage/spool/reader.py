@@ -11,9 +11,11 @@ from recorder.kernel.media import FragmentKind
 from storage.keys import check_recording
 from storage.spool import format as form
 from storage.spool import pending_fragment as provisional
-from storage.spool.durable_files import disk_errors, read_json
+from storage.spool.derived_index import fragments_between
+from storage.spool.durable_files import disk_error, disk_errors
 from storage.spool.format import IndexEntry, SpoolEnding, SpoolFacts
 from storage.spool.insert_range import at_rest, moved_by
+from storage.spool.small_files import damaged, read_twice
 
 BEHIND_PIECE_BYTES = 4 * MIB  # so that parts of what follows the fragments are no larger than others
 
@@ -31,6 +33,7 @@ class SpoolReader:
         self._media, self._index = media, index
         self._entries: list[IndexEntry] = []
         self._records = 0  # of the index file, that the entries took
+        self._ending: SpoolEnding | None = None
         self._init_copy: bytes | None = None
         self._behind, self._behind_entries = b"", list[IndexEntry]()
 
@@ -38,24 +41,30 @@ class SpoolReader:
     def open(cls, root: Path, recording: str) -> "SpoolReader":
         """Open what `SpoolWriter` made; spool_missing (404) when there is nothing, or not yet."""
         directory = root / check_recording(recording)
-        facts = read_json(directory / form.FACTS, SpoolFacts)
+        facts = read_twice(directory / form.FACTS, SpoolFacts)
         if facts is None:
             raise _missing()
+        if facts.recording != recording:
+            raise damaged(directory / form.FACTS)
         try:
             media = os.open(directory / form.MEDIA, os.O_RDONLY)
         except FileNotFoundError as error:
             raise _missing() from error
         try:
-            index = os.open(directory / form.INDEX, os.O_RDONLY)
-        except FileNotFoundError as error:
+            index = os.open(
+                directory / form.INDEX, os.O_RDONLY | os.O_CREAT, 0o640
+            )  # what is lost is derived
+        except OSError as error:
             os.close(media)
-            raise _missing() from error
+            raise disk_error(error) from error
         return cls(directory, facts, media, index)
 
     @property
     def ending(self) -> SpoolEnding | None:
         """How the recording ended; None while it has not, or when its writer died."""
-        return read_json(self.directory / form.END, SpoolEnding)
+        if self._ending is None:
+            self._ending = read_twice(self.directory / form.END, SpoolEnding)
+        return self._ending
 
     @property
     def size(self) -> int:
@@ -64,7 +73,10 @@ class SpoolReader:
         return entries[-1].stop if entries else 0
 
     def index(self) -> list[IndexEntry]:
-        """Every whole fragment so far, in order. Only what came since the last call is read."""
+        """Every whole fragment so far, in order. Only what came since the last call is read.
+
+        Of a recording that is known to have ended, what its index lost is derived from the media.
+        """
         with disk_errors():
             read_to = self._records * form.RECORD_BYTES
             new = os.pread(self._index, max(0, os.fstat(self._index).st_size - read_to), read_to)
@@ -74,7 +86,28 @@ class SpoolReader:
         self._entries += found.entries
         self._second_init()  # now, because who reads later may find only the files that are open
         self._records += found.records
+        if self._ending is not None and self._ending.bytes > self._recorded_stop:
+            self._derive(self._ending, media_size)
         return self._entries + self._behind_entries
+
+    @property
+    def _recorded_stop(self) -> int:
+        return self._entries[-1].stop if self._entries else 0
+
+    def _derive(self, ending: SpoolEnding, media_size: int) -> None:
+        """Find what lies between the last record and where the writer says that it stopped, if all of it
+        is there."""
+        start, stop = self._recorded_stop, ending.bytes
+        start_us = self._entries[-1].start_us + self._entries[-1].duration_us if self._entries else 0
+        with disk_errors(), at_rest(self._media):
+            if stop > media_size or moved_by(self._media):
+                return
+            found = fragments_between(self._pread, start, stop, start_us=start_us, end_us=ending.duration_us)
+        if found and found[-1].stop == stop:
+            self._entries += found
+
+    def _pread(self, start: int, stop: int) -> bytes:
+        return os.pread(self._media, stop - start, start)
 
     def growing(self) -> tuple[IndexEntry, bytes] | None:
         """The fragment behind all others, as far as it has grown; nobody may take it for the recording's."""

@@ -12,9 +12,11 @@ cost the recording.
 """
 
 import fcntl
+import hashlib
 import logging
 import os
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -26,6 +28,7 @@ from recorder.kernel.recording import EndReason
 from storage.keys import check_key, check_recording
 from storage.spool import format as form
 from storage.spool import pending_fragment as provisional
+from storage.spool.derived_index import fragments_between
 from storage.spool.durable_files import (
     disk_error,
     disk_errors,
@@ -37,9 +40,11 @@ from storage.spool.durable_files import (
     write_into_reserve,
 )
 from storage.spool.format import IndexEntry, SpoolEnding, SpoolFacts
+from storage.spool.small_files import is_there, write_copy, write_twice
 
 _log = logging.getLogger(__name__)
 
+UNINDEXED_MIN = 2  # whole fragments without a record that say that the index is damaged
 EVENT_BYTES_MAX = 16 * 1024  # one line of events.jsonl: a name, a source and a little detail
 
 
@@ -54,6 +59,7 @@ class SpoolWriter:
         """Use `create` or `resume`."""
         self._directory = directory
         self._size = self._count = self._duration_us = 0
+        self._digest = hashlib.sha256()  # of the records, as form.index_digest makes it
         self._ended = False
         self._mutex = threading.Lock()
         self._media, self._index, self._events = (
@@ -96,7 +102,7 @@ class SpoolWriter:
         writer = cls(directory)
         try:
             fcntl.flock(writer._index, fcntl.LOCK_EX)
-            write_atomic(directory / form.FACTS, msgspec.json.encode(facts))  # from here on it is a spool
+            write_twice(directory / form.FACTS, msgspec.json.encode(facts))  # from here on it is a spool
         except OSError:
             writer.close()
             raise
@@ -110,7 +116,7 @@ class SpoolWriter:
         """
         directory = root / check_recording(recording)
         with disk_errors():
-            if not (directory / form.FACTS).exists():
+            if not is_there(directory / form.FACTS):
                 raise BystanderError(
                     "spool_missing", "This recording has no spool.", fault=Fault.SERVER, status=404
                 )
@@ -220,6 +226,7 @@ class SpoolWriter:
                 duration_us=duration_us,
                 bytes=self._size,
                 fragments=self._count,
+                digest=self._digest.hexdigest(),
             )
             if not self._ended:
                 os.fdatasync(self._events)
@@ -228,8 +235,16 @@ class SpoolWriter:
                     self._directory / form.END,
                     msgspec.json.encode(ending),
                 )
+                self._copy_ending(ending)
             self._ended = True
             return ending
+
+    def _copy_ending(self, ending: SpoolEnding) -> None:
+        """The second copy has no room held back for it: a full disk costs it, and nothing else."""
+        try:
+            write_copy(self._directory / form.END, msgspec.json.encode(ending))
+        except OSError as error:
+            _log.warning("end.json has no second copy: %s", error.strerror)
 
     def _close_media(self) -> None:
         try:
@@ -261,15 +276,33 @@ class SpoolWriter:
         for entry in found.entries:
             self._took(entry)
         self._count = found.records
-        self._ended = (self._directory / form.END).exists()
+        self._take_in_unindexed(media_size)
+        self._ended = is_there(self._directory / form.END)
         self._cut(self._count, self._size)
         os.fsync(self._index)
         os.fsync(self._media)
         events = (self._directory / form.EVENTS).read_bytes()
         os.ftruncate(self._events, events.rfind(b"\n") + 1)
 
+    def _take_in_unindexed(self, media_size: int) -> None:
+        """Give records to fragments that lost theirs: a writer that dies leaves one without, so two are
+        damage."""
+        found = fragments_between(self._pread, self._size, media_size, start_us=self._duration_us)
+        if len(found) < UNINDEXED_MIN:
+            return
+        _log.error("%s: the index lost the records of %d fragments", self._directory.name, len(found))
+        for entry in found:
+            data = self._pread(entry.offset, entry.stop)
+            sound = replace(entry, crc32c=form.crc32c(data))
+            write_fully(self._index, form.pack_record(sound), self._count * form.RECORD_BYTES)
+            self._took(sound)
+
+    def _pread(self, start: int, stop: int) -> bytes:
+        return os.pread(self._media, stop - start, start)
+
     def _took(self, entry: IndexEntry) -> None:
         self._size, self._count = entry.stop, self._count + 1
+        self._digest.update(form.pack_record(entry))
         self._duration_us = max(self._duration_us, entry.start_us + entry.duration_us)
 
     def _cut(self, count: int, size: int) -> None:

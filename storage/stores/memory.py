@@ -94,6 +94,10 @@ class MemoryUploads:
     def joins_parts(self) -> bool:
         return True
 
+    @property
+    def tells_digests(self) -> bool:
+        return True
+
     async def begin(self, key: str, properties: ObjectProperties) -> MultipartUpload:
         self._world.before("begin")
         upload = MultipartUpload(check_key(key), self._world.next_id())

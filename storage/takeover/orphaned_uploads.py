@@ -14,8 +14,9 @@ from pathlib import Path
 
 from recorder.kernel.errors import BystanderError
 from storage.errors import OBJECT_MISSING, UPLOAD_MISSING
-from storage.spool.format import FACTS
+from storage.keys import is_recording
 from storage.store import RECORDING_MARK, MultipartUpload, ObjectStore
+from storage.takeover.damaged_spool import holds_its_media
 from storage.takeover.journal_events import joined
 from storage.takeover.journal_format import (
     UPLOADS_PREFIX,
@@ -68,7 +69,7 @@ async def take_up(store: ObjectStore, root: Path, lease: NodeLease, ours: Sequen
     finding = _Finding(store, root, lease, frozenset(upload.id for upload in uploads))
     survey, known = Survey(), set(ours)
     for recording, names in beside.items():
-        if await asyncio.to_thread((root / recording / FACTS).exists):
+        if not is_recording(recording) or await asyncio.to_thread(holds_its_media, root, recording):
             continue  # its own spool says more than what lies beside its upload
         survey.verdicts[recording], its_uploads = await finding.examine(recording, sorted(names))
         known |= its_uploads

@@ -21,11 +21,14 @@ from storage.spool.durable_files import (
     write_fully,
 )
 from storage.spool.format import IndexEntry, SpoolEnding, SpoolFacts
+from storage.spool.small_files import write_twice
 from storage.store import ListedPart, Part
+from storage.takeover import damaged_spool
 from storage.takeover.journal_format import Page, PageHeader
 from storage.upload_plan.state import UploadState
 
 NODE_LOST = "node_lost"
+RESTORING = ".restoring"  # under the spools' directory: where one is made before it has its name
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +101,12 @@ class RestorePlan:
         return self.data[0][: self.entries[0].length] if 0 in self.data else None
 
     @property
+    def not_held(self) -> list[IndexEntry]:
+        """The fragments whose bytes no page has."""
+        spans = [(start, start + len(data)) for start, data in self.data.items()]
+        return [e for e in self.entries if not any(start <= e.offset < stop for start, stop in spans)]
+
+    @property
     def ending(self) -> SpoolEnding:
         """The recording ended with its node, as far as anybody can know."""
         last = self.entries[-1]
@@ -129,24 +138,30 @@ def _as_listed(page: Page, listed: Sequence[ListedPart] | None) -> Page | None:
 
 
 def restore_spool(root: Path, salvage: RestorePlan, events: bytes) -> None:
-    """Make the spool, durable on return; facts.json comes last, so an interrupted one is made again.
+    """Make the spool, durable and under its name on return; an interrupted one is made again.
 
-    `events` are lines of events.jsonl: what happened, as far as it is known.
+    `events` are lines of events.jsonl: what happened, as far as it is known. What a damaged spool still
+    has is taken in, and all of it is kept aside.
     """
-    directory = root / check_recording(salvage.facts.recording)
+    old = root / check_recording(salvage.facts.recording)
+    directory = root / RESTORING / salvage.facts.recording
+    ending = damaged_spool.ending_of(old) or salvage.ending
+    events = max(events, damaged_spool.events_of(old), key=len)
     with disk_errors():
-        if not (directory / form.FACTS).exists():
-            remove_flat_directory(directory)
+        remove_flat_directory(directory)
         directory.mkdir(parents=True, mode=0o750)
         reserve(directory / form.RESERVE, form.RESERVE_BYTES)
         _write_media(directory / form.MEDIA, salvage)
+        damaged_spool.take_in_media(old, directory / form.MEDIA, salvage.not_held)
         if salvage.init is not None:
             write_atomic(directory / form.INIT, form.without_zeros(salvage.init))
         write_atomic(directory / form.INDEX, b"".join(map(form.pack_record, salvage.entries)))
         write_atomic(directory / form.EVENTS, events)
-        write_atomic(directory / form.END, msgspec.json.encode(salvage.ending))
-        write_atomic(directory / form.UPLOAD, msgspec.json.encode(salvage.state))
-        write_atomic(directory / form.FACTS, msgspec.json.encode(salvage.facts))
+        write_twice(directory / form.END, msgspec.json.encode(ending))
+        write_twice(directory / form.UPLOAD, msgspec.json.encode(salvage.state))
+        write_twice(directory / form.FACTS, msgspec.json.encode(salvage.facts))
+        damaged_spool.put_aside(root, salvage.facts.recording)
+        directory.rename(old)
         sync_directory(root)
 
 

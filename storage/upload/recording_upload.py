@@ -13,7 +13,7 @@ from pathlib import Path
 
 from recorder.kernel.clock import Clock
 from recorder.kernel.errors import BystanderError, Fault
-from storage.errors import FULL
+from storage.errors import FAILED, FULL, UNREACHABLE
 from storage.finalise.progressive_mp4 import MakeMovie, ProgressiveMp4
 from storage.spool.format import MEDIA, IndexEntry
 from storage.spool.part_bytes import FinaliseInit
@@ -30,6 +30,7 @@ from storage.upload_plan.plan import Action, SendPart, Simple
 from storage.upload_plan.remedy import Remedy, remedy
 from storage.upload_plan.state import Container, HeadPolicy, Phase, StoredObject, UploadState
 
+JOINING_LOOKS_MAX = 20  # for an object whose completion was not heard of: ten minutes, at 30 s
 POLL_S = 5.0  # looks at the spool this often even when nobody says that it grew
 
 _log = logging.getLogger(__name__)
@@ -42,6 +43,17 @@ class StallReason:
     code: str
     attempts: int
     since: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Failures:
+    """Equal failures in a row."""
+
+    code: str = ""
+    in_a_row: int = 0
+
+    def counted(self, code: str) -> "Failures":
+        return Failures(code, self.in_a_row + 1 if code == self.code else 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +87,10 @@ class RecordingUpload:
         self._ordinary: ProgressiveMp4 | None = None
         self._doubtful = False  # the store may have more, or less, than the state says
         self._refusals = 0  # part_refused in a row
+        self._failures = Failures()
+        self._joining_looks = 0  # left, for what the store may still be joining
+        self._recorded = 0  # bytes of whole fragments at the last look
+        self._acknowledged = 0
 
     def wake(self) -> None:
         """The spool grew or ended."""
@@ -87,7 +103,7 @@ class RecordingUpload:
             state = await asyncio.to_thread(self._files.load)
             if state is None or not state.is_over:
                 state = await self._ship(state)
-            await asyncio.to_thread(self._files.discard_media)
+            await asyncio.to_thread(self._clear_spool, state)
         finally:
             self._files.close()
         if state.stored is None:
@@ -96,12 +112,25 @@ class RecordingUpload:
             )
         return state.stored
 
+    def _clear_spool(self, state: UploadState) -> None:
+        """What the object lacks may be wanted of the spool: then its files are set aside, not removed."""
+        if state.stored is None or state.stored.is_whole:
+            self._files.discard_media()
+        else:
+            self._files.set_aside()
+            _log.error("%s is incomplete in the store; what is left of its spool is kept", self.recording)
+
+    @property
+    def backlog_bytes(self) -> int:
+        """What is recorded and the store has not acknowledged."""
+        return max(0, self._recorded - self._acknowledged)
+
     async def _ship(self, state: UploadState | None) -> UploadState:
         route = self._route
         self._reader = await asyncio.to_thread(SpoolReader.open, route.root, self.recording)
         try:
             self._doubtful = state is not None and state.upload_id is not None
-            self._state = state or await self._first_state()
+            self._state = await self._fitting(state) if state else await self._first_state()
             self._choose_steps()
             self._tail = self._tail_of(self._state)
             while not self._state.is_over:
@@ -119,7 +148,16 @@ class RecordingUpload:
             part_size_bytes=route.part_size_bytes,
             container=route.container,
             adopts=adopts,
+            strays=self._files.lost_state,
         )
+
+    async def _fitting(self, state: UploadState) -> UploadState:
+        """The state, or a fresh one where the store that took the file over is on another disk now."""
+        adoption = self._route.store.adoption
+        if not state.adopts or state.phase is not Phase.SENDING:
+            return state
+        fits = adoption is not None and await adoption.can_adopt(self._reader.directory / MEDIA)
+        return state if fits else plan.restarted(state)
 
     def _choose_steps(self) -> None:
         """The steps of what the object is to be, which may turn out not to be possible."""
@@ -144,17 +182,16 @@ class RecordingUpload:
         entries, ended = await asyncio.to_thread(self._look)
         action = plan.decide(self._state, entries, ended=ended)
         try:
-            if await self._acted_beside(action, entries, ended=ended):
-                return
-            if action is Simple.WAIT and not self._must_ask:
-                await self._wait_for_news()
-                return
-            await self._act(action, entries, ended=ended)
+            if not await self._acted_beside(action, entries, ended=ended):
+                if action is Simple.WAIT and not self._must_ask:
+                    self.trouble = None  # nothing waits for the store
+                    await self._wait_for_news()
+                    return
+                await self._act(action, entries, ended=ended)
         except BystanderError as error:
             await self._failed(error, action)
         else:
-            self.trouble = None
-            self._backoff.succeeded()
+            self._succeeded()
 
     async def _acted_beside(self, action: Action, entries: list[IndexEntry], *, ended: bool) -> bool:
         """Make sure that we may write; then do what is due beside the upload, if the upload can wait."""
@@ -173,9 +210,16 @@ class RecordingUpload:
         await self._tail.perform(step, self._state, entries)
         return True
 
+    def _succeeded(self) -> None:
+        self.trouble = None
+        self._failures = Failures()
+        self._backoff.succeeded()
+
     def _look(self) -> tuple[list[IndexEntry], bool]:
         ended = self._reader.ending is not None  # asked first, so that the index read next is all there is
         entries = self._reader.index()
+        self._recorded = entries[-1].stop if entries else 0
+        self._acknowledged = self._recorded if self._state.is_over else self._state.acknowledged
         if self._ordinary is None:
             return entries, ended
         finished = self._ordinary.look(entries, self._state, ended=ended)
@@ -198,16 +242,16 @@ class RecordingUpload:
 
     async def _act(self, action: Action, entries: list[IndexEntry], *, ended: bool) -> None:
         if self._must_ask:
-            state = await self._steps.reconcile(self._state, entries, ended=ended)
-        elif action is Simple.GIVE_UP_EMPTY:
-            state = plan.empty(self._state)
+            joining = self._joining_looks > 0
+            self._joining_looks = max(0, self._joining_looks - 1)
+            state = await self._steps.reconcile(self._state, entries, ended=ended, joining=joining)
         else:
             if action is Simple.BEGIN:  # who is killed before its answer is written down must know of it
                 await asyncio.to_thread(self._files.save, plan.suspected(self._state))
             state = await self._steps.perform(self._state, action, entries)
             self._refusals = 0
-        if state.is_over and self._tail is not None:
-            await self._tail.clear()
+        if state.is_over:
+            await self._clear_beside(state)
         self._doubtful = True  # until what was done is written down
         await asyncio.to_thread(self._files.save, state)
         self._doubtful = False
@@ -215,19 +259,39 @@ class RecordingUpload:
         if state.container is not container:
             self._choose_steps()
 
+    async def _clear_beside(self, state: UploadState) -> None:
+        """Nothing beside the object is needed any more, nor what was put there before journals were
+        switched off."""
+        route = self._route
+        if self._tail is not None:
+            await self._tail.clear()
+        elif route.lease is not None and not state.adopts:
+            await Journal(
+                route.store, self._reader, route.lease, route.clock, interval_s=route.tail_interval_s
+            ).clear()
+
     async def _failed(self, error: BystanderError, action: Action) -> None:
+        if error.code == "disk_failed" and not self._reader.directory.is_dir():
+            raise BystanderError(
+                "spool_missing", "The spool was removed.", fault=Fault.SERVER, status=404
+            ) from error
+        self._failures = self._failures.counted(error.code)
+        if action is Simple.COMPLETE and error.code in (UNREACHABLE, FAILED) and not self._joining_looks:
+            self._joining_looks = JOINING_LOOKS_MAX
         since = self._route.clock.utc_now() if self.trouble is None else self.trouble.since
         self.trouble = StallReason(error.code, self._backoff.attempts + 1, since)
         wait_s = self._backoff.failed()
         _log.warning("upload of %s: %s at %s; again in %.1f s", self.recording, error, action, wait_s)
         if error.code == FULL:  # a directory on the same disk may need the room that is held back
             await asyncio.to_thread(self._files.give_up_reserve)
-        match remedy(error.code, action, refusals=self._refusals):
+        match remedy(error.code, action, refusals=self._refusals, failures=self._failures.in_a_row):
             case Remedy.GIVE_UP:
                 raise error
             case Remedy.ASK_THE_STORE:
                 self._doubtful = True
                 self._refusals += 1
+            case Remedy.RESTART if self._state.acknowledged > self._recorded and action is Simple.VERIFY:
+                raise error  # the store has, or had, more than could be sent again
             case Remedy.RESTART:
                 self._restart()
             case Remedy.RESTART_HOLDING_HEAD:

@@ -8,16 +8,24 @@ import logging
 from collections.abc import Sequence
 
 from recorder.kernel.errors import BystanderError, Fault
-from recorder.kernel.media import FragmentKind
-from storage.errors import CORRUPTED, OBJECT_MISSING, UPLOAD_MISSING, store_error
+from storage.errors import CORRUPTED, FAILED, OBJECT_MISSING, UPLOAD_MISSING, store_error
 from storage.finalise.hard_link import finished_media, forget_head
 from storage.keys import events_key
 from storage.spool.format import IndexEntry
 from storage.spool.part_bytes import FinaliseInit, PartBytes, read_part
 from storage.spool.reader import SpoolReader
-from storage.store import RECORDING_MARK, MultipartUpload, ObjectProperties, ObjectStore
+from storage.store import (
+    RECORDING_MARK,
+    MultipartUpload,
+    ObjectInfo,
+    ObjectProperties,
+    ObjectStore,
+)
+from storage.upload.proof import holds_all
+from storage.upload.verification import Verification
 from storage.upload_plan import plan
 from storage.upload_plan.plan import Action, PutWhole, SendPart, Simple
+from storage.upload_plan.remedy import OBJECT_FOREIGN, STORED_IS_LONGER
 from storage.upload_plan.state import Container, UploadState
 
 _log = logging.getLogger(__name__)
@@ -46,37 +54,54 @@ class UploadSteps:
         self._fill_head = self._grow_init if joins else finalise_init
         mark = ((RECORDING_MARK, reader.facts.recording),)
         self._properties = ObjectProperties(reader.facts.content_type, mark)
+        self._verification = Verification(store, reader, self._fragments)
 
     async def perform(self, state: UploadState, action: Action, entries: Sequence[IndexEntry]) -> UploadState:
-        """Do one action that `decide` chose; all but WAIT, DISCARD_SPOOL and GIVE_UP_EMPTY."""
+        """Do one action that `decide` chose; all but WAIT."""
         if isinstance(action, SendPart):
             return await self._send_part(state, action, entries)
         if isinstance(action, PutWhole):
-            return await self._put_whole(state, entries)
+            held = await self._held_already(state, entries)
+            return held or await self._put_whole(state, entries)
         if action is Simple.ADOPT:
-            return await self._adopt(state, entries)
+            held = await self._held_already(state, entries)
+            return held or await self._adopt(state, entries)
         if action is Simple.BEGIN:
             upload = await self._store.uploads.begin(state.key, self._properties)
             return plan.begun(state, upload.id, room=self._room)
         if action is Simple.PUT_EVENTS:
             return await self._put_events(state)
         if action is Simple.COMPLETE:
-            await self._store.uploads.complete(_upload(state), plan.placed(state))
-            return plan.completed(state, self._store.uploads.expected_etag(state.parts))
+            held = await self._held_already(state, entries)
+            return held or await self._complete(state)
         if action is Simple.VERIFY:
             return await self._verify(state, entries)
+        if action is Simple.GIVE_UP_EMPTY:
+            return await self._held_already(state, entries) or self._emptied(state)
         raise ValueError(f"{action} is no step of an upload")
 
+    def _emptied(self, state: UploadState) -> UploadState:
+        """Nothing was recorded; spool_damaged where something was."""
+        ending = self._reader.ending
+        if state.acknowledged or (ending is not None and ending.fragments > 1):
+            raise BystanderError(
+                "spool_damaged", "The spool lost its media.", fault=Fault.DESTINATION, status=500
+            )
+        return plan.empty(state)
+
     async def reconcile(
-        self, state: UploadState, entries: Sequence[IndexEntry], *, ended: bool
+        self, state: UploadState, entries: Sequence[IndexEntry], *, ended: bool, joining: bool = False
     ) -> UploadState:
-        """Ask the store what it has of an upload that we are not sure about, and believe it."""
+        """Ask the store what it has of an upload that we are not sure about, and believe it.
+
+        `joining`: it was asked to join the parts, and may still be at it though the upload is gone.
+        """
         try:
             listed = await self._store.uploads.list_parts(_upload(state))
         except BystanderError as error:
-            if error.code != UPLOAD_MISSING:
+            if not await self._is_gone(state, error):
                 raise
-            return await self._completed_or_gone(state, entries, ended=ended)
+            return await self._completed_or_gone(state, entries, ended=ended, joining=joining)
         state = plan.reconciled(state, listed)
         action = plan.decide(state, entries, ended=ended)
         found = plan.unrecorded(state, action, listed)
@@ -88,11 +113,57 @@ class UploadSteps:
         acknowledged = plan.part_of(action, etag=found.etag, md5=part.md5)
         return plan.sent(state, action, acknowledged, part.damaged)
 
+    async def _is_gone(self, state: UploadState, error: BystanderError) -> bool:
+        """Whether the upload is there no more: stores have several ways to say so, and some answer with an
+        error."""
+        if error.code in (UPLOAD_MISSING, OBJECT_MISSING):
+            return True
+        if error.code != FAILED:
+            return False
+        found = [upload.id async for upload in self._store.uploads.list_uploads(state.key)]
+        return state.upload_id not in found
+
     async def abort_strays(self, state: UploadState) -> None:
         """Abort whatever dangles under this key: it can only be ours, and the object is whole."""
         async for upload in self._store.uploads.list_uploads(state.key):
             if upload.key == state.key:
                 await self._store.uploads.abort(upload)
+
+    async def _held_already(self, state: UploadState, entries: Sequence[IndexEntry]) -> UploadState | None:
+        """Look at the object that would be replaced, if there is one.
+
+        One of this recording that is longer, or as long where our spool is damaged, stays: it is the
+        recording if it holds all that the spool has; else stored_is_longer (409), and both stay.
+        object_foreign (409) where it is another recording's.
+        """
+        info = await self._head_or_none(state.key)
+        if info is None:
+            return None
+        mark = dict(info.metadata).get(RECORDING_MARK)
+        if mark is not None and mark != self._reader.facts.recording:
+            raise _kept(
+                OBJECT_FOREIGN, "Another recording's object stands under this key; nothing was replaced."
+            )
+        ours = plan.object_size(state, entries)
+        if mark is None or info.size < ours or (info.size == ours and not state.damaged):
+            return None
+        if not await holds_all(self._store, self._reader, info, entries):
+            detail = (
+                f"The object has {info.size} bytes, the spool would make {ours} of others; both are kept."
+            )
+            raise _kept(STORED_IS_LONGER, detail)
+        _log.warning("%s is in the store already, and longer than its spool", state.key)
+        if state.upload_id is not None or state.strays:
+            await self.abort_strays(state)
+        return plan.held_already(state, info)
+
+    async def _head_or_none(self, key: str) -> ObjectInfo | None:
+        try:
+            return await self._store.head(key)
+        except BystanderError as error:
+            if error.code != OBJECT_MISSING:
+                raise
+            return None
 
     async def _send_part(
         self, state: UploadState, action: SendPart, entries: Sequence[IndexEntry]
@@ -101,17 +172,23 @@ class UploadSteps:
             part = await self._read(state, entries, action)
             offset = action.offset + (state.head_growth if action.number > 1 else 0)
             sent = await self._store.uploads.put_part(_upload(state), action.number, offset, part.data)
-        acknowledged = plan.part_of(action, etag=sent.etag, md5=sent.md5)
+        acknowledged = plan.part_of(action, etag=sent.etag, md5=part.md5)
+        if plan.is_suspect(acknowledged) and plan.tags_are_digests(state.parts):
+            raise store_error(CORRUPTED, f"another digest of part {action.number}")
         growth = len(part.data) - action.size
-        return plan.sent(state, action, acknowledged, part.damaged, growth=growth)
+        head = part.head_crc32c(entries, growth) if action.number == 1 else None
+        return plan.sent(state, action, acknowledged, part.damaged, growth=growth, head_crc32c=head)
 
     async def _put_whole(self, state: UploadState, entries: Sequence[IndexEntry]) -> UploadState:
         async with self._slots:
             part = await asyncio.to_thread(
                 read_part, self._reader, entries, 0, len(entries) - 1, self._grow_init
             )
-            info = await self._store.put(state.key, part.data, self._properties)
-        return plan.put_whole(state, info.etag, part.damaged, growth=len(part.data) - entries[-1].stop)
+            await self._store.put(state.key, part.data, self._properties)
+        size = entries[-1].stop
+        growth = len(part.data) - size
+        head = part.head_crc32c(entries, growth)
+        return plan.put_whole(state, part.md5, part.damaged, growth=growth, size=size, head_crc32c=head)
 
     async def _adopt(self, state: UploadState, entries: Sequence[IndexEntry]) -> UploadState:
         if self._store.adoption is None:
@@ -127,7 +204,13 @@ class UploadSteps:
             await asyncio.to_thread(forget_head, self._reader)
             return plan.left_fragmented(state, entries)
         info = await self._store.adoption.adopt(media, state.key, self._properties)
-        return plan.put_whole(state, info.etag, (), growth=info.size - entries[-1].stop)
+        return plan.put_whole(
+            state, info.etag, (), growth=info.size - entries[-1].stop, size=entries[-1].stop
+        )
+
+    async def _complete(self, state: UploadState) -> UploadState:
+        await self._store.uploads.complete(_upload(state), plan.placed(state))
+        return plan.completed(state, self._store.uploads.expected_etag(state.parts))
 
     async def _put_events(self, state: UploadState) -> UploadState:
         lines = await asyncio.to_thread(self._reader.events)
@@ -136,44 +219,34 @@ class UploadSteps:
         return plan.events_stored(state)
 
     async def _verify(self, state: UploadState, entries: Sequence[IndexEntry]) -> UploadState:
-        info = await self._store.head(state.key)
-        size = plan.object_size(state, entries)
-        if info.size != size:
-            raise store_error(CORRUPTED, f"{info.size} bytes, not {size}")
-        if state.etag is None or not plan.same_rule(state.etag, info.etag):
-            await self._compare_ends(state, entries)
-        elif info.etag != state.etag:
-            raise store_error(CORRUPTED, "another digest")
+        verified = await self._verification.of(state, entries)
+        await self._verify_events(state)
         if state.strays:
             await self.abort_strays(state)
-        return plan.verified(state, info)
+        return verified
 
-    async def _compare_ends(self, state: UploadState, entries: Sequence[IndexEntry]) -> None:
-        """Where the store tells no digest of the object: its first and last fragments, read back.
+    async def _verify_events(self, state: UploadState) -> None:
+        """The spool's lines go, too: they are stored again where the store has other ones, or none."""
+        lines = await asyncio.to_thread(self._reader.events)
+        info = await self._head_or_none(events_key(state.key))
+        if info is None or not await self._verification.is_stored(info, lines):
+            await self._put_events_again(state)
 
-        And all that stands behind them.
-        """
-        behind = sum(entry.kind is FragmentKind.TABLES for entry in entries)
-        for at in (0, *range(len(entries) - behind - 1, len(entries))):
-            entry = entries[at]
-            _, damaged = await asyncio.to_thread(self._reader.read_checked, [entry])
-            if damaged:  # or only the store had it: the spool was made again of what lay beside the upload
-                continue
-            part = await self._fragments(state, entries, at, at, self._fill_head)
-            start = entry.offset + (state.head_growth if at else 0)
-            chunks = [chunk async for chunk in self._store.read(state.key, start, start + len(part.data))]
-            if b"".join(chunks) != part.data:
-                raise store_error(CORRUPTED, "other bytes are read back")
+    async def _put_events_again(self, state: UploadState) -> None:
+        lines = await asyncio.to_thread(self._reader.events)
+        properties = ObjectProperties("application/jsonl", self._properties.metadata)
+        info = await self._store.put(events_key(state.key), lines, properties)
+        if not await self._verification.is_stored(info, lines):
+            raise store_error(FAILED, "other events are read back than were sent")
 
     async def _completed_or_gone(
-        self, state: UploadState, entries: Sequence[IndexEntry], *, ended: bool
+        self, state: UploadState, entries: Sequence[IndexEntry], *, ended: bool, joining: bool
     ) -> UploadState:
         """The upload is not there: it was completed and we did not hear of it, or somebody aborted it."""
-        try:
-            info = await self._store.head(state.key)
-        except BystanderError as error:
-            if error.code != OBJECT_MISSING:
-                raise
+        info = await self._head_or_none(state.key)
+        if info is None:
+            if joining:
+                raise store_error(FAILED, "the upload is gone, and its object is not there yet")
             return plan.restarted(state)
         marks = dict(info.metadata)
         ours = marks.get(RECORDING_MARK, self._reader.facts.recording) == self._reader.facts.recording
@@ -206,3 +279,7 @@ def _upload(state: UploadState) -> MultipartUpload:
     if state.upload_id is None:
         raise BystanderError("upload_not_begun", "An upload has no id.", fault=Fault.SERVER, status=500)
     return MultipartUpload(state.key, state.upload_id)
+
+
+def _kept(code: str, detail: str) -> BystanderError:
+    return BystanderError(code, detail, fault=Fault.DESTINATION, status=409)

@@ -12,9 +12,9 @@ from recorder.kernel.recording import EndReason
 from storage.finalise.progressive_mp4 import MakeMovie
 from storage.settings import StorageSettings
 from storage.spool import SpoolEnding, SpoolFacts, open_or_none, seal, spooled_recordings
-from storage.spool.durable_files import read_json
 from storage.spool.format import END, FACTS, UPLOAD
 from storage.spool.part_bytes import FinaliseInit
+from storage.spool.small_files import read_twice
 from storage.store import ObjectStore
 from storage.takeover.lease import NodeLease
 from storage.takeover.orphaned_uploads import Survey, take_up
@@ -33,10 +33,16 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Recovered:
-    """A spool found at the start. `ending` is None while its worker still writes: it goes on as before."""
+    """A spool found at the start. `ending` is None while its worker still writes: it goes on as before.
 
-    facts: SpoolFacts
+    `damage` is the code of what keeps it from being taken up; then `facts` may be unknown, and it stays as
+    it is.
+    """
+
+    recording: str
+    facts: SpoolFacts | None
     ending: SpoolEnding | None
+    damage: str | None = None
 
 
 class Uploader:
@@ -136,7 +142,7 @@ class Uploader:
                 status=503,
             )
         await self._forget_oldest()
-        return task.result()
+        return _outcome(task)
 
     async def recover(self) -> list[Recovered]:
         """Take up every spool under the root, oldest first; the caller finishes those that ended.
@@ -145,10 +151,11 @@ class Uploader:
         """
         found = []
         for recording in await asyncio.to_thread(spooled_recordings, self._root):
-            recovered = await asyncio.to_thread(self._examine, recording)
+            recovered = await asyncio.to_thread(self._examined, recording)
             if recovered is not None:
                 found.append(recovered)
-                self.begin(recording)
+                if recovered.damage is None:
+                    self.begin(recording)
         return found
 
     async def take_up(self) -> Survey:
@@ -187,7 +194,23 @@ class Uploader:
     async def _forget_oldest(self) -> None:
         done = [recording for recording, task in self._tasks.items() if task.done()]
         for recording in done[: max(0, len(done) - RECEIPTS_MAX)]:
-            await self.forget(recording)
+            try:
+                await self.forget(recording)
+            except BystanderError as error:  # another recording's: it is found again at the next start
+                _log.warning("the receipt of %s stays: %s", recording, error.code)
+
+    def backlog_bytes(self) -> int:
+        """What all recordings have that the store has not acknowledged yet."""
+        return sum(shipment.backlog_bytes for shipment in self._shipments.values())
+
+    def kept(self) -> dict[str, str]:
+        """Recordings whose upload ended without a proof, and by which code: their spools stay."""
+        failed: dict[str, str] = {}
+        for recording, task in self._tasks.items():
+            error = task.exception() if task.done() and not task.cancelled() else None
+            if isinstance(error, BystanderError) and error.code not in ("recording_empty", "spool_missing"):
+                failed[recording] = error.code
+        return failed
 
     def troubles(self) -> dict[str, StallReason]:
         """The recordings whose upload waits for the store, and why."""
@@ -225,25 +248,31 @@ class Uploader:
         seal(self._root, recording, EndReason.ABORT_UNEXPECTED, WORKER_DIED)
 
     def _upload_ids(self) -> list[str]:
-        states = [
-            read_json(self._root / recording / UPLOAD, UploadState)
-            for recording in spooled_recordings(self._root)
-        ]
+        states = [_state_of(self._root / recording) for recording in spooled_recordings(self._root)]
         return [state.upload_id for state in states if state is not None and state.upload_id is not None]
 
+    def _examined(self, recording: str) -> Recovered | None:
+        """Damage to one spool is that recording's alone."""
+        try:
+            return self._examine(recording)
+        except BystanderError as error:
+            _log.error("the spool of %s cannot be taken up: %s", recording, error)
+            return Recovered(recording, None, None, damage=error.code)
+
     def _examine(self, recording: str) -> Recovered | None:
-        facts = read_json(self._root / recording / FACTS, SpoolFacts)
+        facts = read_twice(self._root / recording / FACTS, SpoolFacts)
         if facts is None:
-            return None
+            return Recovered(recording, None, None, damage="spool_damaged")
         reader = open_or_none(self._root, recording)
         if reader is not None:
             try:
                 if reader.ending is None and reader.writer_lives():
-                    return Recovered(facts, None)
+                    return Recovered(recording, facts, None)
             finally:
                 reader.close()
-            return Recovered(facts, seal(self._root, recording, EndReason.ABORT_UNEXPECTED, WORKER_DIED))
-        return Recovered(facts, read_json(self._root / recording / END, SpoolEnding))
+            ending = seal(self._root, recording, EndReason.ABORT_UNEXPECTED, WORKER_DIED)
+            return Recovered(recording, facts, ending)
+        return Recovered(recording, facts, read_twice(self._root / recording / END, SpoolEnding))
 
     def _remove(self, recording: str) -> None:
         directory = self._root / recording
@@ -256,3 +285,21 @@ class Uploader:
                 files.remove()
         finally:
             files.close()
+
+
+def _state_of(directory: Path) -> UploadState | None:
+    try:
+        return read_twice(directory / UPLOAD, UploadState)
+    except BystanderError as error:
+        _log.error("upload.json of %s: %s", directory.name, error)
+        return None
+
+
+def _outcome(task: asyncio.Task[StoredObject]) -> StoredObject:
+    """What came of an upload; a defect of ours is an error with a code like others."""
+    error = task.exception()
+    if error is None or isinstance(error, BystanderError):
+        return task.result()
+    raise BystanderError(
+        "upload_defect", f"The upload met a defect: {type(error).__name__}.", fault=Fault.SERVER, status=500
+    ) from error

@@ -15,6 +15,7 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 import msgspec
 
@@ -22,7 +23,17 @@ from recorder.kernel.errors import BystanderError, Fault
 from recorder.kernel.limits import KIB, PARTS_PER_UPLOAD_MAX
 from storage.spool.format import IndexEntry
 from storage.store import ListedPart, ObjectInfo, Part
-from storage.upload_plan.state import Container, HeadPolicy, Phase, StoredObject, UploadState
+from storage.upload_plan.shortfall import Shortfall
+from storage.upload_plan.state import (
+    Container,
+    HeadPolicy,
+    Outcome,
+    Phase,
+    Proof,
+    StoredObject,
+    UploadState,
+    after,
+)
 
 PARTS_PER_SIZE = 980  # then the size doubles
 INDEX_ROOM_BYTES = 24 * 64 * KIB  # with the recorder's 64 KiB: two sidx of the 65,535 references one can have
@@ -99,12 +110,12 @@ def _next_part(state: UploadState, entries: Sequence[IndexEntry], *, ended: bool
         if not part.etag:
             return _recut(part, entries, fill_head=part.number == 1 and state.head_filled)
     held = state.head is HeadPolicy.HOLD and not (state.parts and state.parts[0].number == 1)
-    head = _cut(1, 0, entries, state, ended=ended) if held else None
+    head = _held_head(entries, state, ended=ended) if held else None
     if held and (head is None or ended):
         return head  # at the end at once: a store that joins parts as they come holds the others in memory
     first, number = 0, 1
     if state.parts:
-        first, number = _entry_at(entries, _stop(state.parts[-1])), state.parts[-1].number + 1
+        first, number = _entry_from(entries, _stop(state.parts[-1])), state.parts[-1].number + 1
     elif head is not None:
         first, number = head.last + 1, 2
     following = _cut(number, first, entries, state, ended=ended)
@@ -113,6 +124,17 @@ def _next_part(state: UploadState, entries: Sequence[IndexEntry], *, ended: bool
     if state.head is HeadPolicy.REPLACE and not state.head_filled:
         return _recut(state.parts[0], entries, fill_head=True)
     return None
+
+
+def _held_head(entries: Sequence[IndexEntry], state: UploadState, *, ended: bool) -> SendPart | None:
+    """Part 1, which ends where the part behind it begins, if that was sent already."""
+    if not state.parts:
+        return _cut(1, 0, entries, state, ended=ended)
+    stop = state.parts[0].offset
+    after_head = _entry_from(entries, stop)
+    if entries[after_head - 1].stop != stop:
+        raise _spool_lost(stop)
+    return SendPart(1, 0, after_head - 1, 0, stop, fill_head=True)
 
 
 def _cut(
@@ -136,8 +158,27 @@ def _cut(
 
 
 def _recut(part: Part, entries: Sequence[IndexEntry], *, fill_head: bool) -> SendPart:
-    first, after = _entry_at(entries, part.offset), _entry_at(entries, _stop(part))
-    return SendPart(part.number, first, after - 1, part.offset, part.size, fill_head)
+    first, behind = _entry_from(entries, part.offset), _entry_from(entries, _stop(part))
+    if behind <= first or entries[behind - 1].stop != _stop(part):
+        raise _spool_lost(part.offset)
+    return SendPart(part.number, first, behind - 1, part.offset, part.size, fill_head)
+
+
+def _entry_from(entries: Sequence[IndexEntry], offset: int) -> int:
+    """Where the fragment at `offset` stands in the index, or would; spool_damaged where another covers it."""
+    place = _entry_at(entries, offset)
+    if place < len(entries) and entries[place].offset != offset:
+        raise _spool_lost(offset)
+    return place
+
+
+def _spool_lost(offset: int) -> BystanderError:
+    return BystanderError(
+        "spool_damaged",
+        f"The spool lost fragments around byte {offset} that have to be sent.",
+        fault=Fault.DESTINATION,
+        status=500,
+    )
 
 
 def _entry_at(entries: Sequence[IndexEntry], offset: int) -> int:
@@ -151,21 +192,47 @@ def _stop(part: Part) -> int:
 # --- what the actions' outcomes make of the state ----------------------------------------------------
 def begun(state: UploadState, upload_id: str, *, room: int = 0) -> UploadState:
     """The store opened a multipart upload, whose head is `room` bytes longer than the spool's."""
-    return msgspec.structs.replace(state, upload_id=upload_id, parts=(), head_growth=room)
+    return _moved(state, Outcome.BEGUN, upload_id=upload_id, parts=(), head_growth=room)
 
 
 def sent(
-    state: UploadState, action: SendPart, part: Part, damaged: Sequence[int] = (), *, growth: int = 0
+    state: UploadState,
+    action: SendPart,
+    part: Part,
+    damaged: Sequence[int] = (),
+    *,
+    growth: int = 0,
+    head_crc32c: int | None = None,
 ) -> UploadState:
     """The store acknowledged a part; parts stay in the order of their numbers, offsets are the spool's."""
-    others = [known for known in state.parts if known.number != part.number]
-    return msgspec.structs.replace(
+    others = [known for known in _distrusted(state.parts, part) if known.number != part.number]
+    return _moved(
         state,
+        Outcome.PART_TAKEN,
         parts=tuple(sorted([*others, part], key=lambda known: known.number)),
         head_filled=state.head_filled or action.fill_head,
         head_growth=growth if action.fill_head else state.head_growth,
+        head_crc32c=state.head_crc32c if head_crc32c is None else head_crc32c,
         damaged=damaged_at(state, damaged).damaged,
+        acknowledged=max(state.acknowledged, _stop(part)),
     )
+
+
+def _distrusted(parts: Sequence[Part], taken: Part) -> list[Part]:
+    """Once a part's tag turns out to be its MD5, those whose tag is another have to be sent again."""
+    if taken.etag != taken.md5:
+        return list(parts)
+    return [msgspec.structs.replace(part, etag="") if is_suspect(part) else part for part in parts]
+
+
+def is_suspect(part: Part) -> bool:
+    """Whether the store says another digest of it than ours, where its tags are digests."""
+    return bool(part.md5) and part.etag not in ("", part.md5)
+
+
+def tags_are_digests(parts: Sequence[Part]) -> bool:
+    """Whether this store's tags are MD5s: as soon as one of them is."""
+    return any(part.etag == part.md5 for part in parts if part.etag)
 
 
 def part_of(action: SendPart, *, etag: str, md5: str) -> Part:
@@ -184,15 +251,31 @@ def placed(state: UploadState) -> list[Part]:
     ]
 
 
-def put_whole(state: UploadState, etag: str, damaged: Sequence[int], *, growth: int) -> UploadState:
-    """The store took the whole recording in one request."""
-    grown = msgspec.structs.replace(state, head_growth=growth)
-    return completed(damaged_at(grown, damaged), etag)
+def put_whole(
+    state: UploadState,
+    etag: str,
+    damaged: Sequence[int],
+    *,
+    growth: int,
+    size: int = 0,
+    head_crc32c: int | None = None,
+) -> UploadState:
+    """The store took the whole recording at once, `size` bytes of the spool; `etag` is what it must have."""
+    return _moved(
+        damaged_at(state, damaged),
+        Outcome.WHOLE_TAKEN,
+        etag=etag,
+        head_growth=growth,
+        head_crc32c=head_crc32c,
+        acknowledged=max(state.acknowledged, size),
+    )
 
 
 def object_size(state: UploadState, entries: Sequence[IndexEntry]) -> int:
-    """The size that the finished object has."""
-    return (entries[-1].stop if entries else 0) + state.head_growth
+    """The size that the finished object has: also of what only the store still has."""
+    recorded = entries[-1].stop if entries else 0
+    held = _stop(state.parts[-1]) if state.parts else 0
+    return max(recorded, held) + state.head_growth
 
 
 def damaged_at(state: UploadState, offsets: Sequence[int]) -> UploadState:
@@ -202,28 +285,48 @@ def damaged_at(state: UploadState, offsets: Sequence[int]) -> UploadState:
 
 def empty(state: UploadState) -> UploadState:
     """There is nothing to ship."""
-    return msgspec.structs.replace(state, phase=Phase.EMPTY)
+    return _moved(state, Outcome.NOTHING_RECORDED)
 
 
 def completed(state: UploadState, etag: str | None) -> UploadState:
-    """The store joined the parts, or took the whole; `etag` is what the object must have."""
-    return msgspec.structs.replace(state, phase=Phase.COMPLETED, etag=etag)
+    """The store joined the parts; `etag` is what the object must have."""
+    return _moved(state, Outcome.JOINED, etag=etag)
 
 
-def verified(state: UploadState, info: ObjectInfo) -> UploadState:
+def verified(state: UploadState, info: ObjectInfo, proof: Proof, shortfall: Shortfall) -> UploadState:
     """The object was looked at and is what it should be."""
-    stored = StoredObject(key=state.key, size=info.size, etag=info.etag, damaged_fragments=len(state.damaged))
-    return msgspec.structs.replace(state, phase=Phase.VERIFIED, stored=stored)
+    return _moved(state, Outcome.PROVED, stored=_stored(state, info, proof, shortfall))
+
+
+def held_already(state: UploadState, info: ObjectInfo) -> UploadState:
+    """A longer object of this recording holds every fragment of the spool, which comes from the past."""
+    stored = _stored(state, info, Proof.HELD_ALREADY, Shortfall())
+    whole = msgspec.structs.replace(stored, damaged_fragments=0)
+    return _moved(state, Outcome.HELD_ALREADY, stored=whole, damaged=())
+
+
+def _stored(state: UploadState, info: ObjectInfo, proof: Proof, shortfall: Shortfall) -> StoredObject:
+    return StoredObject(
+        key=state.key,
+        size=info.size,
+        etag=info.etag,
+        damaged_fragments=len(state.damaged),
+        missing_bytes=shortfall.bytes,
+        missing_us=shortfall.duration_us,
+        proof=proof,
+    )
 
 
 def restarted(state: UploadState, head: HeadPolicy | None = None) -> UploadState:
     """Begin from nothing: the store lost or spoilt what it had; the spool still has everything."""
+    outcome = Outcome.DISPROVED if state.phase is Phase.COMPLETED else Outcome.LOST
     return UploadState(
         key=state.key,
+        phase=after(state.phase, outcome),
         head=head or state.head,
         part_size_bytes=state.part_size_bytes,
         container=state.container,
-        events_stored=state.events_stored,
+        acknowledged=state.acknowledged,
         strays=True,
     )
 
@@ -242,7 +345,7 @@ def suspected(state: UploadState) -> UploadState:
 
 def events_stored(state: UploadState) -> UploadState:
     """The sidecar is in the store."""
-    return msgspec.structs.replace(state, events_stored=True)
+    return _moved(state, Outcome.EVENTS_TAKEN, events_stored=True)
 
 
 def reconciled(state: UploadState, listed: Sequence[ListedPart]) -> UploadState:
@@ -272,3 +375,7 @@ def unrecorded(state: UploadState, action: Action, listed: Sequence[ListedPart])
 def same_rule(expected: str, found: str) -> bool:
     """Whether two ETags are made by one rule, so that a difference means other bytes."""
     return len(expected) == len(found) and expected.rpartition("-")[1:] == found.rpartition("-")[1:]
+
+
+def _moved(state: UploadState, outcome: Outcome, **changes: Any) -> UploadState:
+    return msgspec.structs.replace(state, phase=after(state.phase, outcome), **changes)

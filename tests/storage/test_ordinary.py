@@ -15,6 +15,7 @@ from media.check.file import check_file
 from media.isobmff import init_segment
 from media.isobmff.box_reader import top_level
 from recorder.kernel.clock import ManualClock
+from recorder.kernel.errors import BystanderError
 from recorder.kernel.media import Fragment, FragmentKind
 from recorder.kernel.recording import EndReason
 from storage.settings import StorageSettings
@@ -152,7 +153,7 @@ async def test_a_directory_that_takes_the_file_over_survives_a_kill_anywhere(
 
     monkeypatch.setattr("storage.spool.durable_files.os.pwrite", killing)
     uploader = uploader_of(store, root, SETTINGS)
-    with pytest.raises(RuntimeError):
+    with pytest.raises(BystanderError, match="upload_defect"):
         await uploader.finish(RECORDING)
     await uploader.close()
     monkeypatch.undo()

@@ -165,23 +165,30 @@ SEND_OTHER = SendPart(2, 2, 3, 100, 100)
 
 
 @pytest.mark.parametrize(
-    ("code", "action", "refusals", "expected"),
+    ("code", "action", "refusals", "failures", "expected"),
     [
-        ("store_unreachable", SEND_OTHER, 0, Remedy.TRY_AGAIN),
-        ("store_denied", Simple.BEGIN, 0, Remedy.TRY_AGAIN),
-        ("bucket_missing", Simple.COMPLETE, 0, Remedy.TRY_AGAIN),
-        ("disk_full", SEND_OTHER, 0, Remedy.TRY_AGAIN),
-        ("object_corrupted", SEND_OTHER, 0, Remedy.TRY_AGAIN),
-        ("object_corrupted", Simple.VERIFY, 0, Remedy.RESTART),
-        ("object_missing", Simple.VERIFY, 0, Remedy.RESTART),
-        ("upload_missing", SEND_OTHER, 0, Remedy.ASK_THE_STORE),
-        ("part_refused", Simple.COMPLETE, 0, Remedy.ASK_THE_STORE),
-        ("part_refused", Simple.COMPLETE, 1, Remedy.RESTART),
-        ("part_refused", SEND_OTHER, 1, Remedy.RESTART),
-        ("part_refused", SEND_HEAD, 1, Remedy.RESTART_HOLDING_HEAD),
-        ("spool_damaged", SEND_HEAD, 0, Remedy.GIVE_UP),
-        ("object_too_large", SEND_OTHER, 0, Remedy.GIVE_UP),
+        ("store_unreachable", SEND_OTHER, 0, 1, Remedy.TRY_AGAIN),
+        ("store_unreachable", SEND_OTHER, 0, 3, Remedy.ASK_THE_STORE),
+        ("store_failed", Simple.COMPLETE, 0, 2, Remedy.TRY_AGAIN),
+        ("store_failed", Simple.COMPLETE, 0, 6, Remedy.ASK_THE_STORE),
+        ("store_denied", Simple.BEGIN, 0, 3, Remedy.TRY_AGAIN),
+        ("bucket_missing", Simple.COMPLETE, 0, 3, Remedy.TRY_AGAIN),
+        ("disk_full", SEND_OTHER, 0, 3, Remedy.TRY_AGAIN),
+        ("object_corrupted", SEND_OTHER, 0, 1, Remedy.TRY_AGAIN),
+        ("object_corrupted", Simple.VERIFY, 0, 1, Remedy.TRY_AGAIN),
+        ("object_missing", Simple.VERIFY, 0, 2, Remedy.TRY_AGAIN),
+        ("object_corrupted", Simple.VERIFY, 0, 3, Remedy.RESTART),
+        ("object_missing", Simple.VERIFY, 0, 3, Remedy.RESTART),
+        ("object_missing", SEND_OTHER, 0, 1, Remedy.ASK_THE_STORE),
+        ("upload_missing", SEND_OTHER, 0, 1, Remedy.ASK_THE_STORE),
+        ("part_refused", Simple.COMPLETE, 0, 1, Remedy.ASK_THE_STORE),
+        ("part_refused", Simple.COMPLETE, 1, 1, Remedy.RESTART),
+        ("part_refused", SEND_OTHER, 1, 1, Remedy.RESTART),
+        ("part_refused", SEND_HEAD, 1, 1, Remedy.RESTART_HOLDING_HEAD),
+        ("spool_damaged", SEND_HEAD, 0, 1, Remedy.GIVE_UP),
+        ("stored_is_longer", Simple.COMPLETE, 0, 1, Remedy.GIVE_UP),
+        ("object_too_large", SEND_OTHER, 0, 1, Remedy.GIVE_UP),
     ],
 )
-def test_the_remedy(code: str, action: plan.Action, refusals: int, expected: Remedy) -> None:
-    assert remedy(code, action, refusals=refusals) is expected
+def test_the_remedy(code: str, action: plan.Action, refusals: int, failures: int, expected: Remedy) -> None:
+    assert remedy(code, action, refusals=refusals, failures=failures) is expected

@@ -33,6 +33,7 @@ class AzureUploads:
     """The multipart half of AzureStore."""
 
     joins_parts = True  # a blob is its blocks, one after the other
+    tells_digests = False  # they are the blocks' names
 
     def __init__(self, connection: AzureConnection) -> None:
         self._azure = connection

@@ -35,6 +35,7 @@ class SftpUploads:
     """The multipart half of SftpStore."""
 
     joins_parts = False  # they have their offsets
+    tells_digests = False  # they are ours, written down beside the bytes
 
     def __init__(
         self, connection: SftpConnection, files: SftpFiles, hidden: PurePosixPath, publish: Publish

@@ -1,0 +1,119 @@
+"""Spools that lost what they had: how to tell, and what is still good in them. Blocking."""
+
+import logging
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from recorder.kernel.errors import BystanderError
+from storage.spool import format as form
+from storage.spool.durable_files import disk_errors, sync_directory, write_fully
+from storage.spool.format import IndexEntry, SpoolEnding
+from storage.spool.reader import SpoolReader
+from storage.spool.small_files import is_there, read_twice
+from storage.upload_plan.state import UploadState
+
+DAMAGED = ".damaged"  # under the spools' directory: where those that were made again are kept
+_UNREADABLE = ("spool_missing", "spool_damaged")
+
+_log = logging.getLogger(__name__)
+
+
+def holds_its_media(root: Path, recording: str) -> bool:
+    """Whether nobody need look for more of it: it has all that it ever promised, or is over, or still
+    written."""
+    directory = root / recording
+    if not is_there(directory / form.FACTS) and not is_there(directory / form.UPLOAD):
+        return False
+    state = _state(directory)
+    if state is not None and state.is_over:
+        return True
+    try:
+        reader = SpoolReader.open(root, recording)
+    except BystanderError as error:
+        if error.code not in _UNREADABLE:
+            raise
+        return False
+    try:
+        if reader.writer_lives():
+            return True
+        ending = _ending(directory)
+        promised = max(1, ending.bytes if ending else 0, state.acknowledged if state else 0)
+        return _size(reader) >= promised
+    finally:
+        reader.close()
+
+
+def put_aside(root: Path, recording: str) -> Path | None:
+    """Move what is left of a spool out of the way; where it is now, None when there was nothing."""
+    directory = root / recording
+    with disk_errors():
+        if not directory.is_dir():
+            return None
+        kept = root / DAMAGED
+        kept.mkdir(mode=0o750, exist_ok=True)
+        number = sum(1 for path in kept.iterdir() if path.name.rpartition(".")[0] == recording)
+        aside = kept / f"{recording}.{number}"
+        directory.rename(aside)
+        sync_directory(kept)
+        sync_directory(root)
+    _log.error("what is left of the spool of %s is kept as %s", recording, aside)
+    return aside
+
+
+def ending_of(directory: Path) -> SpoolEnding | None:
+    """How the recording ended, if that can still be read."""
+    return _ending(directory)
+
+
+def events_of(directory: Path) -> bytes:
+    """The whole lines of events.jsonl that are left."""
+    try:
+        data = (directory / form.EVENTS).read_bytes()
+    except OSError:
+        return b""
+    return data[: data.rfind(b"\n") + 1]
+
+
+def take_in_media(old: Path, media: Path, entries: Sequence[IndexEntry]) -> int:
+    """Write those of these fragments into `media` that the old file still holds as they were; how many."""
+    taken = 0
+    with disk_errors():
+        try:
+            source = os.open(old / form.MEDIA, os.O_RDONLY)
+        except FileNotFoundError:
+            return 0
+        target = os.open(media, os.O_RDWR)
+        try:
+            for entry in entries:
+                data = os.pread(source, entry.length, entry.offset)
+                if len(data) == entry.length and form.crc32c(data) == entry.crc32c:
+                    write_fully(target, data, entry.offset)
+                    taken += 1
+            os.fsync(target)
+        finally:
+            os.close(source)
+            os.close(target)
+    return taken
+
+
+def _size(reader: SpoolReader) -> int:
+    try:
+        _ = reader.ending  # what it promises is looked for in the media, too
+    except BystanderError as error:
+        _log.warning("the ending of %s cannot be read: %s", reader.facts.recording, error.code)
+    return reader.size
+
+
+def _ending(directory: Path) -> SpoolEnding | None:
+    try:
+        return read_twice(directory / form.END, SpoolEnding)
+    except BystanderError:  # set aside and made again when the spool is sealed
+        return None
+
+
+def _state(directory: Path) -> UploadState | None:
+    try:
+        return read_twice(directory / form.UPLOAD, UploadState)
+    except BystanderError:  # begun anew when it is shipped
+        return None
