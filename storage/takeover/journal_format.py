@@ -101,7 +101,7 @@ def events_name(start: int) -> str:
 
 def events_start(name: str) -> int | None:
     """The byte of events.jsonl that an object of this name begins with; None for another name."""
-    return int(name.removeprefix(_EVENTS), 16) if name.startswith(_EVENTS) else None
+    return _number(name.removeprefix(_EVENTS)) if name.startswith(_EVENTS) else None
 
 
 def claim_name(node: str) -> str:
@@ -115,8 +115,16 @@ def claimant(name: str) -> str | None:
 
 
 def _range(prefix: str, name: str) -> tuple[int, int] | None:
-    start, separator, stop = name.removeprefix(prefix).partition("-")
-    return (int(start, 16), int(stop, 16)) if name.startswith(prefix) and separator else None
+    start, _, stop = (_number(text) for text in name.removeprefix(prefix).partition("-"))
+    return None if not name.startswith(prefix) or start is None or stop is None else (start, stop)
+
+
+def _number(text: str) -> int | None:
+    """A hexadecimal number; None for what somebody else may have put there."""
+    try:
+        return int(text, 16)
+    except ValueError:
+        return None
 
 
 def pack_page(page: Page) -> bytes:
@@ -140,7 +148,7 @@ def unpack_page(data: bytes) -> Page | None:
         return None
     try:
         header = msgspec.json.decode(told[:header_bytes], type=PageHeader)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, ValueError):
         return None
     records = told[header_bytes:]
     found = [

@@ -70,7 +70,7 @@ class NodeLease:
             if error.code != OBJECT_MISSING:
                 raise
             return True
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, ValueError):
             return False  # whoever wrote that, it is not known to be gone
         return (self._clock.utc_now() - sign.at).total_seconds() > self._takeover_after_s
 

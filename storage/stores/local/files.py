@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import logging
 import os
 import uuid
 from collections.abc import Callable, Iterator
@@ -18,6 +19,8 @@ from storage.store import ObjectInfo, ObjectProperties
 
 _Parameters = ParamSpec("_Parameters")
 _Result = TypeVar("_Result")
+
+_log = logging.getLogger(__name__)
 
 _CODES = {
     errno.ENOSPC: FULL,
@@ -110,6 +113,9 @@ class LocalFiles:
             properties = msgspec.json.decode(self._properties(key).read_bytes(), type=ObjectProperties)
         except FileNotFoundError:
             properties = ObjectProperties()  # somebody put the file there by hand
+        except (msgspec.DecodeError, ValueError) as error:
+            _log.error("what is kept of %s cannot be read: %s", key, type(error).__name__)
+            properties = ObjectProperties()
         return ObjectInfo(key, found.st_size, etag(found), properties.content_type, properties.metadata)
 
     def delete(self, key: str) -> None:

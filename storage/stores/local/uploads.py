@@ -6,6 +6,7 @@
 """
 
 import hashlib
+import logging
 import os
 import uuid
 from collections.abc import AsyncIterator, Sequence
@@ -19,6 +20,8 @@ from storage.keys import check_key
 from storage.spool.durable_files import remove_flat_directory, sync_directory, write_atomic, write_fully
 from storage.store import ListedPart, MultipartUpload, ObjectInfo, ObjectProperties, Part
 from storage.stores.local.files import LocalFiles, in_thread
+
+_log = logging.getLogger(__name__)
 
 _FACTS, _DATA, _PARTS = "facts.json", "data", "parts.jsonl"
 
@@ -107,7 +110,7 @@ class LocalUploads:
         for line in lines:
             try:
                 part = decoder.decode(line)
-            except msgspec.DecodeError:
+            except (msgspec.DecodeError, ValueError):
                 continue  # torn by a crash, so never acknowledged
             found[part.number] = part
         return found
@@ -124,7 +127,9 @@ class LocalUploads:
         if not parts or not data.exists():
             raise store_error(UPLOAD_MISSING)
         os.truncate(data, stop)
-        facts = msgspec.json.decode((directory / _FACTS).read_bytes(), type=_UploadFacts)
+        facts = _facts(directory)
+        if facts is None:
+            raise store_error(UPLOAD_MISSING, "what it was begun with cannot be read")
         info = self._files.publish(data, facts.key, facts.properties)
         self._remove(upload)
         return info
@@ -135,9 +140,19 @@ class LocalUploads:
     def _dangling(self) -> list[MultipartUpload]:
         found = []
         for path in sorted(self._directory.glob(f"*/{_FACTS}")):
-            facts = msgspec.json.decode(path.read_bytes(), type=_UploadFacts)
-            found.append(MultipartUpload(facts.key, path.parent.name, facts.started_at))
+            facts = _facts(path.parent)
+            if facts is not None:
+                found.append(MultipartUpload(facts.key, path.parent.name, facts.started_at))
         return found
+
+
+def _facts(directory: Path) -> _UploadFacts | None:
+    """What an upload was begun with; None where that is gone or damaged: it can only be begun anew."""
+    try:
+        return msgspec.json.decode((directory / _FACTS).read_bytes(), type=_UploadFacts)
+    except (FileNotFoundError, msgspec.DecodeError, ValueError) as error:
+        _log.warning("an upload of which nothing is known: %s (%s)", directory.name, type(error).__name__)
+        return None
 
 
 def _write_durable(path: Path, data: bytes, offset: int) -> None:

@@ -177,6 +177,15 @@ class S3Connection:
         return session.client("s3", endpoint_url=settings.endpoint, config=config)
 
 
-def unquoted(etag: str) -> str:
-    """An ETag without the quotes that HTTP puts around it."""
-    return etag.strip('"')
+def required(answer: dict[str, Any], name: str) -> Any:
+    """What an answer must hold to be one; store_failed for a page of a gateway, or nothing, with status
+    200."""
+    value = answer.get(name)
+    if value is None or value == "":
+        raise store_error(FAILED, f"an answer without {name}")
+    return value
+
+
+def etag_of(answer: dict[str, Any]) -> str:
+    """The ETag of an answer, without the quotes that HTTP puts around it."""
+    return str(required(answer, "ETag")).strip('"')

@@ -15,6 +15,7 @@ from botocore.exceptions import (
     PartialCredentialsError,
 )
 from botocore.exceptions import ConnectionError as BotoConnectionError
+from botocore.parsers import ResponseParserError
 
 from recorder.kernel.errors import BystanderError, caller_error
 from storage.errors import (
@@ -80,7 +81,7 @@ def s3_errors(operation: str) -> Iterator[None]:
         raise caller_error("object_key_invalid", "S3 does not take this name or setting.") from error
     except (BotoConnectionError, HTTPClientError, TimeoutError, OSError, _BROKEN_BODY) as error:
         raise store_error(UNREACHABLE, type(error).__name__) from error
-    except BotoCoreError as error:
+    except (BotoCoreError, ResponseParserError) as error:
         raise store_error(FAILED, type(error).__name__) from error
 
 

@@ -14,7 +14,7 @@ from storage.settings import StorageSettings
 from storage.store import SIDE_PREFIX, TEST_PREFIX, ObjectInfo, ObjectProperties
 from storage.stores.object_lock import Hold
 from storage.stores.presigned_links import LINK_S_MAX, LinkTerms, no_store_link
-from storage.stores.s3.connection import Access, S3Connection, unquoted
+from storage.stores.s3.connection import Access, S3Connection, etag_of, required
 from storage.stores.s3.uploads import S3Uploads
 
 
@@ -70,15 +70,13 @@ class S3Store:
             **self._s3.digest(hashlib.md5(data, usedforsecurity=False).digest()),
             **self._fixed_properties(key),
         )
-        return ObjectInfo(
-            key, len(data), unquoted(answer["ETag"]), properties.content_type, properties.metadata
-        )
+        return ObjectInfo(key, len(data), etag_of(answer), properties.content_type, properties.metadata)
 
     async def head(self, key: str) -> ObjectInfo:
         answer = await self._s3.call("head_object", Key=self._s3.full_key(check_key(key)))
         metadata = tuple(sorted(answer.get("Metadata", {}).items()))
-        etag = unquoted(answer["ETag"])
-        return ObjectInfo(key, answer["ContentLength"], etag, answer.get("ContentType"), metadata)
+        size = int(required(answer, "ContentLength"))
+        return ObjectInfo(key, size, etag_of(answer), answer.get("ContentType"), metadata)
 
     async def read(self, key: str, start: int, stop: int) -> AsyncIterator[bytes]:
         if not 0 <= start < stop:
@@ -112,8 +110,8 @@ class S3Store:
     async def list_objects(self, prefix: str = "") -> AsyncIterator[ObjectInfo]:
         async for page in self._s3.pages("list_objects_v2", Prefix=self._s3.full_key(prefix)):
             for found in page.get("Contents", []):
-                key = self._s3.relative_key(found["Key"])
-                yield ObjectInfo(key, found["Size"], unquoted(found["ETag"]))
+                key = self._s3.relative_key(required(found, "Key"))
+                yield ObjectInfo(key, int(required(found, "Size")), etag_of(found))
 
     async def server_time(self) -> datetime | None:
         return await self._s3.server_time()

@@ -8,7 +8,7 @@ from typing import Any
 from recorder.kernel.errors import BystanderError
 from storage.errors import UPLOAD_MISSING
 from storage.store import ListedPart, MultipartUpload, ObjectInfo, ObjectProperties, Part
-from storage.stores.s3.connection import S3Connection, unquoted
+from storage.stores.s3.connection import S3Connection, etag_of, required
 
 
 class S3Uploads:
@@ -35,7 +35,7 @@ class S3Uploads:
             Metadata=dict(properties.metadata),
             **self._properties(key),
         )
-        return MultipartUpload(key, answer["UploadId"])
+        return MultipartUpload(key, required(answer, "UploadId"))
 
     async def put_part(self, upload: MultipartUpload, number: int, offset: int, data: bytes) -> Part:
         digest = hashlib.md5(data, usedforsecurity=False)
@@ -48,14 +48,14 @@ class S3Uploads:
             **self._s3.digest(digest.digest()),
             **self._of(upload),
         )
-        etag = unquoted(answer["ETag"])
-        return Part(number=number, offset=offset, size=len(data), etag=etag, md5=digest.hexdigest())
+        md5, etag = digest.hexdigest(), etag_of(answer)
+        return Part(number=number, offset=offset, size=len(data), etag=etag, md5=md5)
 
     async def list_parts(self, upload: MultipartUpload) -> list[ListedPart]:
         found = []
         async for page in self._s3.pages("list_parts", **self._of(upload)):
             found += [
-                ListedPart(part["PartNumber"], part["Size"], unquoted(part["ETag"]))
+                ListedPart(int(required(part, "PartNumber")), int(required(part, "Size")), etag_of(part))
                 for part in page.get("Parts", [])
             ]
         return found
@@ -65,7 +65,7 @@ class S3Uploads:
         answer = await self._s3.call(
             "complete_multipart_upload", MultipartUpload={"Parts": listed}, **self._of(upload)
         )
-        return ObjectInfo(upload.key, sum(part.size for part in parts), unquoted(answer["ETag"]))
+        return ObjectInfo(upload.key, sum(part.size for part in parts), etag_of(answer))
 
     async def abort(self, upload: MultipartUpload) -> None:
         try:
@@ -79,8 +79,8 @@ class S3Uploads:
         try:
             async for page in pages:
                 for found in page.get("Uploads", []):
-                    key = self._s3.relative_key(found["Key"])
-                    yield MultipartUpload(key, found["UploadId"], found.get("Initiated"))
+                    key = self._s3.relative_key(required(found, "Key"))
+                    yield MultipartUpload(key, required(found, "UploadId"), found.get("Initiated"))
         except BystanderError as error:
             if error.code != UPLOAD_MISSING:  # rclone's way to say that there are none
                 raise

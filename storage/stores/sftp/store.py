@@ -129,7 +129,10 @@ class SftpStore:
             data = await self._files.read(client, self._properties(key))
         except asyncssh.SFTPNoSuchFile:  # somebody put the file there by hand
             return ObjectInfo(key, size, f"{size:x}-{found.mtime or 0:x}", ObjectProperties().content_type)
-        kept = msgspec.json.decode(data, type=_Kept)
+        try:
+            kept = msgspec.json.decode(data, type=_Kept)
+        except (msgspec.DecodeError, ValueError):  # the file is there, whatever became of what is kept of it
+            return ObjectInfo(key, size, f"{size:x}-{found.mtime or 0:x}", ObjectProperties().content_type)
         properties = kept.properties
         return ObjectInfo(key, size, kept.tag, properties.content_type, properties.metadata)
 

@@ -89,7 +89,10 @@ class SftpUploads:
                 raise store_error(UPLOAD_MISSING)
             await client.truncate(str(directory / _DATA), stop)
             data = await self._files.read(client, directory / _FACTS)
-            facts = msgspec.json.decode(data, type=_UploadFacts)
+            try:
+                facts = msgspec.json.decode(data, type=_UploadFacts)
+            except (msgspec.DecodeError, ValueError) as error:
+                raise store_error(UPLOAD_MISSING, "what it was begun with cannot be read") from error
             info = await self._publish(client, directory / _DATA, facts.key, facts.properties)
             await self._remove(client, directory)
         return info
@@ -125,7 +128,7 @@ class SftpUploads:
         for line in lines:
             try:
                 part = decoder.decode(line)
-            except msgspec.DecodeError:
+            except (msgspec.DecodeError, ValueError):
                 continue  # torn by a lost connection, so never acknowledged
             found[part.number] = part
         return found
@@ -145,6 +148,9 @@ class SftpUploads:
             return found
         for path in sorted(paths):
             name = PurePosixPath(path if isinstance(path, str) else path.decode())
-            facts = msgspec.json.decode(await self._files.read(client, name), type=_UploadFacts)
+            try:
+                facts = msgspec.json.decode(await self._files.read(client, name), type=_UploadFacts)
+            except (msgspec.DecodeError, ValueError):  # it can only be begun anew
+                continue
             found.append(MultipartUpload(facts.key, name.parent.name, facts.started_at))
         return found
