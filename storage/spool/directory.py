@@ -104,7 +104,7 @@ def mend(root: Path, facts: SpoolFacts) -> bool:
         if error.code != "spool_damaged":
             raise
         found = None
-    if found is not None and (found.recording, found.key) == (facts.recording, facts.key):
+    if found is not None and found.agree(facts.recording) and found.key == facts.key:
         return False
     with disk_errors():
         write_twice(directory / FACTS, msgspec.json.encode(facts))

@@ -50,6 +50,7 @@ ASIDE = "aside"  # a directory in a spool: what is left of one whose object is i
 _KINDS = {FragmentKind.INIT: 1, FragmentKind.MEDIA: 2}
 _KIND_OF = {number: kind for kind, number in _KINDS.items()}
 _BODY = struct.Struct("!BxxxIQQQI")  # kind, length, offset, start_us, duration_us, crc32c of the fragment
+_IDENTITY = struct.Struct("!BII")  # kind, length, crc32c of the fragment
 _CHECK = struct.Struct("!I")  # crc32c of the body above
 _BOX = struct.Struct("!I4s")  # ISO/IEC 14496-12, 4.2: size and type
 CHECKSUM_UNKNOWN = 0xFFFF_FFFF  # of an entry whose record is damaged; where it is a true one, boxes count too
@@ -65,6 +66,11 @@ class SpoolFacts(msgspec.Struct, frozen=True, kw_only=True):
     content_type: str
     created_at: datetime
     version: int = FORMAT_VERSION
+
+    def agree(self, recording: str) -> bool:
+        """Whether they are this recording's and do not contradict each other: a key names both that it is
+        made of."""
+        return self.recording == recording and recording in self.key and self.conversation in self.key
 
 
 class SpoolEnding(msgspec.Struct, frozen=True, kw_only=True):
@@ -165,11 +171,16 @@ def scan(index: bytes, *, media_size: int, before: IndexEntry | None = None) -> 
 
 
 def index_digest(entries: Iterable["IndexEntry"]) -> str:
-    """SHA-256, in hex, of the records of these fragments, which hold the checksums of all their bytes."""
+    """SHA-256, in hex, of what these fragments are: kinds, lengths, and the checksums of all their bytes."""
     digest = hashlib.sha256()
     for entry in entries:
-        digest.update(pack_record(entry))
+        digest.update(identity(entry))
     return digest.hexdigest()
+
+
+def identity(entry: "IndexEntry") -> bytes:
+    """What of a fragment can be found again without its record: not its times."""
+    return _IDENTITY.pack(_KINDS[entry.kind], entry.length, entry.crc32c)
 
 
 def without_zeros(init: bytes) -> bytes:

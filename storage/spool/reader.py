@@ -3,6 +3,7 @@
 import fcntl
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from recorder.kernel.errors import BystanderError, Fault
@@ -34,6 +35,7 @@ class SpoolReader:
         self._entries: list[IndexEntry] = []
         self._records = 0  # of the index file, that the entries took
         self._ending: SpoolEnding | None = None
+        self._resolved = False  # what the index lost was looked for in the media
         self._init_copy: bytes | None = None
         self._behind, self._behind_entries = b"", list[IndexEntry]()
 
@@ -44,7 +46,7 @@ class SpoolReader:
         facts = read_twice(directory / form.FACTS, SpoolFacts)
         if facts is None:
             raise _missing()
-        if facts.recording != recording:
+        if not facts.agree(recording):
             raise damaged(directory / form.FACTS)
         try:
             media = os.open(directory / form.MEDIA, os.O_RDONLY)
@@ -86,25 +88,37 @@ class SpoolReader:
         self._entries += found.entries
         self._second_init()  # now, because who reads later may find only the files that are open
         self._records += found.records
-        if self._ending is not None and self._ending.bytes > self._recorded_stop:
-            self._derive(self._ending, media_size)
+        if self._ending is not None and not self._resolved:
+            self._resolve(self._ending, media_size)
         return self._entries + self._behind_entries
 
     @property
     def _recorded_stop(self) -> int:
         return self._entries[-1].stop if self._entries else 0
 
-    def _derive(self, ending: SpoolEnding, media_size: int) -> None:
-        """Find what lies between the last record and where the writer says that it stopped, if all of it
-        is there."""
-        start, stop = self._recorded_stop, ending.bytes
-        start_us = self._entries[-1].start_us + self._entries[-1].duration_us if self._entries else 0
+    def _resolve(self, ending: SpoolEnding, media_size: int) -> None:
+        """Find the fragments again whose records the index lost: in its middle, and behind its last."""
         with disk_errors(), at_rest(self._media):
-            if stop > media_size or moved_by(self._media):
+            if moved_by(self._media):
                 return
-            found = fragments_between(self._pread, start, stop, start_us=start_us, end_us=ending.duration_us)
-        if found and found[-1].stop == stop:
-            self._entries += found
+            if self._recorded_stop < ending.bytes <= media_size:
+                self._entries += self._derived(self._recorded_stop, ending.bytes, ending.duration_us)
+            resolved: list[IndexEntry] = []
+            for entry in self._entries:
+                end_us = entry.start_us + entry.duration_us
+                lost = entry.crc32c == form.CHECKSUM_UNKNOWN
+                resolved += (lost and self._derived(entry.offset, entry.stop, end_us)) or [entry]
+            self._entries = resolved
+        self._resolved = True
+
+    def _derived(self, start: int, stop: int, end_us: int) -> list[IndexEntry]:
+        """Fragments from `start` to `stop` exactly; none where the boxes do not say so."""
+        known = [entry for entry in self._entries if entry.stop <= start]
+        start_us = known[-1].start_us + known[-1].duration_us if known else 0
+        found = fragments_between(self._pread, start, stop, start_us=start_us, end_us=end_us)
+        if not found or found[-1].stop != stop:
+            return []
+        return [replace(e, crc32c=form.crc32c(self._pread(e.offset, e.stop))) for e in found]
 
     def _pread(self, start: int, stop: int) -> bytes:
         return os.pread(self._media, stop - start, start)

@@ -59,7 +59,7 @@ class SpoolWriter:
         """Use `create` or `resume`."""
         self._directory = directory
         self._size = self._count = self._duration_us = 0
-        self._digest = hashlib.sha256()  # of the records, as form.index_digest makes it
+        self._digest = hashlib.sha256()  # as form.index_digest makes it
         self._ended = False
         self._mutex = threading.Lock()
         self._media, self._index, self._events = (
@@ -302,7 +302,7 @@ class SpoolWriter:
 
     def _took(self, entry: IndexEntry) -> None:
         self._size, self._count = entry.stop, self._count + 1
-        self._digest.update(form.pack_record(entry))
+        self._digest.update(form.identity(entry))
         self._duration_us = max(self._duration_us, entry.start_us + entry.duration_us)
 
     def _cut(self, count: int, size: int) -> None:

@@ -1,5 +1,6 @@
 """Spools that lost what they had: how to tell, and what is still good in them. Blocking."""
 
+import fcntl
 import logging
 import os
 from collections.abc import Sequence
@@ -7,8 +8,9 @@ from pathlib import Path
 
 from recorder.kernel.errors import BystanderError
 from storage.spool import format as form
+from storage.spool.directory import mend
 from storage.spool.durable_files import disk_errors, sync_directory, write_fully
-from storage.spool.format import IndexEntry, SpoolEnding
+from storage.spool.format import IndexEntry, SpoolEnding, SpoolFacts
 from storage.spool.reader import SpoolReader
 from storage.spool.small_files import is_there, read_twice
 from storage.upload_plan.state import UploadState
@@ -19,10 +21,18 @@ _UNREADABLE = ("spool_missing", "spool_damaged")
 _log = logging.getLogger(__name__)
 
 
+def is_stored(root: Path, recording: str) -> bool:
+    """Whether a receipt says that the object is verified, so that nothing beside it is needed."""
+    state = _state(root / recording)
+    return state is not None and state.is_over
+
+
 def holds_its_media(root: Path, recording: str) -> bool:
     """Whether nobody need look for more of it: it has all that it ever promised, or is over, or still
     written."""
     directory = root / recording
+    if _is_written(directory):
+        return True
     if not is_there(directory / form.FACTS) and not is_there(directory / form.UPLOAD):
         return False
     state = _state(directory)
@@ -35,13 +45,16 @@ def holds_its_media(root: Path, recording: str) -> bool:
             raise
         return False
     try:
-        if reader.writer_lives():
-            return True
         ending = _ending(directory)
         promised = max(1, ending.bytes if ending else 0, state.acknowledged if state else 0)
         return _size(reader) >= promised
     finally:
         reader.close()
+
+
+def mend_spool(root: Path, facts: SpoolFacts) -> bool:
+    """Whether nothing but its facts was missing in a spool, which has them again now."""
+    return mend(root, facts) and holds_its_media(root, facts.recording)
 
 
 def put_aside(root: Path, recording: str) -> Path | None:
@@ -95,6 +108,21 @@ def take_in_media(old: Path, media: Path, entries: Sequence[IndexEntry]) -> int:
             os.close(source)
             os.close(target)
     return taken
+
+
+def _is_written(directory: Path) -> bool:
+    """Whether a writer still holds it open, whatever became of its facts."""
+    try:
+        index = os.open(directory / form.INDEX, os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(index, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(index)
+    return False
 
 
 def _size(reader: SpoolReader) -> int:

@@ -44,6 +44,7 @@ class NodeLease:
         self._takeover_after_s = takeover_after_s
         self._renewed_s: float | None = None
         self._renewing = asyncio.Lock()
+        self._missing_s: dict[str, float] = {}  # nodes without a sign of life, and since when we know
         self._unclaimed: set[str] = set()  # recordings that nobody else had claimed since we were cut off
 
     async def hold(self, recording: str) -> None:
@@ -69,10 +70,17 @@ class NodeLease:
         except BystanderError as error:
             if error.code != OBJECT_MISSING:
                 raise
-            return True
+            return self._is_missing_long(node)
         except (msgspec.DecodeError, ValueError):
             return False  # whoever wrote that, it is not known to be gone
+        self._missing_s.pop(node, None)
         return (self._clock.utc_now() - sign.at).total_seconds() > self._takeover_after_s
+
+    def _is_missing_long(self, node: str) -> bool:
+        """A sign that is not there was removed, or the store shows what was before: the difference is
+        time."""
+        now_s = self._clock.monotonic_ns() / 1e9
+        return now_s - self._missing_s.setdefault(node, now_s) > self._takeover_after_s
 
     async def claim(self, recording: str) -> bool:
         """Try to become the one who goes on with a lost node's upload."""

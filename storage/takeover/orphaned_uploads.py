@@ -16,7 +16,7 @@ from recorder.kernel.errors import BystanderError
 from storage.errors import OBJECT_MISSING, UPLOAD_MISSING
 from storage.keys import is_recording
 from storage.store import RECORDING_MARK, MultipartUpload, ObjectStore
-from storage.takeover.damaged_spool import holds_its_media
+from storage.takeover.damaged_spool import holds_its_media, is_stored, mend_spool
 from storage.takeover.journal_events import joined
 from storage.takeover.journal_format import (
     UPLOADS_PREFIX,
@@ -69,7 +69,12 @@ async def take_up(store: ObjectStore, root: Path, lease: NodeLease, ours: Sequen
     finding = _Finding(store, root, lease, frozenset(upload.id for upload in uploads))
     survey, known = Survey(), set(ours)
     for recording, names in beside.items():
-        if not is_recording(recording) or await asyncio.to_thread(holds_its_media, root, recording):
+        if not is_recording(recording):
+            continue
+        if await asyncio.to_thread(is_stored, root, recording):
+            await _clear(store, recording)  # a list did not show it when the upload was over
+            continue
+        if await asyncio.to_thread(holds_its_media, root, recording):
             continue  # its own spool says more than what lies beside its upload
         survey.verdicts[recording], its_uploads = await finding.examine(recording, sorted(names))
         known |= its_uploads
@@ -118,6 +123,8 @@ class _Finding:
         if await _is_stored(self.store, recording, salvage.facts.key):
             await _clear(self.store, recording)
             return Verdict.STORED
+        if await asyncio.to_thread(mend_spool, self.root, salvage.facts):
+            return Verdict.RESTORED
         read = {name: await _read(self.store, side_prefix(recording) + name) for name in events}
         lines = joined({name: data for name, data in read.items() if data is not None})
         await asyncio.to_thread(restore_spool, self.root, salvage, lines)

@@ -146,7 +146,7 @@ def restore_spool(root: Path, salvage: RestorePlan, events: bytes) -> None:
     old = root / check_recording(salvage.facts.recording)
     directory = root / RESTORING / salvage.facts.recording
     ending = damaged_spool.ending_of(old) or salvage.ending
-    events = max(events, damaged_spool.events_of(old), key=len)
+    events = max(damaged_spool.events_of(old), events, key=len)
     with disk_errors():
         remove_flat_directory(directory)
         directory.mkdir(parents=True, mode=0o750)

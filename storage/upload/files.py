@@ -40,7 +40,7 @@ class UploadFiles:
                 "upload_elsewhere", "Another server ships this recording.", fault=Fault.RESOURCE, status=409
             )
         self._lock = fd
-        self.lost_state = False  # there was one, and damage left nothing of it to believe
+        self.lost_state = False  # there was one, and nothing of it can be believed
 
     @property
     def _receipt(self) -> set[str]:

@@ -145,7 +145,7 @@ class UploadSteps:
                 OBJECT_FOREIGN, "Another recording's object stands under this key; nothing was replaced."
             )
         ours = plan.object_size(state, entries)
-        if mark is None or info.size < ours or (info.size == ours and not state.damaged):
+        if info.size < ours or (info.size == ours and not state.damaged):
             return None
         if not await holds_all(self._store, self._reader, info, entries):
             detail = (
@@ -221,8 +221,8 @@ class UploadSteps:
     async def _verify(self, state: UploadState, entries: Sequence[IndexEntry]) -> UploadState:
         verified = await self._verification.of(state, entries)
         await self._verify_events(state)
-        if state.strays:
-            await self.abort_strays(state)
+        if not state.adopts:
+            await self.abort_strays(state)  # also of what a spool from the past cannot know
         return verified
 
     async def _verify_events(self, state: UploadState) -> None:
@@ -235,8 +235,9 @@ class UploadSteps:
     async def _put_events_again(self, state: UploadState) -> None:
         lines = await asyncio.to_thread(self._reader.events)
         properties = ObjectProperties("application/jsonl", self._properties.metadata)
-        info = await self._store.put(events_key(state.key), lines, properties)
-        if not await self._verification.is_stored(info, lines):
+        await self._store.put(events_key(state.key), lines, properties)
+        info = await self._head_or_none(events_key(state.key))
+        if info is None or not await self._verification.is_stored(info, lines):
             raise store_error(FAILED, "other events are read back than were sent")
 
     async def _completed_or_gone(

@@ -19,7 +19,7 @@ from storage.spool.reader import SpoolReader
 from storage.store import RECORDING_MARK, ObjectInfo, ObjectStore
 from storage.upload.proof import ReadBack, unlike
 from storage.upload_plan import plan
-from storage.upload_plan.shortfall import Shortfall, is_altered, shortfall
+from storage.upload_plan.shortfall import Shortfall, shortfall
 from storage.upload_plan.state import Proof, UploadState
 
 # state, entries, first and last of them, what fills the head in -> their bytes as they are sent
@@ -142,7 +142,8 @@ class Verification:
 
     def _shortfall(self, state: UploadState, entries: Sequence[IndexEntry]) -> Shortfall:
         ending = self._reader.ending
-        if is_altered(entries, ending):
-            _log.error("the index of %s is another than its writer wrote", self._reader.facts.recording)
         held = state.parts[-1].offset + state.parts[-1].size if state.parts else 0
-        return shortfall(entries, ending, state.damaged, held=held)
+        found = shortfall(entries, ending, state.damaged, held=held)
+        if found != Shortfall():
+            _log.error("%s lacks something of what was recorded: %s", state.key, found)
+        return found

@@ -313,6 +313,7 @@ def _stored(state: UploadState, info: ObjectInfo, proof: Proof, shortfall: Short
         damaged_fragments=len(state.damaged),
         missing_bytes=shortfall.bytes,
         missing_us=shortfall.duration_us,
+        altered=shortfall.altered,
         proof=proof,
     )
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from recorder.kernel.media import FragmentKind
-from storage.spool.format import CHECKSUM_UNKNOWN, IndexEntry, SpoolEnding, index_digest
+from storage.spool.format import IndexEntry, SpoolEnding, index_digest
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,6 +13,7 @@ class Shortfall:
 
     bytes: int = 0
     duration_us: int = 0
+    altered: bool = False  # as long as it was, and not what was recorded; nobody can say where
 
 
 def shortfall(
@@ -27,18 +28,16 @@ def shortfall(
     blank_us = sum(entry.duration_us for entry in recorded if entry.offset in set(damaged))
     if ending is None:
         return Shortfall(0, blank_us)
+    altered = is_altered(recorded, ending)
     stop = max(recorded[-1].stop if recorded else 0, held)
     lost = max(0, ending.bytes - stop)
     end_us = max((entry.start_us + entry.duration_us for entry in recorded), default=0)
     lost_us = max(0, ending.duration_us - end_us) if lost else 0
-    return Shortfall(lost, blank_us + lost_us)
+    return Shortfall(lost, blank_us + lost_us, altered)
 
 
-def is_altered(entries: Sequence[IndexEntry], ending: SpoolEnding | None) -> bool:
+def is_altered(recorded: Sequence[IndexEntry], ending: SpoolEnding) -> bool:
     """Whether the index is as long as the ending says, and yet is not the one that the writer wrote."""
-    recorded = [entry for entry in entries if entry.kind is not FragmentKind.TABLES]
-    if ending is None or not ending.digest or len(recorded) != ending.fragments:
+    if not ending.digest or not recorded or recorded[-1].stop != ending.bytes:
         return False
-    if any(entry.crc32c == CHECKSUM_UNKNOWN for entry in recorded):
-        return False  # derived again, of what the index lost
     return index_digest(recorded) != ending.digest

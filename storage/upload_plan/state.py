@@ -86,12 +86,13 @@ class StoredObject(msgspec.Struct, frozen=True, kw_only=True):
     damaged_fragments: int = 0
     missing_bytes: int = 0  # that the writer had recorded and neither spool nor store holds any more
     missing_us: int = 0  # of the recording's time: what is missing, and what is blank
+    altered: bool = False  # something in it is not what was recorded, and nobody can say what
     proof: Proof | None = None
 
     @property
     def is_whole(self) -> bool:
         """Whether it holds all that was recorded, so that nothing in the spool is needed any more."""
-        return self.missing_bytes == 0 and self.damaged_fragments == 0
+        return self.missing_bytes == 0 and self.damaged_fragments == 0 and not self.altered
 
 
 class UploadState(msgspec.Struct, frozen=True, kw_only=True):
