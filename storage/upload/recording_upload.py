@@ -31,6 +31,7 @@ from storage.upload_plan.remedy import Remedy, remedy
 from storage.upload_plan.state import Container, HeadPolicy, Phase, StoredObject, UploadState
 
 JOINING_LOOKS_MAX = 20  # for an object whose completion was not heard of: ten minutes, at 30 s
+DISPROVED_MAX = 3  # objects that were sent anew because of what was seen of them; then the spool stays
 POLL_S = 5.0  # looks at the spool this often even when nobody says that it grew
 
 _log = logging.getLogger(__name__)
@@ -89,6 +90,7 @@ class RecordingUpload:
         self._refusals = 0  # part_refused in a row
         self._failures = Failures()
         self._joining_looks = 0  # left, for what the store may still be joining
+        self._disproved = 0
         self._recorded = 0  # bytes of whole fragments at the last look
         self._acknowledged = 0
 
@@ -296,6 +298,9 @@ class RecordingUpload:
             case Remedy.RESTART if self._state.acknowledged > self._recorded and action is Simple.VERIFY:
                 raise error  # the store has, or had, more than could be sent again
             case Remedy.RESTART:
+                self._disproved += action is Simple.VERIFY
+                if self._disproved > DISPROVED_MAX:
+                    raise _unproved(error) from error
                 self._restart()
             case Remedy.RESTART_HOLDING_HEAD:
                 self._restart(HeadPolicy.HOLD)
@@ -308,6 +313,13 @@ class RecordingUpload:
         self._refusals = 0
         self._state = plan.restarted(self._state, head)
         self._choose_steps()  # what is sent again is read again
+
+
+def _unproved(error: BystanderError) -> BystanderError:
+    detail = (
+        f"What the store has could not be proved to be the recording ({error.detail}); the spool is kept."
+    )
+    return BystanderError("object_unproved", detail, fault=Fault.DESTINATION, status=409)
 
 
 async def _opened(directory: Path) -> UploadFiles:
