@@ -70,7 +70,8 @@ class SpoolFacts(msgspec.Struct, frozen=True, kw_only=True):
     def agree(self, recording: str) -> bool:
         """Whether they are this recording's and do not contradict each other: a key names both that it is
         made of."""
-        return self.recording == recording and recording in self.key and self.conversation in self.key
+        made_of = self.key.startswith(f"{self.conversation}/") and self.key.endswith(".mp4")
+        return self.recording == recording and recording in self.key and made_of
 
 
 class SpoolEnding(msgspec.Struct, frozen=True, kw_only=True):

@@ -16,7 +16,7 @@ from storage.spool.derived_index import fragments_between
 from storage.spool.durable_files import disk_error, disk_errors
 from storage.spool.format import IndexEntry, SpoolEnding, SpoolFacts
 from storage.spool.insert_range import at_rest, moved_by
-from storage.spool.small_files import damaged, read_twice
+from storage.spool.small_files import damaged, is_there, read_twice
 
 BEHIND_PIECE_BYTES = 4 * MIB  # so that parts of what follows the fragments are no larger than others
 
@@ -217,6 +217,11 @@ class SpoolReader:
                 return True
             fcntl.flock(self._index, fcntl.LOCK_UN)
             return False
+
+    @property
+    def is_being_written(self) -> bool:
+        """Whether a writer works that has not said yet how it ended."""
+        return not is_there(self.directory / form.END) and self.writer_lives()
 
     def close(self) -> None:
         """Close the files. May be called twice."""

@@ -239,7 +239,7 @@ class Uploader:
         if reader is None:
             return
         try:
-            if reader.ending is None and reader.writer_lives():
+            if reader.is_being_written:
                 raise BystanderError(
                     "recording_running", "The worker still writes.", fault=Fault.SERVER, status=409
                 )
@@ -266,7 +266,7 @@ class Uploader:
         reader = open_or_none(self._root, recording)
         if reader is not None:
             try:
-                if reader.ending is None and reader.writer_lives():
+                if reader.is_being_written:
                     return Recovered(recording, facts, None)
             finally:
                 reader.close()
