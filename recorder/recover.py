@@ -13,8 +13,9 @@ from recorder.database.recordings import LAST_STATES
 from recorder.kernel.errors import BystanderError, Fault
 from recorder.kernel.recording import EndReason
 from recorder.node.data_directory import DataDirectory, open_data_directory
+from recorder.recording.completion import complete
 from recorder.recording.dependencies import ActorDependencies
-from recorder.recording.reconciliation import complete, ended, inherited
+from recorder.recording.reconciliation import ended, inherited
 from recorder.settings.definitions import Settings
 from recorder.worker.main import main as worker_main
 from recorder.worker_pool.forkserver import Forkserver

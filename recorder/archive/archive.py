@@ -4,6 +4,7 @@ import asyncio
 import logging
 import shutil
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from recorder.archive.storage_verdict import StorageVerdict
 from recorder.kernel.errors import BystanderError
 from recorder.kernel.recording import EndReason
 from storage.errors import FAILED, OBJECT_MISSING, THROTTLED, UNREACHABLE
-from storage.spool import SpoolEnding, seal, spool_ending
+from storage.spool import SpoolEnding, SpoolFacts, mend, seal, spool_ending
 from storage.store import RECORDING_MARK, ObjectStore
 from storage.takeover.orphaned_uploads import Verdict
 from storage.upload.uploader import Recovered, StoredObject, Survey, Uploader
@@ -88,6 +89,26 @@ class Archive:
             await self._uploader.forget(recording)
         except BystanderError as error:
             _log.warning("a spool was not cleared", extra={"recording": recording, "code": error.code})
+
+    async def mend(self, recording: str, key: str) -> None:
+        """Let what the database knows of it stand where its spool's facts are damaged, or say otherwise."""
+        facts = SpoolFacts(
+            recording=recording,
+            conversation=key.partition("/")[0],
+            key=key,
+            content_type="video/mp4",
+            created_at=datetime.now(UTC),
+        )
+        if await asyncio.to_thread(mend, self.spool, facts):
+            _log.error("a spool's facts are written down again", extra={"recording": recording})
+
+    def kept(self) -> dict[str, str]:
+        """Recordings whose spool stays because nothing proves that the store has them, and why."""
+        return self._uploader.kept()
+
+    def backlog_bytes(self) -> int:
+        """What is recorded and not in the store."""
+        return self._uploader.backlog_bytes()
 
     async def ending(self, recording: str) -> SpoolEnding | None:
         """How the spool says that the recording ended; None when it does not say."""

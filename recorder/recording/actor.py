@@ -14,6 +14,7 @@ from recorder.database import Attempt, RecordingRow
 from recorder.kernel.errors import BystanderError
 from recorder.kernel.recording import EndReason
 from recorder.recording import events
+from recorder.recording.completion import complete_late
 from recorder.recording.dependencies import ActorDependencies
 from recorder.recording.events import Lifecycle, Phase
 from recorder.recording.plan import terms
@@ -102,6 +103,14 @@ class RecordingActor:
         while not self.phase.is_last:
             await self._apply(await self._next())
         await self._clear()
+        if self._gave_up_media:  # the upload goes on, and may end well
+            archive = self._dependencies.archive
+            archive.look_after(complete_late(self.row.id, self._dependencies))
+
+    @property
+    def _gave_up_media(self) -> bool:
+        given_up = self.life.end_reason is EndReason.ABORT_BLOBSTORE_FAILURE
+        return given_up and self.row.started_at is not None
 
     async def leave(self) -> None:
         """Stop caring, without ending anything: the next server takes it up."""

@@ -2,22 +2,19 @@
 
 import logging
 from collections.abc import Sequence
-from datetime import datetime
 from functools import partial
 
 import msgspec
 
-from recorder.database import RecordingRow, RecordingTable
+from recorder.database import RecordingRow
 from recorder.database.recordings import LAST_STATES
-from recorder.kernel.errors import BystanderError
 from recorder.kernel.recording import EndReason, RecordingState
 from recorder.recording.actor import RecordingActor
+from recorder.recording.completion import complete_late, known
 from recorder.recording.dependencies import ActorDependencies
 from recorder.recording.events import Lifecycle, Phase, StopWorker
 from recorder.recording.registry import RecordingRegistry
 from recorder.recording.state_machine import Step, adopt_ended, adopt_running
-from storage.spool import SpoolEnding
-from storage.upload.uploader import StoredObject
 
 _log = logging.getLogger(__name__)
 
@@ -39,7 +36,7 @@ async def recover(registry: RecordingRegistry, dependencies: ActorDependencies) 
     known = {*left, *(row.id for row in unfinished)}
     for found in spools:
         if found.recording not in known and found.damage is None:
-            dependencies.archive.look_after(_completed(found.recording, dependencies))
+            dependencies.archive.look_after(complete_late(found.recording, dependencies))
     return len(unfinished)
 
 
@@ -54,12 +51,12 @@ async def take_over(
         if row is not None:
             registry.admit(await ended(row, dependencies))
         elif await dependencies.archive.ending(recording) is not None:  # else it is stored and known to be
-            dependencies.archive.look_after(_completed(recording, dependencies))
+            dependencies.archive.look_after(complete_late(recording, dependencies))
 
 
 async def inherited(recording: str, dependencies: ActorDependencies) -> RecordingRow | None:
     """The row of what a lost node left, this node's from now on; None where it is over, or unknown."""
-    row = await _known(dependencies.table, recording)
+    row = await known(dependencies.table, recording)
     if row is None or row.state in LAST_STATES:
         return None
     await dependencies.table.take_over(recording, dependencies.node)
@@ -68,6 +65,7 @@ async def inherited(recording: str, dependencies: ActorDependencies) -> Recordin
 
 async def ended(row: RecordingRow, dependencies: ActorDependencies) -> RecordingActor:
     """The rest of the life of one without a worker: its spool says how it ended; else the worker died."""
+    await dependencies.archive.mend(row.id, row.object_key)
     ending = await dependencies.archive.ending(row.id)
     if ending is not None:
         reason, failure = ending.reason, ending.failure
@@ -79,59 +77,6 @@ async def ended(row: RecordingRow, dependencies: ActorDependencies) -> Recording
     now = dependencies.now_s()
     step = adopt_ended(reason, failure, dependencies.terms, now)
     return RecordingActor(row, step, dependencies)
-
-
-async def complete(recording: str, dependencies: ActorDependencies) -> StoredObject | None:
-    """Ship a spool that no recording waits for: one that was given up, or that the database does not know.
-
-    Where the recording is known, what became of it after all is written down, and told like any other end;
-    doing it again changes nothing. The store's errors, database_failed.
-    """
-    ending = await dependencies.archive.ending(recording)
-    row = await _known(dependencies.table, recording)
-    stored = await dependencies.archive.finish(recording, "" if row is None else row.object_key)
-    if row is not None and ending is not None and stored is not None:
-        after = amended(row, ending, stored, dependencies.clock.utc_now())
-        if after != row:
-            await dependencies.table.save(after)
-    await dependencies.archive.forget(recording)
-    return stored
-
-
-def amended(row: RecordingRow, ending: SpoolEnding, stored: StoredObject, now: datetime) -> RecordingRow:
-    """The row of a recording that was over, or given up, before its object was whole; pure.
-
-    It ended as its spool says. What was whole already, and why that ended, stands.
-    """
-    given_up = row.end_reason is EndReason.ABORT_BLOBSTORE_FAILURE
-    if row.state in LAST_STATES and row.bytes == stored.size and not given_up:
-        return row
-    return msgspec.structs.replace(
-        row,
-        state=RecordingState.AVAILABLE,
-        end_reason=ending.reason,
-        failure=ending.failure,
-        ended_at=row.ended_at or now,
-        duration_s=ending.duration_us / 1e6,
-        bytes=stored.size,
-    )
-
-
-async def _completed(recording: str, dependencies: ActorDependencies) -> None:
-    _log.warning("a spool that was given up is shipped", extra={"recording": recording})
-    try:
-        await complete(recording, dependencies)
-    except BystanderError as error:  # the spool stays, and is found at the next start
-        _log.error("a spool was not shipped", extra={"recording": recording, "code": error.code})
-
-
-async def _known(table: RecordingTable, recording: str) -> RecordingRow | None:
-    try:
-        return await table.get(recording)
-    except BystanderError as error:
-        if error.code != "not_found":
-            raise
-        return None
 
 
 async def _adopted(row: RecordingRow, dependencies: ActorDependencies) -> RecordingActor | None:

@@ -4,7 +4,7 @@ The worker writes it (SpoolWriter), the server reads it (SpoolReader); they shar
 never each other. Imports storage.keys; imported by all that ships, keeps beside, finishes or reads back.
 """
 
-from storage.spool.directory import open_or_none, seal, spool_ending, spooled_recordings
+from storage.spool.directory import mend, open_or_none, seal, spool_ending, spooled_recordings
 from storage.spool.format import IndexEntry, SpoolEnding, SpoolFacts
 from storage.spool.reader import SpoolReader
 from storage.spool.writer import SpoolWriter
@@ -15,6 +15,7 @@ __all__ = [
     "SpoolFacts",
     "SpoolReader",
     "SpoolWriter",
+    "mend",
     "open_or_none",
     "seal",
     "spool_ending",

@@ -1,5 +1,6 @@
 """What comes to light after a recording was given up, or while a server runs, ends in the database too."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
@@ -15,12 +16,13 @@ from recorder.database.webhooks import WebhookRow, WebhookTable
 from recorder.kernel.ids import new_id
 from recorder.kernel.media import Fragment, FragmentKind
 from recorder.kernel.recording import EndReason, RecordingState, RecordingType
-from recorder.recording.reconciliation import amended, complete, take_over
+from recorder.recording.completion import amended, complete
+from recorder.recording.reconciliation import take_over
 from storage.spool import SpoolEnding, SpoolFacts, SpoolWriter
 from storage.store import RECORDING_MARK, ObjectProperties
 from storage.stores.memory import MemoryStore
 from storage.upload.uploader import StoredObject
-from tests.recorder.node import Node, open_node
+from tests.recorder.node import Node, open_node, settings_for
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 MEDIA = b"media"
@@ -83,6 +85,12 @@ def spool(node: Node, row: RecordingRow, reason: EndReason, failure: str | None)
     writer.close()
 
 
+async def written_down(node: Node, recording: str, state: RecordingState) -> None:
+    async with asyncio.timeout(20):
+        while (await node.table.get(recording)).state is not state:  # noqa: ASYNC110 - a database tells nobody
+            await asyncio.sleep(0.02)
+
+
 async def announced(node: Node) -> list[str]:
     async with node.database.reading() as connection:
         return list((await connection.execute(select(webhook_events.c.type))).scalars())
@@ -115,6 +123,38 @@ async def test_one_that_was_given_up_becomes_available_once(node: Node) -> None:
     await complete(row.id, node.dependencies)
     assert await node.table.get(row.id) == after
     assert await announced(node) == ["recording.available"]
+
+
+async def test_one_that_was_given_up_and_is_stored_later_by_the_same_server_becomes_available(
+    tmp_path: Path, store: MemoryStore
+) -> None:
+    async with AsyncExitStack() as stack:
+        settings = settings_for(tmp_path, upload_timeout_s=0.2)
+        node = await open_node(tmp_path, stack, store, settings)
+        row = await known(node, RecordingState.RECORDING, started_at=NOW)
+        spool(node, row, EndReason.NORMAL, None)
+        store.faults.outage = "store_unreachable"
+        await take_over(node.registry, node.dependencies, [row.id])
+        await written_down(node, row.id, RecordingState.FAILED)
+        store.faults.outage = None
+        await written_down(node, row.id, RecordingState.AVAILABLE)
+        after = await node.table.get(row.id)
+        assert (after.end_reason, after.failure, after.bytes) == (
+            EndReason.NORMAL,
+            None,
+            len(b"init" + MEDIA),
+        )
+        assert await announced(node) == ["recording.failed", "recording.available"]
+
+
+async def test_damaged_facts_are_written_down_again_from_the_database(node: Node) -> None:
+    row = await known(node, RecordingState.RECORDING, started_at=NOW)
+    spool(node, row, EndReason.NORMAL, None)
+    for name in ("facts.json", "facts.copy"):
+        (node.dependencies.archive.spool / row.id / name).write_bytes(b"")
+    await take_over(node.registry, node.dependencies, [row.id])
+    await node.until(row.id, "AVAILABLE")
+    assert await node.media(row.id) == b"init" + MEDIA
 
 
 async def test_one_that_nobody_knows_is_stored_all_the_same(node: Node, store: MemoryStore) -> None:

@@ -61,7 +61,7 @@ async def test_how_a_stored_recording_ended_is_known_from_its_receipt(opened: Op
     facts = SpoolFacts(
         recording=RECORDING,
         conversation="conv_1",
-        key="conv_1/a.mp4",
+        key=f"conv_1/{RECORDING}.mp4",
         content_type="video/mp4",
         created_at=datetime(2026, 1, 1, tzinfo=UTC),
     )

@@ -1,0 +1,73 @@
+"""Completion of uploads that no recording waits for any more: what was given up is available after all."""
+
+import logging
+from datetime import datetime
+
+import msgspec
+
+from recorder.database import RecordingRow, RecordingTable
+from recorder.database.recordings import LAST_STATES
+from recorder.kernel.errors import BystanderError
+from recorder.kernel.recording import EndReason, RecordingState
+from recorder.recording.dependencies import ActorDependencies
+from storage.spool import SpoolEnding
+from storage.upload.uploader import StoredObject
+
+_log = logging.getLogger(__name__)
+
+
+async def complete(recording: str, dependencies: ActorDependencies) -> StoredObject | None:
+    """Ship a spool that no recording waits for: one that was given up, or that the database does not know.
+
+    Where the recording is known, what became of it after all is written down, and told like any other end;
+    doing it again changes nothing. The store's errors, database_failed.
+    """
+    row = await known(dependencies.table, recording)
+    if row is not None:
+        await dependencies.archive.mend(recording, row.object_key)
+    ending = await dependencies.archive.ending(recording)
+    stored = await dependencies.archive.finish(recording, "" if row is None else row.object_key)
+    if row is not None and ending is not None and stored is not None:
+        after = amended(row, ending, stored, dependencies.clock.utc_now())
+        if after != row:
+            await dependencies.table.save(after)
+    await dependencies.archive.forget(recording)
+    return stored
+
+
+def amended(row: RecordingRow, ending: SpoolEnding, stored: StoredObject, now: datetime) -> RecordingRow:
+    """The row of a recording that was over, or given up, before its object was whole; pure.
+
+    It ended as its spool says. What was whole already, and why that ended, stands.
+    """
+    given_up = row.end_reason is EndReason.ABORT_BLOBSTORE_FAILURE
+    if row.state in LAST_STATES and row.bytes == stored.size and not given_up:
+        return row
+    return msgspec.structs.replace(
+        row,
+        state=RecordingState.AVAILABLE,
+        end_reason=ending.reason,
+        failure=ending.failure,
+        ended_at=row.ended_at or now,
+        duration_s=ending.duration_us / 1e6,
+        bytes=stored.size,
+    )
+
+
+async def complete_late(recording: str, dependencies: ActorDependencies) -> None:
+    """The same for a recording that nobody asks about any more; what goes wrong is in the log."""
+    _log.warning("a spool that was given up is shipped", extra={"recording": recording})
+    try:
+        await complete(recording, dependencies)
+    except BystanderError as error:  # the spool stays, and is found at the next start
+        _log.error("a spool was not shipped", extra={"recording": recording, "code": error.code})
+
+
+async def known(table: RecordingTable, recording: str) -> RecordingRow | None:
+    """The recording's row; None for one that the database does not know."""
+    try:
+        return await table.get(recording)
+    except BystanderError as error:
+        if error.code != "not_found":
+            raise
+        return None
