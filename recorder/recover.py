@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from recorder.archive.archive import TAKE_UP_INTERVAL_S, left_behind
+from recorder.archive.completion import complete
 from recorder.composition import open_core
 from recorder.database import RecordingRow
 from recorder.database.recordings import LAST_STATES
 from recorder.kernel.errors import BystanderError, Fault
 from recorder.kernel.recording import EndReason
 from recorder.node.data_directory import DataDirectory, open_data_directory
-from recorder.recording.completion import complete
 from recorder.recording.dependencies import ActorDependencies
 from recorder.recording.reconciliation import ended, inherited
 from recorder.settings.definitions import Settings
@@ -85,7 +85,7 @@ async def _finished(
 
 async def _shipped(recording: str, dependencies: ActorDependencies) -> RecoveryReport:
     try:
-        stored = await complete(recording, dependencies)
+        stored = await complete(recording, dependencies.archive, dependencies.table, dependencies.clock)
     except BystanderError as error:
         return RecoveryReport(recording, False, f"{error.code}: {error.detail}")
     return RecoveryReport(recording, True, f"{stored.key}: {stored.size} bytes" if stored else "no media")

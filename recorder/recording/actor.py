@@ -10,11 +10,11 @@ import logging
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+from recorder.archive.completion import complete_late
 from recorder.database import Attempt, RecordingRow
 from recorder.kernel.errors import BystanderError
 from recorder.kernel.recording import EndReason
 from recorder.recording import events
-from recorder.recording.completion import complete_late
 from recorder.recording.dependencies import ActorDependencies
 from recorder.recording.events import Lifecycle, Phase
 from recorder.recording.plan import terms
@@ -104,8 +104,8 @@ class RecordingActor:
             await self._apply(await self._next())
         await self._clear()
         if self._gave_up_media:  # the upload goes on, and may end well
-            archive = self._dependencies.archive
-            archive.look_after(complete_late(self.row.id, self._dependencies))
+            own = self._dependencies
+            own.archive.look_after(complete_late(self.row.id, own.archive, own.table, own.clock))
 
     @property
     def _gave_up_media(self) -> bool:

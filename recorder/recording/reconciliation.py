@@ -1,16 +1,17 @@
 """Reconciliation: recordings that an earlier server, or a lost node, left are adopted, shipped, or ended."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from functools import partial
+from typing import Any
 
 import msgspec
 
+from recorder.archive.completion import complete_late, known
 from recorder.database import RecordingRow
 from recorder.database.recordings import LAST_STATES
 from recorder.kernel.recording import EndReason, RecordingState
 from recorder.recording.actor import RecordingActor
-from recorder.recording.completion import complete_late, known
 from recorder.recording.dependencies import ActorDependencies
 from recorder.recording.events import Lifecycle, Phase, StopWorker
 from recorder.recording.registry import RecordingRegistry
@@ -36,7 +37,7 @@ async def recover(registry: RecordingRegistry, dependencies: ActorDependencies) 
     known = {*left, *(row.id for row in unfinished)}
     for found in spools:
         if found.recording not in known and found.damage is None:
-            dependencies.archive.look_after(complete_late(found.recording, dependencies))
+            dependencies.archive.look_after(_late(found.recording, dependencies))
     return len(unfinished)
 
 
@@ -51,7 +52,7 @@ async def take_over(
         if row is not None:
             registry.admit(await ended(row, dependencies))
         elif await dependencies.archive.ending(recording) is not None:  # else it is stored and known to be
-            dependencies.archive.look_after(complete_late(recording, dependencies))
+            dependencies.archive.look_after(_late(recording, dependencies))
 
 
 async def inherited(recording: str, dependencies: ActorDependencies) -> RecordingRow | None:
@@ -99,3 +100,7 @@ def _running(row: RecordingRow, dependencies: ActorDependencies) -> Step:
         return draining, (StopWorker(reason=reason),)
     states = {RecordingState.RECORDING: Phase.RECORDING, RecordingState.PAUSED: Phase.PAUSED}
     return adopt_running(states.get(row.state, Phase.READY), dependencies.terms, now), ()
+
+
+def _late(recording: str, own: ActorDependencies) -> Coroutine[Any, Any, None]:
+    return complete_late(recording, own.archive, own.table, own.clock)

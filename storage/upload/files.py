@@ -60,6 +60,10 @@ class UploadFiles:
             self.lost_state = True
             return None
 
+    def distrust(self) -> None:
+        """What was loaded is not this recording's."""
+        self.lost_state = True
+
     def save(self, state: UploadState) -> None:
         """Make the state durable; on a full disk the room held back for it is used."""
         data = msgspec.json.encode(state)

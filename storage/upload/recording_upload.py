@@ -132,7 +132,8 @@ class RecordingUpload:
         self._reader = await asyncio.to_thread(SpoolReader.open, route.root, self.recording)
         if state is not None and state.key != self._reader.facts.key:
             _log.error("upload.json of %s names another key; its upload begins anew", self.recording)
-            self._files.lost_state, state = True, None
+            self._files.distrust()
+            state = None
         try:
             self._doubtful = state is not None and state.upload_id is not None
             self._state = await self._fitting(state) if state else await self._first_state()

@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
+from recorder.archive.completion import amended, complete
 from recorder.database import RecordingRow
 from recorder.database.webhook_schema import webhook_events
 from recorder.database.webhooks import WebhookRow, WebhookTable
 from recorder.kernel.ids import new_id
 from recorder.kernel.media import Fragment, FragmentKind
 from recorder.kernel.recording import EndReason, RecordingState, RecordingType
-from recorder.recording.completion import amended, complete
 from recorder.recording.reconciliation import take_over
 from storage.spool import SpoolEnding, SpoolFacts, SpoolWriter
 from storage.store import RECORDING_MARK, ObjectProperties
@@ -85,6 +85,11 @@ def spool(node: Node, row: RecordingRow, reason: EndReason, failure: str | None)
     writer.close()
 
 
+async def finished(node: Node, recording: str) -> StoredObject | None:
+    own = node.dependencies
+    return await complete(recording, own.archive, own.table, own.clock)
+
+
 async def written_down(node: Node, recording: str, state: RecordingState) -> None:
     async with asyncio.timeout(20):
         while (await node.table.get(recording)).state is not state:  # noqa: ASYNC110 - a database tells nobody
@@ -114,13 +119,13 @@ async def test_one_that_was_given_up_becomes_available_once(node: Node) -> None:
     given_up = {"end_reason": EndReason.ABORT_BLOBSTORE_FAILURE, "failure": "store_unreachable"}
     row = await known(node, RecordingState.FAILED, started_at=NOW, ended_at=NOW, bytes=9, **given_up)
     spool(node, row, EndReason.NORMAL, None)
-    assert await complete(row.id, node.dependencies) is not None
+    assert await finished(node, row.id) is not None
     after = await node.table.get(row.id)
     assert (after.state, after.end_reason, after.failure) == ("AVAILABLE", "NORMAL", None)
     assert (after.duration_s, after.bytes, after.ended_at) == (2.0, 9, NOW)
     assert not (node.dependencies.archive.spool / row.id).exists()
     assert await announced(node) == ["recording.available"]
-    await complete(row.id, node.dependencies)
+    await finished(node, row.id)
     assert await node.table.get(row.id) == after
     assert await announced(node) == ["recording.available"]
 
@@ -161,7 +166,7 @@ async def test_one_that_nobody_knows_is_stored_all_the_same(node: Node, store: M
     row = await known(node, RecordingState.RECORDING)
     spool(node, row, EndReason.NORMAL, None)
     await node.table.delete(row.id)
-    stored = await complete(row.id, node.dependencies)
+    stored = await finished(node, row.id)
     assert stored is not None
     assert (await store.head(row.object_key)).size == stored.size
     assert not (node.dependencies.archive.spool / row.id).exists()

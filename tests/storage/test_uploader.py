@@ -75,7 +75,7 @@ async def test_a_small_recording_is_one_request_and_its_sidecar(
     assert (stored.key, stored.size) == (KEY, 1024 + 3000)
     assert await stored_bytes(store) == joined(fragments)
     assert await stored_bytes(store, events_key(KEY)) == b'{"kind":"ended","at_s":1.0}\n'
-    assert store.requests == ["put", "head", "put", "head", "head", "head", "read", "head", "read"]
+    assert store.requests[:6] == ["put", "head", "put", "head", "head", "list_uploads"]
     assert sorted(path.name for path in (root / RECORDING).iterdir()) == [
         "end.copy",
         "end.json",

@@ -5,33 +5,36 @@ from datetime import datetime
 
 import msgspec
 
+from recorder.archive.archive import Archive
 from recorder.database import RecordingRow, RecordingTable
 from recorder.database.recordings import LAST_STATES
+from recorder.kernel.clock import Clock
 from recorder.kernel.errors import BystanderError
 from recorder.kernel.recording import EndReason, RecordingState
-from recorder.recording.dependencies import ActorDependencies
 from storage.spool import SpoolEnding
 from storage.upload.uploader import StoredObject
 
 _log = logging.getLogger(__name__)
 
 
-async def complete(recording: str, dependencies: ActorDependencies) -> StoredObject | None:
+async def complete(
+    recording: str, archive: Archive, table: RecordingTable, clock: Clock
+) -> StoredObject | None:
     """Ship a spool that no recording waits for: one that was given up, or that the database does not know.
 
     Where the recording is known, what became of it after all is written down, and told like any other end;
     doing it again changes nothing. The store's errors, database_failed.
     """
-    row = await known(dependencies.table, recording)
+    row = await known(table, recording)
     if row is not None:
-        await dependencies.archive.mend(recording, row.object_key)
-    ending = await dependencies.archive.ending(recording)
-    stored = await dependencies.archive.finish(recording, "" if row is None else row.object_key)
+        await archive.mend(recording, row.object_key)
+    ending = await archive.ending(recording)
+    stored = await archive.finish(recording, "" if row is None else row.object_key)
     if row is not None and ending is not None and stored is not None:
-        after = amended(row, ending, stored, dependencies.clock.utc_now())
+        after = amended(row, ending, stored, clock.utc_now())
         if after != row:
-            await dependencies.table.save(after)
-    await dependencies.archive.forget(recording)
+            await table.save(after)
+    await archive.forget(recording)
     return stored
 
 
@@ -54,11 +57,11 @@ def amended(row: RecordingRow, ending: SpoolEnding, stored: StoredObject, now: d
     )
 
 
-async def complete_late(recording: str, dependencies: ActorDependencies) -> None:
+async def complete_late(recording: str, archive: Archive, table: RecordingTable, clock: Clock) -> None:
     """The same for a recording that nobody asks about any more; what goes wrong is in the log."""
     _log.warning("a spool that was given up is shipped", extra={"recording": recording})
     try:
-        await complete(recording, dependencies)
+        await complete(recording, archive, table, clock)
     except BystanderError as error:  # the spool stays, and is found at the next start
         _log.error("a spool was not shipped", extra={"recording": recording, "code": error.code})
 
