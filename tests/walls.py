@@ -35,6 +35,7 @@ ROOMS: dict[str, list[str]] = {
         "demo",
         "check",
         "diagrams",
+        "limits_page",
         "app",
         "recover",
         "cli",
