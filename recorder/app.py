@@ -34,6 +34,7 @@ from recorder.node.process import (
 from recorder.services.access.api_keys import ApiKeys
 from recorder.services.access.authentication import Authentication
 from recorder.services.console.console import Console
+from recorder.services.console.oidc_terms import oidc_terms
 from recorder.services.console.sessions import ConsoleSessions
 from recorder.services.conversation.messages import Messages
 from recorder.services.conversation.room_terms import room_ice_servers, room_policy
@@ -146,6 +147,7 @@ class Server:
             trusted_proxies=settings.server.trusted_proxies,
             room_policy=room_policy(settings),
             room_ice_servers=room_ice_servers(settings, clock),
+            oidc=oidc_terms(settings.console),
         )
         key_file = None if settings.server.api_key else data.api_key_file
         return cls(node, health, tasks, app, sockets, Listening(url, key_file))

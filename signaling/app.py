@@ -30,6 +30,8 @@ from signaling.api.recording import recording_events as api_recording_events
 from signaling.api.recording import recordings as api_recordings
 from signaling.api.recording import watch_page as watch
 from signaling.console import sign_in as console_sign_in
+from signaling.console.oidc import flow as console_oidc
+from signaling.console.oidc.terms import OidcTerms
 from signaling.console.pages import add_console_pages
 from signaling.docs import pages as documentation
 from signaling.http.idempotency import Idempotency
@@ -79,6 +81,7 @@ API: Sequence[Operation] = (
     *api_webhooks.OPERATIONS,
     *watch.OPERATIONS,
     *console_sign_in.OPERATIONS,
+    *console_oidc.OPERATIONS,
 )
 
 
@@ -98,6 +101,7 @@ def build_app(
     trusted_proxies: Sequence[str] = (),
     room_policy: RoomPolicy | None = None,
     room_ice_servers: IceServers = no_ice_servers,
+    oidc: OidcTerms | None = None,
 ) -> web.Application:
     """Compose everything that callers reach.
 
@@ -145,6 +149,8 @@ def build_app(
         clock=clock,
     )
     add_console_pages(app)
+    if oidc is not None:
+        console_oidc.add_oidc(app, oidc, secret=link_secret, clock=clock)
 
     async def close_streams(_: web.Application) -> None:
         context.closing.set()

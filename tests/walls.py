@@ -53,6 +53,7 @@ ROOMS: dict[str, list[str]] = {
         "whip",
         "docs",
         "console",
+        "console/oidc",
         "api",
         "api/conversation",
         "api/recording",

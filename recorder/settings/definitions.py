@@ -284,6 +284,30 @@ class ConsoleSettings(Section, frozen=True):
     session_idle_s: Annotated[
         float, Meta(ge=60, le=86_400, description="a sign-in ends after this long without a request")
     ] = 1800.0
+    oidc_issuer: Annotated[
+        str | None,
+        Meta(description="https address of an OpenID Connect provider; unset: API keys alone"),
+    ] = None
+    oidc_client_id: Annotated[str, Meta(description="as the provider knows this server")] = "bystander"
+    oidc_client_secret: Annotated[
+        str | None, Meta(description="unset: a public client, by PKCE alone", extra=SECRET)
+    ] = None
+    oidc_scopes: Annotated[tuple[str, ...], Meta(description="asked of the provider")] = ("openid", "profile")
+    oidc_roles_claim: Annotated[
+        str, Meta(min_length=1, description="claim that names roles; realm_access.roles looks inside")
+    ] = "roles"
+    oidc_agent_roles: Annotated[
+        tuple[str, ...], Meta(description="roles that see conversations and recordings")
+    ] = ("bystander-agent",)
+    oidc_supervisor_roles: Annotated[
+        tuple[str, ...], Meta(description="roles that also stop recordings and see usage")
+    ] = ("bystander-supervisor",)
+    oidc_administrator_roles: Annotated[tuple[str, ...], Meta(description="roles that may do everything")] = (
+        "bystander-administrator",
+    )
+    oidc_account_claim: Annotated[
+        str | None, Meta(description="claim that names the one account somebody reaches; unset: all of them")
+    ] = None
 
 
 class LimitSettings(Section, frozen=True):

@@ -20,6 +20,9 @@ from signaling.http.session_cookie import (
 from signaling.ports import ConsoleSession
 from signaling.routes.context import Context
 from signaling.routes.operation import ApiCall, Operation, Reply, json_response
+from signaling.routes.presentation import base_url
+
+OIDC_CONFIGURED = web.AppKey("oidc_configured", bool)
 
 _SESSION = "/console/session"
 _TAG = "console"
@@ -43,25 +46,26 @@ class SignedIn(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SessionState(msgspec.Struct, frozen=True, kw_only=True):
-    """Who is signed in, if anybody is."""
+    """Who is signed in, if anybody is; `oidc`: whether one may also sign in by OpenID Connect."""
 
     session: SignedIn | None
+    oidc: bool
 
 
 async def get(call: ApiCall) -> web.Response:
-    context, name = call.context, cookie_name(call.request, call.context.public_url)
-    secret = session_secret(call.request, context.public_url)
+    context, base = call.context, base_url(call.context, call.request)
+    secret = session_secret(call.request, base)
     if secret is None:
-        return json_response(SessionState(session=None))
+        return json_response(_state(call, None))
     try:
         session = await context.ports.sessions.find(secret)
     except BystanderError as error:
         if error.status != HTTPStatus.UNAUTHORIZED:
             raise
-        response = json_response(SessionState(session=None))
-        drop_session(response, name)
+        response = json_response(_state(call, None))
+        drop_session(response, cookie_name(base))
         return response
-    return json_response(SessionState(session=_shown(session, secret)))
+    return json_response(_state(call, _shown(session, secret)))
 
 
 async def sign_in(call: ApiCall) -> web.Response:
@@ -71,23 +75,27 @@ async def sign_in(call: ApiCall) -> web.Response:
     name = OWN_KEY_NAME if caller.key is None else caller.key.name
     secret, session = await ports.sessions.begin(caller, name=name)
     await end_previous(call.request, call.context)
-    response = json_response(SessionState(session=_shown(session, secret)))
-    set_session(response, cookie_name(call.request, call.context.public_url), secret)
+    response = json_response(_state(call, _shown(session, secret)))
+    set_session(response, cookie_name(base_url(call.context, call.request)), secret)
     return response
 
 
 async def sign_out(call: ApiCall) -> web.Response:
     await end_previous(call.request, call.context)
     response = web.Response(status=HTTPStatus.NO_CONTENT, headers={"Clear-Site-Data": '"cache"'})
-    drop_session(response, cookie_name(call.request, call.context.public_url))
+    drop_session(response, cookie_name(base_url(call.context, call.request)))
     return response
 
 
 async def end_previous(request: web.Request, context: Context) -> None:
     """End the session that this browser has; whoever signs in again gets another secret."""
-    secret = session_secret(request, context.public_url)
+    secret = session_secret(request, base_url(context, request))
     if secret is not None:
         await context.ports.sessions.end(secret)
+
+
+def _state(call: ApiCall, session: SignedIn | None) -> SessionState:
+    return SessionState(session=session, oidc=call.request.app.get(OIDC_CONFIGURED, False))
 
 
 def _shown(session: ConsoleSession, secret: str) -> SignedIn:

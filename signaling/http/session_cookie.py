@@ -19,21 +19,21 @@ _OWN_PAGES = ("same-origin", "none")  # none: typed, or from a bookmark
 _SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 
 
-def is_secure(request: web.Request, public_url: str | None) -> bool:
-    """Whether the browser reaches us by HTTPS, here or at the proxy in front."""
-    return request.secure or (public_url or "").startswith("https:")
+def is_secure(base_url: str) -> bool:
+    """Whether browsers reach us by HTTPS, here or at the proxy in front; by the address that they know."""
+    return base_url.startswith("https:")
 
 
-def cookie_name(request: web.Request, public_url: str | None) -> str:
-    """What the session's cookie is called for this request."""
-    return SECURE_COOKIE if is_secure(request, public_url) else PLAIN_COOKIE
+def cookie_name(base_url: str) -> str:
+    """What the session's cookie is called for whoever reaches us at this address."""
+    return SECURE_COOKIE if is_secure(base_url) else PLAIN_COOKIE
 
 
-def session_secret(request: web.Request, public_url: str | None) -> str | None:
+def session_secret(request: web.Request, base_url: str) -> str | None:
     """The secret of the session's cookie; None without one, or for a request of another site's page."""
     if request.headers.get(_FETCH_SITE, "none") not in _OWN_PAGES:
         return None
-    return request.cookies.get(cookie_name(request, public_url)) or None
+    return request.cookies.get(cookie_name(base_url)) or None
 
 
 def csrf_token(secret: str) -> str:

@@ -125,6 +125,8 @@ ACCESS: Mapping[str, Access] = {
     "getConsoleSession": _PUBLIC,
     "signIn": _PUBLIC,
     "signOut": _SESSION,
+    "startOidc": _PUBLIC,
+    "finishOidc": _PUBLIC,
     "listLive": _key(KeyScope.RECORDINGS_READ),
     "followLive": _key(KeyScope.RECORDINGS_READ),
     "listSettingDefinitions": _key(KeyScope.SETTINGS),

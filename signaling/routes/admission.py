@@ -58,4 +58,6 @@ async def admit(access: Access, request: web.Request, context: Context) -> Grant
 
 def _shown(request: web.Request, context: Context) -> str | None:
     """What the request shows of who asks: a token, else a session of the console."""
-    return bearer_token(request) or session_secret(request, context.public_url)
+    return bearer_token(request) or session_secret(
+        request, context.public_url or context.clients.origin(request)
+    )

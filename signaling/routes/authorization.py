@@ -45,7 +45,7 @@ async def grant(access: Access, request: web.Request, context: Context) -> Grant
 
 async def _signed_in(request: web.Request, context: Context) -> Caller:
     """Who signed in to the console, where a page of it asks; the session can do what they could by a key."""
-    secret = session_secret(request, context.public_url)
+    secret = session_secret(request, context.public_url or context.clients.origin(request))
     if secret is None:
         raise unauthorized("An Authorization header with a Bearer token is needed.")
     session = await context.ports.sessions.find(secret)

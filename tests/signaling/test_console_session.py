@@ -57,7 +57,7 @@ class TestSigningIn:
 
     async def test_wants_a_key_that_is_good(self, served: Served) -> None:
         await problem(await sign_in(served, "wrong"), 401, "unauthorized")
-        assert await (await served.client.get(SESSION)).json() == {"session": None}
+        assert await (await served.client.get(SESSION)).json() == {"session": None, "oidc": False}
 
     async def test_is_not_for_participants(self, served: Served) -> None:
         token = (await served.token(await served.conversation(), Role.AGENT))["Authorization"]
@@ -119,7 +119,7 @@ class TestTheCookie:
         await sign_in(served)
         served.fake.console_sessions.open.clear()
         answer = await served.client.get(SESSION)
-        assert await answer.json() == {"session": None}
+        assert await answer.json() == {"session": None, "oidc": False}
         assert answer.cookies[PLAIN_COOKIE].value == ""
 
 

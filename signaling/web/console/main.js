@@ -32,6 +32,7 @@ const NAVIGATION = [
 const main = document.getElementById("main");
 const side = document.getElementById("side");
 let signedIn = null;
+let oidc = false;
 let leave = new AbortController();
 
 async function start() {
@@ -48,6 +49,7 @@ async function start() {
 
 function enter(state) {
   signedIn = state.session;
+  oidc = state.oidc ?? oidc;
   document.body.dataset.phase = signedIn ? "signed-in" : "signed-out";
   if (signedIn) side.replaceChildren(...frame());
   show();
@@ -63,7 +65,7 @@ async function show({ focus = false } = {}) {
   if (signal.aborted) return;
   const place = h("div", { class: "page" });
   main.replaceChildren(place);
-  module.show(place, { signal, signedIn, go, entered: enter, ...context() });
+  module.show(place, { signal, signedIn, oidc, go, entered: enter, ...context() });
   document.title = `${place.querySelector("h1")?.textContent ?? t("brand")} – ${t("brand")}`;
   if (focus) place.querySelector("h1")?.focus();
 }
@@ -112,7 +114,7 @@ function go(path, { replace = false, quiet = false } = {}) {
 document.addEventListener("click", (event) => {
   const anchor = event.target.closest?.("a[href^='/console']");
   const plain = event.button === 0 && !event.metaKey && !event.ctrlKey && !event.shiftKey && !event.altKey;
-  if (!anchor || !plain || anchor.target || anchor.hasAttribute("download")) return;
+  if (!anchor || !plain || anchor.target || anchor.dataset.leaves || anchor.hasAttribute("download")) return;
   event.preventDefault();
   side.dataset.open = "false";
   go(anchor.getAttribute("href"));

@@ -1,11 +1,11 @@
-/** Signing in with an API key. */
+/** Signing in, with an API key or by the organisation's own provider. */
 
 import { session } from "../api.js";
 import { h } from "../dom.js";
-import { t } from "../language.js";
-import { field, words } from "../parts.js";
+import { has, t } from "../language.js";
+import { field, notice, words } from "../parts.js";
 
-export function show(place, { entered }) {
+export function show(place, { entered, oidc, query }) {
   const problem = h("p", { class: "problem", role: "alert" });
   const key = { type: "password", name: "key", autocomplete: "current-password", spellcheck: "false", required: true };
   const form = h(
@@ -13,7 +13,7 @@ export function show(place, { entered }) {
     { class: "stack", method: "post", onsubmit: (event) => submit(event, form, problem, entered) },
     field(t("sign_in.key"), (tied) => h("input", { ...key, ...tied }), { hint: t("sign_in.key_hint") }),
     problem,
-    h("button", { class: "button primary" }, t("sign_in")),
+    h("button", { class: oidc ? "button" : "button primary" }, t("sign_in")),
   );
   place.append(
     h(
@@ -21,10 +21,19 @@ export function show(place, { entered }) {
       { class: "sign-in card stack" },
       h("img", { src: "/console-files/icon.svg", alt: "", width: "40", height: "40" }),
       h("div", { class: "stack tight" }, h("h1", { tabindex: "-1" }, t("sign_in.title")), h("p", { class: "soft" }, t("sign_in.note"))),
+      refusal(query.get("refused")),
+      oidc ? h("a", { class: "button primary", href: "/console/oidc/start", "data-leaves": true }, t("sign_in.oidc")) : null,
+      oidc ? h("p", { class: "or soft small" }, t("sign_in.or")) : null,
       form,
     ),
   );
   form.elements.key.focus();
+}
+
+/** Why the provider's sign-in led back here. */
+function refusal(code) {
+  if (!code) return null;
+  return notice("alert", has(`sign_in.refused.${code}`) ? t(`sign_in.refused.${code}`) : t("sign_in.refused.oidc_refused"));
 }
 
 async function submit(event, form, problem, entered) {
