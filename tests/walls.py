@@ -159,6 +159,4 @@ NOT_YET: set[str] = {
     "media/rtp/ssrc_receiver.py",
     "media/webrtc/peer.py",
     "media/webrtc/transport.py",
-    "recorder/recording/plan.py",
-    "recorder/supervision/translation.py",
 }

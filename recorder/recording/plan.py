@@ -12,8 +12,8 @@ from recorder.recording.events import Timeouts
 from recorder.settings.definitions import Settings
 from recorder.settings.filename_pattern import filename
 from recorder.settings.ice_servers import ice_servers
-from recorder.worker.main import WorkerOrder
-from recorder.worker_pool.pool import STOP_TIMEOUT_S
+from recorder.worker.order import WorkerOrder
+from recorder.worker.protocol import STOP_TIMEOUT_S
 from storage.keys import recording_key
 
 STORE_CHECK_TIMEOUT_S = 10.0  # a store that takes longer to say that it is there cannot take a recording

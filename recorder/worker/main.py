@@ -9,7 +9,6 @@ import logging
 import os
 import signal
 import socket
-from datetime import datetime
 from pathlib import Path
 
 import msgspec
@@ -17,43 +16,20 @@ import uvloop
 
 from recorder.kernel.clock import SystemClock
 from recorder.kernel.errors import BystanderError
-from recorder.kernel.recording import RecordingPlan, Written
+from recorder.kernel.recording import Written
 from recorder.node.logs import configure
 from recorder.worker.engine import EngineFactory, EngineLike, OnEvent, Write
 from recorder.worker.memory import OwnMemory
+from recorder.worker.order import WorkerOrder
 from recorder.worker.recording import Parts, WorkerRecording
 from recorder.worker.sandbox.confinement import confine
 from recorder.worker.server import BACKLOG
 from recorder.worker.spool_writer import Opened, open_spool
-from storage.spool import SpoolFacts, SpoolWriter
+from storage.spool import SpoolWriter
 
 HANG_S_MAX = 300  # of the event loop: then the kernel ends the process, also where no server looks after it
 WATCHDOG_INTERVAL_S = 30.0
 EXIT_TIMEOUT_S = 10  # between the end of the spool and the end of the process
-
-
-class WorkerOrder(msgspec.Struct, frozen=True, kw_only=True):
-    """All that a worker process is told at its start."""
-
-    plan: RecordingPlan
-    spool: str  # the spool's root directory, absolute
-    key: str  # where the object goes in the store
-    content_type: str
-    created_at: datetime
-    log_format: str = "text"
-    log_level: str = "info"
-    user: str = "nobody"  # to become, where this process may
-
-    @property
-    def facts(self) -> SpoolFacts:
-        """What is written down in the spool before anything else."""
-        return SpoolFacts(
-            recording=self.plan.recording,
-            conversation=self.plan.conversation,
-            key=self.key,
-            content_type=self.content_type,
-            created_at=self.created_at,
-        )
 
 
 def main(order: bytes, listener: socket.socket) -> None:

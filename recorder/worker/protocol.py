@@ -14,6 +14,8 @@ from recorder.kernel.limits import WORKER_MESSAGE_BYTES_MAX
 from recorder.kernel.media import MediaEvent, Publisher
 from recorder.kernel.recording import EndReason, Statistics
 
+STOP_TIMEOUT_S = 20.0  # to answer a Stop: the engine's ENGINE_STOP_TIMEOUT_S and the end of the spool
+
 
 # --- requests: server to worker ----------------------------------------------------------------------
 class Publish(msgspec.Struct, frozen=True, tag=True, kw_only=True):

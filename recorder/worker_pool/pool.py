@@ -14,9 +14,9 @@ from recorder.worker.protocol import Event
 from recorder.worker_pool.forkserver import Forkserver
 from recorder.worker_pool.process import ProcessWatch
 from recorder.worker_pool.socket_path import connect, listed, peer, socket_path
-from recorder.worker_pool.worker import STOP_TIMEOUT_S, Tell, Worker, WorkerGone
+from recorder.worker_pool.worker import Tell, Worker, WorkerGone
 
-__all__ = ["STOP_TIMEOUT_S", "Tell", "Worker", "WorkerGone", "WorkerPool"]
+__all__ = ["Tell", "Worker", "WorkerGone", "WorkerPool"]
 
 GREETING_S = 5.0  # how long a found worker may take to say who it is; then its socket is asked
 CONNECT_POLL_S = 0.1  # a worker whose backlog is full is busy, not gone

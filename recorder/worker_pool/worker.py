@@ -14,6 +14,7 @@ from recorder.kernel.errors import BystanderError
 from recorder.kernel.media import MediaEvent, Publisher
 from recorder.kernel.recording import EndReason, Statistics
 from recorder.worker.protocol import (
+    STOP_TIMEOUT_S,
     Done,
     Ended,
     Event,
@@ -40,12 +41,11 @@ TRICKLE_TIMEOUT_S = 5.0
 UNPUBLISH_TIMEOUT_S = 5.0
 NOTE_TIMEOUT_S = 2.0
 STATISTICS_TIMEOUT_S = 2.0
-STOP_TIMEOUT_S = 20.0  # the engine's ENGINE_STOP_TIMEOUT_S and the end of the spool
 
 UNANSWERED_SAMPLES_MAX = 6  # half a minute: nothing that a healthy worker does takes its loop so long
 DEATH_OR_RECONNECT_S = 1.0  # an exiting worker closes its socket first: wait for the exit before reconnecting
 LAST_WORDS_S = 1.0  # how long the socket of a dead worker is read on
-TERMINATE_TIMEOUT_S = 20.0  # as for STOP_TIMEOUT_S; then it is killed
+TERMINATE_TIMEOUT_S = STOP_TIMEOUT_S  # SIGTERM stops it likewise; then it is killed
 
 _log = logging.getLogger(__name__)
 

@@ -22,7 +22,7 @@ from recorder.kernel.errors import BystanderError
 from recorder.kernel.limits import WORKER_REQUESTS_PENDING_MAX
 from recorder.kernel.media import MediaEvent, Publisher
 from recorder.kernel.recording import EndReason, RecordingPlan
-from recorder.worker.main import WorkerOrder
+from recorder.worker.order import WorkerOrder
 from recorder.worker.protocol import Ended, Event, Happened, Hello, SpoolGrew
 from recorder.worker.recording import NOTES_MAX
 from recorder.worker_pool.forkserver import ENVIRONMENT, Forkserver
