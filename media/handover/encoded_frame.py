@@ -1,7 +1,7 @@
 """The wall between receiving and rendering: encoded frames, as they came, before any decoder.
 
-The receiving side (media.webrtc.peer) makes these values on the event loop; the rendering side (media.engine)
-consumes them. Passthrough recording consumes them without decoding.
+The receiving side (media.webrtc.peer) makes these values on the event loop; the rendering side (media.render)
+consumes them.
 """
 
 from dataclasses import dataclass
@@ -14,6 +14,8 @@ class Codec(StrEnum):
 
     OPUS = "opus"
     VP8 = "vp8"
+    VP9 = "vp9"
+    AV1 = "av1"
     H264 = "h264"
 
     @property
@@ -28,7 +30,7 @@ class Codec(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class EncodedFrame:
-    """One whole picture (VP8 frame or H.264 access unit in Annex B) or one Opus packet.
+    """One whole picture (VP8 or VP9 frame, H.264 access unit in Annex B, AV1 temporal unit), one Opus packet.
 
     `rtp_timestamp` is unwrapped to 64 bits and never decreases by a wrap; `arrival_ns` is the monotonic
     time at which its first packet arrived. `after_loss`: something before it is missing for good, so an

@@ -6,6 +6,19 @@ from media.sdp.offer import AnswerSection, Offer
 from media.sdp.sections import Feedback, extensions_of, parameters_of
 from media.sdp.transport import LocalTransport
 
+_ENCODINGS = {
+    Codec.OPUS: "opus/48000/2",
+    Codec.VP8: "VP8/90000",
+    Codec.VP9: "VP9/90000",
+    Codec.AV1: "AV1/90000",
+    Codec.H264: "H264/90000",
+}
+_PARAMETERS_SAID_BACK = {  # some senders match the whole set, and our decoders take every level
+    Codec.H264: ("level-asymmetry-allowed", "packetization-mode", "profile-level-id"),
+    Codec.VP9: ("profile-id",),
+    Codec.AV1: ("profile", "level-idx", "tier"),
+}
+
 
 def write_answer(offer: Offer, local: LocalTransport, *, session_id: int) -> str:
     """Our answer: what was accepted is received only, what was not is rejected with port 0."""
@@ -82,14 +95,12 @@ def _payload_lines(payload: PayloadFormat, feedback: Feedback, parameters: dict[
     if payload.redundant:
         repeated = f"{payload.repeats}/{payload.repeats}"
         return [f"a=rtpmap:{number} red/48000/2", f"a=fmtp:{number} {repeated}"]
-    names = {Codec.OPUS: "opus/48000/2", Codec.VP8: "VP8/90000", Codec.H264: "H264/90000"}
-    lines = [f"a=rtpmap:{number} {names[payload.codec]}"]
+    lines = [f"a=rtpmap:{number} {_ENCODINGS[payload.codec]}"]
     lines += [f"a=rtcp-fb:{number} {given}" for given in feedback.of(number)]
     if payload.codec is Codec.OPUS:
         lines.append(f"a=fmtp:{number} minptime=10;useinbandfec=1")
-    elif payload.codec is Codec.H264:
-        # Said back as offered: some senders match the whole set, and our decoder takes every level.
-        kept = ("level-asymmetry-allowed", "packetization-mode", "profile-level-id")
+    else:
+        kept = _PARAMETERS_SAID_BACK.get(payload.codec, ())
         answered = ";".join(f"{name}={parameters[name]}" for name in kept if name in parameters)
         lines += [f"a=fmtp:{number} {answered}"] if answered else []
     if payload.retransmission is not None:

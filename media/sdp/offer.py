@@ -56,8 +56,8 @@ class TrickleFragment:
 def read_offer(text: str) -> Offer:
     """Judge an offer.
 
-    Raises BystanderError: malformed_sdp (400), sdp_too_large (413), unsupported_codecs, no_media_sent or
-    unsupported_transport (all 422).
+    Raises BystanderError: malformed_sdp (400), sdp_too_large (413), unsupported_codecs, no_media_sent,
+    unsupported_transport or too_many_streams (all 422): where anything that is sent cannot be recorded.
     """
     description = sdp.parse(text)
     bundle = _bundle(description)
@@ -70,16 +70,16 @@ def read_offer(text: str) -> Offer:
         media, refusal = _judge(
             section, mid, own_transport=first is not None and not {mid, first.mid} <= bundle
         )
-        if accepted == STREAMS_PER_PUBLISHER_MAX:
-            media = None
+        if media is not None and accepted == STREAMS_PER_PUBLISHER_MAX:
+            media, refusal = None, "too_many_streams"
         accepted += media is not None
         sections.append(AnswerSection(section, mid, media))
         if media is not None and first is None:
             first = sections[-1]
         if refusal is not None:
             refusals.append(refusal)
-    if first is None:
-        raise _unusable(refusals)
+    if first is None or not set(refusals) <= {"no_media_sent"}:
+        raise _unusable(refusals)  # in whole (RFC 9725 4.4.3): half of what somebody sends is no recording
     attributes = first.offered.attributes
     return Offer(
         sections=tuple(sections),
@@ -116,9 +116,10 @@ def read_fragment(text: str) -> TrickleFragment:
 # --- judging an offer --------------------------------------------------------------------------------
 def _unusable(refusals: list[str]) -> BystanderError:
     details = {
-        "unsupported_codecs": "No media section offers a codec that is recorded: Opus, VP8 or H.264.",
+        "unsupported_codecs": "A media section offers no codec that is recorded: Opus, VP8, VP9, H.264, AV1.",
+        "unsupported_transport": "Media must be offered in one bundle, with ICE, DTLS-SRTP and rtcp-mux.",
+        "too_many_streams": f"An offer may send {STREAMS_PER_PUBLISHER_MAX} streams.",
         "no_media_sent": "No media section of the offer sends audio or video.",
-        "unsupported_transport": "Media must be offered with ICE, DTLS-SRTP and RTP/RTCP multiplexing.",
     }
     for code, detail in details.items():
         if code in refusals:

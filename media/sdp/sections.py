@@ -16,6 +16,7 @@ _EXTENSIONS = (MID_EXTENSION, RID_EXTENSION, REPAIRED_RID_EXTENSION, TRANSPORT_C
 _FEEDBACK = ("nack", "nack pli", "ccm fir", "transport-cc")
 _H264_PROFILES = (0x42, 0x4D, 0x58, 0x64)  # baseline, main, extended, high: 8 bit, 4:2:0
 
+_COSTLY = (Codec.VP9, Codec.AV1)
 LAYERS_MAX = 8  # of a simulcast offer: senders have three
 
 _TOKEN = re.compile(r"[!#-'*+\-.0-9A-Z^-~]{1,64}\Z")
@@ -120,7 +121,9 @@ def _payloads(section: sdp.Section) -> dict[int, PayloadFormat]:
             payloads[number] = PayloadFormat(
                 number, codecs[repeated], nack="nack" in feedback.of(number), repeats=repeated
             )
-    for number in (int(text) for text in section.formats if text.isdecimal() and len(text) <= 3):
+    offered_types = (int(text) for text in section.formats if text.isdecimal() and len(text) <= 3)
+    # Senders take the first. Those that cost little to decode come before those that cost less to send.
+    for number in sorted(offered_types, key=lambda number: codecs.get(number) in _COSTLY):
         if number in codecs:
             offered = feedback.of(number)
             payloads[number] = PayloadFormat(
@@ -146,6 +149,10 @@ def _codec(kind: str, encoding: str, parameters: dict[str, str]) -> Codec | None
         return Codec.OPUS if encoding == "opus/48000/2" else None
     if encoding == "vp8/90000":
         return Codec.VP8
+    if encoding == "vp9/90000":
+        return Codec.VP9 if parameters.get("profile-id", "0") == "0" else None
+    if encoding == "av1/90000":
+        return Codec.AV1 if parameters.get("profile", "0") == "0" else None
     if encoding != "h264/90000":
         return None
     profile = parameters.get("profile-level-id", "42000a")

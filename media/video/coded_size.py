@@ -16,7 +16,10 @@ _H264_WORKING = 3  # pictures besides the references: the one being decoded, the
 _VP8_PICTURES = 5  # three references (RFC 6386 9.7), the one being decoded, the one shown
 _VP9_PICTURES = 10  # eight reference slots
 _AV1_PICTURES = 11
+_VP9_SYNC_CODE, _VP9_RGB = 0x498342, 7
+_AV1_SEQUENCE_HEADER = 1
 _SPS = 7
+_ALIGNMENT = 64
 _FINE_PROFILES = (100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135)  # H.264 7.3.2.1.1
 
 
@@ -38,6 +41,11 @@ class CodedSize:
         return self.width * self.height
 
     @property
+    def padded_pixels(self) -> int:
+        """What libav counts: it makes rows and columns longer for its own sake."""
+        return -(-self.width // _ALIGNMENT) * _ALIGNMENT * -(-self.height // _ALIGNMENT) * _ALIGNMENT
+
+    @property
     def decoder_bytes(self) -> int:
         """Memory that the decoder's pictures take."""
         return round(self.pixels * self.bytes_per_pixel * self.pictures)
@@ -51,6 +59,10 @@ def coded_size(codec: Codec, data: bytes) -> CodedSize | None:
                 return _h264_size(data)
             case Codec.VP8:
                 return _vp8_size(data)
+            case Codec.VP9:
+                return _vp9_size(data)
+            case Codec.AV1:
+                return _av1_size(data)
             case _:
                 return None
     except EndOfBitsError as error:
@@ -63,6 +75,94 @@ def _vp8_size(frame: bytes) -> CodedSize | None:
         return None
     width, height = (frame[6] | frame[7] << 8) & 0x3FFF, (frame[8] | frame[9] << 8) & 0x3FFF
     return CodedSize(width, height, _VP8_PICTURES)
+
+
+# --- VP9 (bitstream specification 6.2) --------------------------------------------------------------
+def _vp9_size(frame: bytes) -> CodedSize | None:
+    bits = BitReader(frame[:32])
+    if bits.take(2) != 2:
+        raise UnreadableHeaderError("no VP9 frame")
+    profile = bits.take(1) | bits.take(1) << 1
+    if profile == 3:
+        bits.take(1)
+    if bits.take(2):  # show_existing_frame, or no key frame
+        return None
+    bits.take(2)
+    if bits.take(24) != _VP9_SYNC_CODE:
+        raise UnreadableHeaderError("a VP9 key frame without its sync code")
+    samples = _vp9_samples(bits, profile)
+    return CodedSize(bits.take(16) + 1, bits.take(16) + 1, _VP9_PICTURES, samples)
+
+
+def _vp9_samples(bits: BitReader, profile: int) -> float:
+    """Bytes of a pixel, from color_config."""
+    if profile >= 2:
+        bits.take(1)
+    if bits.take(3) != _VP9_RGB:
+        bits.take(1)
+        if profile in (1, 3):
+            bits.take(3)
+    elif profile in (1, 3):
+        bits.take(1)
+    return (1.5, 3.0, 3.0, 6.0)[profile]
+
+
+# --- AV1 (bitstream specification 5.5) --------------------------------------------------------------
+def _av1_size(temporal_unit: bytes) -> CodedSize | None:
+    position = count = 0
+    while position < len(temporal_unit):
+        count += 1
+        header = temporal_unit[position]
+        position += 2 if header & 4 else 1
+        length, position = _leb128(temporal_unit, position)
+        if not header & 2 or count > NAL_UNITS_MAX:
+            raise UnreadableHeaderError("an open bitstream unit without its size, or too many of them")
+        if header >> 3 & 15 == _AV1_SEQUENCE_HEADER:
+            return _read_sequence_header(temporal_unit[position : position + min(length, SPS_BYTES_MAX)])
+        position += length
+    return None
+
+
+def _leb128(data: bytes, position: int) -> tuple[int, int]:
+    number = 0
+    for index, byte in enumerate(data[position : position + 8]):
+        number |= (byte & 0x7F) << 7 * index
+        if not byte & 0x80:
+            return number, position + index + 1
+    raise UnreadableHeaderError("a size ends in its middle")
+
+
+def _read_sequence_header(data: bytes) -> CodedSize:
+    bits = BitReader(data)
+    profile = bits.take(3)
+    bits.take(1)
+    if bits.take(1):  # reduced_still_picture_header
+        bits.take(5)
+    else:
+        _skip_operating_points(bits)
+    width_bits, height_bits = bits.take(4) + 1, bits.take(4) + 1
+    samples = 6.0 if profile else 3.0  # 10 bit is part of the main profile
+    return CodedSize(bits.take(width_bits) + 1, bits.take(height_bits) + 1, _AV1_PICTURES, samples)
+
+
+def _skip_operating_points(bits: BitReader) -> None:
+    delay_bits = 0
+    if bits.take(1):  # timing_info_present_flag
+        bits.take(64)
+        if bits.take(1):
+            bits.exp_golomb()
+        if bits.take(1):  # decoder_model_info_present_flag
+            delay_bits = bits.take(5) + 1
+            bits.take(42)
+    delayed = bits.take(1)
+    for _ in range(bits.take(5) + 1):
+        bits.take(12)
+        if bits.take(5) > 7:
+            bits.take(1)
+        if delay_bits and bits.take(1):
+            bits.take(2 * delay_bits + 1)
+        if delayed and bits.take(1):
+            bits.take(4)
 
 
 # --- H.264 (ITU-T H.264 7.3.2.1.1) ------------------------------------------------------------------

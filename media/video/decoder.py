@@ -17,6 +17,8 @@ from media.handover.encoded_frame import Codec, EncodedFrame
 from media.video.coded_size import CodedSize, UnreadableHeaderError, coded_size
 from media.video.decoder_limits import DecodingTime, MemoryShare, give_back_memory
 
+_DECODERS = {Codec.AV1: "libdav1d"}  # libav's own for AV1 needs hardware
+
 
 class PictureDecoder:
     """Pictures of one stream through losses, codec and size changes.
@@ -35,6 +37,7 @@ class PictureDecoder:
         self._pixels_max = pixels_max
         self._time = DecodingTime(cpu_ns)
         self._taken_bytes = 0
+        self._size: CodedSize | None = None  # that the context was made for
         self._codec: Codec | None = None
         self._context: av.VideoCodecContext | None = None
 
@@ -83,16 +86,19 @@ class PictureDecoder:
     def _make_room(self, size: CodedSize) -> str | None:
         if not 0 < size.pixels <= self._pixels_max:
             return "video_too_large"
-        if size.decoder_bytes < self._taken_bytes:
-            self._forget_context()  # a smaller one anew: libav keeps the buffers of the larger pictures
+        if size != self._size:
+            # Anew: libav keeps the buffers of larger pictures, and is told how large any may be at its start.
+            self._forget_context()
         if not self._memory.take(size.decoder_bytes - self._taken_bytes):
             return "video_over_memory"
-        self._taken_bytes = size.decoder_bytes
+        self._taken_bytes, self._size = size.decoder_bytes, size
         return None
 
     def _decode(self, frame: EncodedFrame) -> VideoFrame | None:
         if self._context is None:
-            self._context = _video_context(frame.codec, self._pixels_max)
+            self._context = _video_context(
+                frame.codec, self._pixels_max if self._size is None else self._size.padded_pixels
+            )
         with self._time.spent():
             try:
                 pictures = self._context.decode(av.Packet(frame.data))
@@ -112,11 +118,11 @@ class PictureDecoder:
         self._context = None
         self._memory.give(self._taken_bytes)
         give_back_memory(self._taken_bytes)
-        self._taken_bytes = 0
+        self._taken_bytes, self._size = 0, None
 
 
 def _video_context(codec: Codec, pixels_max: int) -> av.VideoCodecContext:
-    context = av.CodecContext.create(codec.value, "r")
+    context = av.CodecContext.create(_DECODERS.get(codec, codec.value), "r")
     if not isinstance(context, av.VideoCodecContext):
         raise TypeError(f"{codec} is not a video codec")
     context.thread_count = 1  # threads of libav would delay pictures and fight over the cores

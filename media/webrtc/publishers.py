@@ -31,8 +31,8 @@ ConnectionFailed = Callable[[Publisher, str], None]
 class Publishers:
     """The sessions of one recording; event loop only.
 
-    `on_connection_failed` is called with the reason when a publisher's connection could not be made, or was
-    lost. `not_connected` says whether somebody tried to publish and nobody has ever been connected.
+    `on_connection_failed` is called with the reason when an offer was refused, or a connection could not be
+    made or was lost. `not_connected`: somebody tried to publish, and nobody has ever been connected.
     """
 
     def __init__(
@@ -104,9 +104,11 @@ class Publishers:
         self._sessions[key] = session
         try:
             return await session.peer.accept(offer)
-        except BaseException:
+        except BaseException as error:
             self._sessions.pop(key, None)
             session.leave()
+            if isinstance(error, BystanderError):
+                self._tell(session, error.code)
             await session.peer.close()
             raise
 

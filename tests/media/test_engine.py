@@ -397,6 +397,9 @@ async def test_a_refused_offer_leaves_nothing_behind(bench) -> None:
     with pytest.raises(BystanderError, match="malformed_sdp"):
         await made.engine.publish("s1", ADA, "bad")
     assert made.peers[0].closed
+    assert [(event.kind, event.detail) for event in made.events] == [
+        ("connection_failed", {"reason": "malformed_sdp"})
+    ]
     await made.engine.publish("s1", ADA, "offer")
     with pytest.raises(BystanderError, match="session_exists"):
         await made.engine.publish("s1", ADA, "offer")

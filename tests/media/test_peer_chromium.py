@@ -8,19 +8,26 @@ from playwright.async_api import Page, async_playwright
 
 from media.handover.encoded_frame import Codec
 from media.rtp.depacketizers.vp8 import vp8_size
+from media.video.decoder import PictureDecoder
+from media.video.decoder_limits import MemoryShare
 from media.webrtc.peer import Peer
 from recorder.kernel.clock import SystemClock
+from recorder.kernel.limits import MIB
 from tests.support.lossy_link import Impairment, LossyLink, without_candidates
 from tests.support.recording_sink import RecordingSink
 
 ORIGIN = "http://127.0.0.1:9/"  # never connected to: the page is made up, but loopback is a secure context
 OPTIONS = ["--no-sandbox", "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
 OFFER = """
-async (encodings) => {
+async ({encodings, codec}) => {
   const media = await navigator.mediaDevices.getUserMedia({audio: true, video: {width: 1280, height: 720}});
   window.pc = new RTCPeerConnection({bundlePolicy: 'max-bundle'});
   pc.addTransceiver(media.getAudioTracks()[0], {direction: 'sendonly'});
   pc.addTransceiver(media.getVideoTracks()[0], {direction: 'sendonly', sendEncodings: encodings});
+  if (codec) {
+    const codecs = RTCRtpSender.getCapabilities('video').codecs;
+    pc.getTransceivers()[1].setCodecPreferences(codecs.filter(c => c.mimeType === codec));
+  }
   await pc.setLocalDescription();
   return pc.localDescription.sdp;
 }
@@ -51,7 +58,7 @@ async def test_one_stream_without_ssrcs_through_loss(page: Page) -> None:
     peer = Peer(sink=sink, clock=SystemClock(), ice_servers=[], bind_host="127.0.0.1")
     bad = Impairment(loss=0.05, delay_s=0.02, jitter_s=0.03)
     async with LossyLink(seed=11, to_receiver=bad) as link:
-        offer = await page.evaluate(OFFER, [{}])
+        offer = await page.evaluate(OFFER, {"encodings": [{}]})
         unsigned = "\r\n".join(line for line in offer.split("\r\n") if not line.startswith("a=ssrc"))
         answer, _ = await peer.accept(without_candidates(unsigned))
         await page.evaluate(ANSWER, await link.through(answer))
@@ -66,9 +73,26 @@ async def test_one_stream_without_ssrcs_through_loss(page: Page) -> None:
 async def test_simulcast_reaches_its_best_layer_and_bandwidth_is_found(page: Page) -> None:
     sink = RecordingSink()
     peer = Peer(sink=sink, clock=SystemClock(), ice_servers=[], bind_host="127.0.0.1")
-    answer, _ = await peer.accept(await page.evaluate(OFFER, LAYERS))
+    answer, _ = await peer.accept(await page.evaluate(OFFER, {"encodings": LAYERS}))
     await page.evaluate(ANSWER, answer)
     await sink.until(lambda: any(vp8_size(frame.data) == (1280, 720) for frame in sink.video()))
     assert sink.names().count("source_changed") <= 1
     await page.wait_for_function(BANDWIDTH_FOUND, arg=1_000_000)
+    await peer.close()
+
+
+@pytest.mark.parametrize(("name", "codec"), [("video/VP9", Codec.VP9), ("video/AV1", Codec.AV1)])
+async def test_costly_codecs_are_taken_where_nothing_else_is_offered(
+    page: Page, name: str, codec: Codec
+) -> None:
+    sink = RecordingSink()
+    peer = Peer(sink=sink, clock=SystemClock(), ice_servers=[], bind_host="127.0.0.1")
+    answer, _ = await peer.accept(await page.evaluate(OFFER, {"encodings": [{}], "codec": name}))
+    await page.evaluate(ANSWER, answer)
+    await sink.until(lambda: len(sink.video()) >= 20)
+    decoder = PictureDecoder(MemoryShare(256 * MIB), pixels_max=1280 * 720)
+    pictures = [decoder.decode(frame) for frame in sink.video()]
+    assert {frame.codec for frame in sink.video()} == {codec}
+    assert decoder.dropped == {}
+    assert all(picture is not None and picture.width in (320, 640, 960, 1280) for picture in pictures)
     await peer.close()

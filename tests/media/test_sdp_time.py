@@ -22,8 +22,8 @@ TYPES = " ".join(str(number) for number in range(128))
 SMALL = 2_000  # lines or formats: some milliseconds
 
 
-def video(formats: str, lines: str = "", mid: str = "0") -> str:
-    head = f"m=video 9 UDP/TLS/RTP/SAVPF {formats}\na=sendonly\na=rtcp-mux\na=mid:{mid}\n"
+def video(formats: str, lines: str = "", mid: str = "0", direction: str = "sendonly") -> str:
+    head = f"m=video 9 UDP/TLS/RTP/SAVPF {formats}\na={direction}\na=rtcp-mux\na=mid:{mid}\n"
     return head + "a=rtpmap:96 VP8/90000\n" + TRANSPORT + lines
 
 
@@ -44,9 +44,13 @@ SHAPES: dict[str, Callable[[int], str]] = {
             "".join(f"a=rtpmap:{n % 128} VP8/90000\n" for n in range(count)),
         )
     ),
-    "sections": lambda count: SESSION + "".join(video("96", mid=str(n)) for n in range(count // 10)),
+    "sections": lambda count: (
+        SESSION
+        + video("96")
+        + "".join(video("96", mid=str(n), direction="recvonly") for n in range(count // 10))
+    ),
     "a bundle of many": lambda count: (
-        SESSION + f"a=group:BUNDLE {' '.join(str(n) for n in range(count))}\n" + video("96") + video("97")
+        SESSION + f"a=group:BUNDLE {' '.join(str(n) for n in range(count))}\n" + video("96") + video("96")
     ),
     "parameters in one line": lambda count: SESSION + video("96", f"a=fmtp:96 {'a=b;' * count}\n"),
     "simulcast in one line": lambda count: (

@@ -4,10 +4,18 @@ from collections.abc import Callable
 from typing import Protocol
 
 from media.handover.encoded_frame import Codec, EncodedFrame
+from media.rtp.depacketizers.av1 import Av1Depacketizer
 from media.rtp.depacketizers.h264 import H264Depacketizer
 from media.rtp.depacketizers.vp8 import Vp8Depacketizer
+from media.rtp.depacketizers.vp9 import Vp9Depacketizer
 from media.rtp.wire.packet import RtpPacket
 
+_DEPACKETIZERS: dict[Codec, Callable[[], "Depacketizer"]] = {
+    Codec.VP8: Vp8Depacketizer,
+    Codec.VP9: Vp9Depacketizer,
+    Codec.H264: H264Depacketizer,
+    Codec.AV1: Av1Depacketizer,
+}
 FRAME_BYTES_MAX = 4 * 1024 * 1024  # an intra frame of a 4K screen is about 1 MiB
 
 EmitFrame = Callable[[EncodedFrame], None]
@@ -154,4 +162,4 @@ def assembler_for(codec: Codec, emit: EmitFrame, dropped: CountDrop) -> Assemble
 
 
 def _depacketizer(codec: Codec) -> Depacketizer:
-    return Vp8Depacketizer() if codec is Codec.VP8 else H264Depacketizer()
+    return _DEPACKETIZERS[codec]()
