@@ -105,7 +105,7 @@ async def hold(call: DemoCall, server: ServerProcess, progress: Callable[[Record
         cpu: dict[int, float] = {}
         async with contextlib.AsyncExitStack() as people:
             for part in call.parts:  # one after the other, so that everybody's place in the picture is known
-                await people.enter_async_context(_joined(part, entry_point))
+                await people.enter_async_context(joined(part, entry_point))
             ends_at = time.monotonic() + call.seconds
             while (left := ends_at - time.monotonic()) > 0:
                 await asyncio.sleep(min(left, _PROGRESS_EVERY_S))
@@ -119,7 +119,7 @@ async def hold(call: DemoCall, server: ServerProcess, progress: Callable[[Record
 
 
 @contextlib.asynccontextmanager
-async def _joined(part: dict[str, Any], entry_point: EntryPoint) -> AsyncIterator[None]:
+async def joined(part: dict[str, Any], entry_point: EntryPoint) -> AsyncIterator[None]:
     """A participant's process: present inside the block, gone after it."""
     told = msgspec.convert({**part, "url": entry_point.url, "token": entry_point.token}, Part)
     process = await asyncio.create_subprocess_exec(

@@ -41,9 +41,12 @@ async def play(part: Part) -> None:
     loop.add_signal_handler(signal.SIGTERM, leaving.set)
     loop.add_reader(sys.stdin.fileno(), leaving.set)
     async with aiohttp.ClientSession() as http:
+        staying: list[asyncio.Task[None]] = []
         publishers = [_publisher(http, part, SourceKind.CAMERA)]
         try:
-            await publishers[0].publish(*_camera(part), codec=part.codec)
+            camera = _camera(part)
+            await publishers[0].publish(*camera, codec=part.codec)
+            staying += [asyncio.create_task(publishers[0].stay(*camera, codec=part.codec))]
             print("joined", flush=True)
             if part.share_screen_after_s is not None:
                 if await _left_within(leaving, part.share_screen_after_s):
@@ -51,8 +54,13 @@ async def play(part: Part) -> None:
                 publishers.append(_publisher(http, part, SourceKind.SCREEN_SHARE))
                 screen = SceneTrack(shared_screen(), fps=part.share_screen_fps, epoch=Epoch())
                 await publishers[1].publish(screen, codec=part.codec)
+                staying.append(asyncio.create_task(publishers[1].stay(screen, codec=part.codec)))
             await leaving.wait()
         finally:
+            for task in staying:
+                task.cancel()
+            if staying:
+                await asyncio.wait(staying)
             for publisher in publishers:
                 await publisher.leave()
 

@@ -23,6 +23,9 @@ from recorder.demo.voice import SAMPLE_RATE, Samples
 _AUDIO_FRAME_SAMPLES = SAMPLE_RATE // 50  # 20 ms, what browsers send
 _VIDEO_CLOCK = 90_000
 _SET_UP_S_MAX = 15.0
+SESSION_CHECK_S = 0.2
+AGAIN_AFTER_S = 0.1
+AGAIN_MAX = 200
 
 
 class Epoch:
@@ -88,6 +91,38 @@ class WhipPublisher:
         self._headers = {"Authorization": f"Bearer {token}"}
         self._peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
         self._resource: str | None = None
+        self._etag = ""
+
+    async def stay(self, *tracks: MediaStreamTrack, codec: str = "video/H264") -> None:
+        """Stay published until cancelled: again whenever the recorder knows the session no more.
+
+        Its worker was lost then, and another one goes on with the recording. ICE notices it much later.
+        """
+        while True:
+            await asyncio.sleep(SESSION_CHECK_S)
+            if await self._is_lost():
+                await self._publish_again(tracks, codec)
+
+    async def _is_lost(self) -> bool:
+        """Whether the session, asked by a fragment that says nothing new, is unknown."""
+        if self._resource is None:
+            return True
+        body = "a=end-of-candidates\r\n"
+        kind = {"Content-Type": "application/trickle-ice-sdpfrag", "If-Match": self._etag}
+        async with self._http.patch(self._resource, data=body, headers=self._headers | kind) as response:
+            return response.status in (404, 503)
+
+    async def _publish_again(self, tracks: tuple[MediaStreamTrack, ...], codec: str) -> None:
+        await self._peer.close()
+        self._resource = None
+        for _ in range(AGAIN_MAX):
+            self._peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+            try:
+                return await self.publish(*tracks, codec=codec)
+            except RuntimeError:  # no worker yet
+                await self._peer.close()
+                await asyncio.sleep(AGAIN_AFTER_S)
+        raise RuntimeError("the recorder does not take the session back")
 
     async def publish(self, *tracks: MediaStreamTrack, codec: str = "video/H264") -> None:
         """Offer the tracks, take the answer, return when ICE and DTLS are up; RuntimeError when not."""
@@ -115,6 +150,7 @@ class WhipPublisher:
             if response.status != 201:
                 raise RuntimeError(f"the entry point answered {response.status}: {body}")
             self._resource = str(response.url.join(URL(response.headers["Location"])))
+            self._etag = response.headers["ETag"]
             return body
 
     async def _connected(self) -> None:

@@ -47,6 +47,13 @@ class FailoverMode(StrEnum):
     ABORT = "ABORT"
 
 
+class AfterInterruption(StrEnum):
+    """What becomes of a recording whose worker is lost: another goes on with it, or a new one follows."""
+
+    CONTINUE = "continue"
+    NEW = "new"
+
+
 class RecordingState(StrEnum):
     """The life of a recording; recorder.recording.state_machine holds the table of moves."""
 
@@ -55,6 +62,7 @@ class RecordingState(StrEnum):
     READY = "READY"
     RECORDING = "RECORDING"
     PAUSED = "PAUSED"
+    INTERRUPTED = "INTERRUPTED"  # its worker was lost, another goes on with it
     FINALIZING = "FINALIZING"
     AVAILABLE = "AVAILABLE"
     FAILED = "FAILED"

@@ -11,6 +11,7 @@ class EventType(StrEnum):
 
     RECORDING_STARTED = "recording.started"
     RECORDING_PAUSED = "recording.paused"
+    RECORDING_INTERRUPTED = "recording.interrupted"
     RECORDING_RESUMED = "recording.resumed"
     RECORDING_AVAILABLE = "recording.available"
     RECORDING_FAILED = "recording.failed"

@@ -11,7 +11,9 @@ from recorder.kernel.webhook import EventType
 
 MIME_TYPE = "video/mp4"
 
-_LAST = {
+_TOLD = {
+    RecordingState.PAUSED: EventType.RECORDING_PAUSED,
+    RecordingState.INTERRUPTED: EventType.RECORDING_INTERRUPTED,
     RecordingState.AVAILABLE: EventType.RECORDING_AVAILABLE,
     RecordingState.FAILED: EventType.RECORDING_FAILED,
 }
@@ -32,11 +34,9 @@ def announced(before: RecordingState, after: RecordingState) -> EventType | None
     if before is after:
         return None
     if after is RecordingState.RECORDING:
-        resumed = before is RecordingState.PAUSED
+        resumed = before in (RecordingState.PAUSED, RecordingState.INTERRUPTED)
         return EventType.RECORDING_RESUMED if resumed else EventType.RECORDING_STARTED
-    if after is RecordingState.PAUSED:
-        return EventType.RECORDING_PAUSED
-    return _LAST.get(after)
+    return _TOLD.get(after)
 
 
 def recording_event(

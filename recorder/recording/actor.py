@@ -165,7 +165,7 @@ class RecordingActor:
 
         Nothing comes after the last state, and the upload's receipt goes with it: it waits for the database.
         """
-        if self.phase is Phase.LAUNCHING or after.phase is Phase.LAUNCHING:
+        if self.phase.launches or after.phase.launches:
             await self._write(lambda: self._write_attempt(after, event))
         failures = 0
         while not await self._write(lambda: self._dependencies.table.save(row)) and after.phase.is_last:
@@ -174,11 +174,11 @@ class RecordingActor:
 
     async def _write_attempt(self, after: Lifecycle, event: events.Event) -> None:
         table, now = self._dependencies.table, self._dependencies.clock.utc_now()
-        if self.phase is Phase.LAUNCHING:
-            ready_at = now if after.phase is Phase.READY else None
+        if self.phase.launches:
+            ready_at = now if after.phase in (Phase.READY, Phase.RESUMING) else None
             failure = attempt_failure(event) if ready_at is None else None
             await table.attempt_ended(self.row.id, self.life.attempt, ready_at=ready_at, failure=failure)
-        if after.phase is Phase.LAUNCHING:
+        if after.phase.launches:
             await table.attempted(Attempt(recording=self.row.id, number=after.attempt, launched_at=now))
 
     async def _write(self, write: Callable[[], Coroutine[Any, Any, None]]) -> bool:

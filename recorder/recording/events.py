@@ -16,6 +16,8 @@ class Phase(StrEnum):
     READY = "READY"  # for the first media
     RECORDING = "RECORDING"  # for the end
     PAUSED = "PAUSED"  # for resumption or the end
+    INTERRUPTED = "INTERRUPTED"  # its worker is lost: for another one's hello
+    RESUMING = "RESUMING"  # for media again
     DRAINING = "DRAINING"  # for the worker's last fragment
     UPLOADING = "UPLOADING"  # for the store to hold and verify everything
     AVAILABLE = "AVAILABLE"
@@ -33,7 +35,12 @@ class Phase(StrEnum):
     @property
     def takes_publishers(self) -> bool:
         """Whether the entry point is open."""
-        return self in (Phase.READY, Phase.RECORDING, Phase.PAUSED)
+        return self in (Phase.READY, Phase.RECORDING, Phase.PAUSED, Phase.RESUMING)
+
+    @property
+    def launches(self) -> bool:
+        """Whether a worker is on its way."""
+        return self in (Phase.LAUNCHING, Phase.INTERRUPTED)
 
 
 _STATES = {
@@ -43,6 +50,8 @@ _STATES = {
     Phase.READY: RecordingState.READY,
     Phase.RECORDING: RecordingState.RECORDING,
     Phase.PAUSED: RecordingState.PAUSED,
+    Phase.INTERRUPTED: RecordingState.INTERRUPTED,
+    Phase.RESUMING: RecordingState.INTERRUPTED,
     Phase.DRAINING: RecordingState.FINALIZING,
     Phase.UPLOADING: RecordingState.FINALIZING,
     Phase.AVAILABLE: RecordingState.AVAILABLE,
@@ -61,6 +70,7 @@ class Timeouts(msgspec.Struct, frozen=True, kw_only=True):
     duration_s_max: float
     drain_timeout_s: float
     upload_timeout_s: float
+    continues: bool = False  # whether another worker goes on where one was lost
 
 
 class Lifecycle(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,6 +81,9 @@ class Lifecycle(msgspec.Struct, frozen=True, kw_only=True):
     attempt: int = 0  # of launching; counts from 1
     end_reason: EndReason | None = None
     failure: str | None = None
+    ends_at: float | None = None  # once it records: when it is as long as it may be
+    recorded_since: float | None = None  # by this worker
+    interruptions: int = 0  # in a row, each of a worker that had hardly recorded
 
 
 # --- events ------------------------------------------------------------------------------------------

@@ -7,7 +7,13 @@ import msgspec
 
 from recorder.kernel.conversation import Conversation, Participant
 from recorder.kernel.media import Canvas
-from recorder.kernel.recording import RecordingPlan, RecordingRow, RecordingState
+from recorder.kernel.recording import (
+    AfterInterruption,
+    FailoverMode,
+    RecordingPlan,
+    RecordingRow,
+    RecordingState,
+)
 from recorder.recording.events import Timeouts
 from recorder.settings.definitions import Settings
 from recorder.settings.filename_pattern import filename
@@ -35,6 +41,10 @@ def terms(settings: Settings) -> Timeouts:
         duration_s_max=recording.duration_s_max,
         drain_timeout_s=STOP_TIMEOUT_S + DRAIN_MARGIN_S,
         upload_timeout_s=recording.upload_timeout_s,
+        continues=(
+            recording.after_interruption is AfterInterruption.CONTINUE
+            and recording.failover_mode is FailoverMode.RETRY
+        ),
     )
 
 
@@ -72,10 +82,10 @@ def new_row(
     )
 
 
-def worker_order(settings: Settings, row: RecordingRow, spool: str) -> bytes:
-    """All that the recording's worker is told."""
+def worker_order(settings: Settings, row: RecordingRow, spool: str, zero_ns: int | None = None) -> bytes:
+    """All that the recording's worker is told; `zero_ns`: when it began, if an earlier worker began it."""
     order = WorkerOrder(
-        plan=recording_plan(settings, row),
+        plan=msgspec.structs.replace(recording_plan(settings, row), zero_ns=zero_ns),
         spool=spool,
         key=row.object_key,
         content_type=CONTENT_TYPE,

@@ -98,7 +98,11 @@ def _running(row: RecordingRow, dependencies: ActorDependencies) -> Step:
             phase=Phase.DRAINING, deadline=deadline, attempt=1, end_reason=reason, failure=row.failure
         )
         return draining, (StopWorker(reason=reason),)
-    states = {RecordingState.RECORDING: Phase.RECORDING, RecordingState.PAUSED: Phase.PAUSED}
+    states = {
+        RecordingState.RECORDING: Phase.RECORDING,
+        RecordingState.PAUSED: Phase.PAUSED,
+        RecordingState.INTERRUPTED: Phase.RESUMING,
+    }
     return adopt_running(states.get(row.state, Phase.READY), dependencies.terms, now), ()
 
 

@@ -75,8 +75,13 @@ class RecordingRegistry:
         return any(actor.phase not in _ENDING for actor in self.of(conversation))
 
     def published_at(self, entry_point: str) -> RecordingActor:
-        """The recording behind the last part of an entry point's URL; 404 once it is over."""
+        """The recording behind the last part of an entry point's URL.
+
+        404 once it is over; recording_interrupted (503) while another worker is on its way.
+        """
         actor = self._actors.get(self._entry_points.get(entry_point, ""))
+        if actor is not None and actor.phase is Phase.INTERRUPTED:
+            raise _refusal("recording_interrupted", "The recording is interrupted and will go on; try again.")
         if actor is None or not actor.phase.takes_publishers:
             raise not_found("entry point")
         return actor

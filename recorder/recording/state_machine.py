@@ -50,6 +50,8 @@ from recorder.recording.events import (
 
 RETRY_DELAY_S_FIRST = 1.0  # a crashed launch costs CPU; sooner would find the same machine in the same state
 
+STEADY_S = 3.0  # a worker that records for so long did not die of what the one before it died of
+
 Step = tuple[Lifecycle, tuple[Effect, ...]]
 Rule = Callable[[Lifecycle, Any, Timeouts, float], Step]
 
@@ -75,10 +77,11 @@ def begin(terms: Timeouts, now: float) -> Step:
 
 
 def adopt_running(phase: Phase, terms: Timeouts, now: float) -> Lifecycle:
-    """A restarted server found the recording's worker alive in this phase (READY, RECORDING or PAUSED)."""
+    """A restarted server found the recording's worker alive in this phase: one that takes publishers."""
     if not phase.takes_publishers:
         raise ValueError(f"a worker is not {phase}")
-    limit = terms.media_timeout_s if phase is Phase.READY else terms.duration_s_max
+    waits = phase in (Phase.READY, Phase.RESUMING)
+    limit = terms.media_timeout_s if waits else terms.duration_s_max
     return Lifecycle(phase=phase, deadline=now + limit, attempt=1)
 
 
@@ -160,7 +163,10 @@ def _ready(life: Lifecycle, event: WorkerReady, terms: Timeouts, now: float) -> 
 
 # --- rules: while it runs ----------------------------------------------------------------------------
 def _recording(life: Lifecycle, event: MediaStarted, terms: Timeouts, now: float) -> Step:
-    return _moved(life, Phase.RECORDING, now + terms.duration_s_max), ()
+    """Also once more, after an interruption: it does not get longer by that."""
+    ends_at = life.ends_at or now + terms.duration_s_max
+    recording = _moved(life, Phase.RECORDING, ends_at)
+    return msgspec.structs.replace(recording, ends_at=ends_at, recorded_since=now), ()
 
 
 def _paused(life: Lifecycle, event: PauseTaken, terms: Timeouts, now: float) -> Step:
@@ -189,6 +195,39 @@ def _lost(life: Lifecycle, event: WorkerLost, terms: Timeouts, now: float) -> St
 
 def _ended(life: Lifecycle, event: WorkerEnded, terms: Timeouts, now: float) -> Step:
     return _upload(life, terms, now, event.reason, event.failure)
+
+
+# --- rules: while it is interrupted ------------------------------------------------------------------
+def _interrupted(life: Lifecycle, event: WorkerLost, terms: Timeouts, now: float) -> Step:
+    """Another worker goes on at once, unless workers die of it one after the other."""
+    lasted_s = 0.0 if life.recorded_since is None else now - life.recorded_since
+    in_a_row = 1 if lasted_s >= STEADY_S else life.interruptions + 1
+    if not terms.continues or in_a_row > terms.attempts_max:
+        return _lost(life, event, terms, now)
+    attempt = life.attempt + 1
+    waiting = _moved(life, Phase.INTERRUPTED, now + terms.initialization_timeout_s)
+    after = msgspec.structs.replace(
+        waiting,
+        attempt=attempt,
+        interruptions=in_a_row,
+        ends_at=life.ends_at or life.deadline,
+        recorded_since=None,
+    )
+    return after, (LaunchWorker(attempt=attempt),)
+
+
+def _not_launched(life: Lifecycle, event: Overdue, terms: Timeouts, now: float) -> Step:
+    after, effects = _interrupted(life, WorkerLost(failure="worker_not_ready"), terms, now)
+    return after, (KillWorker(), *effects)
+
+
+def _resuming(life: Lifecycle, event: WorkerReady, terms: Timeouts, now: float) -> Step:
+    return _moved(life, Phase.RESUMING, now + terms.media_timeout_s), ()
+
+
+def _stopped_meanwhile(life: Lifecycle, event: StopRequested, terms: Timeouts, now: float) -> Step:
+    after, effects = _upload(life, terms, now, event.reason, None)
+    return after, (KillWorker(), *effects)
 
 
 # --- rules: while it ends ----------------------------------------------------------------------------
@@ -267,7 +306,7 @@ TABLE: Mapping[tuple[Phase, type[Event]], Row] = {
     (_P.READY, Overdue): Row(_no_media, (_P.DRAINING,)),
     (_P.RECORDING, PauseTaken): Row(_paused, (_P.PAUSED,)),
     (_P.RECORDING, StopRequested): Row(_stopping, (_P.DRAINING,)),
-    (_P.RECORDING, WorkerLost): Row(_lost, (_P.UPLOADING,)),
+    (_P.RECORDING, WorkerLost): Row(_interrupted, (_P.INTERRUPTED, _P.UPLOADING)),
     (_P.RECORDING, WorkerEnded): Row(_ended, (_P.UPLOADING,)),
     (_P.RECORDING, Overdue): Row(_too_long, (_P.DRAINING,)),
     (_P.PAUSED, ResumeTaken): Row(_resumed, (_P.RECORDING,)),
@@ -275,6 +314,16 @@ TABLE: Mapping[tuple[Phase, type[Event]], Row] = {
     (_P.PAUSED, WorkerLost): Row(_lost, (_P.UPLOADING,)),
     (_P.PAUSED, WorkerEnded): Row(_ended, (_P.UPLOADING,)),
     (_P.PAUSED, Overdue): Row(_too_long, (_P.DRAINING,)),
+    (_P.INTERRUPTED, WorkerReady): Row(_resuming, (_P.RESUMING,)),
+    (_P.INTERRUPTED, WorkerLost): Row(_interrupted, (_P.INTERRUPTED, _P.UPLOADING)),
+    (_P.INTERRUPTED, WorkerEnded): Row(_ended, (_P.UPLOADING,)),
+    (_P.INTERRUPTED, StopRequested): Row(_stopped_meanwhile, (_P.UPLOADING,)),
+    (_P.INTERRUPTED, Overdue): Row(_not_launched, (_P.INTERRUPTED, _P.UPLOADING)),
+    (_P.RESUMING, MediaStarted): Row(_recording, (_P.RECORDING,)),
+    (_P.RESUMING, WorkerLost): Row(_interrupted, (_P.INTERRUPTED, _P.UPLOADING)),
+    (_P.RESUMING, WorkerEnded): Row(_ended, (_P.UPLOADING,)),
+    (_P.RESUMING, StopRequested): Row(_stopping, (_P.DRAINING,)),
+    (_P.RESUMING, Overdue): Row(_too_long, (_P.DRAINING,)),
     (_P.DRAINING, MediaStarted): Row(_unchanged, (_P.DRAINING,)),  # its event crossed our request on the wire
     (_P.DRAINING, PauseTaken): Row(_unchanged, (_P.DRAINING,)),  # so did this one's
     (_P.DRAINING, ResumeTaken): Row(_unchanged, (_P.DRAINING,)),

@@ -14,6 +14,8 @@ from recorder.settings.definitions import Settings
 from recorder.worker.protocol import Ended, Event, Happened, Hello, SpoolGrew
 from recorder.worker_pool.pool import Worker, WorkerGone
 
+_MEDIA_BEGAN = ("recording_started", "gap")  # by the first worker, by one that goes on
+
 _log = logging.getLogger(__name__)
 
 
@@ -45,7 +47,8 @@ class WorkerControl:
         self._attempt = 0  # which one is current
         self._greeting_awaited = False  # the current one was launched and has not said hello
         self._ended_attempt = 0  # whose end was heard, or made by us
-        self._media_heard = row.started_at is not None
+        self._media_heard = row.started_at is not None and row.state is not RecordingState.INTERRUPTED
+        self._zero_ns: int | None = None  # local time of the recording's zero, once a worker has said it
 
     async def adopt(self, attempt: int) -> bool:
         """Look for the worker that an earlier server launched."""
@@ -55,10 +58,12 @@ class WorkerControl:
 
     async def launch(self, attempt: int) -> None:
         """Start a worker for this attempt; WorkerLost is posted where that fails."""
-        self._attempt, self._greeting_awaited = attempt, True
+        self._attempt, self._greeting_awaited, self._media_heard = attempt, True, False
+        self.reception = Reception()
         await self.gone()  # the one before holds the spool's lock until then, and takes its socket with it
         try:
-            order = worker_order(self._settings, self._row, str(self._dependencies.archive.spool))
+            spool = str(self._dependencies.archive.spool)
+            order = worker_order(self._settings, self._row, spool, self._zero_ns)
             worker = await self._dependencies.workers.launch(self._row.id, order, self._hearing(attempt))
         except BystanderError as error:
             if self._attempt == attempt:
@@ -108,10 +113,12 @@ class WorkerControl:
     def _hear(self, event: Event | WorkerGone) -> None:
         match event:
             case Hello():
+                self._zero_ns = event.zero_ns or self._zero_ns
                 self._dependencies.archive.begin(self._row.id)
                 self._greeted(event)
             case Happened():
-                if event.event.kind == "recording_started":
+                self._zero_ns = event.zero_ns or self._zero_ns
+                if event.event.kind in _MEDIA_BEGAN:
                     self._media(event.zero_ns)
                 if self.reception.observe(event.event):
                     self._grew()

@@ -14,7 +14,14 @@ from msgspec import Meta
 from recorder.kernel.conversation import Consent, InteractionKind, Role
 from recorder.kernel.limits import PICTURE_PIXELS_MAX
 from recorder.kernel.media import IceTransportPolicy
-from recorder.kernel.recording import FailoverMode, RecordingType, StartMode, StartsWith, TriggeringMode
+from recorder.kernel.recording import (
+    AfterInterruption,
+    FailoverMode,
+    RecordingType,
+    StartMode,
+    StartsWith,
+    TriggeringMode,
+)
 from recorder.settings.scopes import INNER_SCOPES, Scope
 from storage.settings import StorageSettings
 
@@ -126,6 +133,13 @@ class RecordingSettings(Section, frozen=True):
         FailoverMode,
         Meta(description="RETRY: go on without; ABORT: end what is not recorded", extra=EVERYWHERE),
     ] = FailoverMode.RETRY
+    after_interruption: Annotated[
+        AfterInterruption,
+        Meta(
+            description="with RETRY, where a worker is lost: continue the recording, or a new one follows",
+            extra=EVERYWHERE,
+        ),
+    ] = AfterInterruption.CONTINUE
     type: Annotated[RecordingType, Meta(description="AUDIO_VIDEO or AUDIO", extra=EVERYWHERE)] = (
         RecordingType.AUDIO_VIDEO
     )

@@ -33,7 +33,12 @@ from recorder.supervision.translation import decisions_of, rules, why_over
 AGAIN_S = 1.0  # after a database that refused
 RETURN_S = 60.0  # how long a restarted server waits for a room to say that its call still runs
 
-_OPEN = (RecordingState.READY, RecordingState.RECORDING, RecordingState.PAUSED)
+_OPEN = (  # what is interrupted goes on by itself
+    RecordingState.READY,
+    RecordingState.RECORDING,
+    RecordingState.PAUSED,
+    RecordingState.INTERRUPTED,
+)
 
 Effects = tuple[Effect, ...]
 

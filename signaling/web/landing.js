@@ -14,6 +14,7 @@ const STATES = {
   LAUNCHING: "Starting",
   READY: "Waiting for media",
   RECORDING: "Recording now",
+  INTERRUPTED: "Interrupted, goes on",
   PAUSED: "Paused",
   FINALIZING: "Being saved",
 };

@@ -29,6 +29,7 @@ TAIL_S = 1.0
 FPS = 10
 SENDING_S_MAX = 20.0  # until a participant is connected
 SMALL = {  # so that ten calls at once leave a small machine time for everything else
+    "BYSTANDER_RECORDING__AFTER_INTERRUPTION": "new",
     "BYSTANDER_RECORDING__WIDTH": "160",
     "BYSTANDER_RECORDING__HEIGHT": "90",
     "BYSTANDER_RECORDING__FPS": str(FPS),

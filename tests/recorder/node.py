@@ -96,7 +96,12 @@ def settings_for(
     tmp_path: Path, *, trouble: str | None = None, database_url: str | None = None, **recording: object
 ) -> Settings:
     """Settings of a node; `trouble` is what the fake engine meets at its start, no `database_url` a file."""
-    fast = {"max_retry_delay_s": 0.05, "initialization_timeout_s": 10.0, **recording}
+    fast = {
+        "after_interruption": "new",
+        "max_retry_delay_s": 0.05,
+        "initialization_timeout_s": 10.0,
+        **recording,
+    }
     return Settings(
         recording=msgspec.convert(fast, RecordingSettings),
         call=CallSettings(bind_host=trouble),

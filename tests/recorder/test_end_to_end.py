@@ -42,8 +42,34 @@ async def test_a_call_is_recorded_from_offer_to_mp4(tmp_path: Path) -> None:
     assert await is_whole(data, tmp_path)
 
 
-async def test_a_killed_worker_cuts_the_recording_short_and_what_was_written_plays(tmp_path: Path) -> None:
+async def test_a_killed_worker_is_a_gap(tmp_path: Path) -> None:
     with running_server(tmp_path / "data") as server:
+        async with ApiClient(server) as api:
+            recording = await api.start()
+            identity, entry_point = recording["id"], recording["entry_point"]
+            async with api.publishing(entry_point, participant="p1", name="Ada"):
+                await api.until_it(identity, has_media)
+                (killed,) = server.workers()
+                os.kill(killed, signal.SIGKILL)
+                await api.until(identity, "INTERRUPTED")
+            await api.until_it(identity, lambda now: now["entry_point"] is not None)
+            async with api.publishing(entry_point, participant="p1", name="Ada"):
+                again = await api.until(identity, "RECORDING")
+                await api.until_it(identity, lambda now: now["duration_s"] > again["duration_s"] + 1)
+                assert server.workers() != [killed]
+                await api.stop(identity)
+            over = await api.until(identity, "AVAILABLE", "FAILED")
+            assert (over["state"], over["end_reason"], over["failure"]) == ("AVAILABLE", "NORMAL", None)
+            data = await api.media(identity)
+            assert len(data) == over["bytes"]
+            answer = await api.call("GET", f"/v1/conversations/{recording['conversation']}/recordings")
+            assert [one["id"] for one in answer["items"]] == [identity]
+    assert await is_whole(data, tmp_path)
+
+
+async def test_a_killed_worker_ends_the_recording_where_a_new_one_is_wanted(tmp_path: Path) -> None:
+    settings = {"BYSTANDER_RECORDING__AFTER_INTERRUPTION": "new"}
+    with running_server(tmp_path / "data", settings=settings) as server:
         async with ApiClient(server) as api:
             recording = await api.start()
             async with api.publishing(recording["entry_point"], participant="p1", name="Ada"):

@@ -2,6 +2,7 @@
 
 import itertools
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -48,6 +49,68 @@ EVENTS: tuple[Event, ...] = (
 )
 TO_READY = (word.StoreReachable(), word.WorkerReady())
 TO_RECORDING = (*TO_READY, word.MediaStarted())
+
+
+CONTINUING = msgspec.structs.replace(TERMS, continues=True)
+
+
+class TestInterruptions:
+    """Another worker goes on where one was lost."""
+
+    def at(self, *happened: tuple[float, Event]) -> Step:
+        at = begin(CONTINUING, 0.0)
+        for event in TO_RECORDING:
+            at = step(at[0], event, CONTINUING, 0.0)
+        for now, event in happened:
+            at = step(at[0], event, CONTINUING, now)
+        return at
+
+    def test_another_worker_is_launched_at_once(self) -> None:
+        life, effects = self.at((100.0, word.WorkerLost(failure="worker_died")))
+        assert (life.phase, life.attempt) == (Phase.INTERRUPTED, 2)
+        assert life.phase.state is RecordingState.INTERRUPTED
+        assert effects == (word.LaunchWorker(attempt=2),)
+
+    def test_it_records_again_and_is_no_longer_for_it(self) -> None:
+        lost = (100.0, word.WorkerLost(failure="worker_died"))
+        life, _ = self.at(lost, (101.0, word.WorkerReady()))
+        assert (life.phase, life.deadline) == (Phase.RESUMING, 101.0 + TERMS.media_timeout_s)
+        assert life.phase.takes_publishers
+        life, _ = self.at(lost, (101.0, word.WorkerReady()), (102.0, word.MediaStarted()))
+        assert (life.phase, life.deadline) == (Phase.RECORDING, TERMS.duration_s_max)
+
+    def test_workers_that_record_are_lost_as_often_as_it_happens(self) -> None:
+        rounds: list[tuple[float, Event]] = []
+        for index in range(1, 50):
+            now = 10.0 * index
+            lost, ready = word.WorkerLost(failure="worker_died"), word.WorkerReady()
+            rounds += [(now, lost), (now + 1, ready), (now + 2, word.MediaStarted())]
+        assert self.at(*rounds)[0].phase is Phase.RECORDING
+
+    def test_workers_that_die_one_after_the_other_are_an_end(self) -> None:
+        lost = word.WorkerLost(failure="worker_died")
+        life, _ = self.at(*[(100.0, lost)] * TERMS.attempts_max)
+        assert life.phase is Phase.INTERRUPTED
+        life, effects = self.at(*[(100.0, lost)] * (TERMS.attempts_max + 1))
+        assert (life.phase, life.failure) == (Phase.UPLOADING, "worker_died")
+        assert effects == (word.Upload(),)
+
+    def test_one_that_says_nothing_is_killed_and_another_launched(self) -> None:
+        life, effects = self.at((100.0, word.WorkerLost(failure="worker_died")), (120.0, word.Overdue()))
+        assert (life.phase, life.attempt) == (Phase.INTERRUPTED, 3)
+        assert effects == (word.KillWorker(), word.LaunchWorker(attempt=3))
+
+    def test_a_stop_meanwhile_keeps_what_there_is(self) -> None:
+        life, effects = self.at(
+            (100.0, word.WorkerLost(failure="worker_died")), (100.1, word.StopRequested())
+        )
+        assert (life.phase, life.end_reason, life.failure) == (Phase.UPLOADING, EndReason.NORMAL, None)
+        assert effects == (word.KillWorker(), word.Upload())
+
+    def test_nobody_who_comes_back_is_an_end_without_failure(self) -> None:
+        lost = (100.0, word.WorkerLost(failure="worker_died"))
+        life, _ = self.at(lost, (101.0, word.WorkerReady()), (200.0, word.Overdue()))
+        assert (life.phase, life.end_reason, life.failure) == (Phase.DRAINING, EndReason.ABORT_TIMEOUT, None)
 
 
 def lived(*events: Event, now: float = 0.0) -> Step:

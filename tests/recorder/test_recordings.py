@@ -6,11 +6,14 @@ import signal
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from recorder.kernel.errors import BystanderError
 from recorder.kernel.recording import EndReason, Recording, RecordingState
+from recorder.recording.events import Phase
+from recorder.worker_pool.worker import Worker
 from signaling.ports import Caller
 from storage.errors import UNREACHABLE
 from storage.stores.memory import MemoryStore
@@ -241,6 +244,56 @@ class TestTrouble:
         await node.publish(started)
         await node.recordings.stop(started.id, stopped_by=Caller())
         await node.until(started.id, "AVAILABLE")
+
+
+class TestInterruptions:
+    async def test_another_worker_goes_on_with_the_same_recording(
+        self, tmp_path: Path, stack: AsyncExitStack, store: MemoryStore
+    ) -> None:
+        settings = settings_for(tmp_path, after_interruption="continue")
+        node = await open_node(tmp_path, stack, store, settings)
+        started = await node.start()
+        await node.publish(started)
+        await node.until(started.id, "RECORDING")
+        first = await worker_pid(node)
+        os.kill(first, signal.SIGKILL)
+        await node.until(started.id, "INTERRUPTED")
+        await node.registry.live(started.id).until(lambda phase: phase is Phase.RESUMING)
+        assert (await node.recordings.get(started.id)).entry_point == started.entry_point
+        await node.publish(started)
+        await node.until(started.id, "RECORDING")
+        assert await worker_pid(node) != first
+        await node.recordings.stop(started.id, stopped_by=Caller())
+        over = await node.until(started.id, "AVAILABLE", "FAILED")
+        assert ended_as(over) == (RecordingState.AVAILABLE, EndReason.NORMAL, None)
+        assert over.bytes == 3000  # an init segment and a fragment of each
+        assert len(await node.recordings.list(started.conversation)) == 1
+        assert len(await node.table.attempts(started.id)) == 2
+
+    async def test_who_comes_between_is_asked_to_try_again(
+        self, tmp_path: Path, stack: AsyncExitStack, store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        settings = settings_for(tmp_path, after_interruption="continue")
+        node = await open_node(tmp_path, stack, store, settings)
+        started = await node.start()
+        await node.publish(started)
+        await node.until(started.id, "RECORDING")
+        may_launch, launch = asyncio.Event(), node.workers.launch
+
+        async def launch_later(*arguments: Any) -> Worker:
+            await may_launch.wait()
+            return await launch(*arguments)
+
+        monkeypatch.setattr(node.workers, "launch", launch_later)
+        os.kill(await worker_pid(node), signal.SIGKILL)
+        await node.until(started.id, "INTERRUPTED")
+        with pytest.raises(BystanderError) as refused:
+            await node.publish(started)
+        assert (refused.value.code, refused.value.status) == ("recording_interrupted", 503)
+        may_launch.set()
+        await node.registry.live(started.id).until(lambda phase: phase is Phase.RESUMING)
+        await node.publish(started)
+        await node.until(started.id, "RECORDING")
 
 
 class TestConversations:

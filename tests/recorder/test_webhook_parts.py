@@ -89,6 +89,8 @@ class TestEvents:
             ("READY", "RECORDING", EventType.RECORDING_STARTED),
             ("RECORDING", "PAUSED", EventType.RECORDING_PAUSED),
             ("PAUSED", "RECORDING", EventType.RECORDING_RESUMED),
+            ("RECORDING", "INTERRUPTED", EventType.RECORDING_INTERRUPTED),
+            ("INTERRUPTED", "RECORDING", EventType.RECORDING_RESUMED),
             ("RECORDING", "FINALIZING", None),
             ("FINALIZING", "AVAILABLE", EventType.RECORDING_AVAILABLE),
             ("FINALIZING", "FAILED", EventType.RECORDING_FAILED),

@@ -1,6 +1,7 @@
 """A caller of the API, as a call service would write it."""
 
 import asyncio
+import json
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -79,6 +80,12 @@ class ApiClient:
         async with self._session.get(f"/v1/recordings/{recording}/media") as response:
             assert response.status == 200, await response.text()
             return await response.read()
+
+    async def events(self, recording: str) -> list[dict[str, Any]]:
+        """What happened in it, on its own clock."""
+        async with self._session.get(f"/v1/recordings/{recording}/events.jsonl") as response:
+            assert response.status == 200, await response.text()
+            return [json.loads(line) for line in (await response.text()).splitlines()]
 
     @asynccontextmanager
     async def publishing(self, entry_point: dict[str, Any], **query: str) -> AsyncIterator[AiortcPeer]:

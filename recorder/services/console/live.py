@@ -15,7 +15,7 @@ from signaling.console_port import LiveRecording
 from storage.spool import format as form
 from storage.upload_plan.state import UploadState
 
-_SENDING = (Phase.RECORDING, Phase.PAUSED, Phase.DRAINING, Phase.UPLOADING)
+_SENDING = (Phase.RECORDING, Phase.PAUSED, Phase.INTERRUPTED, Phase.RESUMING, Phase.DRAINING, Phase.UPLOADING)
 
 
 class LiveRecordings:

@@ -18,7 +18,9 @@ _WHIP = "/whip/"
 _AGENTS = frozenset({Role.AGENT, Role.SECONDARY_AGENT})
 CALL_SEATS_MIN = 2  # only then is there a conversation
 
-_PUBLISHABLE = frozenset({RecordingState.READY, RecordingState.RECORDING, RecordingState.PAUSED})
+_PUBLISHABLE = frozenset(
+    {RecordingState.READY, RecordingState.RECORDING, RecordingState.PAUSED, RecordingState.INTERRUPTED}
+)
 _ACTIVE = frozenset({RecordingState.REQUESTED, RecordingState.LAUNCHING, *_PUBLISHABLE})
 
 RecordingLinks = Callable[[Recording, datetime], dict[str, str]]

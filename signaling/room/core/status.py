@@ -18,8 +18,8 @@ STARTING_TEXT = "The recording starts…"
 INTERRUPTED_TEXT = "The recording is interrupted"
 WAITING_TEXT = "The recording waits: no sound or picture arrives"
 
-_TAKING = frozenset({RecordingState.READY, RecordingState.RECORDING, RecordingState.PAUSED})
-_RUNNING = frozenset({RecordingState.RECORDING, RecordingState.PAUSED})
+_RUNNING = frozenset({RecordingState.RECORDING, RecordingState.PAUSED, RecordingState.INTERRUPTED})
+_TAKING = frozenset({RecordingState.READY, *_RUNNING})
 _NO_FAILURE = frozenset({None, "stopped_before_start"})
 
 
@@ -72,6 +72,8 @@ def _running(recording: Recording, policy: RoomPolicy, utc_now: datetime) -> Rec
     kind, text = StatusKind.RECORDING, policy.banner
     if recording.state is RecordingState.PAUSED:
         kind, text = StatusKind.PAUSED, policy.banner_paused
+    elif recording.state is RecordingState.INTERRUPTED:  # its worker was lost, and another goes on with it
+        kind, text = StatusKind.INTERRUPTED, policy.banner and INTERRUPTED_TEXT
     elif not recording.receiving:
         kind, text = StatusKind.WAITING, policy.banner and WAITING_TEXT
     since = recording.started_at

@@ -19,7 +19,7 @@ export function badge(text, tone = "") {
   return h("span", { class: "badge", "data-tone": tone }, text);
 }
 
-const RECORDING_TONES = { AVAILABLE: "good", FAILED: "alert", RECORDING: "accent", PAUSED: "warning", FINALIZING: "accent" };
+const RECORDING_TONES = { AVAILABLE: "good", FAILED: "alert", RECORDING: "accent", PAUSED: "warning", INTERRUPTED: "warning", FINALIZING: "accent" };
 
 export function recordingBadge(state) {
   return badge(t(`recording.${state}`), RECORDING_TONES[state] ?? "");

@@ -113,6 +113,7 @@ export default {
   "recording.LAUNCHING": "Startet",
   "recording.READY": "Wartet auf Medien",
   "recording.RECORDING": "Zeichnet auf",
+  "recording.INTERRUPTED": "Unterbrochen, geht weiter",
   "recording.PAUSED": "Angehalten",
   "recording.FINALIZING": "Wird gespeichert",
   "recording.AVAILABLE": "Verfügbar",

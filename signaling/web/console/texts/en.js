@@ -113,6 +113,7 @@ export default {
   "recording.LAUNCHING": "Starting",
   "recording.READY": "Waiting for media",
   "recording.RECORDING": "Recording",
+  "recording.INTERRUPTED": "Interrupted, goes on",
   "recording.PAUSED": "Paused",
   "recording.FINALIZING": "Being stored",
   "recording.AVAILABLE": "Available",
