@@ -8,9 +8,10 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
+from urllib.parse import quote
 
 import msgspec
-from aiohttp import BasicAuth, web
+from aiohttp import web
 from aiohttp.test_utils import TestServer
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
@@ -19,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from recorder.kernel.clock import Clock
 
 CLIENT, SECRET = "bystander", "a client's secret"
+_SHOWN = f"{CLIENT}:{quote(SECRET, safe='')}".encode()  # RFC 6749, 2.3.1
 
 
 @dataclass
@@ -64,7 +66,7 @@ class OidcProvider:
         digest = hashlib.sha256(str(form.get("code_verifier")).encode()).digest()
         good = (
             asked is not None
-            and BasicAuth.decode(request.headers["Authorization"]) == BasicAuth(CLIENT, SECRET)
+            and request.headers["Authorization"] == "Basic " + base64.b64encode(_SHOWN).decode()
             and form["grant_type"] == "authorization_code"
             and form["redirect_uri"] == asked["redirect_uri"]
             and _b64(digest) == asked["code_challenge"]

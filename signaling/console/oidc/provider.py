@@ -1,10 +1,12 @@
 """The provider: its discovery document, its keys, and codes exchanged for ID tokens."""
 
 import asyncio
+import base64
 from datetime import datetime
 from http import HTTPStatus
 from ipaddress import ip_address
 from typing import Any, TypeVar
+from urllib.parse import quote
 
 import aiohttp
 import msgspec
@@ -85,9 +87,9 @@ class Provider:
             "redirect_uri": redirect_uri,
             "client_id": self.terms.client_id,
         }
-        secret = self.terms.client_secret
-        auth = None if secret is None else aiohttp.BasicAuth(self.terms.client_id, secret)
-        return (await self._ask("POST", discovery.token_endpoint, _Tokens, data=form, auth=auth)).id_token
+        headers = _basic(self.terms.client_id, self.terms.client_secret)
+        answer = await self._ask("POST", discovery.token_endpoint, _Tokens, data=form, headers=headers)
+        return answer.id_token
 
     async def _discovered(self, *, again: bool = False) -> tuple[Discovery, list[Jwk]]:
         async with self._asking:
@@ -120,6 +122,14 @@ class Provider:
             raise _failed("oidc_unreachable", "The provider cannot be reached.") from error
         except msgspec.MsgspecError as error:
             raise _failed("oidc_refused", "The provider's answer is not understood.") from error
+
+
+def _basic(client_id: str, secret: str | None) -> dict[str, str]:
+    """Who asks (RFC 6749, 2.3.1); nothing for a public client."""
+    if secret is None:
+        return {}
+    shown = f"{quote(client_id, safe='')}:{quote(secret, safe='')}"
+    return {"Authorization": "Basic " + base64.b64encode(shown.encode()).decode()}
 
 
 def check_address(url: str) -> None:
