@@ -50,6 +50,17 @@ test: setup ## the test suite, on real parts, in a few minutes
 test-faults test-stores test-slow: setup ## the slower suites: faults by the dozen, more stores, minutes of media
 	$(BIN)/python -m pytest --timeout 1800 -m $(@:test-%=%) $(PYTEST_ARGS)
 
+# What strangers send, made up by a fuzzer that sees what it reaches: so many minutes for each reader.
+FUZZ_MINUTES ?= 5
+FUZZ_TARGETS ?= $(notdir $(wildcard tests/corpus/*))
+.PHONY: fuzz
+fuzz: $(VENV)/.fuzz ## feed made-up input to what reads strangers' bytes (FUZZ_MINUTES each, FUZZ_TARGETS)
+	for target in $(FUZZ_TARGETS); do echo "== $$target"; $(BIN)/python -m tests.fuzz $$target $(FUZZ_MINUTES); done
+
+$(VENV)/.fuzz: requirements-fuzz.lock $(VENV)/.dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-fuzz.lock
+	touch $@
+
 # A second browser, and a player that is none.
 test-slow: setup-players
 .PHONY: setup-players
