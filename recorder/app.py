@@ -7,6 +7,7 @@ import socket
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from aiohttp import web
@@ -22,6 +23,7 @@ from recorder.database.idempotency import IdempotencyTable
 from recorder.database.messages import MessageTable
 from recorder.database.usage import UsageTable
 from recorder.deletion.retention import Retention, conversations_of
+from recorder.kernel.media import IceTransportPolicy
 from recorder.node.background_task import BackgroundTask
 from recorder.node.data_directory import DataDirectory, open_data_directory
 from recorder.node.listening import bind, own_url
@@ -31,6 +33,7 @@ from recorder.node.process import (
     make_private,
     raise_descriptor_limit,
 )
+from recorder.node.turn_check import check_turn
 from recorder.services.access.api_keys import ApiKeys
 from recorder.services.access.authentication import Authentication
 from recorder.services.console.console import Console
@@ -132,6 +135,8 @@ class Server:
         sampler = Sampler(core.dependencies.workers)
         tasks = [BackgroundTask("sampling", sampler.run), webhooks.delivery, *_retention(core)]
         checks = {task.name: task.check for task in tasks} | {"sampling": sampler.check}
+        if settings.call.ice_transport_policy is IceTransportPolicy.RELAYED:
+            checks["turn"] = partial(check_turn, settings.turn.urls)
         health = Health(core.database, archive, data.spool, clock, checks)
         ports = await _ports(node, data, health, webhooks)
         ProcessCollector(registry=registry)
