@@ -11,10 +11,11 @@ from tests.support.pictures import colour_in, picture_at
 from tests.support.server import running_server
 
 RECORDED_S = 2.0
+AGENTS_MAY_STOP = {"BYSTANDER_RECORDING__ALLOW_STOP": '["AGENT"]'}  # by default nobody in the call may
 
 
 async def test_a_call_in_the_room_becomes_a_recording(tmp_path: Path) -> None:
-    with running_server(tmp_path) as server:
+    with running_server(tmp_path, settings=AGENTS_MAY_STOP) as server:
         async with ApiClient(server) as api, chromium() as browser:
             conversation = await api.conversation()
             async with Visitor(browser) as agent, Visitor(browser) as visitor:

@@ -10,7 +10,7 @@ from recorder.kernel.errors import not_found
 from recorder.kernel.ids import new_id
 from recorder.kernel.media import PublishedSession, Publisher
 from recorder.kernel.recording import Recording
-from signaling.ports import Ports, Publishing
+from signaling.ports import Caller, Ports, Publishing
 from tests.support.fake_ports import FakeEntryPoints, FakeRecordings, FakeServer
 
 
@@ -116,9 +116,9 @@ class ReceivingRecordings(FakeRecordings):
         super().__init__(server)
         self._entry_points = entry_points
 
-    async def stop(self, recording: str) -> Recording:
+    async def stop(self, recording: str, *, stopped_by: Caller) -> Recording:
         self._entry_points.forget(recording)
-        return await super().stop(recording)
+        return await super().stop(recording, stopped_by=stopped_by)
 
 
 def receiving(server: FakeServer) -> tuple[Ports, ReceivingEntryPoints]:
