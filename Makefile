@@ -121,6 +121,15 @@ sbom: setup ## write out/sbom.json, a CycloneDX bill of what runs
 bench: setup ## measure what docs/cost.md publishes; fails where it got worse by more than 15 %
 	$(BIN)/python -m benchmarks
 
+# libwebrtc's own receiver, which nothing else needs.
+.PHONY: bench-fidelity
+bench-fidelity: setup $(VENV)/.fidelity ## hold the same bad calls with libwebrtc and with us, side by side
+	$(BIN)/python -m benchmarks.fidelity
+
+$(VENV)/.fidelity: benchmarks/requirements-fidelity.lock $(VENV)/.dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	touch $@
+
 lock: $(VENV)/.dev ## pin every dependency again, with hashes and without addresses
 	deploy/lock $(BIN)/uv
 

@@ -50,6 +50,7 @@ class SoundDecoder:
             pieces = []
             if length > recoverable:
                 pieces.append(self._decoder.conceal(length - recoverable))
+                self.dropped["audio_concealed_samples"] += length - recoverable
             if recoverable:
                 pieces.append(self._decoder.recover(next_data, recoverable))
         except OpusError:

@@ -275,7 +275,7 @@ class Renderer:
             if made.cut_at:
                 self.fragmenter.cut(made.cut_at, provisional=not made.keyframe)
         for source in self._attendance.sources():
-            if isinstance(source, PictureSource) and source.wants_keyframe:
+            if isinstance(source, PictureSource) and source.asks_for_keyframe(until_ns):
                 self._want_keyframe(source.key)
 
     def _last_ns(self) -> int:

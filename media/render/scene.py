@@ -21,6 +21,7 @@ START_NS = (
 FROZEN_NS = (
     5_000_000_000  # a camera that sends nothing for so long has no picture; what is shared may stand still
 )
+UNREADABLE = "(video unreadable)"  # beside the name of who sends what cannot be decoded
 NS = 1_000_000_000
 
 
@@ -50,7 +51,8 @@ class _Seat:
             key = self.session if index == 0 or source is None else source.key
             who = self.publisher
             has_video = source is not None and source.key in shown
-            yield Tile(key, who.name, who.role, who.source, has_video), source
+            name = f"{who.name or ''} {UNREADABLE}" if source is not None and source.unreadable else who.name
+            yield Tile(key, name, who.role, who.source, has_video), source
 
 
 class Scene:
@@ -179,8 +181,10 @@ class Scene:
         """Let every source go on to `until_ns` (local time); return the capture times of new pictures."""
         times = []
         for source in self._seated():
-            before = source.frames
+            before, unreadable = source.frames, source.unreadable
             shown = source.show(until_ns, only_first=only_first)
+            if source.unreadable is not unreadable:
+                self._rearrange(until_ns)
             if shown is not None:
                 picture, at = shown
                 if source.key not in self._shown:

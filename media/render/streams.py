@@ -8,6 +8,7 @@ from media.audio.decoder import SoundDecoder
 from media.audio.mixer import RATE, Mix, MixerInput
 from media.audio.opus import packet_samples
 from media.handover.encoded_frame import EncodedFrame
+from media.render.readability import PictureReadability, SoundReadability
 from media.sync.stream_clock import StreamClock
 from media.video.decoder import PictureDecoder
 from media.video.scaler import Picture
@@ -58,6 +59,10 @@ class _Source:
         oldest = max(rtp_timestamp, self._pending[0].frame.rtp_timestamp)
         return self._pending[-1].clock.capture_ns(oldest) - self.lookahead_ns
 
+    def _tell_readability(self, at_ns: int, *, unreadable: bool) -> None:
+        kind = "stream_unreadable" if unreadable else "stream_readable"
+        self.changes.append((kind, at_ns, {}))
+
     @property
     def full(self) -> bool:
         """Whether the stream has used up its share of memory."""
@@ -87,6 +92,8 @@ class SoundSource(_Source):
         self.decoder = SoundDecoder(channels)
         self._clock: StreamClock | None = None
         self._shift = 0  # for how long that clock had stood still before what was placed last
+        self._ends: int | None = None  # the timestamp at which the last packet says that it ends
+        self._readability = SoundReadability()
 
     def accept(self, frame: EncodedFrame, clock: StreamClock) -> None:
         """Take a packet; of a sender that floods, the oldest go."""
@@ -101,7 +108,7 @@ class SoundSource(_Source):
         while self._pending:
             head = self._pending[0]
             if head.clock is not self._clock:
-                self._clock, self._shift = head.clock, 0
+                self._clock, self._shift, self._ends = head.clock, 0, None
                 self.voice.begin_anew()
             if self._doubtful(head, until_ns):
                 return
@@ -125,6 +132,14 @@ class SoundSource(_Source):
             return False
         return pending.frame.rtp_timestamp >= doubt.rtp_timestamp
 
+    def _overlaps(self, frame: EncodedFrame) -> bool:
+        """Whether the packet begins before the last one ends: the lengths of what is encrypted are any."""
+        before, length = self._ends, packet_samples(frame.data)
+        self._ends = frame.rtp_timestamp + length
+        overlaps = before is not None and frame.rtp_timestamp < before
+        self.decoder.dropped["audio_unreadable"] += overlaps
+        return overlaps
+
     def _place(self, pending: _Pending, wanted: int) -> None:
         frame, steady = pending.frame, pending.clock.steady(pending.frame.rtp_timestamp)
         stood_still, self._shift = steady - frame.rtp_timestamp - self._shift, steady - frame.rtp_timestamp
@@ -132,8 +147,10 @@ class SoundSource(_Source):
         if missing > 0 and (frame.after_loss or frame.lost_packets):
             bridge = self.decoder.bridge(missing, frame.data)
             self.voice.put(steady - missing, wanted - missing, bridge)
-        samples = self.decoder.decode(frame.data)
-        if samples is not None:
+        samples = None if self._overlaps(frame) else self.decoder.decode(frame.data)
+        if self._readability.packet(refused=samples is None):
+            self._tell_readability(pending.capture_ns, unreadable=self._readability.unreadable)
+        if samples is not None and not self._readability.unreadable:
             early = min(max(0, -wanted), samples.shape[1])  # before the recording's zero
             self.voice.put(steady + early, wanted + early, samples[:, early:])
 
@@ -149,6 +166,7 @@ class PictureSource(_Source):
         self.frames = 0
         self.spent_ns = 0  # processor time of its decoder since somebody looked
         self._resting_until_ns = 0
+        self._readability = PictureReadability()
 
     def accept(self, frame: EncodedFrame, clock: StreamClock) -> None:
         """Take a frame; a sender that floods loses what is pending and waits for its next key frame."""
@@ -168,6 +186,15 @@ class PictureSource(_Source):
     def delivered_ns(self) -> int | None:
         """Capture time at which the newest picture has been shown for as long as pictures usually are."""
         return None if self._newest is None else self._newest.capture_ns + PICTURE_NS
+
+    @property
+    def unreadable(self) -> bool:
+        """Whether its pictures cannot be decoded, though they come."""
+        return self._readability.unreadable
+
+    def asks_for_keyframe(self, now_ns: int) -> bool:
+        """Whether one is wanted, and asking for it makes sense."""
+        return self.wants_keyframe and self._readability.may_ask(now_ns)
 
     @property
     def wants_keyframe(self) -> bool:
@@ -213,7 +240,11 @@ class PictureSource(_Source):
         if codec is not None and codec is not frame.codec:
             self.changes.append(("codec_changed", capture_ns, {"codec": frame.codec.value}))
         if picture is None:
+            if self._readability.refused(capture_ns, keyframe=frame.keyframe):
+                self._tell_readability(capture_ns, unreadable=True)
             return None
+        if self._readability.decoded():
+            self._tell_readability(capture_ns, unreadable=False)
         self.frames += 1
         size = (picture.width, picture.height)
         if size != self.size:

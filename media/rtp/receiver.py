@@ -12,6 +12,8 @@ from media.rtp.wire.rtcp import ReportBlock, SenderInfo, full_intra_request, nac
 
 KEYFRAME_REQUEST_NS_MIN = 500_000_000  # one PLI is answered within a round trip; more only cost bitrate
 KEYFRAME_REPEAT_NS = 1_000_000_000  # a PLI can get lost too; sooner, its key frame may be under way
+KEYFRAME_PATIENCE = 10  # requests without an answer: then half as often each time
+KEYFRAME_DOUBLINGS_MAX = 4  # every 16 s at last: frames that nobody here can tell key frames among
 GAP_RESOLUTION_NS = 10_000_000  # how finely requests and giving up are timed while a packet is missing
 SOURCES_KEPT_MAX = 8  # those before it are kept for their last packets, which are late and not new
 SOURCE_SILENT_NS = 500_000_000  # an SSRC that came back may take over from one that fell silent
@@ -43,6 +45,7 @@ class RtpReceiver:
         self._keyframe_wanted = False
         self._keyframe_asked_ns: int | None = None
         self._keyframe_awaited = False  # asked for, and none has come since
+        self._keyframes_unanswered = 0
         self._fir_count = 0
         self.started = False
         self.ended = False
@@ -178,6 +181,7 @@ class RtpReceiver:
         if source is None or now_ns < self._keyframe_request_ns():
             return b""
         self._keyframe_asked_ns = now_ns
+        self._keyframes_unanswered += 1
         self._keyframe_awaited = True
         self._keyframe_wanted = False
         formats = [p for p in self.media.payloads.values() if p.codec is source.codec]
@@ -194,6 +198,7 @@ class RtpReceiver:
         if self._keyframe_asked_ns is None:
             return 0
         wait_ns = KEYFRAME_REPEAT_NS if self._keyframe_awaited else KEYFRAME_REQUEST_NS_MIN
+        wait_ns <<= min(KEYFRAME_DOUBLINGS_MAX, max(0, self._keyframes_unanswered - KEYFRAME_PATIENCE))
         return self._keyframe_asked_ns + wait_ns
 
     def _new_source(self, packet: RtpPacket, payload: PayloadFormat, rid: str | None) -> SsrcReceiver:
@@ -247,6 +252,7 @@ class RtpReceiver:
             self._activate(source)
         if frame.keyframe and self.media.video:
             self._keyframe_wanted = self._keyframe_awaited = False
+            self._keyframes_unanswered = 0
         elif frame.after_loss and self.media.video:
             self.request_keyframe()
         self._counters.frames += 1

@@ -24,6 +24,8 @@ ALONE_CERTAIN_NS = 1_000_000_000
 ABSURD_NS = 1_000_000_000  # above a floor that was a lie: one absurd timestamp
 DRAINING_NS = 10_000_000  # packets quicker by more than this than any before: a queue still drains
 DOUBTFUL_PACKETS_MIN = 3  # fewer late ones are jitter, for which nothing waits
+USUAL_PACKETS = 64  # over so many the usual lateness is averaged: more than a second
+USUAL_NS_MAX = 150_000_000  # a packet that was sent again says nothing about jitter
 LATE_PACKETS_MAX = 256  # a second of packets of 5 ms
 BLOCK_NS = 50_000_000
 BLOCKS_MAX = 48  # of the recent past: longer than anything is doubtful
@@ -110,6 +112,7 @@ class StepDetector:
     def __init__(self, *, counts_samples: bool) -> None:
         self._counts_samples = counts_samples
         self._late: deque[tuple[int, int, int]] = deque(maxlen=LATE_PACKETS_MAX)  # timestamp, arrival, excess
+        self._usual = 0  # lateness of the packets on average
         self._paused = False  # nothing came before the first of them for PAUSE_NS
         self.doubt: Doubt | None = None
 
@@ -127,6 +130,8 @@ class StepDetector:
 
         `companions`: the sender's other streams. `bound`: reports say how the stream lies to them.
         """
+        if self.doubt is None:
+            self._usual += (min(excess_ns, USUAL_NS_MAX) - self._usual) // USUAL_PACKETS
         if excess_ns < STEP_NS_MIN:
             self._clear()
             return None
@@ -148,7 +153,7 @@ class StepDetector:
         common = [least for other in companions if (least := other.least(began_ns, now_ns)) is not None]
         excesses = sorted(excess for _, _, excess in self._late)
         lowest = excesses[0]
-        spread = excesses[len(excesses) // 2] - lowest
+        spread = max(excesses[len(excesses) // 2] - lowest, self._usual)
         length = lowest - min(common, default=0)
         if length < self._least_length(spread, alone=not common, bound=bound):
             self.doubt = None

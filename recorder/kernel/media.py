@@ -106,8 +106,9 @@ class MediaEvent(msgspec.Struct, frozen=True, kw_only=True):
 
     Kinds: recording_started, gap (a worker went on with what another had begun, after `length_s` seconds of
     which nothing is recorded), joined, left, stream_started, stream_ended, muted, unmuted, gap_started,
-    gap_ended, codec_changed, size_changed, degraded, connection_failed (with its `reason`), ended; and, noted
-    by the server, consent_given, consent_refused.
+    gap_ended, codec_changed, size_changed, stream_unreadable (encrypted or damaged: silence, or a tile
+    that says so), stream_readable, degraded, connection_failed (with its `reason`), ended; and, noted by the
+    server, consent_given, consent_refused.
     """
 
     kind: str

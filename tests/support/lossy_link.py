@@ -19,6 +19,8 @@ _CANDIDATE_LINE = re.compile(r"^a=(candidate:.*|end-of-candidates)\r?\n", re.MUL
 class Impairment:
     """What happens to media in one direction; `jitter_s` is added at random to `delay_s`: packets overtake.
 
+    `bits_s`: what the link carries; what waits for it longer than `queue_s` is lost.
+
     STUN and DTLS are late by `delay_s` too, and neither lost nor overtaken, so that set-up is repeatable.
     """
 
@@ -26,6 +28,9 @@ class Impairment:
     delay_s: float = 0.0
     jitter_s: float = 0.0
     duplicate: float = 0.0
+    bits_s: float = 0.0
+    queue_s: float = 0.3
+    idle_at_s: float = 0.0  # when all that waits is through
 
 
 class LossyLink:
@@ -96,9 +101,25 @@ class LossyLink:
         if lost:
             self.lost += 1
             return
+        waits_s = _queued(how, len(data))
+        if waits_s is None:
+            self.lost += 1
+            return
         self.passed += 1
         for _ in range(1 + twice):
-            _after(how.delay_s + how.jitter_s * delay, send)
+            _after(waits_s + how.delay_s + how.jitter_s * delay, send)
+
+
+def _queued(how: Impairment, size: int) -> float | None:
+    """How long a datagram waits for the link; None where its queue is full."""
+    if not how.bits_s:
+        return 0.0
+    now_s = asyncio.get_running_loop().time()
+    waits_s = max(0.0, how.idle_at_s - now_s)
+    if waits_s > how.queue_s:
+        return None
+    how.idle_at_s = now_s + waits_s + 8 * size / how.bits_s
+    return waits_s + 8 * size / how.bits_s
 
 
 def _after(delay_s: float, send: Callable[[], None]) -> None:
