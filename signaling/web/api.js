@@ -2,8 +2,7 @@
 
 import { base } from "./base.js";
 
-const PAGE_ITEMS = 100;
-const PAGES_MAX = 20; // the interface lists the oldest first; beyond this the newest are not shown
+const PAGE_ITEMS = 50;
 
 /** What the server refused: `status`, and `message` for people. */
 export class Refusal extends Error {
@@ -20,18 +19,11 @@ export class Api {
     this.#key = key;
   }
 
-  /** The newest first. */
-  async conversations() {
-    const found = [];
-    let after = null;
-    for (let page = 0; page < PAGES_MAX; page += 1) {
-      const query = new URLSearchParams({ limit: PAGE_ITEMS, ...(after ? { after } : {}) });
-      const { items, next_after } = await this.#request("GET", `/v1/conversations?${query}`);
-      found.push(...items);
-      after = next_after;
-      if (after === null) break;
-    }
-    return found.reverse();
+  /** A page of them, the newest first: what comes after (is older than) the one named; and where the next begins. */
+  async conversations(after = null) {
+    const query = new URLSearchParams({ order: "newest_first", limit: PAGE_ITEMS, ...(after ? { after } : {}) });
+    const { items, next_after } = await this.#request("GET", `/v1/conversations?${query}`);
+    return { items, older: next_after };
   }
 
   create() {

@@ -38,9 +38,22 @@ async function enter(key) {
 }
 
 async function refresh() {
-  const conversations = await api.conversations();
-  byId("conversations").replaceChildren(...conversations.map(conversationItem));
-  byId("none").hidden = conversations.length > 0;
+  const { items, older } = await api.conversations();
+  byId("conversations").replaceChildren(...items.map(conversationItem));
+  byId("none").hidden = items.length > 0;
+  offerOlder(older);
+}
+
+function offerOlder(after) {
+  const button = byId("older");
+  button.hidden = after === null;
+  button.onclick = () => attempt(() => showOlder(after));
+}
+
+async function showOlder(after) {
+  const { items, older } = await api.conversations(after);
+  byId("conversations").append(...items.map(conversationItem));
+  offerOlder(older);
 }
 
 async function create() {

@@ -54,6 +54,23 @@ async def test_somebody_signs_in_finds_a_recording_plays_it_and_signs_out(
     assert visitor.complaints == []
 
 
+async def test_the_page_of_calls_shows_the_newest_first_a_page_at_a_time(
+    visitor: Visitor, scene: ConsoleScene
+) -> None:
+    page = visitor.page
+    await page.goto(scene.server.base_url)
+    await page.fill("#key", scene.server.api_key)
+    await page.keyboard.press("Enter")
+    calls = page.locator(".conversations > li")
+    await calls.nth(49).wait_for()
+    assert await calls.count() == 50
+    assert "Open" in await calls.first.inner_text()  # the one that runs is the newest
+    await page.click("#older")
+    await calls.nth(63).wait_for()
+    assert await calls.count() == 64
+    assert await page.locator("#older").is_hidden()
+
+
 async def test_the_keyboard_alone_is_enough(visitor: Visitor, scene: ConsoleScene) -> None:
     page = visitor.page
     await opened(page, scene, f"/console/recordings/{scene.played}")

@@ -178,7 +178,8 @@ class FakeHistory:
 
     async def conversations(self, search: ConversationSearch) -> list[Conversation]:
         self.server.called("history.conversations")
-        ordered = sorted(self.server.conversations.values(), key=lambda one: one.id)
+        known = self.server.conversations.values()
+        ordered = sorted(known, key=lambda one: one.id, reverse=search.newest_first)
         return [one for one in ordered if self._found(one, search)][: search.limit]
 
     async def overviews(self, search: ConversationSearch) -> list[ConversationOverview]:
@@ -219,7 +220,7 @@ class FakeHistory:
     def _found(one: Conversation, search: ConversationSearch) -> bool:
         state = ConversationState.RUNNING if one.ended_at is None else ConversationState.ENDED
         return (
-            (search.after is None or one.id > search.after)
+            (search.after is None or (one.id < search.after) is search.newest_first)
             and search.account in (None, one.account)
             and search.state in (None, state)
             and search.external_id in (None, one.external_id)

@@ -54,11 +54,15 @@ def _with_statistics(live: LiveRecording, told: Statistics) -> LiveRecording:
         publishers=len(told.participants),
         packets_lost=sum(one.lost for one in told.participants),
         packets_recovered=sum(one.recovered for one in told.participants),
-        dropped=sum(told.dropped.values())
-        + sum(number for one in told.participants for number in one.dropped.values()),
+        dropped=sum(_whole(counts) for counts in (told.dropped, *(one.dropped for one in told.participants))),
         degraded=told.frame_rate_divisor > 1 or told.resolution_divisor > 1 or not told.thorough,
         spool_lag_s=round(told.spool_lag_s, 1),
     )
+
+
+def _whole(counts: dict[str, int]) -> int:
+    """Frames and packets; samples of sound, which come by the thousand, are of another unit."""
+    return sum(number for reason, number in counts.items() if not reason.endswith("_samples"))
 
 
 def _unsent(spool: Path, recording: Recording) -> int:

@@ -3,6 +3,7 @@
 const LOOK_EVERY_MS = 1000; // a fragment comes every two seconds
 const HEAD_BYTES = 16384; // ftyp and moov, in which the codecs stand
 const AHEAD_S_MAX = 120; // more than this is not fetched before it is wanted
+const BEHIND_S = 4; // where one comes in: two fragments before the newest
 const SOUND = "mp4a.40.2";
 
 export function canFollow() {
@@ -23,6 +24,7 @@ export async function follow(video, path, signal) {
     if (bytes?.length) {
       buffer ??= source.addSourceBuffer(`video/mp4; codecs="${codecs(bytes)}"`);
       await append(buffer, bytes, signal);
+      if (have === 0) video.currentTime = Math.max(0, ahead(video) - BEHIND_S);
       have += bytes.length;
     }
     if (complete) {
@@ -38,10 +40,12 @@ function ahead(video) {
   return buffered.length ? buffered.end(buffered.length - 1) - video.currentTime : 0;
 }
 
-/** What there is behind `have` bytes; nothing yet is 416 or, before the first media, 409. */
+/** What there is behind `have` bytes; before the first media it is 409. */
 async function more(path, have, signal) {
+  const head = await fetch(path, { method: "HEAD", signal });
+  const complete = head.ok && !head.headers.get("Cache-Control")?.includes("no-store");
+  if (head.status === 409 || Number(head.headers.get("Content-Length")) <= have) return { bytes: null, complete };
   const response = await fetch(path, { headers: { Range: `bytes=${have}-` }, signal });
-  if (response.status === 416 || response.status === 409) return { bytes: null, complete: false };
   if (!response.ok) throw new Error(`${response.status}`);
   const bytes = new Uint8Array(await response.arrayBuffer());
   const growing = response.headers.get("Cache-Control")?.includes("no-store") ?? false;

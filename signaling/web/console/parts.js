@@ -97,9 +97,11 @@ export function failed(error, again) {
   );
 }
 
+const NOTICE_ICONS = { good: "good", "": "wait" };
+
 export function notice(tone, ...content) {
   const role = tone === "alert" ? "alert" : null;
-  return h("div", { class: "notice", "data-tone": tone, role }, icon(tone === "good" ? "good" : "warning"), h("div", {}, content));
+  return h("div", { class: "notice", "data-tone": tone, role }, icon(NOTICE_ICONS[tone] ?? "warning"), h("div", {}, content));
 }
 
 /** What went wrong, for people. */
