@@ -8,15 +8,21 @@ from recorder.kernel.errors import caller_error
 from storage.settings import StorageSettings
 from storage.store import ObjectStore
 
+_PROMISES = ("object_lock_mode", "object_lock_days", "legal_hold", "encryption", "kms_key_id")
+_KEEP_PROMISES = ("s3", "gs")  # of which gs says itself that they are settings of the bucket
+
 
 def open_store(settings: StorageSettings, *, data_dir: Path = Path("data")) -> ObjectStore:
     """The store that `settings.url` names, not connected yet.
 
-    storage_url_invalid when it names none, storage_endpoint_invalid when an endpoint is no URL.
+    storage_url_invalid when it names none, storage_endpoint_invalid when an endpoint is no URL,
+    storage_settings_invalid for a lock, a hold or an encryption that this kind of store cannot keep.
     """
     _check_endpoint("storage.endpoint", settings.endpoint)
     _check_endpoint("storage.sts_endpoint", settings.sts_endpoint)
     scheme, separator, rest = settings.url.partition("://")
+    if scheme not in _KEEP_PROMISES:
+        _check_promises(settings)
     if settings.url == "memory:":
         from storage.stores.memory import MemoryStore
 
@@ -37,6 +43,14 @@ def open_store(settings: StorageSettings, *, data_dir: Path = Path("data")) -> O
         "storage.url is no directory, and begins with none of s3://, gs://, azure://, sftp://.",
         status=400,
     )
+
+
+def _check_promises(settings: StorageSettings) -> None:
+    """Who asked for a lock must not learn from a deletion that there was none."""
+    asked = [name for name in _PROMISES if getattr(settings, name)]
+    if asked:
+        detail = f"{settings.url} cannot keep what {', '.join(f'storage.{name}' for name in asked)} promises."
+        raise caller_error("storage_settings_invalid", f"{detail} Only s3:// stores can.", status=400)
 
 
 def _check_endpoint(key: str, endpoint: str | None) -> None:

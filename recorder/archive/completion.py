@@ -14,6 +14,8 @@ from recorder.kernel.recording import EndReason, RecordingState
 from storage.spool import SpoolEnding
 from storage.upload.uploader import StoredObject
 
+MEDIA_MISSING = "media_missing"  # the object lacks something that had been recorded; the spool is kept
+
 _log = logging.getLogger(__name__)
 
 
@@ -50,11 +52,16 @@ def amended(row: RecordingRow, ending: SpoolEnding, stored: StoredObject, now: d
         row,
         state=RecordingState.AVAILABLE,
         end_reason=ending.reason,
-        failure=ending.failure,
+        failure=ending.failure or shortcoming(stored),
         ended_at=row.ended_at or now,
         duration_s=ending.duration_us / 1e6,
         bytes=stored.size,
     )
+
+
+def shortcoming(stored: StoredObject) -> str | None:
+    """The failure of a recording of which something is missing, blank, or another than was recorded; pure."""
+    return None if stored.is_whole else MEDIA_MISSING
 
 
 async def complete_late(recording: str, archive: Archive, table: RecordingTable, clock: Clock) -> None:

@@ -10,7 +10,7 @@ import logging
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from recorder.archive.completion import complete_late
+from recorder.archive.completion import complete_late, shortcoming
 from recorder.database import Attempt, RecordingRow
 from recorder.kernel.errors import BystanderError
 from recorder.kernel.recording import EndReason
@@ -234,7 +234,9 @@ class RecordingActor:
             self._post(events.UploadFailed(failure=error.code))
             return
         self._control.note_written(self._control.duration_s, 0 if stored is None else stored.size)
-        self._post(events.NothingWritten() if stored is None else events.Uploaded())
+        self._post(
+            events.NothingWritten() if stored is None else events.Uploaded(failure=shortcoming(stored))
+        )
 
     async def _sealed(self, reason: EndReason | None, failure: str) -> SpoolEnding | None:
         """What the spool ends with. A worker that was killed holds it until the last of it is gone."""

@@ -135,7 +135,9 @@ class StopRequested(Event, frozen=True, kw_only=True):
 
 
 class Uploaded(Event, frozen=True, kw_only=True):
-    """The store holds the whole object, and that was verified."""
+    """The store holds the object, and that was verified; `failure` where it is not all that was recorded."""
+
+    failure: str | None = None
 
 
 class NothingWritten(Event, frozen=True, kw_only=True):

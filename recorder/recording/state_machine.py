@@ -248,7 +248,8 @@ def _unchanged(life: Lifecycle, event: Event, terms: Timeouts, now: float) -> St
 
 
 def _stored(life: Lifecycle, event: Uploaded, terms: Timeouts, now: float) -> Step:
-    return _moved(life, Phase.AVAILABLE, None), ()
+    incomplete = msgspec.structs.replace(life, failure=life.failure or event.failure)
+    return _moved(incomplete, Phase.AVAILABLE, None), ()
 
 
 def _nothing(life: Lifecycle, event: NothingWritten, terms: Timeouts, now: float) -> Step:

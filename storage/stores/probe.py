@@ -10,7 +10,7 @@ from typing import Protocol, runtime_checkable
 from recorder.kernel.clock import Clock, SystemClock
 from recorder.kernel.errors import BystanderError
 from recorder.kernel.limits import PART_SIZE_BYTES_MIN
-from storage.errors import CORRUPTED, DENIED, PART_REFUSED, store_error
+from storage.errors import CORRUPTED, DENIED, FAILED, PART_REFUSED, store_error
 from storage.store import TEST_PREFIX, MultipartUpload, ObjectProperties, ObjectStore, Part
 from storage.stores.probe_speed import SLOW_MBIT_PER_S, SpeedTrial
 
@@ -97,8 +97,9 @@ class _Trial:
     async def read(self) -> str | None:
         info = await self.store.head(self.key)
         await self._expect(self.key, 0, self.small)
-        kept = dict(info.metadata) == dict(_PROPERTIES.metadata)
-        return None if kept else "metadata is not kept"
+        if dict(info.metadata) != dict(_PROPERTIES.metadata):
+            raise store_error(FAILED, "metadata is not kept: no object could be known for a recording's")
+        return None
 
     async def range(self) -> str | None:
         await self._expect(self.key, 1000, self.small[1000:2000])

@@ -24,6 +24,7 @@ from storage.takeover.journal_plan import PutJournal, PutPart, PutPendingFragmen
 from storage.takeover.lease import NodeLease
 from storage.upload.backoff import Backoff
 from storage.upload.files import UploadFiles
+from storage.upload.slots import UploadSlots
 from storage.upload.steps import UploadSteps
 from storage.upload_plan import plan
 from storage.upload_plan.plan import Action, SendPart, Simple
@@ -65,7 +66,7 @@ class UploadContext:
     store: ObjectStore
     clock: Clock
     part_size_bytes: int
-    slots: asyncio.Semaphore  # parts in memory, of all recordings
+    slots: UploadSlots  # for parts in memory, of all recordings
     head: HeadPolicy
     finalise_init: FinaliseInit | None
     grow_init: FinaliseInit | None  # the same for stores that let part 1 become longer

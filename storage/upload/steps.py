@@ -22,6 +22,7 @@ from storage.store import (
     ObjectStore,
 )
 from storage.upload.proof import holds_all
+from storage.upload.slots import UploadSlots
 from storage.upload.verification import Verification
 from storage.upload_plan import plan
 from storage.upload_plan.plan import Action, PutWhole, SendPart, Simple
@@ -38,7 +39,7 @@ class UploadSteps:
         self,
         store: ObjectStore,
         reader: SpoolReader,
-        slots: asyncio.Semaphore,
+        slots: UploadSlots,
         finalise_init: FinaliseInit | None,
         *,
         grow_init: FinaliseInit | None = None,
@@ -168,7 +169,7 @@ class UploadSteps:
     async def _send_part(
         self, state: UploadState, action: SendPart, entries: Sequence[IndexEntry]
     ) -> UploadState:
-        async with self._slots:
+        async with self._slots.taken(entries[-1].stop - state.acknowledged):
             part = await self._read(state, entries, action)
             offset = action.offset + (state.head_growth if action.number > 1 else 0)
             sent = await self._store.uploads.put_part(_upload(state), action.number, offset, part.data)
@@ -180,7 +181,7 @@ class UploadSteps:
         return plan.sent(state, action, acknowledged, part.damaged, growth=growth, head_crc32c=head)
 
     async def _put_whole(self, state: UploadState, entries: Sequence[IndexEntry]) -> UploadState:
-        async with self._slots:
+        async with self._slots.taken(entries[-1].stop):
             part = await asyncio.to_thread(
                 read_part, self._reader, entries, 0, len(entries) - 1, self._grow_init
             )

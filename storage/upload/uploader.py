@@ -21,6 +21,7 @@ from storage.takeover.orphaned_uploads import Survey, take_up
 from storage.upload.backoff import Backoff
 from storage.upload.files import UploadFiles
 from storage.upload.recording_upload import RecordingUpload, StallReason, UploadContext
+from storage.upload.slots import UploadSlots
 from storage.upload_plan.state import Container, HeadPolicy, StoredObject, UploadState
 
 __all__ = ["Recovered", "StoredObject", "Survey", "Uploader"]
@@ -84,7 +85,7 @@ class Uploader:
             store=store,
             clock=clock,
             part_size_bytes=settings.part_size_bytes,
-            slots=asyncio.Semaphore(settings.parts_in_flight_max),
+            slots=UploadSlots(settings.parts_in_flight_max),
             head=HeadPolicy.AS_IT_IS if finalise_init is None else filled,
             finalise_init=finalise_init,
             grow_init=grow_init,

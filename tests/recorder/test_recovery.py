@@ -69,7 +69,9 @@ async def known(node: Node, state: RecordingState, **about: Any) -> RecordingRow
     return row
 
 
-def spool(node: Node, row: RecordingRow, reason: EndReason, failure: str | None) -> None:
+def spool(
+    node: Node, row: RecordingRow, reason: EndReason, failure: str | None, *, fragments: int = 1
+) -> None:
     """What was made of pages from the bucket: a spool that has ended."""
     facts = SpoolFacts(
         recording=row.id,
@@ -80,8 +82,9 @@ def spool(node: Node, row: RecordingRow, reason: EndReason, failure: str | None)
     )
     writer = SpoolWriter.create(node.dependencies.archive.spool, facts)
     writer.append(Fragment(kind=FragmentKind.INIT, data=b"init"))
-    writer.append(Fragment(kind=FragmentKind.MEDIA, data=MEDIA, duration_us=2_000_000))
-    writer.end(reason, failure, 2_000_000)
+    for _ in range(fragments):
+        writer.append(Fragment(kind=FragmentKind.MEDIA, data=MEDIA, duration_us=2_000_000))
+    writer.end(reason, failure, 2_000_000 * fragments)
     writer.close()
 
 
@@ -160,6 +163,20 @@ async def test_damaged_facts_are_written_down_again_from_the_database(node: Node
     await take_over(node.registry, node.dependencies, [row.id])
     await node.until(row.id, "AVAILABLE")
     assert await node.media(row.id) == b"init" + MEDIA
+
+
+async def test_a_recording_that_lost_media_is_available_and_says_so(node: Node) -> None:
+    row = await known(node, RecordingState.RECORDING, started_at=NOW)
+    spool(node, row, EndReason.NORMAL, None, fragments=3)
+    media = node.dependencies.archive.spool / row.id / "media"
+    with media.open("r+b") as file:
+        file.truncate(len(b"init" + MEDIA))
+    await take_over(node.registry, node.dependencies, [row.id])
+    await node.until(row.id, "AVAILABLE")
+    after = await node.table.get(row.id)
+    assert (after.end_reason, after.failure) == (EndReason.NORMAL, "media_missing")
+    assert await node.media(row.id) == b"init" + MEDIA
+    assert (node.dependencies.archive.spool / row.id / "aside" / "media").exists()
 
 
 async def test_one_that_nobody_knows_is_stored_all_the_same(node: Node, store: MemoryStore) -> None:

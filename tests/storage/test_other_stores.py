@@ -1,6 +1,7 @@
 """What the stores beside S3 do besides the contract: who is let in, lost connections, settings."""
 
 from pathlib import Path
+from typing import Any
 
 import asyncssh
 import msgspec
@@ -68,3 +69,22 @@ def test_settings_that_a_store_cannot_keep_are_refused() -> None:
 def test_no_secret_is_shown() -> None:
     settings = StorageSettings(password="hunter2-hunter2", secret_access_key="very", session_token="secret")
     assert not any(word in repr(settings) for word in ("hunter2", "very", "secret'"))
+
+
+@pytest.mark.parametrize(
+    "url", ["objects", "file:///objects", "sftp://server/objects", "azure://box", "memory:"]
+)
+@pytest.mark.parametrize(
+    "promise",
+    [
+        {"legal_hold": True},
+        {"object_lock_mode": "GOVERNANCE", "object_lock_days": 1},
+        {"encryption": "AES256"},
+        {"kms_key_id": "key"},
+    ],
+)
+def test_a_store_that_cannot_keep_a_promise_is_not_opened(url: str, promise: dict[str, Any]) -> None:
+    with pytest.raises(BystanderError) as caught:
+        open_store(StorageSettings(url=url, access_key_id="a", secret_access_key="b", **promise))
+    assert caught.value.code == "storage_settings_invalid"
+    assert all(f"storage.{name}" in caught.value.detail for name in promise)

@@ -9,6 +9,7 @@ import pytest
 from recorder.kernel.clock import ManualClock
 from recorder.kernel.limits import MIB, PART_SIZE_BYTES_MIN
 from storage.open_store import open_store
+from storage.settings import StorageSettings
 from storage.store import ObjectInfo, ObjectProperties, ObjectStore
 from storage.stores import probe
 from storage.stores.memory import Faults, MemoryStore
@@ -130,7 +131,7 @@ async def test_a_wrong_key_is_denied(rclone_server: ServerProcess) -> None:
 
 async def test_a_directory_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    store = open_store(s3_settings("", url="file/objects"), data_dir=tmp_path)
+    store = open_store(StorageSettings(url="file/objects"), data_dir=tmp_path)
     result = await probe.test_store(store)
     assert not result.ok
     assert [step.name for step in result.steps] == ["existence"]

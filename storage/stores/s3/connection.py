@@ -2,8 +2,9 @@
 
 import asyncio
 import base64
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+import io
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, suppress
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, Protocol
@@ -20,7 +21,8 @@ from storage.store import READ_CHUNK_BYTES
 from storage.stores.s3.credentials import role_session
 from storage.stores.s3.errors import is_unreadable, s3_errors
 
-SLOWEST_LINK_BYTES_PER_S = 32 * 1024  # a body that travels slower than this is given up and sent again
+SLOWEST_LINK_BYTES_PER_S = 16 * 1024  # what the kernel still holds of a body is waited for at this rate
+SOCKET_BUFFER_BYTES = 4 * 1024 * 1024  # of a body that was read, so much may not have left the machine
 BODY_TIMEOUT_S_MAX = 3600  # the client's own limit, past every deadline that a call has
 CONNECTIONS_BESIDE_PARTS = 16  # readers, and small requests
 
@@ -38,6 +40,32 @@ class Access(Protocol):
     async def sign(self, request: Any, **_: Any) -> None: ...
 
     def understand(self, response_dict: dict[str, Any], **_: Any) -> None: ...
+
+
+class Body(io.BytesIO):
+    """What is sent. It shares the bytes, is read piece by piece, and puts a deadline off as long as it is
+    read."""
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__(data)
+        self.length = len(data)
+        self._progress: Callable[[], object] | None = None
+
+    def extend_on_progress(self, deadline: asyncio.Timeout, quiet_s: float) -> None:
+        """Let the deadline be `quiet_s` after the last read."""
+        loop = asyncio.get_running_loop()
+
+        def put_off() -> None:
+            if deadline.when() is not None and not deadline.expired():
+                with suppress(RuntimeError):  # the request was over before this came to the loop
+                    deadline.reschedule(loop.time() + quiet_s)
+
+        self._progress = lambda: loop.call_soon_threadsafe(put_off)
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if self._progress is not None:
+            self._progress()  # also from the thread that reads for the client
+        return super().read(size)
 
 
 class S3Connection:
@@ -68,13 +96,20 @@ class S3Connection:
             return {}
         return {"ContentMD5": base64.b64encode(md5).decode()}  # RFC 1864
 
-    async def call(self, operation: str, /, *, body_bytes: int = 0, **parameters: Any) -> dict[str, Any]:
-        """One request, with a deadline that allows for the length of its body."""
-        deadline_s = self._settings.read_timeout_s + body_bytes / SLOWEST_LINK_BYTES_PER_S
+    async def call(
+        self, operation: str, /, *, body: "Body | None" = None, **parameters: Any
+    ) -> dict[str, Any]:
+        """One request. A body may take any time, as long as it gets on."""
+        buffered = min(SOCKET_BUFFER_BYTES, 0 if body is None else body.length)
+        quiet_s = self._settings.read_timeout_s + buffered / SLOWEST_LINK_BYTES_PER_S
+        if body is not None:
+            parameters |= {"Body": body, "ContentLength": body.length}
         try:
             with s3_errors(operation):
                 client = await self._open()
-                async with asyncio.timeout(deadline_s):
+                async with asyncio.timeout(quiet_s) as deadline:
+                    if body is not None:
+                        body.extend_on_progress(deadline, quiet_s)
                     answer: dict[str, Any] = await getattr(client, operation)(
                         Bucket=self._bucket, **parameters
                     )

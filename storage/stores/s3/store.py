@@ -1,7 +1,6 @@
 """One bucket and prefix of S3 as an object store."""
 
 import hashlib
-import io
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -14,7 +13,7 @@ from storage.settings import StorageSettings
 from storage.store import SIDE_PREFIX, TEST_PREFIX, ObjectInfo, ObjectProperties
 from storage.stores.object_lock import Hold
 from storage.stores.presigned_links import LINK_S_MAX, LinkTerms, no_store_link
-from storage.stores.s3.connection import Access, S3Connection, etag_of, required
+from storage.stores.s3.connection import Access, Body, S3Connection, etag_of, required
 from storage.stores.s3.uploads import S3Uploads
 
 
@@ -61,10 +60,8 @@ class S3Store:
     async def put(self, key: str, data: bytes, properties: ObjectProperties) -> ObjectInfo:
         answer = await self._s3.call(
             "put_object",
-            body_bytes=len(data),
+            body=Body(data),
             Key=self._s3.full_key(check_key(key)),
-            Body=io.BytesIO(data),
-            ContentLength=len(data),
             ContentType=properties.content_type,
             Metadata=dict(properties.metadata),
             **self._s3.digest(hashlib.md5(data, usedforsecurity=False).digest()),

@@ -1,14 +1,13 @@
 """Multipart uploads to S3."""
 
 import hashlib
-import io
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 from recorder.kernel.errors import BystanderError
 from storage.errors import UPLOAD_MISSING
 from storage.store import ListedPart, MultipartUpload, ObjectInfo, ObjectProperties, Part
-from storage.stores.s3.connection import S3Connection, etag_of, required
+from storage.stores.s3.connection import Body, S3Connection, etag_of, required
 
 
 class S3Uploads:
@@ -41,10 +40,8 @@ class S3Uploads:
         digest = hashlib.md5(data, usedforsecurity=False)
         answer = await self._s3.call(
             "upload_part",
-            body_bytes=len(data),
+            body=Body(data),
             PartNumber=number,
-            Body=io.BytesIO(data),  # shares the bytes, and is sent piece by piece
-            ContentLength=len(data),
             **self._s3.digest(digest.digest()),
             **self._of(upload),
         )
