@@ -13,6 +13,8 @@ from recorder.recording.events import Phase
 from recorder.recording.state_machine import TABLE as RECORDING
 from recorder.supervision.state_machine import TABLE as SUPERVISION
 from recorder.supervision.state_machine import Stage
+from storage.upload_plan.state import MOVES as UPLOAD
+from storage.upload_plan.state import Phase as UploadPhase
 
 Move = tuple[str, str, str]
 """From a state, by an event, to a state."""
@@ -44,7 +46,17 @@ def recording() -> str:
     return mermaid(moves, Phase.CHECKING)
 
 
-DIAGRAMS: Mapping[str, Callable[[], str]] = {"supervision": supervision, "recording": recording}
+def upload() -> str:
+    """The upload of one recording."""
+    moves = ((phase.value, outcome.value, to.value) for (phase, outcome), to in UPLOAD.items())
+    return mermaid(moves, UploadPhase.SENDING)
+
+
+DIAGRAMS: Mapping[str, Callable[[], str]] = {
+    "supervision": supervision,
+    "recording": recording,
+    "upload": upload,
+}
 
 
 def drawn(page: str) -> str:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import shutil
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from datetime import UTC, datetime
@@ -105,6 +106,19 @@ class Archive:
     def kept(self) -> dict[str, str]:
         """Recordings whose spool stays because nothing proves that the store has them, and why."""
         return self._uploader.kept()
+
+    def stalled_s(self) -> float:
+        """How long the upload that waits longest has waited for the store; 0 when none does."""
+        since = [stall.since for stall in self._uploader.troubles().values()]
+        return (datetime.now(UTC) - min(since)).total_seconds() if since else 0.0
+
+    def disk_free_bytes(self) -> int:
+        """What the spools' disk has room for."""
+        try:
+            disk = os.statvfs(self.spool)
+        except FileNotFoundError:  # nothing was recorded yet
+            disk = os.statvfs(self.spool.parent)
+        return disk.f_bavail * disk.f_frsize
 
     def backlog_bytes(self) -> int:
         """What is recorded and not in the store."""

@@ -76,9 +76,33 @@ class RecordingCollector(Collector):
             "Uploads that the store keeps waiting",
             value=self._archive.waiting_for_store(),
         )
+        yield from _of_storage(self._archive)
         yield from _of_workers(
             [one.worker.statistics for one in live if one.worker and one.worker.statistics]
         )
+
+
+def _of_storage(archive: Archive) -> Iterator[Metric]:
+    oldest_s, free = archive.stalled_s(), archive.disk_free_bytes()
+    for name, documentation, value in (
+        (
+            "upload_backlog_bytes",
+            "Recorded bytes that the store has not acknowledged",
+            archive.backlog_bytes(),
+        ),
+        (
+            "upload_stalled_seconds",
+            "How long the upload that waits longest has waited for the store",
+            oldest_s,
+        ),
+        (
+            "spools_kept",
+            "Spools that stay because nothing proves that the store has them",
+            len(archive.kept()),
+        ),
+        ("spool_disk_free_bytes", "What the spools' disk has room for", free),
+    ):
+        yield GaugeMetricFamily(f"bystander_{name}", documentation, value=value)
 
 
 def _of_workers(workers: list[Statistics]) -> Iterator[Metric]:

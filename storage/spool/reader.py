@@ -79,6 +79,8 @@ class SpoolReader:
 
         Of a recording that is known to have ended, what its index lost is derived from the media.
         """
+        if self._resolved:  # the file may be the object by now, and cover what records of lost fragments say
+            return self._entries + self._behind_entries
         with disk_errors():
             read_to = self._records * form.RECORD_BYTES
             new = os.pread(self._index, max(0, os.fstat(self._index).st_size - read_to), read_to)
@@ -88,7 +90,8 @@ class SpoolReader:
         self._entries += found.entries
         self._second_init()  # now, because who reads later may find only the files that are open
         self._records += found.records
-        if self._ending is not None and not self._resolved:
+        if self._ending is not None:
+            self._resolved = True
             self._resolve(self._ending, media_size)
         return self._entries + self._behind_entries
 
@@ -109,7 +112,6 @@ class SpoolReader:
                 lost = entry.crc32c == form.CHECKSUM_UNKNOWN
                 resolved += (lost and self._derived(entry.offset, entry.stop, end_us)) or [entry]
             self._entries = resolved
-        self._resolved = True
 
     def _derived(self, start: int, stop: int, end_us: int) -> list[IndexEntry]:
         """Fragments from `start` to `stop` exactly; none where the boxes do not say so."""

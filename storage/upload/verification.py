@@ -10,6 +10,7 @@ import logging
 import re
 from collections.abc import Awaitable, Callable, Sequence
 
+from recorder.kernel.errors import BystanderError, Fault
 from recorder.kernel.media import FragmentKind
 from storage.errors import CORRUPTED, store_error
 from storage.spool import format as form
@@ -110,6 +111,10 @@ class Verification:
     async def _by_reading(
         self, state: UploadState, entries: Sequence[IndexEntry]
     ) -> tuple[UploadState, Proof]:
+        if not entries:
+            raise BystanderError(
+                "spool_damaged", "The spool lost its media.", fault=Fault.DESTINATION, status=500
+            )
         await self._check_head(state, entries)
         whole = self._tells_digests(state) and all(p.etag == p.md5 for p in state.parts)
         compared = self._ends(entries) if whole else [entries[1:]]

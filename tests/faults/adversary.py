@@ -394,6 +394,8 @@ class Adversary:
         recording.excused |= recording.behind(size)
         if self.store.adoption is not None:
             recording.excused |= set(range(len(recording.fragments)))
+            recording.longest = 0  # where the file is the object, that was cut, too
+            recording.stored = None
         if not recording.ended:
             recording.forget_from(min(recording.behind(size), default=len(recording.fragments)))
         await self._start()

@@ -38,6 +38,8 @@ FOUND = [
     ("memory", 416),  # damaged facts cost what the bucket did not have yet
     ("memory", 837),  # a flipped bit in both copies of the facts did the same
     ("directory", 36),  # the seek index was written over a fragment whose record was lost
+    ("directory", 10108),  # tables that were written behind a cut file were taken for a fragment
+    ("directory elsewhere", 10605),  # an object was to be read back against a spool without an index
     ("directory elsewhere", 23),  # events that were acknowledged and not kept were never looked for
 ]
 
