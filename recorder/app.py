@@ -22,6 +22,7 @@ from recorder.database.history import HistoryTable
 from recorder.database.idempotency import IdempotencyTable
 from recorder.database.messages import MessageTable
 from recorder.database.usage import UsageTable
+from recorder.deletion.clock_watch import FILE, ClockWatch
 from recorder.deletion.retention import Retention, conversations_of
 from recorder.kernel.media import IceTransportPolicy
 from recorder.node.background_task import BackgroundTask
@@ -196,6 +197,7 @@ def _retention(core: Core) -> list[BackgroundTask]:
         days,
         node=dependencies.node,
         conversations=conversations_of(dependencies.settings, core.database),
+        watch=ClockWatch(dependencies.clock, archive.store, archive.spool.parent / FILE),
     )
     return [BackgroundTask("retention", retention.apply_forever)]
 

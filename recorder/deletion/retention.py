@@ -9,6 +9,7 @@ from pathlib import Path
 
 from recorder.database import ConversationTable, Database, RecordingRow, RecordingTable
 from recorder.database.connection import sqlite_url
+from recorder.deletion.clock_watch import FILE, ClockWatch
 from recorder.deletion.deletion import check_recordings_deletable, delete_stored, is_held_elsewhere
 from recorder.kernel.clock import Clock, SystemClock
 from recorder.kernel.errors import BystanderError, caller_error
@@ -55,8 +56,10 @@ class Retention:
         *,
         node: str | None,
         conversations: ConversationTable | None = None,
+        watch: ClockWatch | None = None,
     ) -> None:
-        """`node` is whose spool that is; None where no server has worked yet."""
+        """`node` is whose spool that is; None where no server has worked yet. Without a `watch` the clock
+        counts."""
         self._table = table
         self._store = store
         self._spool = spool
@@ -64,17 +67,22 @@ class Retention:
         self._age = timedelta(days=days)
         self._node = node
         self._conversations = conversations
+        self._watch = watch
 
     async def apply(self, *, dry_run: bool) -> AsyncIterator[RetentionReport]:
         """Delete what is due, oldest first, and say so of each; with `dry_run` only say it.
 
-        Kept are recordings that are locked or held, and those whose spool still waits for the store.
+        Kept are recordings that are locked or held, those whose spool still waits for the store, and all
+        while the clock cannot be trusted (clock_jumped); a dry run says what would go by it.
         """
         now = self._clock.utc_now()
+        doubt = None if dry_run or self._watch is None else await self._watch.doubt()
+        if doubt is not None:
+            _log.error("nothing is deleted: the clock may have jumped", extra={"now": now.isoformat()})
         after: str | None = None
         while rows := await self._table.over_before(now - self._age, after=after, limit=BATCH_MAX):
             for row in rows:
-                yield await self._outcome(row, now, dry_run=dry_run)
+                yield RetentionReport(row, doubt) if doubt else await self._outcome(row, now, dry_run=dry_run)
             after = rows[-1].id
 
     async def apply_forever(self, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
@@ -132,6 +140,7 @@ async def apply_configured(settings: Settings, *, dry_run: bool) -> list[Retenti
         settings.retention.days,
         node=await asyncio.to_thread(node_of, root),
         conversations=conversations_of(settings, database),
+        watch=ClockWatch(SystemClock(), store, root / FILE),
     )
     try:
         return [outcome async for outcome in retention.apply(dry_run=dry_run)]
