@@ -186,7 +186,11 @@ class Conversations(Protocol):
         """
         ...
 
-    async def end_interaction(self, conversation: str, interaction: str) -> Interaction: ...
+    async def end_interaction(
+        self, conversation: str, interaction: str, *, ended_by: Caller | None = None
+    ) -> Interaction:
+        """`ended_by` None: whoever owns it. 403 forbidden where a participant ends what a room owns."""
+        ...
 
 
 class Messages(Protocol):

@@ -136,6 +136,10 @@ class ConversationSupervisor:
         await self.apply(began, began=interaction, owner=owner, settings=settings)
         return self._running.get(interaction.id) or await self._ended(interaction.id)
 
+    def is_owned(self, interaction: str) -> bool:
+        """Whether a room goes on with it, and says when it has ended."""
+        return self._running.is_owned(interaction)
+
     async def end(self, interaction: str) -> Interaction:
         known = await self._ended(interaction)
         if known.ended_at is None:

@@ -70,6 +70,10 @@ class RunningInteractions:
         """Those that nobody has taken back."""
         return list(self._unclaimed)
 
+    def is_owned(self, interaction: str) -> bool:
+        """Whether it runs and has an owner."""
+        return interaction in self._owners.values()
+
     def take_back(self, owner: str | None) -> Interaction | None:
         """The one that this owner has; it is claimed by that."""
         interaction = self._owners.get(owner or "")

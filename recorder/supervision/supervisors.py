@@ -66,9 +66,13 @@ class Supervisors:
             found = supervisor.take_back(owner)
             return found or await supervisor.begin(activity, owner, settings)
 
-    async def end(self, conversation: Conversation, interaction: str) -> Interaction:
-        """It has ended; ending twice is the same as once. 404 not_found."""
+    async def end(
+        self, conversation: Conversation, interaction: str, *, unowned: bool = False
+    ) -> Interaction:
+        """It has ended; twice is the same as once. 404 not_found; `unowned`: 403 where it has an owner."""
         async with self.of(conversation) as supervisor:
+            if unowned and supervisor.is_owned(interaction):
+                raise caller_error("forbidden", "The room says when its own call has ended.", status=403)
             return await supervisor.end(interaction)
 
     async def close(self, conversation: Conversation) -> None:

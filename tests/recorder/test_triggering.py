@@ -184,6 +184,16 @@ class TestStarting:
         with pytest.raises(BystanderError, match="not_found"):
             await scene.node.conversations.end_interaction(scene.conversation, "int_none")
 
+    async def test_a_call_of_the_room_is_not_for_participants_to_end(self, scene: Scene) -> None:
+        call = await scene.begin(owner="room")
+        agent = await scene.node.conversations.add_participant(
+            scene.conversation, role=Role.AGENT, name="Ann"
+        )
+        by_agent = Caller(participant=agent)
+        with pytest.raises(BystanderError, match="forbidden"):
+            await scene.node.conversations.end_interaction(scene.conversation, call.id, ended_by=by_agent)
+        assert (await scene.end(call)).ended_at is not None
+
     async def test_a_conversation_that_ended_takes_no_more(self, scene: Scene) -> None:
         await scene.begin()
         await scene.node.conversations.end(scene.conversation)

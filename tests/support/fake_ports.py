@@ -324,7 +324,9 @@ class FakeConversations:
         self._server.interactions[interaction.id] = interaction
         return interaction
 
-    async def end_interaction(self, conversation: str, interaction: str) -> Interaction:
+    async def end_interaction(
+        self, conversation: str, interaction: str, *, ended_by: Caller | None = None
+    ) -> Interaction:
         self._server.called("conversations.end_interaction")
         found = self._server.interactions.get(interaction)
         if found is None or found.conversation != conversation:

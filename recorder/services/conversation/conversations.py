@@ -22,6 +22,7 @@ from recorder.kernel.ids import new_id, new_secret
 from recorder.kernel.recording import EndReason
 from recorder.recording.registry import RecordingRegistry
 from recorder.supervision.supervisors import Supervisors
+from signaling.ports import Caller
 
 TOKEN_TTL_S = 4 * 3600.0  # a participant's: longer than a long call, shorter than a working day
 
@@ -125,8 +126,13 @@ class Conversations:
         known = await self._table.get(conversation)
         return await self._supervisors.begin(known, kind=kind, layer=layer, by_pin=by_pin, owner=owner)
 
-    async def end_interaction(self, conversation: str, interaction: str) -> Interaction:
-        return await self._supervisors.end(await self._table.get(conversation), interaction)
+    async def end_interaction(
+        self, conversation: str, interaction: str, *, ended_by: Caller | None = None
+    ) -> Interaction:
+        """A room says itself when its call has ended: a participant who did would end the recording of it."""
+        by_participant = ended_by is not None and ended_by.participant is not None
+        known = await self._table.get(conversation)
+        return await self._supervisors.end(known, interaction, unowned=by_participant)
 
     def _with_token(self, participant: Participant, token: str, expires_at: datetime) -> Participant:
         room_url = (

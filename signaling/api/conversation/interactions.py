@@ -34,7 +34,7 @@ async def start_interaction(call: ApiCall) -> web.Response:
 
 async def end_interaction(call: ApiCall) -> web.Response:
     ended = await call.context.ports.conversations.end_interaction(
-        call.path("conversation"), call.path("interaction")
+        call.path("conversation"), call.path("interaction"), ended_by=call.caller
     )
     return json_response(ended)
 
