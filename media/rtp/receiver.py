@@ -1,6 +1,6 @@
 """The RTP receiver of one media section: follows its sender over SSRCs, simulcast layers and codecs."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from media.handover.encoded_frame import EncodedFrame, EncodedSink
 from media.rtp.formats import MediaFormat, PayloadFormat
@@ -82,7 +82,7 @@ class RtpReceiver:
 
     def receive(self, packet: RtpPacket, payload: PayloadFormat, rid: str | None) -> None:
         """A packet of a primary SSRC."""
-        repeated: list[RtpPacket] = []
+        repeated: Sequence[RtpPacket] = ()
         if payload.redundant:
             split = split_red(packet)
             if split is None or split[0].payload_type != payload.repeats:
