@@ -36,7 +36,7 @@ def make_lite(connection: RTCPeerConnection) -> None:
     """Let a connection that has made no offer yet do as an ICE-lite agent: answer checks, and send none."""
     for transceiver in connection.getTransceivers():
         agent = transceiver.sender.transport.transport._connection
-        agent.ice_controlling = False
+        agent._tie_breaker = 0  # aiortc makes it controlling later on: it gives in to whoever leads
         agent.check_start_task = functools.partial(_believe, agent)
 
 
