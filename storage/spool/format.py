@@ -83,6 +83,8 @@ class SpoolEnding(msgspec.Struct, frozen=True, kw_only=True):
     bytes: int
     fragments: int
     digest: str = ""  # of the index (index_digest); empty in spools of before there was one
+    # records were lost before the end: of some fragments only the boxes are known to be whole
+    derived: bool = False
 
 
 @dataclass(frozen=True, slots=True)

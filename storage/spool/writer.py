@@ -60,7 +60,7 @@ class SpoolWriter:
         self._directory = directory
         self._size = self._count = self._duration_us = 0
         self._digest = hashlib.sha256()  # as form.index_digest makes it
-        self._ended = False
+        self._ended = self._derived = False
         self._mutex = threading.Lock()
         self._media, self._index, self._events = (
             os.open(directory / name, flags, 0o640)
@@ -227,6 +227,7 @@ class SpoolWriter:
                 bytes=self._size,
                 fragments=self._count,
                 digest=self._digest.hexdigest(),
+                derived=self._derived,
             )
             if not self._ended:
                 os.fdatasync(self._events)
@@ -291,6 +292,7 @@ class SpoolWriter:
         if len(found) < UNINDEXED_MIN:
             return
         _log.error("%s: the index lost the records of %d fragments", self._directory.name, len(found))
+        self._derived = True
         for entry in found:
             data = self._pread(entry.offset, entry.stop)
             sound = replace(entry, crc32c=form.crc32c(data))

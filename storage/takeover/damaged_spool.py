@@ -8,6 +8,7 @@ from pathlib import Path
 
 from recorder.kernel.errors import BystanderError
 from storage.spool import format as form
+from storage.spool.derived_index import fragments_between
 from storage.spool.directory import mend
 from storage.spool.durable_files import disk_errors, sync_directory, write_fully
 from storage.spool.format import IndexEntry, SpoolEnding, SpoolFacts
@@ -55,6 +56,27 @@ def holds_its_media(root: Path, recording: str) -> bool:
 def mend_spool(root: Path, facts: SpoolFacts) -> bool:
     """Whether nothing but its facts was missing in a spool, which has them again now."""
     return mend(root, facts) and holds_its_media(root, facts.recording)
+
+
+def extent(root: Path, recording: str) -> int:
+    """How many bytes of whole fragments the spool has, those counted whose records are gone."""
+    try:
+        reader = SpoolReader.open(root, recording)
+    except BystanderError as error:
+        if error.code not in _UNREADABLE:
+            raise
+        return 0
+    try:
+        indexed = _size(reader)
+        with disk_errors(), (root / recording / form.MEDIA).open("rb") as media:
+            found = fragments_between(
+                lambda start, stop: os.pread(media.fileno(), stop - start, start),
+                indexed,
+                os.fstat(media.fileno()).st_size,
+            )
+        return found[-1].stop if found else indexed
+    finally:
+        reader.close()
 
 
 def put_aside(root: Path, recording: str) -> Path | None:

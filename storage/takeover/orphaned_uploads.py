@@ -16,7 +16,7 @@ from recorder.kernel.errors import BystanderError
 from storage.errors import OBJECT_MISSING, UPLOAD_MISSING
 from storage.keys import is_recording
 from storage.store import RECORDING_MARK, MultipartUpload, ObjectStore
-from storage.takeover.damaged_spool import holds_its_media, is_stored, mend_spool
+from storage.takeover.damaged_spool import extent, holds_its_media, is_stored, mend_spool
 from storage.takeover.journal_events import joined
 from storage.takeover.journal_format import (
     UPLOADS_PREFIX,
@@ -125,6 +125,9 @@ class _Finding:
             return Verdict.STORED
         if await asyncio.to_thread(mend_spool, self.root, salvage.facts):
             return Verdict.RESTORED
+        held = await asyncio.to_thread(extent, self.root, recording)
+        if held and held >= salvage.entries[-1].stop:
+            return Verdict.RESTORED  # it says as much by itself
         read = {name: await _read(self.store, side_prefix(recording) + name) for name in events}
         lines = joined({name: data for name, data in read.items() if data is not None})
         await asyncio.to_thread(restore_spool, self.root, salvage, lines)

@@ -27,6 +27,7 @@ from storage.upload.verification import Verification
 from storage.upload_plan import plan
 from storage.upload_plan.plan import Action, PutWhole, SendPart, Simple
 from storage.upload_plan.remedy import OBJECT_FOREIGN, STORED_IS_LONGER
+from storage.upload_plan.shortfall import shortfall
 from storage.upload_plan.state import Container, UploadState
 
 _log = logging.getLogger(__name__)
@@ -156,7 +157,8 @@ class UploadSteps:
         _log.warning("%s is in the store already, and longer than its spool", state.key)
         if state.upload_id is not None or state.strays:
             await self.abort_strays(state)
-        return plan.held_already(state, info)
+        lacks = shortfall(entries, self._reader.ending, (), held=info.size)
+        return plan.held_already(state, info, lacks)
 
     async def _head_or_none(self, key: str) -> ObjectInfo | None:
         try:

@@ -298,9 +298,9 @@ def verified(state: UploadState, info: ObjectInfo, proof: Proof, shortfall: Shor
     return _moved(state, Outcome.PROVED, stored=_stored(state, info, proof, shortfall))
 
 
-def held_already(state: UploadState, info: ObjectInfo) -> UploadState:
+def held_already(state: UploadState, info: ObjectInfo, shortfall: Shortfall) -> UploadState:
     """A longer object of this recording holds every fragment of the spool, which comes from the past."""
-    stored = _stored(state, info, Proof.HELD_ALREADY, Shortfall())
+    stored = _stored(state, info, Proof.HELD_ALREADY, shortfall)
     whole = msgspec.structs.replace(stored, damaged_fragments=0)
     return _moved(state, Outcome.HELD_ALREADY, stored=whole, damaged=())
 

@@ -37,7 +37,9 @@ def shortfall(
 
 
 def is_altered(recorded: Sequence[IndexEntry], ending: SpoolEnding) -> bool:
-    """Whether the index is as long as the ending says, and yet is not the one that the writer wrote."""
+    """Whether the index is not known to be the one that the writer wrote, though it is as long."""
+    if ending.derived:
+        return True
     if not ending.digest or not recorded or recorded[-1].stop != ending.bytes:
         return False
     return index_digest(recorded) != ending.digest

@@ -37,6 +37,9 @@ FOUND = [
     ("memory", 320),  # a flipped bit in upload.json stored the object under another key
     ("memory", 416),  # damaged facts cost what the bucket did not have yet
     ("memory", 837),  # a flipped bit in both copies of the facts did the same
+    ("memory", 10271),  # fragments found again by their boxes were called proved though a bit had flipped
+    ("memory", 12595),  # tables of an ordinary file were counted as recorded media
+    ("memory", 10613),  # a spool was restored from a bucket that held less than its own media
     ("directory", 36),  # the seek index was written over a fragment whose record was lost
     ("directory", 10108),  # tables that were written behind a cut file were taken for a fragment
     ("directory elsewhere", 10605),  # an object was to be read back against a spool without an index

@@ -214,7 +214,7 @@ async def test_what_was_acknowledged_in_parts_is_kept_when_the_spool_shrinks_mea
     stored = await shipped(store, root)
     data = await stored_bytes(store)
     assert data == whole[: len(data)]
-    assert len(data) >= 1024 + 6 * 900
+    assert len(data) >= 1024 + 5 * 900  # three parts were taken, the fourth was on its way
     assert stored.missing_bytes == len(whole) - len(data)
     assert (root / RECORDING / "aside").is_dir()
 
