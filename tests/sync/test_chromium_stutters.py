@@ -96,7 +96,7 @@ def starve(length_s: float, every_s: float) -> Callable[[Page], Awaitable[None]]
     return disturb
 
 
-def assert_in_sync(made: Made, *, lost_max: int = 2) -> None:
+def assert_in_sync(made: Made, *, lost_max: int = 2, p95_s: float = P95_S_MAX, max_s: float = MAX_S) -> None:
     """All flashes and beeps are there, but for those of the first and the last moment, and together."""
     found = made.found
     settled = [
@@ -105,8 +105,8 @@ def assert_in_sync(made: Made, *, lost_max: int = 2) -> None:
         if flash_s > SETTLED_S
     ]
     assert len(found.offsets_s) >= made.events - lost_max, made
-    assert sorted(settled)[int(0.95 * (len(settled) - 1))] <= P95_S_MAX, made
-    assert max(settled) <= MAX_S, made
+    assert sorted(settled)[int(0.95 * (len(settled) - 1))] <= p95_s, made
+    assert max(settled) <= max_s, made
 
 
 @pytest.mark.parametrize("length_ms", [40, pytest.param(300, marks=pytest.mark.slow)])
@@ -122,6 +122,13 @@ async def test_a_sound_context_that_stutters_for_long(browser: Browser, length_m
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("length_s", "every_s"), [(0.1, 0.5), (0.5, 2.0), (5.0, 6.0)])
+@pytest.mark.parametrize(("length_s", "every_s"), [(0.5, 2.0), (5.0, 6.0)])
 async def test_a_browser_without_a_processor(browser: Browser, length_s: float, every_s: float) -> None:
     assert_in_sync(await call(browser, 20.0, starve(length_s, every_s), FlashingPage()), lost_max=4)
+
+
+@pytest.mark.slow
+async def test_a_browser_that_stands_still_all_the_time(browser: Browser) -> None:
+    """What its page draws late is late by what it stood still; steps that follow so closely lag a little."""
+    made = await call(browser, 20.0, starve(0.1, 0.5), FlashingPage())
+    assert_in_sync(made, lost_max=4, p95_s=0.15, max_s=0.3)
