@@ -224,7 +224,12 @@ async def _ports(node: Node, data: DataDirectory, health: Health, webhooks: Webh
         messages=Messages(MessageTable(database), conversations, node.terms, clock),
         consents=node.consents,
         kept_answers=IdempotencyStore(IdempotencyTable(database), clock),
-        history=History(HistoryTable(database), UsageTable(database), node.view.of_row),
+        history=History(
+            HistoryTable(database),
+            node.core.dependencies.presences,
+            UsageTable(database),
+            node.view.of_row,
+        ),
         conversations=node.conversations,
         recordings=node.recordings,
         decisions=node.decisions,

@@ -16,6 +16,7 @@ from recorder.archive.opening import open_shipping
 from recorder.database import ConversationTable, Database, RecordingTable
 from recorder.database.connection import sqlite_url
 from recorder.database.consents import ConsentTable
+from recorder.database.presences import PresenceTable
 from recorder.database.settings import SettingsTable
 from recorder.database.supervisions import SupervisionTable
 from recorder.deletion.deletion import RecordingDeletion
@@ -113,7 +114,7 @@ async def open_core(
     stack.push_async_callback(archive.close)
     name = await asyncio.to_thread(data.node)
     table = RecordingTable(database)
-    dependencies = ActorDependencies(clock, settings, table, workers, archive, name)
+    dependencies = ActorDependencies(clock, settings, table, PresenceTable(database), workers, archive, name)
     return Core(database, ConversationTable(database), dependencies)
 
 

@@ -128,6 +128,7 @@ recordings = Table(
     Column("failure", String(CODE_CHARS)),
     Column("object_key", String(1024), nullable=False),
     Column("filename", String(TEXT_CHARS), nullable=False),
+    Column("filename_template", Text),  # NULL where the name says nobody's
     Column("requested_at", UtcTime, nullable=False),
     Column("started_at", UtcTime),
     Column("ended_at", UtcTime),
@@ -137,6 +138,17 @@ recordings = Table(
     Column("continues", String(ID_CHARS)),  # the failed recording that counts this one, should it fail
     Index("ix_recordings_state", "state", "id"),
     Index("ix_recordings_started_at", "started_at"),
+)
+
+presences = Table(
+    "presences",
+    metadata,
+    Column("recording", String(ID_CHARS), ForeignKey("recordings.id", ondelete="CASCADE"), primary_key=True),
+    Column("participant", String(TEXT_CHARS), primary_key=True),  # registered or not
+    Column("name", String(TEXT_CHARS), nullable=False),
+    Column("role", String(CODE_CHARS), nullable=False),
+    Column("joined_at", UtcTime, nullable=False),
+    Column("left_at", UtcTime),
 )
 
 attempts = Table(

@@ -68,13 +68,20 @@ class RecordingAttempt(msgspec.Struct, frozen=True, kw_only=True):
     failure: str | None = None
 
 
+class RecordedParticipant(Participant, frozen=True, kw_only=True):
+    """Somebody of a recording's conversation, or who published to it, and when their media came and went."""
+
+    joined_at: datetime | None = None  # None: nothing of them was recorded
+    left_at: datetime | None = None
+
+
 class RecordingDetails(msgspec.Struct, frozen=True, kw_only=True):
     """A recording with what stands around it: its conversation, who took part, and how it came about."""
 
     id: str
     recording: Recording
     conversation: Conversation
-    participants: list[Participant]
+    participants: list[RecordedParticipant]
     attempts: list[RecordingAttempt]
 
 

@@ -8,6 +8,7 @@ from enum import StrEnum
 
 import msgspec
 
+from recorder.kernel.conversation import Role
 from recorder.kernel.limits import PICTURE_PIXELS_MAX
 from recorder.kernel.media import Canvas, IceServer, IceTransportPolicy, ParticipantStatistics
 
@@ -149,6 +150,7 @@ class RecordingRow(msgspec.Struct, frozen=True, kw_only=True):
     failure: str | None = None
     object_key: str
     filename: str
+    filename_template: str | None = None  # of a name that says who took part; None: it names nobody
     requested_at: datetime
     started_at: datetime | None = None
     ended_at: datetime | None = None
@@ -156,6 +158,16 @@ class RecordingRow(msgspec.Struct, frozen=True, kw_only=True):
     bytes: int | None = None
     node: str | None = None  # whose data directory it is recorded in; None: as long as a database had one
     continues: str | None = None  # the failed recording in whose entry this one counts, should it fail, too
+
+
+class Presence(msgspec.Struct, frozen=True, kw_only=True):
+    """Somebody whose media came into a recording: from their first session to the end of their last."""
+
+    participant: str
+    name: str
+    role: Role
+    joined_at: datetime
+    left_at: datetime | None = None  # None: they are there
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):

@@ -10,9 +10,13 @@ import logging
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+import msgspec
+
 from recorder.archive.completion import complete_late, shortcoming
+from recorder.archive.roster_log import RosterLog
 from recorder.database import Attempt, RecordingRow
 from recorder.kernel.errors import BystanderError
+from recorder.kernel.media import MediaEvent
 from recorder.kernel.recording import EndReason
 from recorder.recording import events
 from recorder.recording.dependencies import ActorDependencies
@@ -51,7 +55,11 @@ class RecordingActor:
         self.terms = terms(self._settings)
         self.life, self._first_effects = first
         self._dependencies = dependencies
-        self._control = WorkerControl(row, dependencies, self._settings, self._post, self._publish)
+        self._control = WorkerControl(
+            row, dependencies, self._settings, self._post, self._publish, self._heard
+        )
+        self._roster = RosterLog(row.id, dependencies.archive.spool, dependencies.presences)
+        self._filename = row.filename
         self._changed: Callable[[RecordingActor], None] | None = None
         self._events: asyncio.Queue[events.Event] = asyncio.Queue(EVENTS_UNAPPLIED_MAX)
         self._moved = asyncio.Event()
@@ -121,6 +129,7 @@ class RecordingActor:
 
     async def adopt_worker(self) -> bool:
         """Look for the worker that an earlier server launched."""
+        await self._roster.read()
         return await self._control.adopt(self.life.attempt)
 
     # --- applying --------------------------------------------------------------------------------------
@@ -151,7 +160,8 @@ class RecordingActor:
         self._discard = after.phase is Phase.FAILED and self.phase in _BEFORE_MEDIA
         ago_s = event.ago_s if isinstance(event, events.MediaStarted) else 0.0
         now = self._dependencies.clock.utc_now()
-        row = moved_row(self.row, after, now, *self.written, media_ago_s=ago_s)
+        moved = moved_row(self.row, after, now, *self.written, media_ago_s=ago_s)
+        row = msgspec.structs.replace(moved, filename=self._filename)
         await self._write_move(row, after, event)
         self.life, self.row = after, row
         self._log_move(event)
@@ -159,6 +169,8 @@ class RecordingActor:
         self._moved = asyncio.Event()
         self._publish()
         self._act(effects)
+        if isinstance(event, events.MediaStarted):
+            self._start(self._roster.write(row))
 
     async def _write_move(self, row: RecordingRow, after: Lifecycle, event: events.Event) -> None:
         """In mid-life a database that refuses ends nothing: what comes later makes up for it.
@@ -228,6 +240,7 @@ class RecordingActor:
             ending = await self._sealed(self.life.end_reason, self.life.failure or "worker_died")
             if ending is not None:
                 self._control.note_written(ending.duration_us / 1e6, ending.bytes)
+                await self._close_roster(ending)
             stored = await self._dependencies.archive.finish(self.row.id, self.row.object_key)
         except BystanderError as error:
             _log.error("the upload failed", extra=self._fields(code=error.code, detail=error.detail))
@@ -237,6 +250,16 @@ class RecordingActor:
         self._post(
             events.NothingWritten() if stored is None else events.Uploaded(failure=shortcoming(stored))
         )
+
+    def _heard(self, event: MediaEvent) -> None:
+        if self._roster.observe(event):
+            self._start(self._roster.write(self.row))
+
+    async def _close_roster(self, ending: SpoolEnding) -> None:
+        """It is known who took part, and so the file's name; its key in the store was chosen at the start."""
+        await self._roster.end(ending.duration_us / 1e6)
+        await self._roster.write(self.row)
+        self._filename = self._roster.filename(self.row)
 
     async def _sealed(self, reason: EndReason | None, failure: str) -> SpoolEnding | None:
         """What the spool ends with. A worker that was killed holds it until the last of it is gone."""

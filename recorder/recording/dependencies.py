@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from recorder.archive.archive import Archive
 from recorder.database import RecordingTable
+from recorder.database.presences import PresenceTable
 from recorder.kernel.clock import Clock
 from recorder.recording.events import Timeouts
 from recorder.recording.plan import terms
@@ -18,6 +19,7 @@ class ActorDependencies:
     clock: Clock
     settings: Settings
     table: RecordingTable
+    presences: PresenceTable
     workers: WorkerPool
     archive: Archive
     node: str  # whose recordings these are; see DataDirectory.node

@@ -16,7 +16,7 @@ from recorder.kernel.recording import (
 )
 from recorder.recording.events import Timeouts
 from recorder.settings.definitions import Settings
-from recorder.settings.filename_pattern import filename
+from recorder.settings.filename_pattern import PARTICIPANTS_MARK, filename_template, name_with
 from recorder.settings.ice_servers import ice_servers
 from recorder.worker.order import WorkerOrder
 from recorder.worker.protocol import STOP_TIMEOUT_S
@@ -59,16 +59,16 @@ def new_row(
     node: str,
 ) -> RecordingRow:
     """A recording that was just asked for; `participants` are those who may be named in the file's name."""
-    name = filename(
+    template = filename_template(
         settings.recording.filename_pattern,
         conversation=conversation.id,
         external_id=conversation.external_id,
         recording=recording,
         start=now,
         number=number,
-        participants=[participant.name for participant in participants],
         metadata=conversation.metadata,
     )
+    name = name_with(template, [participant.name for participant in participants]) or f"{recording}.mp4"
     return RecordingRow(
         id=recording,
         conversation=conversation.id,
@@ -77,6 +77,7 @@ def new_row(
         state=RecordingState.REQUESTED,
         object_key=recording_key(conversation.id, name, recording),
         filename=name,
+        filename_template=template if PARTICIPANTS_MARK in template else None,
         requested_at=now,
         node=node,
     )

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from recorder.database import RecordingRow
 from recorder.kernel.errors import BystanderError
+from recorder.kernel.media import MediaEvent
 from recorder.kernel.recording import EndReason, RecordingState
 from recorder.recording import events
 from recorder.recording.dependencies import ActorDependencies
@@ -24,7 +25,7 @@ class WorkerControl:
 
     Only the current attempt is heard, and of its end the first word alone: its death after that is how it
     should be. `grew` is called whenever there is more in the spool, and when media arrives
-    again or no more.
+    again or no more, `heard` with whatever happened to the media.
     """
 
     def __init__(
@@ -34,6 +35,7 @@ class WorkerControl:
         settings: Settings,
         post: Callable[[events.Event], None],
         grew: Callable[[], None],
+        heard: Callable[[MediaEvent], None],
     ) -> None:
         self.worker: Worker | None = None
         self.duration_s = row.duration_s
@@ -44,6 +46,7 @@ class WorkerControl:
         self._settings = settings
         self._post = post
         self._grew = grew
+        self._heard = heard
         self._attempt = 0  # which one is current
         self._greeting_awaited = False  # the current one was launched and has not said hello
         self._ended_attempt = 0  # whose end was heard, or made by us
@@ -120,6 +123,7 @@ class WorkerControl:
                 self._zero_ns = event.zero_ns or self._zero_ns
                 if event.event.kind in _MEDIA_BEGAN:
                     self._media(event.zero_ns)
+                self._heard(event.event)
                 if self.reception.observe(event.event):
                     self._grew()
             case SpoolGrew():

@@ -54,10 +54,10 @@ class Node:
         """A recording in a conversation of its own."""
         return await self.recordings.start((await self.conversation()).id, started_by=Caller())
 
-    async def publish(self, recording: Recording, name: str = "Ada") -> None:
+    async def publish(self, recording: Recording, name: str = "Ada", who: str = "p1") -> None:
         assert recording.entry_point is not None
         address = recording.entry_point.url.rpartition("/")[2]
-        await self.entry_points.publish(address, Publisher(participant="p1", name=name), "offer")
+        await self.entry_points.publish(address, Publisher(participant=who, name=name), "offer")
 
     async def until(self, recording: str, *states: str) -> Recording:
         """The recording, once it is in one of these states."""

@@ -78,6 +78,26 @@ class TestALife:
                 if now.state is RecordingState.RECORDING and not now.receiving:
                     return
 
+    async def test_who_took_part_comes_from_the_media(self, tmp_path: Path, stack: AsyncExitStack) -> None:
+        settings = settings_for(tmp_path, filename_pattern="call of {participants}.mp4")
+        node = await open_node(tmp_path, stack, MemoryStore(), settings)
+        started = await node.start()
+        assert started.filename == "call of.mp4"
+        await node.publish(started, "joins", "one")
+        await node.publish(started, "leaves", "two")
+        await node.until(started.id, "RECORDING")
+        presences = node.dependencies.presences
+        async with asyncio.timeout(STATE_S_MAX):
+            while len(now := (await presences.of([started.id]))[started.id]) < 2:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        assert {one.participant: one.left_at is None for one in now} == {"one": True, "two": False}
+        await node.recordings.stop(started.id, stopped_by=Caller())
+        over = await node.until(started.id, "AVAILABLE")
+        assert over.filename == "call of joins-leaves.mp4"
+        kept = (await presences.of([started.id]))[started.id]
+        assert {one.name for one in kept} == {"joins", "leaves"}
+        assert all(one.left_at is not None and one.joined_at >= over.started_at for one in kept)
+
     async def test_watchers_see_every_last_state(self, node: Node) -> None:
         started = await node.start()
         await node.recordings.stop(started.id, stopped_by=Caller())

@@ -82,10 +82,11 @@ class FakeEngine:
             case "ends":
                 await self._media()
                 self._ended.set_result(FakeEnding(EndReason.ABORT_TIMEOUT, "no_media"))
-            case "leaves":
+            case "joins" | "leaves" as name:
                 await self._media()
-                for kind in ("joined", "left"):
-                    self._on_event(MediaEvent(kind=kind, at_s=0.0, participant=publisher.participant))
+                for kind in ("joined", "left")[: 1 if name == "joins" else 2]:
+                    who = publisher.participant
+                    self._on_event(MediaEvent(kind=kind, at_s=0.0, participant=who, name=name))
             case "full disk":
                 await self._media()
                 self._ended.set_result(FakeEnding(EndReason.ABORT_SYSTEM, "disk_full"))

@@ -2,19 +2,24 @@
 
 from collections.abc import Callable
 from datetime import datetime
+from typing import Any
+
+import msgspec
 
 from recorder.database.history import HistoryTable
+from recorder.database.presences import PresenceTable
 from recorder.database.usage import UsageTable
-from recorder.kernel.conversation import Conversation
+from recorder.kernel.conversation import Conversation, Participant
 from recorder.kernel.history import (
     ConversationOverview,
     ConversationSearch,
+    RecordedParticipant,
     RecordingDetails,
     RecordingSearch,
     UsagePeriod,
     UsageRow,
 )
-from recorder.kernel.recording import Recording, RecordingRow
+from recorder.kernel.recording import Presence, Recording, RecordingRow
 
 Shown = Callable[[RecordingRow], Recording]
 """A row as the API says it, with what is newer of a recording that still runs."""
@@ -23,8 +28,11 @@ Shown = Callable[[RecordingRow], Recording]
 class History:
     """Fulfils signaling.ports.History."""
 
-    def __init__(self, table: HistoryTable, usage: UsageTable, shown: Shown) -> None:
+    def __init__(
+        self, table: HistoryTable, presences: PresenceTable, usage: UsageTable, shown: Shown
+    ) -> None:
         self._table = table
+        self._presences = presences
         self._usage = usage
         self._shown = shown
 
@@ -49,14 +57,41 @@ class History:
 
     async def _details(self, rows: list[RecordingRow]) -> list[RecordingDetails]:
         conversations, participants, attempts = await self._table.around(rows)
+        rosters = await self._presences.of([row.id for row in rows])
         return [
             RecordingDetails(
                 id=row.id,
                 recording=self._shown(row),
                 conversation=conversations[row.conversation],
-                participants=participants[row.conversation],
+                participants=recorded(row.conversation, participants[row.conversation], rosters[row.id]),
                 attempts=attempts[row.id],
             )
             for row in rows
             if row.conversation in conversations  # else it was deleted between the two readings
         ]
+
+
+def recorded(
+    conversation: str, registered: list[Participant], roster: list[Presence]
+) -> list[RecordedParticipant]:
+    """Everybody registered, and who published besides, with when the media of each came and went; pure."""
+    came = {presence.participant: presence for presence in roster}
+    known = [_recorded(msgspec.structs.asdict(one), came.pop(one.id, None)) for one in registered]
+    return known + [
+        _recorded(
+            {
+                "id": presence.participant,
+                "conversation": conversation,
+                "role": presence.role,
+                "name": presence.name,
+            },
+            presence,
+        )
+        for presence in came.values()
+    ]
+
+
+def _recorded(who: dict[str, Any], presence: Presence | None) -> RecordedParticipant:
+    if presence is None:
+        return RecordedParticipant(**who)
+    return RecordedParticipant(**who, joined_at=presence.joined_at, left_at=presence.left_at)
