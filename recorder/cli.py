@@ -102,6 +102,14 @@ def _retention(given: argparse.Namespace, _: list[str]) -> int:
     return 0
 
 
+def _database_move(given: argparse.Namespace, _: list[str]) -> int:
+    from recorder.database_move import move_configured
+
+    moved = asyncio.run(move_configured(_settings(given)))
+    print(f"Moved: {', '.join(f'{count} {table}' for table, count in moved.items() if count) or 'nothing'}.")
+    return 0
+
+
 def _demo(_: argparse.Namespace, rest: list[str]) -> int:
     from recorder.demo.main import run
 
@@ -157,6 +165,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     retention.add_argument("--dry-run", action="store_true", help="only say what would be deleted")
     retention.set_defaults(run=_retention)
+
+    database = commands.add_parser("database", help="about the database")
+    of_database = database.add_subparsers(dest="about", required=True)
+    moving = of_database.add_parser(
+        "move", parents=[common], help="bring the data directory's SQLite to the configured PostgreSQL"
+    )
+    moving.set_defaults(run=_database_move)
 
     demo = commands.add_parser("demo", add_help=False, help="record a call of two synthetic participants")
     demo.set_defaults(run=_demo)

@@ -16,6 +16,7 @@ from recorder.archive.opening import open_shipping
 from recorder.database import ConversationTable, Database, RecordingTable
 from recorder.database.connection import sqlite_url
 from recorder.database.consents import ConsentTable
+from recorder.database.move import check_moved
 from recorder.database.presences import PresenceTable
 from recorder.database.settings import SettingsTable
 from recorder.database.supervisions import SupervisionTable
@@ -107,6 +108,8 @@ async def open_core(
         database = Database(settings.server.database_url or sqlite_url(data.database))
         stack.push_async_callback(database.close)
         await database.open()
+        if database.is_shared:
+            await check_moved(database, data.database)
     finally:
         await asyncio.wait([warming])  # whatever came of the database, the stack has to close this too
     warming.result()

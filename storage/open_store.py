@@ -38,6 +38,9 @@ def open_store(settings: StorageSettings, *, data_dir: Path = Path("data")) -> O
     bucket, _, prefix = rest.partition("/")
     if bucket and scheme in _IN_BUCKETS:
         return _IN_BUCKETS[scheme](settings, bucket, prefix.strip("/"))
+    if scheme in _IN_BUCKETS:
+        detail = f"storage.url names no bucket: it should look like {scheme}://bucket/prefix."
+        raise caller_error("storage_url_invalid", detail, status=400)
     raise caller_error(
         "storage_url_invalid",
         "storage.url is no directory, and begins with none of s3://, gs://, azure://, sftp://.",

@@ -38,6 +38,7 @@ ROOMS: dict[str, list[str]] = {
         "limits_page",
         "app",
         "recover",
+        "database_move",
         "cli",
         "__main__",
     ],

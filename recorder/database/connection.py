@@ -10,6 +10,7 @@ from typing import Any
 import asyncpg
 from alembic import command
 from alembic.config import Config
+from alembic.util import CommandError
 from sqlalchemy import URL, Connection, event, func, make_url, select, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
@@ -44,6 +45,7 @@ class Database:
     def __init__(self, url: str) -> None:
         """`url` is `sqlite+aiosqlite:///file` or `postgresql://user@host/database`; 400 invalid_settings."""
         self._engine = _engine(url)
+        self.place = _place(self._engine.url)
         self.appended = asyncio.Event()  # a transaction that was committed put something into the outbox
 
     @property
@@ -52,12 +54,18 @@ class Database:
         return self._engine.dialect.name != "sqlite"
 
     async def open(self) -> None:
-        """Run the migrations that this database has not seen."""
-        await self.migrate(command.upgrade, "head")
+        """Run the migrations that this database has not seen; database_newer where it has seen later ones."""
+        try:
+            await self.migrate(command.upgrade, "head")
+        except CommandError:
+            detail = (
+                f"{self.place} was brought up to date by a later release: run that one, or restore a backup."
+            )
+            raise BystanderError("database_newer", detail, fault=Fault.RESOURCE, status=503) from None
 
     async def migrate(self, step: Callable[[Config, str], None], revision: str) -> None:
         """Take alembic's `step` (`command.upgrade` or `downgrade`) to this revision, whole or not at all."""
-        with _translated():
+        with _translated(self.place, opening=True):
             async with self._engine.connect() as connection:
                 guard = _one_at_a_time if self.is_shared else _without_foreign_keys
                 async with guard(connection):
@@ -67,7 +75,7 @@ class Database:
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
         """A consistent view: nothing that is committed meanwhile is seen in it."""
-        with _translated():
+        with _translated(self.place):
             async with self._engine.connect() as connection:
                 if self.is_shared:
                     await connection.execution_options(isolation_level="REPEATABLE READ")
@@ -80,7 +88,7 @@ class Database:
 
         On SQLite it takes the write lock at once: a reading that turned into a writing could not wait for it.
         """
-        with _translated():
+        with _translated(self.place):
             async with self._engine.connect() as connection:
                 await connection.execution_options(sqlite_begin="BEGIN IMMEDIATE")
                 connection.info.pop(APPENDED, None)  # of a transaction that was rolled back
@@ -142,6 +150,13 @@ def _address(url: str) -> URL:
     return address.set(drivername=_POSTGRESQL if kind == "postgresql" else "sqlite+aiosqlite")
 
 
+def _place(address: URL) -> str:
+    """Where a database is, for people: a path, or a host and a name, without anybody's password."""
+    if address.get_backend_name() == "sqlite":
+        return address.database or "a database in memory"
+    return f"PostgreSQL at {address.host or 'the default host'}, database {address.database}"
+
+
 def _unusable(reason: str) -> BystanderError:
     return caller_error("invalid_settings", f"server.database_url: {reason}")
 
@@ -181,13 +196,20 @@ def _migrate(connection: Connection, step: Callable[[Config, str], None], revisi
 class _translated:  # noqa: N801 - reads as a verb at its uses
     """Turn what the database refuses into BystanderError."""
 
+    def __init__(self, place: str, *, opening: bool = False) -> None:
+        """`opening`: who reads the error is who configured the database, and not a caller."""
+        self._place = place
+        self._opening = opening
+
     def __enter__(self) -> None:
         return None
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         if isinstance(error, _UNREACHABLE):
             original = error.orig if isinstance(error, DBAPIError) else error
-            _log.error("the database refused", extra={"reason": repr(original)})
-            raise BystanderError(
-                "database_failed", "The database cannot be used now.", fault=Fault.RESOURCE, status=503
-            ) from error
+            _log.error("the database refused", extra={"database": self._place, "reason": repr(original)})
+            detail = "The database cannot be used now."
+            if self._opening:
+                said = str(original) or type(original).__name__
+                detail = f"{self._place} cannot be used: {said.splitlines()[0]}"
+            raise BystanderError("database_failed", detail, fault=Fault.RESOURCE, status=503) from error

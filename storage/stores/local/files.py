@@ -12,6 +12,7 @@ from typing import ParamSpec, TypeVar
 
 import msgspec
 
+from recorder.kernel.errors import BystanderError, Fault
 from storage.errors import DENIED, FAILED, FULL, OBJECT_MISSING, store_error
 from storage.keys import RESERVED_SEGMENT, check_key
 from storage.spool.durable_files import sync_directory, write_fully
@@ -35,13 +36,18 @@ _CODES = {
 
 
 @contextmanager
-def directory_errors() -> Iterator[None]:
-    """Turn what the file system refuses into the errors of storage.errors."""
+def directory_errors(place: Path | None = None) -> Iterator[None]:
+    """Turn what the file system refuses into the errors of storage.errors; `place` is named to who set it."""
     try:
         yield
     except OSError as error:
         name = errno.errorcode.get(error.errno or 0)
-        raise store_error(_CODES.get(error.errno or 0, FAILED), name) from error
+        code = _CODES.get(error.errno or 0, FAILED)
+        if code != DENIED:
+            raise store_error(code, name) from error
+        where = "" if place is None else f" {place}"
+        detail = f"The storage's directory{where} may not be read or written by this user: {name}."
+        raise BystanderError(DENIED, detail, fault=Fault.DESTINATION, status=503) from error
 
 
 UNFINISHED_S_MAX = 24 * 3600  # no write of a small object takes a day

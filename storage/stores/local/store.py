@@ -44,7 +44,8 @@ class LocalStore:
         return await in_thread(self._files.adopt, file, key, properties)
 
     async def check(self) -> None:
-        await in_thread(self._check)
+        with directory_errors(self._files.base):
+            await asyncio.to_thread(self._check)
 
     def _check(self) -> None:
         make_directories(self._files.base)
