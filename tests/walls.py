@@ -12,6 +12,7 @@ TABLES = {"recorder/database", "recorder/migrations/versions"}  # a module a tab
 # From the bottom up: each room of a package may import the rooms above it in the list, and no other.
 ROOMS: dict[str, list[str]] = {
     "recorder": [
+        "kernel/log",
         "kernel",
         "version",
         "node",

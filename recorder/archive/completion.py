@@ -10,6 +10,7 @@ from recorder.database import RecordingRow, RecordingTable
 from recorder.database.recordings import LAST_STATES
 from recorder.kernel.clock import Clock
 from recorder.kernel.errors import BystanderError
+from recorder.kernel.log.subject import log_about
 from recorder.kernel.recording import EndReason, RecordingState
 from storage.spool import SpoolEnding
 from storage.upload.uploader import StoredObject
@@ -66,6 +67,7 @@ def shortcoming(stored: StoredObject) -> str | None:
 
 async def complete_late(recording: str, archive: Archive, table: RecordingTable, clock: Clock) -> None:
     """The same for a recording that nobody asks about any more; what goes wrong is in the log."""
+    log_about(recording)
     _log.warning("a spool that was given up is shipped", extra={"recording": recording})
     try:
         await complete(recording, archive, table, clock)

@@ -7,7 +7,9 @@ import json
 import logging
 import sys
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TextIO
+
+from recorder.kernel.log.subject import subject
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
@@ -39,7 +41,7 @@ class JsonFormatter(logging.Formatter):
 
 
 class _Context(logging.Filter):
-    """Adds what is the same for every line of this process."""
+    """Adds what is the same for every line of this process, and the recording that its task works for."""
 
     def __init__(self, fields: dict[str, str]) -> None:
         super().__init__()
@@ -48,17 +50,24 @@ class _Context(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         for key, value in self._fields.items():
             record.__dict__.setdefault(key, value)
+        if (recording := subject()) is not None:
+            record.__dict__.setdefault("recording", recording)
         return True
 
 
 def configure(log_format: str, level: str, **context: str) -> None:
     """Send this process's log to stderr; every line carries `context`."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JsonFormatter() if log_format == "json" else TextFormatter())
-    handler.addFilter(_Context(context))
-    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    logging.basicConfig(level=level.upper(), handlers=[log_to(sys.stderr, log_format, **context)], force=True)
     for chatty in ("aioice", "aiortc", "botocore", "aiobotocore", "alembic", "sqlalchemy", "asyncio"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
+
+
+def log_to(stream: TextIO, log_format: str, **context: str) -> logging.Handler:
+    """A handler that writes lines of this format there."""
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(JsonFormatter() if log_format == "json" else TextFormatter())
+    handler.addFilter(_Context(context))
+    return handler
 
 
 def _fields(record: logging.LogRecord) -> dict[str, Any]:

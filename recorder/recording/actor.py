@@ -16,6 +16,7 @@ from recorder.archive.completion import complete_late, shortcoming
 from recorder.archive.roster_log import RosterLog
 from recorder.database import Attempt, RecordingRow
 from recorder.kernel.errors import BystanderError
+from recorder.kernel.log.subject import log_about, logging_about
 from recorder.kernel.media import MediaEvent
 from recorder.kernel.recording import EndReason
 from recorder.recording import events
@@ -104,6 +105,7 @@ class RecordingActor:
 
     async def run(self, changed: Callable[["RecordingActor"], None]) -> None:
         """Live the recording to its end, and say so whenever it changes."""
+        log_about(self.row.id)
         self._changed = changed
         if self.row.state is not self.phase.state:
             await self._write_where_it_is()
@@ -129,8 +131,9 @@ class RecordingActor:
 
     async def adopt_worker(self) -> bool:
         """Look for the worker that an earlier server launched."""
-        await self._roster.read()
-        return await self._control.adopt(self.life.attempt)
+        with logging_about(self.row.id):
+            await self._roster.read()
+            return await self._control.adopt(self.life.attempt)
 
     # --- applying --------------------------------------------------------------------------------------
     async def _write_where_it_is(self) -> None:

@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from recorder.kernel.errors import BystanderError, caller_error
 from recorder.kernel.ids import new_id
+from recorder.kernel.log.subject import log_about
 from signaling.http.problems import MEDIA_TYPE, headers_of, internal_error, problem_of
 from signaling.http.ranges import RangeNotSatisfiableError
 from signaling.network.connections import Connections
@@ -88,6 +89,7 @@ def observe(metrics: HttpMetrics) -> Middleware:
 
     @web.middleware
     async def observing(request: web.Request, handler: Handler) -> web.StreamResponse:
+        log_about(None)  # a connection's requests come in one task
         given = request.headers.get("X-Request-Id", "")
         request[REQUEST_ID] = given if _REQUEST_ID_FORM.match(given) else new_id("req")
         began = time.monotonic()

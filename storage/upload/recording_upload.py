@@ -13,6 +13,7 @@ from pathlib import Path
 
 from recorder.kernel.clock import Clock
 from recorder.kernel.errors import BystanderError, Fault
+from recorder.kernel.log.subject import log_about
 from storage.errors import FAILED, FULL, UNREACHABLE
 from storage.finalise.progressive_mp4 import MakeMovie, ProgressiveMp4
 from storage.spool.format import MEDIA, IndexEntry
@@ -101,6 +102,7 @@ class RecordingUpload:
 
     async def run(self) -> StoredObject:
         """Ship to the end. recording_empty when there is no media, spool_damaged, upload_elsewhere."""
+        log_about(self.recording)
         self._files = await _opened(self._route.root / self.recording)
         try:
             state = await asyncio.to_thread(self._files.load)

@@ -10,6 +10,7 @@ from recorder.database import RecordingRow
 from recorder.kernel.conversation import Participant
 from recorder.kernel.errors import BystanderError, Fault, caller_error, not_found
 from recorder.kernel.ids import is_id, new_id
+from recorder.kernel.log.subject import log_about
 from recorder.kernel.media import PublishedSession, Publisher, PublisherInvitation, SourceKind
 from recorder.node.entry_point_secrets import SOURCES_JOINED_BY, EntryPointSecrets
 from recorder.recording.registry import RecordingRegistry
@@ -59,6 +60,7 @@ class EntryPoints:
     async def check(self, entry_point: str, token: str | None) -> Publishing:
         """404 unknown or expired, 401 wrong token; else whose it is, and the ICE servers to advertise."""
         actor = self._registry.published_at(entry_point)
+        log_about(actor.row.id)
         if token is None:
             raise _unauthorized()
         ice_servers = self._view.publisher_ice_servers(actor)
