@@ -29,9 +29,9 @@ function rows(items, may) {
   const columns = [
     { title: t("live.conversation"), cell: ({ conversation }) => link(`/console/conversations/${conversation.id}`, { class: "cell-link" }, conversation.external_id ?? conversation.id) },
     { title: t("history.state"), cell: ({ recording }) => recordingBadge(recording.state) },
-    { title: t("recording.type"), cell: ({ recording }) => t(`type.${recording.type}`), kind: "keep" },
+    { title: t("recording.type"), cell: ({ recording }) => t(`type.${recording.type}`) },
     ...measured().map(([title, cell, name]) => ({ title, cell: (one) => h("span", { "data-live": name }, cell(one)), end: true })),
-    { title: t("actions"), cell: (one) => actions(one, may), kind: "keep" },
+    { title: t("actions"), cell: (one) => actions(one, may) },
   ];
   return table(t("live.title"), columns, items, { row: (one) => ({ "data-id": one.id }) });
 }
