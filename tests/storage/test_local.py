@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from recorder.kernel.errors import BystanderError
 from storage.store import ObjectProperties
 from storage.stores.local.files import UNFINISHED_S_MAX
 from storage.stores.local.store import LocalStore
@@ -14,6 +15,16 @@ PROPERTIES = ObjectProperties("video/mp4")
 @pytest.fixture
 def base(tmp_path: Path) -> Path:
     return tmp_path / "objects"
+
+
+async def test_a_directory_that_may_not_be_written_to_is_named(
+    base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.access", lambda *_: False)  # as it is for whoever is not root
+    with pytest.raises(BystanderError, match="store_denied") as refused:
+        await LocalStore(base).check()
+    assert str(base) in refused.value.detail
+    assert "credentials" not in refused.value.detail
 
 
 def content(file: Path) -> bytes:

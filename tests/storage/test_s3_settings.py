@@ -120,9 +120,16 @@ def test_credentials_are_not_shown() -> None:
     assert BUCKET in shown
 
 
-@pytest.mark.parametrize("url", ["s3://", "gs://", "http://host/bucket"])
-def test_urls_of_no_store_are_refused(url: str) -> None:
-    with pytest.raises(BystanderError) as caught:
+@pytest.mark.parametrize(
+    ("url", "wrong"),
+    [
+        ("s3://", "names no bucket: it should look like s3://bucket/prefix"),
+        ("gs:///prefix", "names no bucket"),
+        ("http://host/bucket", "begins with none of s3://"),
+    ],
+)
+def test_urls_of_no_store_are_refused(url: str, wrong: str) -> None:
+    with pytest.raises(BystanderError, match=wrong) as caught:
         open_store(StorageSettings(url=url))
     assert caught.value.code == "storage_url_invalid"
 
