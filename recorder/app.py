@@ -122,7 +122,7 @@ class Server:
         url = own_url(settings.server.host, sockets[0])
         core = await open_core(settings, data, stack, Forkserver(worker))
         registry = CollectorRegistry()
-        node = await compose(core, data, stack, _base_urls(settings, url), registry)
+        node = await compose(core, data, stack, BaseUrls.of(settings, url), registry)
         clock, archive = core.dependencies.clock, core.dependencies.archive
         webhooks = await WebhookService.open(
             core.database,
@@ -130,12 +130,13 @@ class Server:
             clock,
             stack,
             registry,
-            base_url=_base_urls(settings, url).public,
+            base_url=BaseUrls.of(settings, url).public,
             seal=SecretSeal(None if core.database.is_shared else node.secrets.seals()),
         )
         sampler = Sampler(core.dependencies.workers)
         tasks = [BackgroundTask("sampling", sampler.run), webhooks.delivery, *_retention(core)]
         checks = {task.name: task.check for task in tasks} | {"sampling": sampler.check}
+        checks["taking up"] = archive.check_looking
         if settings.call.ice_transport_policy is IceTransportPolicy.RELAYED:
             checks["turn"] = partial(check_turn, settings.turn.urls)
         health = Health(core.database, archive, data.spool, clock, checks)
@@ -239,12 +240,6 @@ async def _ports(node: Node, data: DataDirectory, health: Health, webhooks: Webh
         settings=SettingsService(node.scoped_settings, conversations),
         webhooks=webhooks.registrations,
     )
-
-
-def _base_urls(settings: Settings, own: str) -> BaseUrls:
-    """As they are set; else people and publishers reach this server where it listens."""
-    public = (settings.server.public_url or own).rstrip("/")
-    return BaseUrls(public, (settings.entry_point.base_url or public).rstrip("/"))
 
 
 def _rate_limits(limits: LimitSettings) -> RateLimits:

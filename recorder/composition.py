@@ -55,6 +55,12 @@ class BaseUrls:
     public: str  # by people and by those who call the API
     entry_points: str  # by publishers
 
+    @classmethod
+    def of(cls, settings: Settings, own: str) -> "BaseUrls":
+        """As they are set; else people and publishers reach this server at its `own`, where it listens."""
+        public = (settings.server.public_url or own).rstrip("/")
+        return cls(public, (settings.entry_point.base_url or public).rstrip("/"))
+
 
 @dataclass(frozen=True, slots=True)
 class Core:

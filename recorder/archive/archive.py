@@ -6,12 +6,14 @@ import os
 import shutil
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from recorder.archive.storage_verdict import StorageVerdict
 from recorder.kernel.errors import BystanderError
 from recorder.kernel.recording import EndReason
+from recorder.node.background_task import BackgroundTask
 from storage.errors import FAILED, OBJECT_MISSING, THROTTLED, UNREACHABLE
 from storage.spool import SpoolEnding, SpoolFacts, mend, seal, spool_ending
 from storage.store import RECORDING_MARK, ObjectStore
@@ -40,7 +42,7 @@ class Archive:
         spool_when_unreachable: bool = False,
     ) -> None:
         self._spool_when_unreachable = spool_when_unreachable
-        self._looking: asyncio.Task[None] | None = None
+        self._looking: BackgroundTask | None = None
         self._looked = asyncio.Event()  # the bucket was looked through, since this process began
         self._looked_after: set[asyncio.Task[None]] = set()
         self._reported: set[str] = set()  # ids of uploads of unknown origin
@@ -169,8 +171,14 @@ class Archive:
                 left = left_behind(await self._take_up())
         except TimeoutError:
             _log.warning("the store takes long to say what lost nodes left; it is asked again")
-        self._looking = asyncio.create_task(self._look_forever(told), name="taking up")
+        self._looking = BackgroundTask("taking up", partial(self._look_forever, told))
+        self._looking.start()
         return left
+
+    async def check_looking(self) -> None:
+        """Raises task_stopped (503) while nobody looks for what lost nodes left, though somebody should."""
+        if self._looking is not None:
+            await self._looking.check()
 
     def look_after(self, completing: Coroutine[Any, Any, None]) -> None:
         """Have something completed that nobody waits for; it is given up when this closes."""
@@ -211,7 +219,9 @@ class Archive:
 
     async def close(self) -> None:
         """Stop shipping; the spools stay and are taken up by the next server."""
-        tasks = [*self._looked_after, *([] if self._looking is None else [self._looking])]
+        if self._looking is not None:
+            await self._looking.stop()
+        tasks = list(self._looked_after)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

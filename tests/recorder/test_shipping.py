@@ -103,3 +103,34 @@ async def test_a_missing_spool_is_not_believed_before_the_bucket_was_looked_thro
     assert await shipping.seal(RECORDING, None, "worker_died") is None
     assert left == []
     await shipping.close()
+
+
+async def test_a_defect_while_looking_for_what_lost_nodes_left_ends_no_looking(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("recorder.archive.archive.FIRST_LOOK_INTERVAL_S", 0.01)
+    monkeypatch.setattr("recorder.archive.archive.TAKE_UP_INTERVAL_S", 0.01)
+    monkeypatch.setattr("recorder.node.background_task.RESTART_DELAY_S_FIRST", 0.2)
+    shipping = Archive(
+        MemoryStore(), Uploader(MemoryStore(), tmp_path, ManualClock(), StorageSettings()), tmp_path
+    )
+    looks, again, stopped = 0, asyncio.Event(), asyncio.Event()
+
+    async def told(_: Sequence[str]) -> None:
+        nonlocal looks
+        looks += 1
+        if looks == 1:
+            stopped.set()
+            raise RuntimeError("a defect")
+        again.set()
+
+    await shipping.check_looking()  # nobody was asked to
+    await shipping.take_up(told)
+    async with asyncio.timeout(10):
+        await stopped.wait()
+        await asyncio.sleep(0)  # the defect is out of the task by now
+        with pytest.raises(BystanderError, match="task_stopped"):
+            await shipping.check_looking()
+        await again.wait()
+    await shipping.check_looking()
+    await shipping.close()
