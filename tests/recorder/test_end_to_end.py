@@ -42,6 +42,24 @@ async def test_a_call_is_recorded_from_offer_to_mp4(tmp_path: Path) -> None:
     assert await is_whole(data, tmp_path)
 
 
+async def test_who_is_gone_for_long_ends_the_recording_and_stands_in_it(tmp_path: Path) -> None:
+    settings = {"BYSTANDER_RECORDING__NO_MEDIA_TIMEOUT_S": "4"}
+    with running_server(tmp_path / "data", settings=settings) as server:
+        async with ApiClient(server) as api:
+            recording = await api.start()
+            identity = recording["id"]
+            async with api.publishing(recording["entry_point"], participant="p1", name="Ada"):
+                await api.until_it(identity, has_media)
+            over = await api.until(identity, "AVAILABLE", "FAILED")
+            assert (over["state"], over["end_reason"]) == ("AVAILABLE", "ABORT_TIMEOUT")
+            (ada,) = (await api.call("GET", f"/v1/recordings/{identity}/details"))["participants"]
+            assert (ada["id"], ada["name"]) == ("p1", "Ada")
+            assert over["started_at"] <= ada["joined_at"] < ada["left_at"] <= over["ended_at"]
+        offers = [line for line in server.log.read_text().splitlines() if "POST /whip/" in line]
+        assert offers
+        assert all(f"recording={identity}" in line for line in offers)
+
+
 async def test_a_killed_worker_is_a_gap(tmp_path: Path) -> None:
     with running_server(tmp_path / "data") as server:
         async with ApiClient(server) as api:

@@ -6,12 +6,14 @@ from unittest.mock import AsyncMock
 
 import msgspec
 import pytest
+from sqlalchemy import insert
 
 from recorder.database import Attempt, ConversationTable, Database, RecordingRow, RecordingTable
 from recorder.database.consents import ConsentTable
 from recorder.database.history import HistoryTable
 from recorder.database.idempotency import IdempotencyTable
 from recorder.database.messages import MessageTable
+from recorder.database.schema import conversations
 from recorder.database.settings import SettingsTable
 from recorder.database.usage import UsageTable
 from recorder.kernel.clock import ManualClock
@@ -244,6 +246,19 @@ class TestSearch:
         ):
             seen += page
         assert seen == (made[::-1] if newest_first else made)
+
+    async def test_the_newest_of_many_are_on_the_first_page(
+        self, archive: Archive, database: Database
+    ) -> None:
+        rows = [{"id": new_id("conv", now_ms=n), "metadata": {}, "created_at": NOON} for n in range(2_500)]
+        newest = [str(row["id"]) for row in reversed(rows)]
+        async with database.writing() as connection:
+            await connection.execute(insert(conversations), rows)
+        seen: list[str] = []
+        while page := await archive.found(after=seen[-1] if seen else None, limit=100, newest_first=True):
+            seen += page
+            assert seen == newest[: len(seen)]
+        assert len(seen) == len(rows)
 
     async def test_recordings_come_with_what_stands_around_them(self, archive: Archive) -> None:
         of, other = await archive.conversation(account="a"), await archive.conversation()

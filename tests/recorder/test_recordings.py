@@ -10,14 +10,17 @@ from typing import Any
 
 import pytest
 
+from recorder.composition import BaseUrls
+from recorder.kernel.conversation import Role
 from recorder.kernel.errors import BystanderError
 from recorder.kernel.recording import EndReason, Recording, RecordingState
 from recorder.recording.events import Phase
+from recorder.settings.definitions import EntryPointSettings, ServerSettings, Settings
 from recorder.worker_pool.worker import Worker
 from signaling.ports import Caller
 from storage.errors import UNREACHABLE
 from storage.stores.memory import MemoryStore
-from tests.recorder.node import STATE_S_MAX, Node, open_node, settings_for
+from tests.recorder.node import BASE_URLS, STATE_S_MAX, Node, open_node, settings_for
 from tests.support.fake_workers import FRAGMENT_BYTES
 
 
@@ -136,6 +139,34 @@ class TestALife:
         await node.start()
         count = node.metrics.get_sample_value("bystander_recording_start_seconds_count")
         assert count == 1
+
+
+class TestWhereItIsReached:
+    async def test_people_and_publishers_by_ways_of_their_own(self, node: Node) -> None:
+        started = await node.start()
+        assert started.entry_point is not None
+        assert started.entry_point.url.startswith(f"{BASE_URLS.entry_points}/whip/")
+        ada = await node.conversations.add_participant(started.conversation, role=Role.AGENT, name="Ada")
+        assert ada.room_url is not None
+        assert ada.room_url.startswith(f"{BASE_URLS.public}/room/")
+
+    @pytest.mark.parametrize(
+        ("public", "entry_points", "reached"),
+        [
+            (None, None, ("http://own", "http://own")),
+            ("https://a/x/", None, ("https://a/x", "https://a/x")),
+            (None, "https://b/", ("http://own", "https://b")),
+            ("https://a/x", "https://b", ("https://a/x", "https://b")),
+        ],
+    )
+    def test_what_is_not_set_follows_what_is(
+        self, public: str | None, entry_points: str | None, reached: tuple[str, str]
+    ) -> None:
+        settings = Settings(
+            server=ServerSettings(public_url=public), entry_point=EntryPointSettings(base_url=entry_points)
+        )
+        urls = BaseUrls.of(settings, "http://own")
+        assert (urls.public, urls.entry_points) == reached
 
 
 class TestRefusals:
