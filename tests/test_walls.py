@@ -14,7 +14,6 @@ from tests.walls import (
     CONFINED,
     LIBRARY_OBJECTS,
     MODULES_PER_FOLDER_MAX,
-    NOT_YET,
     OUTER_PACKAGES,
     PACKAGES,
     ROOMS,
@@ -82,10 +81,6 @@ def room_of(path: Path) -> tuple[str, str]:
     return package, folder
 
 
-def not_excused(path: Path) -> bool:
-    return place(path) not in NOT_YET
-
-
 def allowed(path: Path, places: set[str]) -> bool:
     return any(place(path) == one or place(path).startswith(one + "/") for one in places)
 
@@ -135,7 +130,7 @@ def upward_imports(path: Path) -> Iterator[str]:
 
 @pytest.mark.parametrize("package", PACKAGES)
 def test_a_room_imports_only_rooms_below_it(package: str) -> None:
-    found = [line for path in files(package) if not_excused(path) for line in upward_imports(path)]
+    found = [line for path in files(package) for line in upward_imports(path)]
     assert not found, "\n".join(found)
 
 
@@ -158,7 +153,7 @@ def test_no_files_import_each_other_in_a_circle() -> None:
     for package in PACKAGES:
         for path in files(package):
             circle = circle_from(path)
-            assert not circle or any(one in NOT_YET for one in circle), " -> ".join(circle)
+            assert not circle, " -> ".join(circle)
 
 
 def world_reached(path: Path) -> Iterator[str]:
@@ -187,8 +182,7 @@ def pure_files() -> list[Path]:
 
 @pytest.mark.parametrize("path", pure_files(), ids=place)
 def test_what_calls_itself_pure_reaches_nothing_of_the_world(path: Path) -> None:
-    found = list(world_reached(path)) if not_excused(path) else []
-    assert not found, "time, chance and what is read are arguments of pure code"
+    assert not list(world_reached(path)), "time, chance and what is read are arguments of pure code"
 
 
 @pytest.mark.parametrize("library", sorted(CONFINED))
@@ -207,7 +201,7 @@ def test_a_folder_holds_few_modules(package: str) -> None:
         if path.name != "__init__.py":
             counts[place(path.parent)] += 1
     crowded = {folder: count for folder, count in counts.items() if count > MODULES_PER_FOLDER_MAX}
-    assert set(crowded) <= TABLES | NOT_YET, f"more than {MODULES_PER_FOLDER_MAX} modules: {crowded}"
+    assert set(crowded) <= TABLES, f"more than {MODULES_PER_FOLDER_MAX} modules: {crowded}"
 
 
 @pytest.mark.parametrize("package", PACKAGES)
@@ -257,19 +251,8 @@ def assigned_from_outside(path: Path) -> Iterator[str]:
 
 @pytest.mark.parametrize("package", PACKAGES)
 def test_nobody_assigns_to_an_object_from_outside(package: str) -> None:
-    found = [line for path in files(package) if not_excused(path) for line in assigned_from_outside(path)]
+    found = [line for path in files(package) for line in assigned_from_outside(path)]
     assert not found, "an object is changed by its own methods; what it needs is handed to its constructor"
-
-
-@pytest.mark.parametrize("where", sorted(NOT_YET))
-def test_nothing_is_excused_for_longer_than_it_takes(where: str) -> None:
-    path = ROOT / where
-    if path.is_dir():
-        assert len([*path.glob("*.py")]) > MODULES_PER_FOLDER_MAX + 1
-        return
-    still = [*assigned_from_outside(path), *upward_imports(path), *circle_from(path)]
-    still += list(world_reached(path)) if calls_itself_pure(path) else []
-    assert still, f"take {where} out of NOT_YET in tests/walls.py: it keeps to the walls now"
 
 
 def test_nothing_is_found_where_there_is_nothing_to_find() -> None:

@@ -151,14 +151,3 @@ LIBRARY_OBJECTS: dict[str, set[str]] = {
     "signaling/room/pages.py": {"response"},
     "storage/spool/insert_range.py": {"call"},
 }
-
-# Files whose walls are not mended yet; a test fails when one of them needs its line no longer.
-NOT_YET: set[str] = {
-    "media/check/file.py",
-    "media/render/renderer.py",
-    "media/render/scene.py",
-    "media/rtp/receiver.py",
-    "media/rtp/ssrc_receiver.py",
-    "media/webrtc/peer.py",
-    "media/webrtc/transport.py",
-}

@@ -139,9 +139,9 @@ def _count(result: Picture | Sound | Refused, tallies: dict[int, TrackTally]) ->
     if tally is None:
         return  # libavformat saw a track that the boxes do not name: the structure says so already
     if isinstance(result, Refused) or (isinstance(result, Picture) and result.frame.is_corrupt):
-        tally.errors += 1
+        tally.add_error()
     else:
-        tally.decoded += 1
+        tally.add_decoded()
 
 
 def _judge(tally: TrackTally, problems: Problems, *, every_sample: bool) -> None:

@@ -10,7 +10,7 @@ JOINT_TOLERANCE_S = Fraction(2, 1000)  # rounding between clocks is under 1 ms; 
 
 
 class TrackTally:
-    """Counts samples and reports what breaks the timeline; the decoding adds to `decoded` and `errors`."""
+    """Counts samples and reports what breaks the timeline; the decoding adds its own counts."""
 
     def __init__(self, track: TrackReading, problems: Problems) -> None:
         self.track = track
@@ -25,6 +25,14 @@ class TrackTally:
     @property
     def samples(self) -> int:
         return self._samples
+
+    def add_decoded(self) -> None:
+        """One more frame of the track could be decoded."""
+        self.decoded += 1
+
+    def add_error(self) -> None:
+        """One more packet of the track could not be decoded."""
+        self.errors += 1
 
     def run(self, run: RunReading, offset: int) -> None:
         """Take one run of the fragment that begins at byte `offset`, in file order."""

@@ -206,9 +206,10 @@ class Renderer:
             return False
         first_ns = min(heads)
         if self._begun_before_ns is None:
-            self._zero_ns = self._chronicle.zero_ns = first_ns
+            self._zero_ns = first_ns
         else:  # what lies between becomes silence and an empty canvas: time goes on, and files are whole
-            self._zero_ns = self._chronicle.zero_ns = self._begun_before_ns + self.fragmenter.origin_ns
+            self._zero_ns = self._begun_before_ns + self.fragmenter.origin_ns
+        self._chronicle.begin(self._zero_ns)
         self._watermark.begin(self._zero_ns)
         self._attendance.seat_all()
         self.fragmenter.begin()

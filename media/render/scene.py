@@ -106,9 +106,7 @@ class Scene:
     def spend(self, effort: QualityLevel) -> None:
         """Make fewer pictures from now on, or code them with less effort or narrower."""
         self.pacer.slow_down(effort.frame_rate_divisor)
-        encoder = self._encoder
-        if (encoder.thorough, encoder.divisor) != (effort.thorough, effort.resolution_divisor):
-            encoder.thorough, encoder.divisor = effort.thorough, effort.resolution_divisor
+        if self._encoder.set_effort(thorough=effort.thorough, divisor=effort.resolution_divisor):
             self.pacer.cut_next()  # it counts from a key frame on
             self._lengthening.begin_next()
 
@@ -119,7 +117,7 @@ class Scene:
         if costliest is not None and 2 * costliest.spent_ns > sum(source.spent_ns for source in sources):
             costliest.rest()
         for source in sources:
-            source.spent_ns = 0
+            source.reset_spent()
 
     def render(self, until_ns: int, zero_ns: int) -> Iterator[Made]:
         """Make every picture whose time has come."""

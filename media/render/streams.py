@@ -164,7 +164,7 @@ class PictureSource(_Source):
         self.size: tuple[int, int] | None = None
         self.shown_ns: int | None = None  # capture time of the last picture
         self.frames = 0
-        self.spent_ns = 0  # processor time of its decoder since somebody looked
+        self.spent_ns = 0  # processor time of its decoder since `reset_spent`
         self._resting_until_ns = 0
         self._readability = PictureReadability()
 
@@ -176,6 +176,10 @@ class PictureSource(_Source):
             self.decoder.skip("video_overload")
             return
         super().accept(frame, clock)
+
+    def reset_spent(self) -> None:
+        """Begin to count the processor time anew."""
+        self.spent_ns = 0
 
     def rest(self) -> None:
         """Cost nothing for a while: the machine cannot do it all, and this stream asks the most of it."""

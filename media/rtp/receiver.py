@@ -255,5 +255,5 @@ class RtpReceiver:
             self._keyframes_unanswered = 0
         elif frame.after_loss and self.media.video:
             self.request_keyframe()
-        self._counters.frames += 1
+        self._counters.add_frame()
         self._sink.frame(self, frame)

@@ -30,6 +30,15 @@ class SsrcCounters:
         self.frames = 0
         self.dropped: dict[str, int] = {}
 
+    def add_packet(self, length: int) -> None:
+        """One packet of so many bytes was received."""
+        self.packets += 1
+        self.bytes += length
+
+    def add_frame(self) -> None:
+        """One frame was handed on."""
+        self.frames += 1
+
     def drop(self, reason: str) -> None:
         """One packet or frame was not used."""
         self.dropped[reason] = self.dropped.get(reason, 0) + 1
@@ -85,7 +94,7 @@ class SsrcReceiver:
         self._reception.packet(sequence, packet.timestamp, packet.arrival_ns)
         nack = self._nack
         if sequence > newest:
-            self._sequences.newest = sequence
+            self._sequences.advance(sequence)
             if nack is not None and sequence > newest + 1:
                 nack.gap(newest + 1, sequence, packet.arrival_ns)
         elif nack is not None and nack.arrived(sequence):

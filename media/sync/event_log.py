@@ -22,6 +22,10 @@ class EventLog:
         since_zero_ns = 0 if self.zero_ns is None else max(0, local_ns - self.zero_ns)
         return since_zero_ns if self._end_ns is None else min(since_zero_ns, self._end_ns)
 
+    def begin(self, zero_ns: int) -> None:
+        """Count from this local time on."""
+        self.zero_ns = zero_ns
+
     def end(self, duration_ns: int) -> None:
         """Nothing happens later than this from now on: the recording is not longer."""
         self._end_ns = duration_ns

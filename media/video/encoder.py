@@ -90,8 +90,8 @@ class VideoEncoder:
     """libx264 at constant quality under a rate cap, variable frame rate, key frames only where forced.
 
     A picture comes out when the next one, or `flush`, gives it its duration: never later than that.
-    `thorough` and `divisor` (1 or NARROW_DIVISOR) may be set at any time; they count from the next key frame
-    on, where another x264 takes over. From there on pictures must have `width` columns.
+    An effort that is set counts from the next key frame on, where another x264 takes over. From there on
+    pictures must have `width` columns.
     """
 
     def __init__(self, canvas: Canvas, *, crf: int, bitrate_max: int) -> None:
@@ -112,6 +112,12 @@ class VideoEncoder:
     def width(self) -> int:
         """How many columns pictures have from the next key frame on."""
         return coded_width(self._canvas.width, self.divisor)
+
+    def set_effort(self, *, thorough: bool = True, divisor: int = 1) -> bool:
+        """Choose an effort, and 1 or NARROW_DIVISOR to divide columns by; whether they are others now."""
+        before = (self.thorough, self.divisor)
+        self.thorough, self.divisor = thorough, divisor
+        return before != (thorough, divisor)
 
     def encode(self, picture: av.VideoFrame, pts: int, *, force_keyframe: bool) -> list[EncodedPicture]:
         """Take a picture shown from `pts` (1/90000 s, increasing); give the pictures that are done.

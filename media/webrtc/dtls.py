@@ -71,6 +71,10 @@ class IceLink:
         self._timer: asyncio.TimerHandle | None = None
         self._shaking_hands = False
 
+    def use(self, connection: IceConnection | None) -> None:
+        """Send on this connection from now on; on none where there is none."""
+        self.connection = connection
+
     def dtls_received(self, data: bytes) -> None:
         """Queue one datagram for the handshake; over the bound it is dropped, DTLS sends it again."""
         if self._datagrams.full():

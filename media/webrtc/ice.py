@@ -57,7 +57,7 @@ class CheckAllowance:
 class IceConnection(aioice.Connection):
     """aioice's connection, with five differences.
 
-    Host candidates can be restricted to one address; media leaves through `on_media` before any parsing of
+    Host candidates can be restricted to one address; media leaves at once, before any parsing of
     STUN; lost consent closes nothing, because a recording outlives a gap in the network; what is no STUN is
     taken only from addresses that a check has validated; and where checks may go has bounds.
     """
@@ -77,7 +77,7 @@ class IceConnection(aioice.Connection):
         super().__init__(**arguments)
         self._bind_host = bind_host
         self._monotonic_ns = clock.monotonic_ns
-        self.on_media = on_media
+        self._on_media = on_media
         self._on_dtls = on_dtls
         self._on_consent = on_consent
         self._drop = drop
@@ -86,6 +86,14 @@ class IceConnection(aioice.Connection):
         self._validated: set[tuple[str, int]] = set()  # sent an authentic check, or answered one
         self._stun_arrival_ns = 0
         self._probes: set[asyncio.Task[None]] = set()
+
+    def hand_media_to(self, on_media: Callable[[bytes, int], None]) -> None:
+        """Let media go there from now on, with its time of arrival."""
+        self._on_media = on_media
+
+    def set_remote(self, username: str, password: str, *, lite: bool) -> None:
+        """Note what the peer's description says of its ICE agent, before `connect`."""
+        self.remote_username, self.remote_password, self.remote_is_lite = username, password, lite
 
     async def get_component_candidates(
         self, component: int, addresses: list[str], timeout: int = GATHERING_S_MAX
@@ -128,7 +136,7 @@ class IceConnection(aioice.Connection):
         if first >= 4 and (address[0], address[1]) not in self._validated:
             self._drop("address_not_validated")
         elif 128 <= first <= 191:  # RFC 7983 7
-            self.on_media(data, arrival_ns)
+            self._on_media(data, arrival_ns)
         elif first < 4:
             self._stun_arrival_ns = arrival_ns
             try:

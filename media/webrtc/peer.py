@@ -181,8 +181,7 @@ class Peer:
         if packet is None:
             counters.drop("malformed_rtp")
             return
-        counters.packets += 1
-        counters.bytes += length
+        counters.add_packet(length)
         route = self._router.route(packet)
         if route is None:
             counters.drop("unroutable")

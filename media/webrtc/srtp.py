@@ -53,6 +53,10 @@ class SrtpReceiver:
         self._retired: set[int] = set()
         self.last_arrival_ns = clock.monotonic_ns()
 
+    def heard(self, at_ns: int) -> None:
+        """The peer gave a sign of life other than media."""
+        self.last_arrival_ns = at_ns
+
     def datagram(self, data: bytes, arrival_ns: int) -> None:
         """One SRTP or SRTCP datagram, whatever its content."""
         size = len(data)

@@ -145,7 +145,7 @@ class MediaTransport:
         await self._dtls.stop()
         for connection in {self._connection, self._link.connection or self._connection}:
             await connection.close_in_time()
-        self._link.connection = None
+        self._link.use(None)
         self._srtp = None
 
     # --- setting up ----------------------------------------------------------------------------------
@@ -175,9 +175,7 @@ class MediaTransport:
 
     async def _find_pair(self, connection: IceConnection, remote: IceParameters) -> None:
         """Connect one ICE session, then let it carry the media in place of the one before."""
-        connection.remote_username = remote.username_fragment
-        connection.remote_password = remote.password
-        connection.remote_is_lite = self._remote_is_lite
+        connection.set_remote(remote.username_fragment, remote.password, lite=self._remote_is_lite)
         try:
             async with asyncio.timeout(SETUP_S_MAX):
                 await connection.connect()
@@ -209,7 +207,7 @@ class MediaTransport:
         self._srtp = SrtpReceiver(self._dtls, self._events, self._clock, self._drop)
         for connection in (self._link.connection, self._connection):
             if connection is not None:
-                connection.on_media = self._srtp.datagram
+                connection.hand_media_to(self._srtp.datagram)
         self._change("connected", None)
         early, self._early = self._early, []
         for data, arrival_ns in early:
@@ -218,7 +216,7 @@ class MediaTransport:
         self._watch()
 
     def _use(self, connection: IceConnection) -> None:
-        self._link.connection = connection
+        self._link.use(connection)
         connection.probe()  # how far away the peer is, before its first media
         self._paired.set()
         self._consent_at_ns = self._clock.monotonic_ns()
@@ -244,7 +242,7 @@ class MediaTransport:
 
     def _heard(self) -> None:
         if self._srtp is not None:
-            self._srtp.last_arrival_ns = self._clock.monotonic_ns()
+            self._srtp.heard(self._clock.monotonic_ns())
             self._change("connected", None)
 
     def _dtls_changed(self) -> None:

@@ -248,7 +248,7 @@ class TestHaste:
         coder = encoder()
         avcc, pictures = coder.avcc, []
         for n in range(30):
-            coder.thorough = not 8 <= n < 19
+            coder.set_effort(thorough=not 8 <= n < 19)
             pictures += coder.encode(scene(n), n * FRAME, force_keyframe=n % 10 == 0)
         pictures += coder.flush()
         assert [picture.pts for picture in pictures] == [n * FRAME for n in range(30)]
@@ -277,7 +277,7 @@ class TestNarrow:
     def changing(self, *, keyframes: set[int]) -> tuple[VideoEncoder, list[EncodedPicture]]:
         coder, scaler, pictures, width = encoder(), Scaler(), [], CANVAS.width
         for n in range(30):
-            coder.divisor = NARROW_DIVISOR if 8 <= n < 19 else 1
+            coder.set_effort(divisor=NARROW_DIVISOR if 8 <= n < 19 else 1)
             width = coder.width if n in keyframes else width
             picture = scaler.scale(scene(n), width, CANVAS.height)
             pictures += coder.encode(picture, n * FRAME, force_keyframe=n in keyframes)
@@ -325,7 +325,7 @@ def test_nothing_in_the_media_names_its_coders() -> None:
     )
     picture = av.VideoFrame(CANVAS.width, CANVAS.height, "yuv420p")
     coded = video.encode(picture, 0, force_keyframe=True) + video.encode(picture, 3600, force_keyframe=False)
-    video.thorough = False
+    video.set_effort(thorough=False)
     coded += video.encode(picture, 7200, force_keyframe=True) + video.flush()
     sound = audio.encode(np.zeros((1, 4096), dtype=np.float32)) + audio.flush()
     data = video.avcc + audio.asc + b"".join(part.data for part in (*coded, *sound))

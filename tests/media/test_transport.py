@@ -267,7 +267,7 @@ class TestMediaTransport:
         sent = [rtp_bytes(sequence=number, payload=b"early") for number in range(EARLY_DATAGRAMS_MAX + 1)]
         began_ns = SystemClock().monotonic_ns()
         for number, packet in enumerate(sent):
-            tried._connection.on_media(sessions.sender.protect(packet), began_ns + number)
+            tried._connection._on_media(sessions.sender.protect(packet), began_ns + number)
         assert (events.rtp, dropped) == ([], ["before_dtls"])
         tried._use(tried._connection)  # as if ICE had found a pair
         await tried._secure(())
@@ -418,7 +418,7 @@ class Wire:
 
 async def test_a_flight_that_is_not_answered_is_sent_again_until_it_is() -> None:
     wire, link = Wire(), IceLink(lambda reason: None)
-    link.connection = wire  # type: ignore[assignment]
+    link.use(wire)  # type: ignore[arg-type]
     link.begin_handshake()
     await link._send(b"one")
     await link._send(b"two")

@@ -22,6 +22,10 @@ class Unwrapper:
             delta -= self._mask + 1
         return newest + delta
 
+    def advance(self, extended: int) -> None:
+        """Take an extended value for the newest."""
+        self.newest = extended
+
     def unwrap(self, value: int) -> int:
         """The extended value; it becomes the newest if it is ahead."""
         newest = self.newest
