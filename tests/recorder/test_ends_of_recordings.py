@@ -14,6 +14,7 @@ from recorder.kernel.message import MessageKind
 from recorder.kernel.recording import EndReason, Recording, RecordingRow, RecordingState
 from recorder.recording import actor
 from recorder.recording.actor import RecordingActor
+from signaling.ports import Caller
 from storage.stores.memory import MemoryStore
 from tests.recorder.node import Node, open_node
 from tests.support.fake_workers import FRAGMENT_US
@@ -73,7 +74,7 @@ class TestTheLastState:
             await save(row)
 
         monkeypatch.setattr(node.table, "save", refuse_the_last)
-        await node.recordings.stop(recording.id)
+        await node.recordings.stop(recording.id, stopped_by=Caller())
         await node.until(recording.id, "AVAILABLE")
         assert refusals == 3
         assert (await node.table.get(recording.id)).state is RecordingState.AVAILABLE
@@ -82,7 +83,7 @@ class TestTheLastState:
 class TestTimes:
     async def test_start_with_the_first_media_and_end_no_sooner_than_that_lasts(self, node: Node) -> None:
         recording = await recorded(node)
-        await node.recordings.stop(recording.id)
+        await node.recordings.stop(recording.id, stopped_by=Caller())
         over = await node.until(recording.id, "AVAILABLE")
         assert over.started_at is not None and over.ended_at is not None and over.duration_s is not None
         heard_s = (over.ended_at - over.started_at).total_seconds()
@@ -92,7 +93,7 @@ class TestTimes:
 
 async def test_who_reads_that_it_is_available_reads_what_it_is(node: Node) -> None:
     recording = await recorded(node)
-    await node.recordings.stop(recording.id)
+    await node.recordings.stop(recording.id, stopped_by=Caller())
     over = await node.until(recording.id, "AVAILABLE")
     (said,) = await node.messages(recording.conversation, MessageKind.RECORDING_AVAILABLE)
     assert (said.filename, said.duration_s, said.bytes) == (over.filename, over.duration_s, over.bytes)
