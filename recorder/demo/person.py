@@ -32,6 +32,7 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
     microphone: bool = True
     share_screen_after_s: float | None = None
     share_screen_fps: int = 5
+    loopback: bool = True  # offer 127.0.0.1 alone, as a server takes that is bound to it
 
 
 async def play(part: Part) -> None:
@@ -93,8 +94,9 @@ async def _left_within(leaving: asyncio.Event, seconds: float) -> bool:
 
 def main() -> None:
     logging.basicConfig(level=logging.WARNING)
-    stay_on_loopback()
     part = msgspec.json.decode(sys.stdin.readline(), type=Part)
+    if part.loopback:
+        stay_on_loopback()
     asyncio.run(play(part))
 
 

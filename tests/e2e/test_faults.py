@@ -63,7 +63,10 @@ def runs(process: psutil.Process) -> bool:
 async def test_a_worker_is_killed(server: RunningServer) -> None:
     async with ApiClient(server) as api, AsyncExitStack() as call:
         others = server.workers()
-        recording = await talking(api, call)
+        conversation = await api.conversation()
+        ends_there = {"values": {"recording.after_interruption": "new"}}
+        await api.call("PUT", f"/v1/conversations/{conversation}/settings", ends_there)
+        recording = await talking(api, call, conversation)
         (worker,) = set(server.workers()).difference(others)
         os.kill(worker, signal.SIGKILL)
         over = await api.until(recording["id"], "AVAILABLE", "FAILED")

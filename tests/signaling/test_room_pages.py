@@ -8,7 +8,7 @@ import pytest
 from tests.support.http import Served, problem
 
 WEB = resources.files("signaling") / "web"
-FILES = sorted(entry.name for entry in WEB.iterdir())
+FILES = sorted(entry.name for entry in WEB.iterdir() if entry.is_file())
 
 
 @pytest.mark.parametrize("path", ["/", "/room/anything", "/web/room.js", "/web/style.css", "/web/icon.svg"])
