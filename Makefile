@@ -97,7 +97,7 @@ check: setup-runtime $(VENV)/.dev ## style, types, and the walls between package
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest -q tests/test_walls.py
+	$(BIN)/python -m pytest -q tests/test_walls.py tests/test_design.py tests/test_docs.py tests/recorder/test_diagrams.py
 
 format: $(VENV)/.dev ## put the code into its one shape
 	$(BIN)/ruff check --fix .

@@ -6,7 +6,7 @@ import pytest
 
 from recorder.diagrams import DIAGRAMS, drawn, mermaid
 
-PAGES = sorted((Path(__file__).parents[2] / "docs").glob("*.md"))
+PAGES = sorted((Path(__file__).parents[2] / "docs").rglob("*.md"))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
