@@ -1,6 +1,6 @@
 """The roster of a recording: who took part in it, and from when to when, as its events say. Pure."""
 
-from collections import Counter
+import math
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 
@@ -22,7 +22,7 @@ class Roster:
     def __init__(self, events: Iterable[MediaEvent] = ()) -> None:
         self._came: dict[str, MediaEvent] = {}
         self._left_s: dict[str, float] = {}
-        self._sessions: Counter[str] = Counter()
+        self._sessions: dict[str, list[float]] = {}  # of those who are there: when each began
         for event in events:
             self.observe(event)
 
@@ -35,10 +35,13 @@ class Roster:
         match event.kind:
             case "joined" if event.participant is not None:
                 return self._join(event.participant, event)
-            case "left" if event.participant in self._came:
-                return self._leave(event.participant, event.at_s)
-            case "gap" | "ended":  # sessions end with their worker
-                return self._end_sessions(event.at_s)
+            case "left" if event.participant in self._sessions:
+                began_s = self._sessions[event.participant]
+                return self._keep(event.participant, began_s[1:], event.at_s)
+            case "gap":  # told after the joining of those who came to the new worker, which began then
+                return self._keep_later_than(event.at_s, event.at_s)
+            case "ended":
+                return self._keep_later_than(math.inf, event.at_s)
         return False
 
     def presences(self, started_at: datetime) -> list[Presence]:
@@ -54,27 +57,28 @@ class Roster:
             return False
         self._came.setdefault(who, event)
         self._left_s.pop(who, None)
-        self._sessions[who] += 1
-        return self._sessions[who] == 1
+        sessions = self._sessions.setdefault(who, [])
+        sessions.append(event.at_s)
+        return len(sessions) == 1
 
-    def _leave(self, who: str, at_s: float) -> bool:
-        self._sessions[who] -= 1
-        return self._sessions[who] <= 0 and self._leave_all(who, at_s)
-
-    def _end_sessions(self, at_s: float) -> bool:
-        present = list(self._sessions)
-        for who in present:
-            self._leave_all(who, at_s)
-        return bool(present)
-
-    def _leave_all(self, who: str, at_s: float) -> bool:
+    def _keep(self, who: str, sessions: list[float], now_s: float) -> bool:
+        """Only these go on; whether there were none."""
+        if sessions:
+            self._sessions[who] = sessions
+            return False
         del self._sessions[who]
-        self._left_s[who] = at_s
+        self._left_s[who] = now_s
         return True
+
+    def _keep_later_than(self, begin_s: float, now_s: float) -> bool:
+        before = dict(self._sessions)
+        for who, sessions in before.items():
+            self._keep(who, [began_s for began_s in sessions if began_s >= begin_s], now_s)
+        return self._sessions.keys() != before.keys()
 
 
 def roster_of(lines: bytes) -> Roster:
-    """The roster that a recording's events.jsonl tells; a damaged line is somebody's guess no more."""
+    """The roster that a recording's events.jsonl tells; a line that is damaged is left out."""
     return Roster(event for line in lines.splitlines() if (event := _event(line)) is not None)
 
 

@@ -42,6 +42,15 @@ def test_sessions_end_with_their_worker_and_with_the_recording() -> None:
     assert times(roster) == {"ada": (0, 7), "bob": (0, 9)}
 
 
+def test_who_came_to_the_worker_after_a_gap_is_there_though_told_before_it() -> None:
+    roster = Roster([event("joined", 0, "ada"), event("joined", 0, "bob")])
+    assert not roster.observe(event("joined", 7, "ada"))
+    assert roster.observe(event("gap", 7))
+    assert times(roster) == {"ada": (0, None), "bob": (0, 7)}
+    assert roster.observe(event("left", 9, "ada"))
+    assert times(roster) == {"ada": (0, 9), "bob": (0, 7)}
+
+
 def test_only_coming_and_going_changes_it() -> None:
     roster = Roster()
     assert not roster.observe(event("left", 0, "ada"))
