@@ -132,7 +132,7 @@ class Engine:
         if renderer is None:
             return Statistics(state=state)
         rendered_s, written_s = renderer.duration_ns / 1e9, renderer.fragmenter.written_us / 1e6
-        dropped = Counter(renderer.dropped()) + self._inbox.dropped + self._publishers.dropped()
+        dropped = Counter(self._thread.dropped) + self._inbox.dropped + self._publishers.dropped()
         return Statistics(
             state=state,
             duration_s=rendered_s,

@@ -105,7 +105,10 @@ class Renderer:
         return self._load.effort
 
     def dropped(self) -> dict[str, int]:
-        """Frames and samples that are not in the recording, by reason, of all streams so far."""
+        """Frames and samples that are not in the recording, by reason, of all streams so far.
+
+        On the thread that calls `accept` alone: counters get new reasons there.
+        """
         return {reason: count for reason, count in sorted(self._attendance.all_dropped().items()) if count}
 
     def on_recording_clock(self, local_ns: int) -> float:

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from media.handover.render_queue import Batch, RenderQueue
@@ -27,7 +27,8 @@ class RenderThread:
     """Takes batches from the inbox to a Renderer until the final one, or until something fails.
 
     `deliver` gets events and the streams that need a key frame, `failed` why it ended early: both are called
-    on the event loop. `renderer` may be read from anywhere; its counters are plain numbers.
+    on the event loop. Of `renderer` plain numbers alone may be read elsewhere. What it had dropped after the
+    last batch is `dropped`, which may be read anywhere: it is replaced, never changed.
     """
 
     def __init__(
@@ -41,6 +42,7 @@ class RenderThread:
     ) -> None:
         self.renderer: Renderer | None = None
         self.failure: BystanderError | None = None
+        self.dropped: Mapping[str, int] = {}
         self._plan = plan
         self._inbox = inbox
         self._write = write
@@ -86,7 +88,7 @@ class RenderThread:
             )
             self._post(self._failed, Ending(EndReason.ABORT_UNEXPECTED, self.failure.code))
         finally:
-            self._hand_over()
+            self._hand_over(self.renderer)
             self._post(self._over.set)
 
     def _render(self, renderer: Renderer) -> None:
@@ -98,14 +100,15 @@ class RenderThread:
                 return
             lag_ns = self._inbox.waiting_ns(batch.now_ns)
             renderer.advance(batch.now_ns, batch.blocked, lag_ns=lag_ns)
-            self._hand_over()
+            self._hand_over(renderer)
 
     def _accept(self, renderer: Renderer, batch: Batch) -> None:
         for item in batch.items:
             renderer.accept(item, batch.now_ns)
         self._inbox.done(batch)
 
-    def _hand_over(self) -> None:
+    def _hand_over(self, renderer: Renderer) -> None:
+        self.dropped = renderer.dropped()
         if self._events or self._keyframes:
             self._post(self._deliver, list(self._events), set(self._keyframes))
             self._events.clear()

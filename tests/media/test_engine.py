@@ -1,6 +1,7 @@
 import asyncio
 import io
 import threading
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 
 import msgspec
@@ -250,6 +251,28 @@ async def test_nothing_happens_after_the_end(bench) -> None:
     await made.until(lambda: made.events[-1].kind == "ended")
     assert {"left", "stream_ended"} <= {event.kind for event in made.events}
     assert max(event.at_s for event in made.events) <= summary.duration_us / 1e6
+
+
+class GrowingCounter(Counter[str]):
+    """Counts of the render thread, which inserts whenever another thread is in the middle of them."""
+
+    def items(self):
+        for item in super().items():
+            if threading.current_thread().name != "render":
+                self[f"reason {len(self)}"] += 1
+            yield item
+
+
+async def test_statistics_are_told_while_the_render_thread_counts(bench) -> None:
+    made = await bench()
+    await made.engine.publish("s1", ADA, "offer")
+    (peer,) = made.peers
+    peer.begin()
+    roster = made.engine._thread.renderer._attendance
+    await made.until(lambda: len(list(roster.sources())) == 2)
+    for source in roster.sources():
+        source.decoder.dropped = GrowingCounter(dropped_before=1)
+    await made.until(lambda: made.engine.statistics().dropped == {"dropped_before": 2})
 
 
 async def test_a_full_disk_ends_it_with_its_code_and_keeps_what_is_written(bench) -> None:
