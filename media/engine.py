@@ -19,7 +19,7 @@ from media.webrtc.publishers import MakePeer, Publishers
 from media.webrtc.read_interval import batch_s
 from media.webrtc.udp import BEAT_S, next_beat
 from recorder.kernel.clock import Clock
-from recorder.kernel.errors import BystanderError, Fault, caller_error
+from recorder.kernel.errors import caller_error
 from recorder.kernel.media import Fragment, MediaEvent, Publisher
 from recorder.kernel.recording import EndReason, RecordingPlan, RecordingState, RecordingType, Statistics
 
@@ -94,14 +94,6 @@ class Engine:
     async def unpublish(self, session: str) -> None:
         """End a publisher's session; what it sent before is recorded."""
         await self._publishers.unpublish(session)
-
-    async def pause(self) -> None:
-        """Leave out what comes from now on, until `resume`; not built yet (501 not_supported)."""
-        raise _not_supported("pause")
-
-    async def resume(self) -> None:
-        """Record again after `pause`; not built yet (501 not_supported)."""
-        raise _not_supported("resume")
 
     async def stop(self) -> Summary:
         """Record everything that was received, write the last fragment, end; the same answer every time.
@@ -245,7 +237,3 @@ class Engine:
             return Summary(duration_us=0, bytes=0)
         written = self._thread.renderer.fragmenter
         return Summary(duration_us=written.written_us, bytes=written.bytes_written)
-
-
-def _not_supported(what: str) -> BystanderError:
-    return BystanderError("not_supported", f"A recording cannot {what} yet.", fault=Fault.SERVER, status=501)

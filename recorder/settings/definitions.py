@@ -172,7 +172,8 @@ class RecordingSettings(Section, frozen=True):
     video_bitrate_max: Annotated[int, Meta(ge=50_000, description="bit/s, the cap of video")] = 2_500_000
     audio_bitrate: Annotated[int, Meta(ge=8_000, le=512_000, description="bit/s of AAC")] = 64_000
     fragment_duration_s: Annotated[
-        float, Meta(ge=0.5, le=2, description="longest fragment: what a crash can cost")
+        float,
+        Meta(ge=0.5, le=2, description="longest fragment while something moves; a crash costs about 1 s"),
     ] = 2.0
     reorder_wait_s: Annotated[
         float, Meta(ge=0, le=10, description="how long a missing packet is waited for")
