@@ -191,16 +191,16 @@ class RecordingUpload:
         entries, ended = await asyncio.to_thread(self._look)
         action = plan.decide(self._state, entries, ended=ended)
         try:
-            if not await self._acted_beside(action, entries, ended=ended):
-                if action is Simple.WAIT and not self._must_ask:
-                    self.trouble = None  # nothing waits for the store
-                    await self._wait_for_news()
-                    return
+            idle = not await self._acted_beside(action, entries, ended=ended)
+            if idle and (action is not Simple.WAIT or self._must_ask):
                 await self._act(action, entries, ended=ended)
+                idle = False
         except BystanderError as error:
             await self._failed(error, action)
         else:
-            self._succeeded()
+            self._succeeded()  # also where nothing is left to ask of the store: then nothing waits for it
+            if idle:
+                await self._wait_for_news()
 
     async def _acted_beside(self, action: Action, entries: list[IndexEntry], *, ended: bool) -> bool:
         """Make sure that we may write; then do what is due beside the upload, if the upload can wait."""

@@ -1,16 +1,25 @@
 """What S3 is sent: the settings with a multipart upload, and the credentials of an assumed role."""
 
+import asyncio
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from urllib.parse import parse_qs
 
 import pytest
 from aiohttp import web
 
+from recorder.kernel.clock import SystemClock
 from recorder.kernel.limits import PART_SIZE_BYTES_MIN
+from recorder.kernel.recording import EndReason
 from storage.open_store import open_store
+from storage.settings import StorageSettings
+from storage.spool import SpoolWriter
 from storage.store import ObjectProperties, ObjectStore
+from storage.upload.uploader import Uploader
+from tests.storage.conftest import RECORDING
+from tests.storage.fragments import sequence
 from tests.storage.stores import s3_settings
 from tests.support.s3_servers import ACCESS_KEY_ID, ServerProcess
 from tests.support.wire import Sent, Wire, wire
@@ -117,3 +126,38 @@ async def test_credentials_that_end_are_renewed_in_mid_upload(proxy: Wire) -> No
     await store.close()
     assert len(ended) == 1
     assert len(assumed(proxy)) == 2
+
+
+async def test_a_success_that_says_nothing_is_asked_after(
+    proxy: Wire, root: Path, create: Callable[..., SpoolWriter]
+) -> None:
+    """A gateway's page in place of a part's answer, then an empty one to the completion; each with 200."""
+    pages = {"partNumber": "<html>Welcome</html>", "uploadId": ""}
+    answered: list[str] = []
+
+    def answer(sent: Sent) -> web.Response | None:
+        query = sent.path.partition("?")[2]
+        name = "partNumber" if "partNumber=" in query else query.partition("=")[0]
+        if sent.method not in ("PUT", "POST") or name not in pages:
+            return None
+        answered.append(name)
+        return web.Response(text=pages.pop(name), content_type="text/html")
+
+    proxy.refuse = answer
+    writer = create()
+    fragments = sequence(*[2 * PART_SIZE_BYTES_MIN // 3] * 3)
+    for fragment in fragments:
+        writer.append(fragment)
+    writer.end(EndReason.NORMAL, None, 1)
+    writer.close()
+    store = open_store(s3_settings(proxy.endpoint, prefix="silent"))
+    settings = StorageSettings(part_size_bytes=PART_SIZE_BYTES_MIN, retry_delay_initial_s=0.001)
+    uploader = Uploader(store, root, SystemClock(), settings)
+    async with asyncio.timeout(30):
+        stored = await uploader.finish(RECORDING)
+    await uploader.close()
+    assert answered == ["partNumber", "uploadId"]
+    data = b"".join([chunk async for chunk in store.read(stored.key, 0, stored.size)])
+    assert data == b"".join(fragment.data for fragment in fragments)
+    assert [upload async for upload in store.uploads.list_uploads()] == []
+    await store.close()

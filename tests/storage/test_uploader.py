@@ -16,6 +16,7 @@ from storage.settings import StorageSettings
 from storage.spool import SpoolWriter, spooled_recordings
 from storage.store import MultipartUpload, ObjectProperties, ObjectStore
 from storage.stores.memory import MemoryStore
+from storage.takeover.lease import LEASE_RENEWAL_S, NodeLease
 from storage.upload.uploader import Uploader
 from tests.storage.conftest import RECORDING, facts
 from tests.storage.fragments import media, sequence
@@ -170,6 +171,35 @@ async def test_waiting_for_the_end_can_be_cancelled_without_harm(
     store.faults.outage = None
     assert (await uploader.finish(RECORDING)).size == 1034
     assert store.requests.count("head") == 3
+
+
+async def test_trouble_is_over_when_nothing_waits_for_the_store_any_more(
+    store: MemoryStore, root: Path, create: Create
+) -> None:
+    """Sound alone fills no part for minutes: who waits for media does not wait for the store."""
+    settings, clock, waits = StorageSettings(), ManualClock(), list[float]()
+
+    async def noted(seconds: float) -> None:
+        waits.append(seconds)
+        await asyncio.sleep(0)
+
+    lease = NodeLease(store, clock, installation="ours", node="n", takeover_after_s=3600)
+    uploader = Uploader(store, root, clock, settings, lease=lease, sleep=noted, seed=1)
+    writer = create()
+    writer.append(sequence()[0])
+    store.faults.outage = "store_unreachable"
+    uploader.begin(RECORDING)
+    await until(lambda: len(waits) > 6)
+    assert RECORDING in uploader.troubles()
+    store.faults.outage = None
+    await until(lambda: uploader.troubles() == {})
+
+    store.faults.outage, before = "store_unreachable", len(waits)
+    clock.advance(2 * LEASE_RENEWAL_S)  # the next sign of life is due, and is the next that fails
+    uploader.grew(RECORDING)
+    await until(lambda: len(waits) > before)
+    assert waits[before] <= settings.retry_delay_initial_s
+    await uploader.close()
 
 
 async def test_receipts_that_nobody_wants_are_bounded(
