@@ -69,6 +69,7 @@ ROOMS: dict[str, list[str]] = {
         "hls",
         "check",
         "audio",
+        "video/headers",
         "video",
         "mux",
         "sync",

@@ -14,8 +14,9 @@ from av.error import FFmpegError
 from av.video.frame import VideoFrame
 
 from media.handover.encoded_frame import Codec, EncodedFrame
-from media.video.coded_size import CodedSize, UnreadableHeaderError, coded_size
+from media.video.coded_size import coded_size
 from media.video.decoder_limits import DecodingTime, MemoryShare, give_back_memory
+from media.video.headers.size import CodedSize, UnreadableHeaderError
 
 _DECODERS = {Codec.AV1: "libdav1d"}  # libav's own for AV1 needs hardware
 

@@ -13,9 +13,10 @@ from media.handover.encoded_frame import Codec, EncodedFrame
 from media.rtp.depacketizers.assembler import assembler_for
 from media.rtp.depacketizers.av1 import split_elements
 from media.rtp.depacketizers.vp9 import parse_vp9
-from media.video.coded_size import UnreadableHeaderError, coded_size
+from media.video.coded_size import coded_size
 from media.video.decoder import PictureDecoder
 from media.video.decoder_limits import MemoryShare
+from media.video.headers.size import UnreadableHeaderError
 from recorder.kernel.limits import MIB
 from tests.support.encoded_source import plain
 from tests.support.rtp import packet
