@@ -10,6 +10,7 @@ sender's other streams are raised, and by more than its own jitter explains. Pur
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
+from operator import itemgetter
 
 STEP_NS_MIN = 12_000_000  # callbacks of 10 ms make packets that much late, never all of them
 SPREAD_SHARE = 2  # a step must stand out by this part of how the packets' own lateness spreads
@@ -30,6 +31,7 @@ LATE_PACKETS_MAX = 256  # a second of packets of 5 ms
 BLOCK_NS = 50_000_000
 BLOCKS_MAX = 48  # of the recent past: longer than anything is doubtful
 STEPS_KEPT_MAX = 64  # frames before the oldest of them are rendered long since
+_EXCESS = itemgetter(2)  # of a late packet
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +95,13 @@ class RecentExcess:
     def least(self, from_ns: int, to_ns: int) -> int | None:
         """The excess of the quickest packet well between two instants; None where none came."""
         first, last = from_ns // BLOCK_NS + 1, to_ns // BLOCK_NS
-        return min((least for number, least in self._blocks if first <= number <= last), default=None)
+        quickest: int | None = None
+        for number, least in reversed(self._blocks):  # the newest are asked for, of many
+            if number < first:
+                break
+            if number <= last and (quickest is None or least < quickest):
+                quickest = least
+        return quickest
 
     def lower(self, since_ns: int, by_ns: int) -> None:
         """What came since then was late because the clock had stood still."""
@@ -151,10 +159,9 @@ class StepDetector:
     def _judged(self, now_ns: int, companions: Iterable[RecentExcess], *, bound: bool) -> Step | None:
         began_ns = self._late[0][1]
         common = [least for other in companions if (least := other.least(began_ns, now_ns)) is not None]
-        excesses = sorted(excess for _, _, excess in self._late)
-        lowest = excesses[0]
-        spread = max(excesses[len(excesses) // 2] - lowest, self._usual)
+        lowest = min(self._late, key=_EXCESS)[2]
         length = lowest - min(common, default=0)
+        spread = 0 if length < STEP_NS_MIN else self._spread(lowest)  # which takes longest to find
         if length < self._least_length(spread, alone=not common, bound=bound):
             self.doubt = None
             self._slide(now_ns)
@@ -164,6 +171,11 @@ class StepDetector:
         if not self._certain(now_ns - self._drained_ns(), length, spread, alone=not common):
             return None
         return self._stepped(length)
+
+    def _spread(self, lowest: int) -> int:
+        """By how much packets are usually later than the quickest."""
+        excesses: list[int] = sorted(map(_EXCESS, self._late))
+        return max(excesses[len(excesses) // 2] - lowest, self._usual)
 
     def _least_length(self, spread: int, *, alone: bool, bound: bool) -> int:
         """How long a step must be to be told from jitter, from a longer way, or from a slow encoder."""

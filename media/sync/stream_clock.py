@@ -18,7 +18,7 @@ from collections.abc import Iterable
 from statistics import median_low
 
 from media.handover.encoded_frame import Codec, SenderReport
-from media.sync.clock_steps import Doubt, RecentExcess, SteadyClock, Step, StepDetector
+from media.sync.clock_steps import STEP_NS_MIN, Doubt, RecentExcess, SteadyClock, Step, StepDetector
 from media.sync.one_way_delay import OneWayDelay
 
 LEAK_PPM = 200  # twice the +-100 ppm that crystals drift, so that the floor follows either sign
@@ -122,7 +122,7 @@ class StreamClock:
             arrival_ns,
             excess,
             elapsed,
-            [other.recent for other in companions if other is not self],
+            self._beside(companions) if excess >= STEP_NS_MIN else (),
             bound=self.bound,
         )
         if step is not None:
@@ -161,6 +161,10 @@ class StreamClock:
     def settle(self) -> None:
         """Nothing more comes, so nothing stays in doubt."""
         self._steps.settle()
+
+    def _beside(self, companions: Iterable["StreamClock"]) -> list[RecentExcess]:
+        """How late the sender's other streams were; looked at for late packets alone."""
+        return [other.recent for other in companions if other is not self]
 
     @property
     def _young(self) -> bool:

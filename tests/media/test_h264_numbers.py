@@ -55,3 +55,17 @@ def test_what_cannot_be_read_follows_nothing(unit: bytes) -> None:
     numbers.parameters(unit or b"\x67")
     numbers.seen(unit)
     assert not numbers.follows(unit, 1)
+
+
+def test_another_parameter_set_says_nothing_about_pictures_before_it() -> None:
+    numbers, (first, second, *_) = FrameNumbers(), units({"profile": "baseline"})
+    for unit in first:
+        if unit[0] & 0x1F == 7:
+            numbers.parameters(unit)
+            numbers.parameters(unit)
+    numbers.seen(slice_of(first))
+    numbers.parameters(next(unit for unit in first if unit[0] & 0x1F == 7))
+    assert numbers.follows(slice_of(second), 1)
+    (other,) = (unit for unit in units({"profile": "high"})[0] if unit[0] & 0x1F == 7)
+    numbers.parameters(other)
+    assert not numbers.follows(slice_of(second), 1)

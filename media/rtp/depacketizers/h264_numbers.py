@@ -8,27 +8,27 @@ class FrameNumbers:
     """The frame numbers of one stream, as far as its first parameter sets tell how to read them."""
 
     def __init__(self) -> None:
+        self._parameters = b""
         self._bits: int | None = None  # of a frame number
-        self._next: int | None = None  # the number of the picture that follows directly
+        self._last = b""  # picture's slice: read where something is lost behind it, not for every picture
 
     def parameters(self, unit: bytes) -> None:
-        """A sequence parameter set came."""
-        self._bits = _bits_of_frame_number(unit)
+        """A sequence parameter set came; by another one the pictures before it cannot be read."""
+        if unit != self._parameters:
+            self._parameters, self._last = unit, b""
+            self._bits = _bits_of_frame_number(unit)
 
     def seen(self, slice_unit: bytes) -> None:
         """The last whole picture began with this slice."""
-        number = self._number(slice_unit)
-        if number is None or self._bits is None:
-            self._next = None
-            return
-        referred_to = slice_unit[0] & 0x60 != 0
-        self._next = (number + referred_to) & ((1 << self._bits) - 1)
+        self._last = slice_unit
 
     def follows(self, slice_unit: bytes, lost: int) -> bool:
         """Whether this slice's picture follows the last one directly, though packets between are lost."""
-        if self._next is None or self._bits is None or lost >= 1 << self._bits:
+        last = self._number(self._last)
+        if last is None or self._bits is None or lost >= 1 << self._bits:
             return False
-        return self._number(slice_unit) == self._next
+        referred_to = self._last[0] & 0x60 != 0
+        return self._number(slice_unit) == (last + referred_to) & ((1 << self._bits) - 1)
 
     def _number(self, unit: bytes) -> int | None:
         if not unit or self._bits is None:
