@@ -129,6 +129,6 @@ async def test_a_browser_without_a_processor(browser: Browser, length_s: float, 
 
 @pytest.mark.slow
 async def test_a_browser_that_stands_still_all_the_time(browser: Browser) -> None:
-    """What its page draws late is late by what it stood still; steps that follow so closely lag a little."""
+    """Stalls that follow so closely miss the goal of the others: bounds of what is reached (docs/sync.md)."""
     made = await call(browser, 20.0, starve(0.1, 0.5), FlashingPage())
     assert_in_sync(made, lost_max=4, p95_s=0.15, max_s=0.3)
