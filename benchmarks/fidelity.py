@@ -24,7 +24,6 @@ from tests.support.simulated_time import simulate
 
 SECONDS = 20.0
 SEED = 5
-SETTLED_S = 3.0  # what was before is not judged: the first report of sound comes after 2.5 s
 ADA = Script(sound_reports=Reports(first_s=2.5, every_s=5.0))
 Disturb = Callable[[LossyLink, float], Awaitable[None]]
 
