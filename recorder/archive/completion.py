@@ -57,12 +57,18 @@ def amended(row: RecordingRow, ending: SpoolEnding, stored: StoredObject, now: d
         ended_at=row.ended_at or now,
         duration_s=ending.duration_us / 1e6,
         bytes=stored.size,
+        missing_s=missing_s(stored),
     )
 
 
 def shortcoming(stored: StoredObject) -> str | None:
     """The failure of a recording of which something is missing, blank, or another than was recorded; pure."""
     return None if stored.is_whole else MEDIA_MISSING
+
+
+def missing_s(stored: StoredObject) -> float | None:
+    """How much of the recording's time the object lacks; None where nothing is known to be missing. Pure."""
+    return stored.missing_us / 1e6 or None
 
 
 async def complete_late(recording: str, archive: Archive, table: RecordingTable, clock: Clock) -> None:

@@ -134,6 +134,7 @@ recordings = Table(
     Column("ended_at", UtcTime),
     Column("duration_s", Float),
     Column("bytes", BigInteger),  # in the store, once it was verified there
+    Column("missing_s", Float),  # of its time, that the object lacks
     Column("node", String(CODE_CHARS)),  # whose data directory it is recorded in; NULL: of anybody who looks
     Column("continues", String(ID_CHARS)),  # the failed recording that counts this one, should it fail
     Index("ix_recordings_state", "state", "id"),

@@ -134,6 +134,7 @@ class Recording(msgspec.Struct, frozen=True, kw_only=True):
     ended_at: datetime | None = None
     duration_s: float | None = None
     bytes: int | None = None
+    missing_s: float | None = None  # of its time, that the object lacks; None: nothing known to be missing
     filename: str | None = None
     links: dict[str, str] = {}
 
@@ -156,6 +157,7 @@ class RecordingRow(msgspec.Struct, frozen=True, kw_only=True):
     ended_at: datetime | None = None
     duration_s: float | None = None
     bytes: int | None = None
+    missing_s: float | None = None  # of its time, that the object lacks; None: nothing known to be missing
     node: str | None = None  # whose data directory it is recorded in; None: as long as a database had one
     continues: str | None = None  # the failed recording in whose entry this one counts, should it fail, too
 

@@ -88,6 +88,7 @@ _OF_RECORDING = (
     "end_reason",
     "failure",
     "bytes",
+    "missing_s",
     "filename",
 )
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from recorder.archive.completion import complete_late, shortcoming
+from recorder.archive.completion import complete_late, missing_s, shortcoming
 from recorder.archive.roster_log import RosterLog
 from recorder.database import Attempt, RecordingRow
 from recorder.kernel.errors import BystanderError
@@ -61,6 +61,7 @@ class RecordingActor:
         )
         self._roster = RosterLog(row.id, dependencies.archive.spool, dependencies.presences)
         self._filename = row.filename
+        self._missing_s = row.missing_s
         self._changed: Callable[[RecordingActor], None] | None = None
         self._events: asyncio.Queue[events.Event] = asyncio.Queue(EVENTS_UNAPPLIED_MAX)
         self._moved = asyncio.Event()
@@ -164,7 +165,7 @@ class RecordingActor:
         ago_s = event.ago_s if isinstance(event, events.MediaStarted) else 0.0
         now = self._dependencies.clock.utc_now()
         moved = moved_row(self.row, after, now, *self.written, media_ago_s=ago_s)
-        row = msgspec.structs.replace(moved, filename=self._filename)
+        row = msgspec.structs.replace(moved, filename=self._filename, missing_s=self._missing_s)
         await self._write_move(row, after, event)
         self.life, self.row = after, row
         self._log_move(event)
@@ -250,6 +251,7 @@ class RecordingActor:
             self._post(events.UploadFailed(failure=error.code))
             return
         self._control.note_written(self._control.duration_s, 0 if stored is None else stored.size)
+        self._missing_s = None if stored is None else missing_s(stored)
         self._post(
             events.NothingWritten() if stored is None else events.Uploaded(failure=shortcoming(stored))
         )
@@ -310,6 +312,7 @@ class RecordingActor:
             _log.info("recording moved", extra=fields)
         else:
             fields |= {"end_reason": self.life.end_reason, "failure": self.life.failure}
+            fields |= {"missing_s": self.row.missing_s} if self.row.missing_s else {}
             _log.warning("recording moved after a failure", extra=fields)
 
     def _fields(self, **more: object) -> dict[str, object]:

@@ -104,6 +104,11 @@ async def announced(node: Node) -> list[str]:
         return list((await connection.execute(select(webhook_events.c.type))).scalars())
 
 
+async def announced_data(node: Node) -> list[dict[str, Any]]:
+    async with node.database.reading() as connection:
+        return list((await connection.execute(select(webhook_events.c.data))).scalars())
+
+
 async def test_one_that_was_running_elsewhere_ends_like_any_other(node: Node) -> None:
     row = await known(node, RecordingState.RECORDING, started_at=NOW)
     spool(node, row, EndReason.ABORT_UNEXPECTED, "node_lost")
@@ -175,6 +180,8 @@ async def test_a_recording_that_lost_media_is_available_and_says_so(node: Node) 
     await node.until(row.id, "AVAILABLE")
     after = await node.table.get(row.id)
     assert (after.end_reason, after.failure) == (EndReason.NORMAL, "media_missing")
+    assert after.missing_s == (await node.recordings.get(row.id)).missing_s == 4.0
+    assert [data["recording"]["missing_s"] for data in await announced_data(node)] == [4.0]
     assert await node.media(row.id) == b"init" + MEDIA
     assert (node.dependencies.archive.spool / row.id / "aside" / "media").exists()
 

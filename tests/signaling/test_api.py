@@ -176,7 +176,7 @@ class TestRecordings:
         made = await served.recording()
         assert set(made) >= {
             *("id", "state", "type", "end_reason", "entry_point", "started_at", "ended_at"),
-            *("duration_s", "bytes", "filename", "links"),
+            *("duration_s", "bytes", "missing_s", "filename", "links"),
         }
         assert set(made["entry_point"]) == {"url", "token", "ice_servers", "expires_at"}
         base = str(served.client.make_url("/")).rstrip("/")

@@ -72,5 +72,6 @@ def _of_row(row: RecordingRow, **newer: Any) -> Recording:
         started_at=row.started_at,
         ended_at=row.ended_at,
         filename=row.filename,
+        missing_s=row.missing_s,
         **written,
     )
