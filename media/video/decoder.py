@@ -85,7 +85,9 @@ class PictureDecoder:
         return None if size is None else self._make_room(size)
 
     def _make_room(self, size: CodedSize) -> str | None:
-        if not 0 < size.pixels <= self._pixels_max:
+        if size.pixels < 1:
+            return "video_corrupt"
+        if size.pixels > self._pixels_max:
             return "video_too_large"
         if size != self._size:
             # Anew: libav keeps the buffers of larger pictures, and is told how large any may be at its start.
