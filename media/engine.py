@@ -74,6 +74,7 @@ class Engine:
         self._ended: asyncio.Future[Ending] = self._loop.create_future()
         self._heard, self._heard_ns = 0, self._clock.monotonic_ns()
         self._stopping = False
+        self._end_said = False
         await self._thread.start()
         self._ticker = self._loop.create_task(self._tick())
         self._ticker.add_done_callback(self._ticked)
@@ -106,6 +107,7 @@ class Engine:
             await self._publishers.close()
             self._inbox.send(self._clock.monotonic_ns(), {}, final=True)
         await self._thread.finished()
+        self._say_end()
         failure = self._thread.failure
         if failure is not None and not self._ended.done():
             raise failure
@@ -222,10 +224,19 @@ class Engine:
         if not self._ended.done() and not self._stopping:
             self._ticker.cancel()
             self._inbox.close()
-            duration_s = self._summary().duration_us / 1e6
-            detail = {"reason": ending.reason.value, "failure": ending.failure}
-            self._on_event(MediaEvent(kind="ended", at_s=duration_s, detail=detail))
             self._ended.set_result(ending)
+
+    def _say_end(self) -> None:
+        """Tell of the end once, when all is written and how long it became is known."""
+        if self._end_said or not (self._begun or self._ended.done()):
+            return
+        self._end_said = True
+        detail: dict[str, object] = {}
+        if self._ended.done():
+            ending = self._ended.result()
+            detail = {"reason": ending.reason.value, "failure": ending.failure}
+        duration_s = self._summary().duration_us / 1e6
+        self._on_event(MediaEvent(kind="ended", at_s=duration_s, detail=detail))
 
     def _deliver(self, events: list[MediaEvent], keyframes: set[str]) -> None:
         for event in events:

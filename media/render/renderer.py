@@ -192,9 +192,9 @@ class Renderer:
             self.fragmenter.add_pictures(self._picture.finish(self._rendered_ns, zero))
         self.fragmenter.add_sounds(self._sound.finish())
         self.fragmenter.finish(self._rendered_ns * 9 // 100_000)
-        self._chronicle.end(self._rendered_ns)  # who is still here leaves with it
+        end_ns = self.fragmenter.written_us * 1000 - self.fragmenter.origin_ns
+        self._chronicle.end(end_ns)  # who is still here leaves with it
         self._attendance.come_and_go(now_ns)
-        self._chronicle.say("ended", zero + self._rendered_ns)
 
     def _begin(self, now_ns: int, *, at_once: bool = False) -> bool:
         """Fix zero at the oldest media once its companions and their first reports had the time to arrive."""

@@ -253,6 +253,24 @@ async def test_nothing_happens_after_the_end(bench) -> None:
     assert max(event.at_s for event in made.events) <= summary.duration_us / 1e6
 
 
+async def test_what_ends_by_itself_says_so_once_and_last(bench) -> None:
+    made = await bench(msgspec.structs.replace(PLAN, no_media_timeout_s=1.0))
+    await made.engine.publish("s1", ADA, "offer")
+    (peer,) = made.peers
+    peer.begin()
+    await peer.call(0.4)
+    async with asyncio.timeout(PATIENCE_S):
+        ending = await made.engine.wait_ended()
+    summary = await made.engine.stop()
+    assert await made.engine.stop() == summary
+    await asyncio.sleep(0)
+    *before, last = made.events
+    assert "ended" not in {event.kind for event in before}
+    assert (last.kind, last.at_s) == ("ended", summary.duration_us / 1e6)
+    assert last.detail == {"reason": ending.reason.value, "failure": None}
+    assert max(event.at_s for event in before) <= last.at_s
+
+
 class GrowingCounter(Counter[str]):
     """Counts of the render thread, which inserts whenever another thread is in the middle of them."""
 
