@@ -82,7 +82,15 @@ def _settings_import(given: argparse.Namespace, _: list[str]) -> int:
 
 
 def _recover(given: argparse.Namespace, _: list[str]) -> int:
-    from recorder.recover import RecoveryReport, recover_all
+    from recorder.recover import RecoveryReport, give_up_kept, kept_summary, recover_all
+
+    if given.give_up is not None:
+        give_up_kept(
+            _settings(given),
+            given.give_up,
+            lambda kept: print(f"removing {kept.recording}  {kept_summary(kept)}", flush=True),
+        )
+        return 0
 
     def show(report: RecoveryReport) -> None:
         print(f"{'ok' if report.done else 'FAILED':<7}{report.recording}  {report.summary}", flush=True)
@@ -158,6 +166,11 @@ def _parser() -> argparse.ArgumentParser:
     importing.set_defaults(run=_settings_import)
 
     recover = commands.add_parser("recover", parents=[common], help="complete what is not stored yet")
+    recover.add_argument(
+        "--give-up",
+        metavar="RECORDING",
+        help="instead: remove for good what is kept of a recording whose object lacks something",
+    )
     recover.set_defaults(run=_recover)
 
     retention = commands.add_parser(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from recorder.archive.archive import TAKE_UP_INTERVAL_S, left_behind
-from recorder.archive.completion import complete
+from recorder.archive.completion import MEDIA_MISSING, complete
 from recorder.composition import open_core
 from recorder.database import RecordingRow
 from recorder.database.recordings import LAST_STATES
@@ -19,6 +19,7 @@ from recorder.recording.reconciliation import ended, inherited
 from recorder.settings.definitions import Settings
 from recorder.worker.main import main as worker_main
 from recorder.worker_pool.forkserver import Forkserver
+from storage.upload.aside import SetAside, give_up, list_set_aside
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,19 @@ async def recover_all(settings: Settings, report: Callable[[RecoveryReport], Non
             outcome = await finished
             report(outcome)
             all_is_well = all_is_well and outcome.done
+        for kept in await asyncio.to_thread(list_set_aside, dependencies.archive.spool):
+            report(RecoveryReport(kept.recording, True, kept_summary(kept)))
         return all_is_well
+
+
+def give_up_kept(settings: Settings, recording: str, announce: Callable[[SetAside], None]) -> None:
+    """Remove what is set aside of a recording, for good; also beside a server. nothing_set_aside."""
+    give_up(Path(settings.server.data_dir).absolute() / "spool", recording, announce)
+
+
+def kept_summary(kept: SetAside) -> str:
+    """Why something is kept of a recording, and how much; pure."""
+    return f"{MEDIA_MISSING}: {kept.size_bytes} bytes are kept in aside/ ({', '.join(kept.files)})"
 
 
 async def _finished(

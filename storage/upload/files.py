@@ -95,11 +95,13 @@ class UploadFiles:
         recording."""
         kept = self._receipt
         with disk_errors():
+            paths = [path for path in self._directory.iterdir() if path.is_file() and path.name not in kept]
+            if not paths:  # set aside before, and perhaps given up since
+                return
             aside = self._directory / form.ASIDE
             aside.mkdir(mode=0o750, exist_ok=True)
-            for path in [path for path in self._directory.iterdir() if path.is_file()]:
-                if path.name not in kept:
-                    path.replace(aside / path.name)
+            for path in paths:
+                path.replace(aside / path.name)
             sync_directory(aside)
             sync_directory(self._directory)
 
