@@ -96,7 +96,8 @@ async def test_a_file_of_the_spool_is_cut_off(
     size = chance.randrange(path.stat().st_size)
     os.truncate(path, size)
     fragment = len(source.fragment(1).data)
-    media = (tmp_path / RECORDING / form.MEDIA).stat().st_size  # an index is made again from the media's boxes
+    # An index is made again from the boxes of the media.
+    media = (tmp_path / RECORDING / form.MEDIA).stat().st_size
     whole = (media - len(source.init)) // fragment
     if whole < 1:
         with pytest.raises(BystanderError) as caught:

@@ -220,7 +220,10 @@ class FakeHistory:
     def _found(one: Conversation, search: ConversationSearch) -> bool:
         state = ConversationState.RUNNING if one.ended_at is None else ConversationState.ENDED
         return (
-            (search.after is None or (one.id < search.after) is search.newest_first)
+            (
+                search.after is None
+                or (one.id < search.after if search.newest_first else one.id > search.after)
+            )
             and search.account in (None, one.account)
             and search.state in (None, state)
             and search.external_id in (None, one.external_id)
