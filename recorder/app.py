@@ -131,6 +131,7 @@ class Server:
             stack,
             registry,
             base_url=BaseUrls.of(settings, url).public,
+            proxy=settings.proxy.as_proxy(),
             seal=SecretSeal(None if core.database.is_shared else node.secrets.seals()),
         )
         sampler = Sampler(core.dependencies.workers)
@@ -155,6 +156,7 @@ class Server:
             room_policy=room_policy(settings),
             room_ice_servers=room_ice_servers(settings, clock),
             oidc=oidc_terms(settings.console),
+            proxy=settings.proxy.as_proxy(),
         )
         key_file = None if settings.server.api_key else data.api_key_file
         return cls(node, health, tasks, app, sockets, Listening(url, key_file))

@@ -28,7 +28,7 @@ def fetched(settings: Settings, recording: str) -> Iterator[Path]:
 
 
 async def _fetch(settings: Settings, root: Path, recording: str, file: Path) -> None:
-    store = open_store(settings.storage, data_dir=root)
+    store = open_store(settings.storage, data_dir=root, proxy=settings.proxy.as_proxy())
     try:
         key = await _key(settings, root, recording)
         opened = await open_media(store, root / "spool", recording, key)

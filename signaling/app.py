@@ -7,6 +7,7 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 
 from recorder.kernel.clock import Clock, SystemClock
+from recorder.kernel.network.proxy import Proxy
 from recorder.kernel.recording import Recording
 from signaling.api.administration import keys as api_keys
 from signaling.api.administration import service as api_service
@@ -102,6 +103,7 @@ def build_app(
     room_policy: RoomPolicy | None = None,
     room_ice_servers: IceServers = no_ice_servers,
     oidc: OidcTerms | None = None,
+    proxy: Proxy | None = None,
 ) -> web.Application:
     """Compose everything that callers reach.
 
@@ -150,7 +152,7 @@ def build_app(
     )
     add_console_pages(app)
     if oidc is not None:
-        console_oidc.add_oidc(app, oidc, secret=link_secret, clock=clock)
+        console_oidc.add_oidc(app, oidc, secret=link_secret, clock=clock, proxy=proxy)
 
     async def close_streams(_: web.Application) -> None:
         context.closing.set()

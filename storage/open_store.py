@@ -5,6 +5,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from recorder.kernel.errors import caller_error
+from recorder.kernel.network.proxy import Proxy
 from storage.settings import StorageSettings
 from storage.store import ObjectStore
 
@@ -12,8 +13,10 @@ _PROMISES = ("object_lock_mode", "object_lock_days", "legal_hold", "encryption",
 _KEEP_PROMISES = ("s3", "gs")  # of which gs says itself that they are settings of the bucket
 
 
-def open_store(settings: StorageSettings, *, data_dir: Path = Path("data")) -> ObjectStore:
-    """The store that `settings.url` names, not connected yet.
+def open_store(
+    settings: StorageSettings, *, data_dir: Path = Path("data"), proxy: Proxy | None = None
+) -> ObjectStore:
+    """The store that `settings.url` names, not connected yet; what is not on this machine, through `proxy`.
 
     storage_url_invalid when it names none, storage_endpoint_invalid when an endpoint is no URL,
     storage_settings_invalid for a lock, a hold or an encryption that this kind of store cannot keep.
@@ -34,10 +37,10 @@ def open_store(settings: StorageSettings, *, data_dir: Path = Path("data")) -> O
     if scheme == "sftp":
         from storage.stores.sftp.store import SftpStore
 
-        return SftpStore(settings)
+        return SftpStore(settings, proxy)
     bucket, _, prefix = rest.partition("/")
     if bucket and scheme in _IN_BUCKETS:
-        return _IN_BUCKETS[scheme](settings, bucket, prefix.strip("/"))
+        return _IN_BUCKETS[scheme](settings, bucket, prefix.strip("/"), proxy)
     if scheme in _IN_BUCKETS:
         detail = f"storage.url names no bucket: it should look like {scheme}://bucket/prefix."
         raise caller_error("storage_url_invalid", detail, status=400)
@@ -69,27 +72,27 @@ def _check_endpoint(key: str, endpoint: str | None) -> None:
         raise caller_error("storage_endpoint_invalid", detail, status=400)
 
 
-def _s3(settings: StorageSettings, bucket: str, prefix: str) -> ObjectStore:
+def _s3(settings: StorageSettings, bucket: str, prefix: str, proxy: Proxy | None) -> ObjectStore:
     from storage.stores.s3.store import S3Store  # aiobotocore takes half a second to import
 
-    return S3Store(settings, bucket=bucket, prefix=prefix)
+    return S3Store(settings, bucket=bucket, prefix=prefix, proxy=proxy)
 
 
-def _gcs(settings: StorageSettings, bucket: str, prefix: str) -> ObjectStore:
+def _gcs(settings: StorageSettings, bucket: str, prefix: str, proxy: Proxy | None) -> ObjectStore:
     from storage.stores.s3.gcs import gcs_settings, service_account
     from storage.stores.s3.store import S3Store
 
-    access = service_account(settings)
-    return S3Store(gcs_settings(settings), bucket=bucket, prefix=prefix, access=access)
+    access = service_account(settings, proxy)
+    return S3Store(gcs_settings(settings), bucket=bucket, prefix=prefix, access=access, proxy=proxy)
 
 
-def _azure(settings: StorageSettings, container: str, prefix: str) -> ObjectStore:
+def _azure(settings: StorageSettings, container: str, prefix: str, proxy: Proxy | None) -> ObjectStore:
     from storage.stores.azure.store import AzureStore
 
-    return AzureStore(settings, container=container, prefix=prefix)
+    return AzureStore(settings, container=container, prefix=prefix, proxy=proxy)
 
 
-_IN_BUCKETS: dict[str, Callable[[StorageSettings, str, str], ObjectStore]] = {
+_IN_BUCKETS: dict[str, Callable[[StorageSettings, str, str, Proxy | None], ObjectStore]] = {
     "s3": _s3,
     "gs": _gcs,
     "azure": _azure,

@@ -13,6 +13,7 @@ TABLES = {"recorder/database", "recorder/migrations/versions"}  # a module a tab
 ROOMS: dict[str, list[str]] = {
     "recorder": [
         "kernel/log",
+        "kernel/network",
         "kernel",
         "version",
         "node",

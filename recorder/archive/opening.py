@@ -18,7 +18,7 @@ from storage.upload.uploader import Uploader
 
 async def open_shipping(settings: Settings, data: DataDirectory, clock: Clock) -> Archive:
     """From this data directory to the store; whoever asked closes it. The store's own errors."""
-    store = open_store(settings.storage, data_dir=data.root)
+    store = open_store(settings.storage, data_dir=data.root, proxy=settings.proxy.as_proxy())
     verdict = StorageVerdict(data.root, settings.storage)
     tested = await asyncio.to_thread(verdict.last)
     uploader = Uploader(

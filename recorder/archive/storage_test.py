@@ -60,7 +60,7 @@ def _nobody_listens(step: ProbeStep) -> None:
 async def test_configured(settings: Settings) -> dict[str, Any]:
     """The same without a server; one that runs on the same data directory takes the outcome over."""
     data_dir = await asyncio.to_thread(Path(settings.server.data_dir).absolute)
-    store = open_store(settings.storage, data_dir=data_dir)
+    store = open_store(settings.storage, data_dir=data_dir, proxy=settings.proxy.as_proxy())
     try:
         return await StorageProbe(store, StorageVerdict(data_dir, settings.storage)).test()
     finally:

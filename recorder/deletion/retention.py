@@ -131,7 +131,7 @@ async def apply_configured(settings: Settings, *, dry_run: bool) -> list[Retenti
         raise caller_error("invalid_settings", "retention.days is not set: recordings are kept for good.")
     root = await asyncio.to_thread(Path(settings.server.data_dir).absolute)
     database = Database(settings.server.database_url or sqlite_url(root / "bystander.db"))
-    store = open_store(settings.storage, data_dir=root)
+    store = open_store(settings.storage, data_dir=root, proxy=settings.proxy.as_proxy())
     retention = Retention(
         RecordingTable(database),
         store,

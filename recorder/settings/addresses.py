@@ -29,6 +29,19 @@ def http_url(value: str) -> str | None:
     return None
 
 
+def proxy_url(value: str) -> str | None:
+    """A proxy, perhaps with credentials."""
+    try:
+        parts = urlsplit(value)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        return "is no URL"
+    usable = parts.scheme in ("http", "https") and host and port != 0 and parts.path in ("", "/")
+    if not usable or parts.query or parts.fragment or not value.isprintable() or " " in value:
+        return "is no proxy's URL (http://proxy.example.org:3128 is one)"
+    return None
+
+
 def network(value: str) -> str | None:
     """An address, or a network with its length."""
     try:

@@ -14,6 +14,7 @@ from msgspec import Meta
 from recorder.kernel.conversation import Consent, InteractionKind, Role
 from recorder.kernel.limits import PICTURE_PIXELS_MAX
 from recorder.kernel.media import IceTransportPolicy
+from recorder.kernel.network.proxy import Proxy
 from recorder.kernel.recording import (
     AfterInterruption,
     FailoverMode,
@@ -254,6 +255,23 @@ class TurnSettings(Section, frozen=True):
     credential_ttl_s: Annotated[int, Meta(ge=60, description="how long a publisher's stay good")] = 3600
 
 
+class ProxySettings(Section, frozen=True):
+    """The HTTP proxy that carries stores, webhooks, sign-in and connectors; media never."""
+
+    url: Annotated[
+        str | None,
+        Meta(description="http://user:password@proxy:3128; unset: straight to everybody", extra=SECRET),
+    ] = None
+    no_proxy: Annotated[
+        list[str],
+        Meta(description='reached without it: "host", ".domain", addresses and networks; loopback always is'),
+    ] = []
+
+    def as_proxy(self) -> Proxy | None:
+        """What everybody who needs it is handed."""
+        return None if self.url is None else Proxy(url=self.url, no_proxy=self.no_proxy)
+
+
 class RetentionScope(StrEnum):
     """What is deleted when it is due."""
 
@@ -358,6 +376,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     entry_point: EntryPointSettings = EntryPointSettings()
     call: CallSettings = CallSettings()
     turn: TurnSettings = TurnSettings()
+    proxy: ProxySettings = ProxySettings()
     retention: RetentionSettings = RetentionSettings()
     webhooks: WebhookSettings = WebhookSettings()
     console: ConsoleSettings = ConsoleSettings()

@@ -13,7 +13,7 @@ import msgspec
 
 from recorder.kernel.errors import BystanderError, caller_error
 from recorder.kernel.media import IceTransportPolicy
-from recorder.settings.addresses import address, http_url, network, stun_url, turn_url
+from recorder.settings.addresses import address, http_url, network, proxy_url, stun_url, turn_url
 from recorder.settings.definitions import Definition, RecordingSettings, Settings, definitions, sections
 from recorder.settings.filename_pattern import check_pattern
 
@@ -98,7 +98,7 @@ def _contradiction(settings: Settings) -> str | None:
     for name, check, values in _ADDRESSES:
         for value in values(settings):
             if (reason := check(value)) is not None:
-                return f"{name}: {value!r} {reason}"
+                return f"{name}: {reason}" if name in _SECRET else f"{name}: {value!r} {reason}"
     for key in settings.recording.locked:
         if key not in definitions(RecordingSettings) or not definitions(RecordingSettings)[key].scopes:
             return f"recording.locked: {key!r} is no key that an inner scope could say"
@@ -116,7 +116,9 @@ _ADDRESSES: tuple[tuple[str, Callable[[str], str | None], Callable[[Settings], l
     ("call.bind_host", address, lambda settings: _given(settings.call.bind_host)),
     ("call.stun_urls", stun_url, lambda settings: settings.call.stun_urls),
     ("turn.urls", turn_url, lambda settings: settings.turn.urls),
+    ("proxy.url", proxy_url, lambda settings: _given(settings.proxy.url)),
 )
+_SECRET = ("proxy.url",)  # may carry a password, which no message repeats
 
 
 def _from_text(variable: str, section: str, definition: Definition, text: str) -> Any:

@@ -8,6 +8,7 @@ from recorder.database import Database
 from recorder.database.deliveries import DeliveryTable
 from recorder.database.webhooks import WebhookTable
 from recorder.kernel.clock import Clock
+from recorder.kernel.network.proxy import Proxy
 from recorder.node.background_task import BackgroundTask
 from recorder.settings.definitions import WebhookSettings
 from recorder.webhooks.dispatcher import Dispatcher
@@ -34,6 +35,7 @@ class WebhookService:
         registry: CollectorRegistry,
         *,
         base_url: str,
+        proxy: Proxy | None = None,
         seal: SecretSeal | None = None,
     ) -> "WebhookService":
         """Make all of it; nothing is delivered before `delivery` is started.
@@ -44,6 +46,7 @@ class WebhookService:
             allow_private=settings.allow_private_networks,
             timeout_s=settings.timeout_s,
             connections_max=settings.deliveries_in_flight_max + TRIALS_MAX,
+            proxy=proxy,
         )
         await stack.enter_async_context(sender)
         registrations = Webhooks(

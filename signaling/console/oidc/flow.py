@@ -9,6 +9,7 @@ from aiohttp import web
 
 from recorder.kernel.clock import Clock
 from recorder.kernel.errors import BystanderError, not_found
+from recorder.kernel.network.proxy import Proxy
 from signaling.console.oidc.attempts import Attempts
 from signaling.console.oidc.provider import Provider
 from signaling.console.oidc.terms import OidcTerms, identity, refused
@@ -44,9 +45,11 @@ class CallbackQuery(msgspec.Struct, frozen=True):
     error: str = ""
 
 
-def add_oidc(app: web.Application, terms: OidcTerms, *, secret: bytes, clock: Clock) -> None:
+def add_oidc(
+    app: web.Application, terms: OidcTerms, *, secret: bytes, clock: Clock, proxy: Proxy | None = None
+) -> None:
     """Let people sign in there; before the app starts."""
-    app[OIDC] = Oidc(Provider(terms, clock), Attempts(secret))
+    app[OIDC] = Oidc(Provider(terms, clock, proxy), Attempts(secret))
     app[OIDC_CONFIGURED] = True
 
 

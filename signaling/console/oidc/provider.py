@@ -15,6 +15,7 @@ from yarl import URL
 from recorder.kernel.clock import Clock
 from recorder.kernel.errors import BystanderError, Fault
 from recorder.kernel.limits import KIB
+from recorder.kernel.network.proxy import Proxy
 from signaling.console.oidc.id_token import Jwk, verify
 from signaling.console.oidc.terms import OidcTerms
 
@@ -46,8 +47,9 @@ class _Tokens(msgspec.Struct, frozen=True):
 class Provider:
     """One for each server; it opens connections when somebody signs in, and keeps none."""
 
-    def __init__(self, terms: OidcTerms, clock: Clock) -> None:
+    def __init__(self, terms: OidcTerms, clock: Clock, proxy: Proxy | None = None) -> None:
         self.terms = terms
+        self._proxy = proxy
         self._clock = clock
         self._known: tuple[Discovery, list[Jwk]] | None = None
         self._known_ns = 0
@@ -109,10 +111,11 @@ class Provider:
     async def _ask(self, method: str, url: str, type_: type[T], **options: Any) -> T:
         check_address(url)
         timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
+        proxy = None if self._proxy is None else self._proxy.for_url(url)
         try:
             async with (
                 aiohttp.ClientSession(timeout=timeout) as http,
-                http.request(method, url, allow_redirects=False, **options) as answer,
+                http.request(method, url, allow_redirects=False, proxy=proxy, **options) as answer,
             ):
                 if answer.status != HTTPStatus.OK:
                     raise _failed("oidc_refused", f"The provider answered {answer.status}.")

@@ -16,6 +16,7 @@ from azure.storage.blob.aio import BlobClient, ContainerClient
 
 from recorder.kernel.errors import BystanderError, caller_error
 from recorder.kernel.limits import MIB
+from recorder.kernel.network.proxy import Proxy
 from storage.errors import (
     BUCKET_MISSING,
     CORRUPTED,
@@ -85,7 +86,9 @@ def _code(error: HttpResponseError) -> str:
 class AzureConnection:
     """One container and prefix, and the one long-lived client for it."""
 
-    def __init__(self, settings: StorageSettings, *, container: str, prefix: str) -> None:
+    def __init__(
+        self, settings: StorageSettings, *, container: str, prefix: str, proxy: Proxy | None = None
+    ) -> None:
         if settings.access_key_id is None:
             raise _incomplete("storage.access_key_id, the account's name")
         self.account = settings.access_key_id
@@ -94,6 +97,8 @@ class AzureConnection:
         self._prefix = f"{prefix}/" if prefix else ""
         self._url = settings.endpoint or f"https://{self.account}.blob.core.windows.net"
         self._settings = settings
+        through = None if proxy is None else proxy.for_url(self._url)
+        self._proxies = {} if through is None else {"http": through, "https": through}
         self._client: ContainerClient | None = None
 
     def full_key(self, key: str) -> str:
@@ -117,6 +122,7 @@ class AzureConnection:
                 read_timeout=BODY_TIMEOUT_S_MAX,
                 max_single_get_size=READ_REQUEST_BYTES,
                 max_chunk_get_size=READ_REQUEST_BYTES,
+                proxies=self._proxies,
             )
         return self._client
 

@@ -8,6 +8,7 @@ from typing import Any
 from azure.storage.blob import BlobSasPermissions, ContentSettings, generate_blob_sas
 
 from recorder.kernel.errors import BystanderError
+from recorder.kernel.network.proxy import Proxy
 from storage.errors import OBJECT_MISSING, range_error
 from storage.keys import RESERVED_SEGMENT, check_key
 from storage.settings import StorageSettings
@@ -21,8 +22,10 @@ from storage.stores.presigned_links import LINK_S_MAX, LinkTerms, no_store_link
 class AzureStore:
     """An ObjectStore over block blobs."""
 
-    def __init__(self, settings: StorageSettings, *, container: str, prefix: str) -> None:
-        self._azure = AzureConnection(settings, container=container, prefix=prefix)
+    def __init__(
+        self, settings: StorageSettings, *, container: str, prefix: str, proxy: Proxy | None = None
+    ) -> None:
+        self._azure = AzureConnection(settings, container=container, prefix=prefix, proxy=proxy)
         self._uploads = AzureUploads(self._azure)
         self._name = f"azure://{container}/{prefix}"
 

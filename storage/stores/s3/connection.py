@@ -15,6 +15,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from recorder.kernel.errors import BystanderError
+from recorder.kernel.network.proxy import Proxy
 from storage.errors import FAILED, range_error, store_error
 from storage.settings import StorageSettings
 from storage.store import READ_CHUNK_BYTES
@@ -28,6 +29,7 @@ CONNECTIONS_BESIDE_PARTS = 16  # readers, and small requests
 
 # Swift sends a body with its refusals of a HEAD, which RFC 9110 (9.3.2) forbids and our client cannot read:
 # who wants to know why asks again with a GET.
+DEFAULT_REGION = "us-east-1"  # where nothing names one
 _WITH_A_BODY: dict[str, tuple[str, dict[str, Any]]] = {
     "head_object": ("get_object", {"Range": "bytes=0-0"}),
     "head_bucket": ("list_objects_v2", {"MaxKeys": 1}),
@@ -72,9 +74,16 @@ class S3Connection:
     """One bucket and prefix, and the one long-lived client for it, opened by the first request."""
 
     def __init__(
-        self, settings: StorageSettings, *, bucket: str, prefix: str, access: Access | None = None
+        self,
+        settings: StorageSettings,
+        *,
+        bucket: str,
+        prefix: str,
+        access: Access | None = None,
+        proxy: Proxy | None = None,
     ) -> None:
         self._settings = settings
+        self._proxy = proxy
         self._access = access
         self._bucket = bucket
         self._prefix = f"{prefix}/" if prefix else ""
@@ -194,7 +203,9 @@ class S3Connection:
             region_name=settings.region,
         )
         if settings.role_arn is not None:
-            assumed = role_session(session._session, settings, settings.sts_endpoint)
+            assumed = role_session(
+                session._session, settings, settings.sts_endpoint, Config(proxies=self._proxies("sts"))
+            )
             session = aioboto3.Session(botocore_session=assumed, region_name=settings.region)
         path_style = settings.endpoint is not None if settings.path_style is None else settings.path_style
         config = Config(
@@ -208,8 +219,19 @@ class S3Connection:
             # s3v4, or presigned links would be signed as in 2006, which regions refuse
             signature_version="s3v4" if self._access is None else UNSIGNED,
             user_agent_extra="bystander",
+            proxies=self._proxies("s3"),
         )
         return session.client("s3", endpoint_url=settings.endpoint, config=config)
+
+    def _proxies(self, service: str) -> dict[str, str] | None:
+        """As the library takes them by scheme; None leaves it to the environment."""
+        settings = self._settings
+        endpoint = settings.sts_endpoint if service == "sts" else settings.endpoint
+        url = endpoint or f"https://{service}.{settings.region or DEFAULT_REGION}.amazonaws.com"
+        if self._proxy is None:
+            return None
+        proxy = self._proxy.for_url(url)
+        return {} if proxy is None else {"http": proxy, "https": proxy}
 
 
 def required(answer: dict[str, Any], name: str) -> Any:

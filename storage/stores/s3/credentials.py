@@ -23,11 +23,14 @@ class AssumedRole:
     METHOD = _METHOD
     CANONICAL_NAME = None
 
-    def __init__(self, source: AioSession, settings: StorageSettings, endpoint: str | None) -> None:
-        """`source` has the credentials that may assume the role; `endpoint` is that of STS."""
+    def __init__(
+        self, source: AioSession, settings: StorageSettings, endpoint: str | None, config: Any
+    ) -> None:
+        """`source` has the credentials that may assume the role; `endpoint` and `config` are of STS."""
         self._source = source
         self._settings = settings
         self._endpoint = endpoint
+        self._config = config
 
     async def load(self) -> Any:
         """Credentials that are fetched when first used."""
@@ -43,7 +46,7 @@ class AssumedRole:
         if settings.external_id is not None:
             wanted["ExternalId"] = settings.external_id
         async with self._source.create_client(
-            "sts", region_name=settings.region, endpoint_url=self._endpoint
+            "sts", region_name=settings.region, endpoint_url=self._endpoint, config=self._config
         ) as sts:
             answer = await sts.assume_role(**wanted)
         given = answer["Credentials"]
@@ -55,8 +58,11 @@ class AssumedRole:
         }
 
 
-def role_session(source: AioSession, settings: StorageSettings, endpoint: str | None) -> AioSession:
+def role_session(
+    source: AioSession, settings: StorageSettings, endpoint: str | None, config: Any = None
+) -> AioSession:
     """A session whose credentials are those of `settings.role_arn`."""
     session = AioSession()
-    session.get_component("credential_provider").providers.insert(0, AssumedRole(source, settings, endpoint))
+    role = AssumedRole(source, settings, endpoint, config)
+    session.get_component("credential_provider").providers.insert(0, role)
     return session

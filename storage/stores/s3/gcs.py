@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 
 from recorder.kernel.errors import caller_error
+from recorder.kernel.network.proxy import Proxy
 from storage.settings import StorageSettings
 from storage.stores.s3.google_access import GoogleAccess
 
@@ -34,7 +35,7 @@ def gcs_settings(settings: StorageSettings) -> StorageSettings:
     )
 
 
-def service_account(settings: StorageSettings) -> GoogleAccess | None:
+def service_account(settings: StorageSettings, proxy: Proxy | None = None) -> GoogleAccess | None:
     """The account whose key file is set; storage_settings_invalid where HMAC keys are set besides."""
     if settings.service_account_file is None:
         return None
@@ -43,4 +44,5 @@ def service_account(settings: StorageSettings) -> GoogleAccess | None:
             "storage_settings_invalid",
             "Set storage.service_account_file or HMAC keys (access_key_id), not both.",
         )
-    return GoogleAccess(Path(settings.service_account_file), timeout_s=settings.connect_timeout_s)
+    key_file = Path(settings.service_account_file)
+    return GoogleAccess(key_file, timeout_s=settings.connect_timeout_s, proxy=proxy)

@@ -14,6 +14,7 @@ from google.auth.transport.urllib3 import Request
 from google.oauth2.service_account import Credentials
 
 from recorder.kernel.errors import caller_error
+from recorder.kernel.network.proxy import Proxy
 from storage.errors import DENIED, UNREACHABLE, store_error
 
 SCOPE = "https://www.googleapis.com/auth/devstorage.read_write"
@@ -24,7 +25,7 @@ _GOOGLES = "x-goog-"
 class GoogleAccess:
     """Hooks for a client of S3's that make it one of Google's."""
 
-    def __init__(self, key_file: Path, *, timeout_s: float) -> None:
+    def __init__(self, key_file: Path, *, timeout_s: float, proxy: Proxy | None = None) -> None:
         """`key_file` is the JSON that Google made; storage_settings_invalid where it is not."""
         try:
             self._credentials = Credentials.from_service_account_file(  # type: ignore[no-untyped-call]
@@ -36,7 +37,7 @@ class GoogleAccess:
                 f"storage.service_account_file is no service account's key: {type(error).__name__}.",
             ) from error
         self._request = Request(  # type: ignore[no-untyped-call]
-            urllib3.PoolManager(timeout=timeout_s, retries=False)
+            _pool(self._credentials, timeout_s, proxy)
         )
         self._renewing = asyncio.Lock()
 
@@ -65,3 +66,12 @@ class GoogleAccess:
                 except GoogleAuthError as error:
                     raise store_error(DENIED, "Google gave no token") from error
             return str(self._credentials.token)
+
+
+def _pool(credentials: Credentials, timeout_s: float, proxy: Proxy | None) -> urllib3.PoolManager:
+    """Connections to where tokens are had, through the proxy where it carries them."""
+    through = None if proxy is None else proxy.for_url(str(credentials._token_uri))
+    if proxy is None or through is None:
+        return urllib3.PoolManager(timeout=timeout_s, retries=False)
+    headers = {"Proxy-Authorization": proxy.authorization} if proxy.authorization else None
+    return urllib3.ProxyManager(through, proxy_headers=headers, timeout=timeout_s, retries=False)

@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from recorder.kernel.errors import BystanderError
+from recorder.kernel.network.proxy import Proxy
 from storage.errors import DENIED, FAILED, OBJECT_MISSING, range_error, store_error
 from storage.keys import check_key
 from storage.settings import StorageSettings
@@ -21,10 +22,16 @@ class S3Store:
     """An ObjectStore over one bucket and prefix."""
 
     def __init__(
-        self, settings: StorageSettings, *, bucket: str, prefix: str, access: Access | None = None
+        self,
+        settings: StorageSettings,
+        *,
+        bucket: str,
+        prefix: str,
+        access: Access | None = None,
+        proxy: Proxy | None = None,
     ) -> None:
         """`access` lets in where no secret key signs; then there are no links either."""
-        self._s3 = S3Connection(settings, bucket=bucket, prefix=prefix, access=access)
+        self._s3 = S3Connection(settings, bucket=bucket, prefix=prefix, access=access, proxy=proxy)
         self._gives_links = access is None
         self._settings = settings
         self._uploads = S3Uploads(self._s3, self._fixed_properties)

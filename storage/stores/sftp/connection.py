@@ -10,8 +10,10 @@ from urllib.parse import unquote, urlsplit
 import asyncssh
 
 from recorder.kernel.errors import BystanderError, caller_error
+from recorder.kernel.network.proxy import Proxy
 from storage.errors import DENIED, FAILED, FULL, OBJECT_MISSING, UNREACHABLE, store_error
 from storage.settings import StorageSettings
+from storage.stores.sftp.tunnel import open_tunnel
 
 SLOWEST_LINK_BYTES_PER_S = 32 * 1024  # what travels slower than this is given up and sent again
 KEEPALIVE_S = 15  # a peer that is gone is noticed after three of these
@@ -47,7 +49,7 @@ def sftp_errors() -> Iterator[None]:
 class SftpConnection:
     """One base directory on one server, and the one connection to it, opened again when it was lost."""
 
-    def __init__(self, settings: StorageSettings) -> None:
+    def __init__(self, settings: StorageSettings, proxy: Proxy | None = None) -> None:
         address = urlsplit(settings.url)
         if not address.hostname:
             raise caller_error("storage_url_invalid", "storage.url names no SFTP server.", status=400)
@@ -55,6 +57,7 @@ class SftpConnection:
         self.base = PurePosixPath(path.removeprefix("/~/") if path.startswith("/~/") else path or "/")
         self._address = address
         self._settings = settings
+        self._proxy = proxy
         self._opening = asyncio.Lock()
         self._ssh: asyncssh.SSHClientConnection | None = None
         self._sftp: asyncssh.SFTPClient | None = None
@@ -97,9 +100,12 @@ class SftpConnection:
             "password": settings.password,
             "username": unquote(self._address.username) if self._address.username else None,
         }
+        port = self._address.port or DEFAULT_PORT
+        if self._proxy is not None and self._proxy.for_host(self.host) is not None:
+            chosen["sock"] = await open_tunnel(self._proxy, self.host, port)
         return await asyncssh.connect(
             self.host,
-            self._address.port or DEFAULT_PORT,
+            port,
             keepalive_interval=KEEPALIVE_S,
             **{name: value for name, value in chosen.items() if value is not None},
         )

@@ -13,6 +13,7 @@ from pathlib import PurePosixPath
 import asyncssh
 import msgspec
 
+from recorder.kernel.network.proxy import Proxy
 from storage.errors import FAILED, OBJECT_MISSING, range_error, store_error
 from storage.keys import RESERVED_SEGMENT, check_key
 from storage.settings import StorageSettings
@@ -31,8 +32,8 @@ class _Kept(msgspec.Struct, frozen=True):
 class SftpStore:
     """An ObjectStore over one directory of a server, which it makes when it is first used."""
 
-    def __init__(self, settings: StorageSettings) -> None:
-        self._sftp = SftpConnection(settings)
+    def __init__(self, settings: StorageSettings, proxy: Proxy | None = None) -> None:
+        self._sftp = SftpConnection(settings, proxy)
         self._hidden = self._sftp.base / RESERVED_SEGMENT
         self._files = SftpFiles(self._sftp.base, self._hidden)
         self._uploads = SftpUploads(self._sftp, self._files, self._hidden, self._publish)
