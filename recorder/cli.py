@@ -85,10 +85,13 @@ def _recover(given: argparse.Namespace, _: list[str]) -> int:
     from recorder.recover import RecoveryReport, give_up_kept, kept_summary, recover_all
 
     if given.give_up is not None:
-        give_up_kept(
-            _settings(given),
-            given.give_up,
-            lambda kept: print(f"removing {kept.recording}  {kept_summary(kept)}", flush=True),
+        settings = _settings(given)
+        asyncio.run(
+            give_up_kept(
+                settings,
+                given.give_up,
+                lambda kept: print(f"removing {kept.recording}  {kept_summary(kept)}", flush=True),
+            )
         )
         return 0
 
@@ -169,7 +172,7 @@ def _parser() -> argparse.ArgumentParser:
     recover.add_argument(
         "--give-up",
         metavar="RECORDING",
-        help="instead: remove for good what is kept of a recording whose object lacks something",
+        help="instead: remove for good what is kept of a recording that is not known to be whole in the store",
     )
     recover.set_defaults(run=_recover)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from recorder.archive.archive import TAKE_UP_INTERVAL_S, left_behind
-from recorder.archive.completion import MEDIA_MISSING, complete
+from recorder.archive.completion import complete
 from recorder.composition import open_core
 from recorder.database import RecordingRow
 from recorder.database.recordings import LAST_STATES
@@ -19,7 +19,12 @@ from recorder.recording.reconciliation import ended, inherited
 from recorder.settings.definitions import Settings
 from recorder.worker.main import main as worker_main
 from recorder.worker_pool.forkserver import Forkserver
-from storage.upload.aside import SetAside, give_up, list_set_aside
+from storage.open_store import open_store
+from storage.takeover.orphaned_uploads import clear_unfinished
+from storage.upload.kept import MADE_AGAIN, MEDIA_MISSING, Kept, give_up, kept_of, list_kept
+
+UPLOAD_ELSEWHERE = "upload_elsewhere"  # what lies in the store is another's work
+_STORED_ANYWAY = (MEDIA_MISSING, MADE_AGAIN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,19 +71,31 @@ async def recover_all(settings: Settings, report: Callable[[RecoveryReport], Non
             outcome = await finished
             report(outcome)
             all_is_well = all_is_well and outcome.done
-        for kept in await asyncio.to_thread(list_set_aside, dependencies.archive.spool):
-            report(RecoveryReport(kept.recording, True, kept_summary(kept)))
+        for kept in await asyncio.to_thread(list_kept, dependencies.archive.spool):
+            report(RecoveryReport(kept.recording, kept.reason in _STORED_ANYWAY, kept_summary(kept)))
         return all_is_well
 
 
-def give_up_kept(settings: Settings, recording: str, announce: Callable[[SetAside], None]) -> None:
-    """Remove what is set aside of a recording, for good; also beside a server. nothing_set_aside."""
-    give_up(Path(settings.server.data_dir).absolute() / "spool", recording, announce)
+async def give_up_kept(settings: Settings, recording: str, announce: Callable[[Kept], None]) -> None:
+    """Remove what is kept of a recording, for good, and what its upload left unfinished in the store.
+
+    Also beside a server. nothing_set_aside, and the store's own errors; whatever its object is stays.
+    """
+    root = await asyncio.to_thread(Path(settings.server.data_dir).absolute)
+    for kept in await asyncio.to_thread(kept_of, root / "spool", recording):
+        await asyncio.to_thread(give_up, kept, announce)
+        if kept.key is not None and kept.reason not in (UPLOAD_ELSEWHERE, MADE_AGAIN):
+            store = open_store(settings.storage, data_dir=root)
+            try:
+                await clear_unfinished(store, recording, kept.key)
+            finally:
+                await store.close()
 
 
-def kept_summary(kept: SetAside) -> str:
-    """Why something is kept of a recording, and how much; pure."""
-    return f"{MEDIA_MISSING}: {kept.size_bytes} bytes are kept in aside/ ({', '.join(kept.files)})"
+def kept_summary(kept: Kept) -> str:
+    """Why something is kept of a recording, how much, and where; pure."""
+    where = "/".join(kept.directory.parts[-2:])
+    return f"{kept.reason}: {kept.size_bytes} bytes are kept in {where}/ ({', '.join(kept.files)})"
 
 
 async def _finished(

@@ -13,9 +13,8 @@ from recorder.kernel.errors import BystanderError
 from recorder.kernel.log.subject import log_about
 from recorder.kernel.recording import EndReason, RecordingState
 from storage.spool import SpoolEnding
+from storage.upload.kept import MEDIA_MISSING
 from storage.upload.uploader import StoredObject
-
-MEDIA_MISSING = "media_missing"  # the object lacks something that had been recorded; the spool is kept
 
 _log = logging.getLogger(__name__)
 

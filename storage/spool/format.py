@@ -13,6 +13,7 @@
     head            the init segment as it was filled in, where the store takes over `media` itself
     whole           the recording with a longer init segment, where the file system cannot make room in media
     upload.lock     flock: held by the one uploader that works on this spool
+    kept.json       why the upload ended without a proof, where it did: the rest stays until it is given up
     aside/          media, index and the rest, where the object lacks something that they may still have
     *.copy          facts.json, end.json and upload.json again, behind their checksum (small_files.py)
 
@@ -44,6 +45,7 @@ UPLOAD, END, END_RESERVE, RESERVE, UPLOAD_LOCK = (
 
 END_RESERVE_BYTES = 4 * 1024  # one block; end.json takes about 200 bytes of it
 RESERVE_BYTES = 256 * 1024  # upload.json of a 10,000-part upload, written beside the old one, and directories
+KEPT = "kept.json"
 FORMAT_VERSION = 1
 ASIDE = "aside"  # a directory in a spool: what is left of one whose object is incomplete
 

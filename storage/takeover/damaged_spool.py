@@ -32,7 +32,7 @@ def holds_its_media(root: Path, recording: str) -> bool:
     """Whether nobody need look for more of it: it has all that it ever promised, or is over, or still
     written."""
     directory = root / recording
-    if _is_written(directory):
+    if is_written(directory):
         return True
     if not is_there(directory / form.FACTS) and not is_there(directory / form.UPLOAD):
         return False
@@ -132,7 +132,7 @@ def take_in_media(old: Path, media: Path, entries: Sequence[IndexEntry]) -> int:
     return taken
 
 
-def _is_written(directory: Path) -> bool:
+def is_written(directory: Path) -> bool:
     """Whether a writer still holds it open, whatever became of its facts."""
     try:
         index = os.open(directory / form.INDEX, os.O_RDONLY)

@@ -186,6 +186,14 @@ async def _is_stored(store: ObjectStore, recording: str, key: str) -> bool:
     return dict(info.metadata).get(RECORDING_MARK) == recording
 
 
+async def clear_unfinished(store: ObjectStore, recording: str, key: str) -> None:
+    """Remove what an upload that was given up left unfinished; the object, where there is one, stays."""
+    async for upload in store.uploads.list_uploads(key):
+        if upload.key == key:
+            await store.uploads.abort(upload)
+    await _clear(store, recording)
+
+
 async def _clear(store: ObjectStore, recording: str) -> None:
     keys = [info.key async for info in store.list_objects(side_prefix(recording))]
     for key in keys:

@@ -14,11 +14,19 @@ from storage.spool.durable_files import (
     lock,
     remove_flat_directory,
     sync_directory,
+    write_atomic,
 )
 from storage.spool.small_files import copy_of, read_twice, write_twice
 from storage.upload_plan.state import UploadState
 
 _log = logging.getLogger(__name__)
+
+
+class KeptBecause(msgspec.Struct, frozen=True):
+    """Why an upload ended without a proof."""
+
+    code: str
+
 
 _RECEIPT = (form.UPLOAD, form.FACTS, form.END)  # each with its copy
 
@@ -81,6 +89,13 @@ class UploadFiles:
         with disk_errors():
             (self._directory / form.RESERVE).unlink(missing_ok=True)
 
+    def note_kept(self, code: str) -> None:
+        """Say why all of this stays, to whoever looks for it; a full disk costs this note alone."""
+        try:
+            write_atomic(self._directory / form.KEPT, msgspec.json.encode(KeptBecause(code)))
+        except OSError as error:
+            _log.error("why %s is kept is not written down: %s", self._directory.name, error.strerror)
+
     def discard_media(self) -> None:
         """Remove all but the receipt, which says that the object is verified and where it is."""
         kept = self._receipt
@@ -95,6 +110,7 @@ class UploadFiles:
         recording."""
         kept = self._receipt
         with disk_errors():
+            (self._directory / form.KEPT).unlink(missing_ok=True)  # of an attempt before
             paths = [path for path in self._directory.iterdir() if path.is_file() and path.name not in kept]
             if not paths:  # set aside before, and perhaps given up since
                 return

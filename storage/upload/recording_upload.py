@@ -34,6 +34,7 @@ from storage.upload_plan.state import Container, HeadPolicy, Phase, StoredObject
 
 JOINING_LOOKS_MAX = 20  # for an object whose completion was not heard of: ten minutes, at 30 s
 DISPROVED_MAX = 3  # objects that were sent anew because of what was seen of them; then the spool stays
+UPLOAD_DEFECT = "upload_defect"  # of an upload that a defect of ours ended
 POLL_S = 5.0  # looks at the spool this often even when nobody says that it grew
 
 _log = logging.getLogger(__name__)
@@ -109,6 +110,9 @@ class RecordingUpload:
             if state is None or not state.is_over:
                 state = await self._ship(state)
             await asyncio.to_thread(self._clear_spool, state)
+        except Exception as error:
+            await asyncio.to_thread(self._files.note_kept, getattr(error, "code", UPLOAD_DEFECT))
+            raise
         finally:
             self._files.close()
         if state.stored is None:

@@ -27,7 +27,7 @@ from storage.upload.verification import Verification
 from storage.upload_plan import plan
 from storage.upload_plan.plan import Action, PutWhole, SendPart, Simple
 from storage.upload_plan.remedy import OBJECT_FOREIGN, STORED_IS_LONGER
-from storage.upload_plan.shortfall import shortfall
+from storage.upload_plan.shortfall import missing_event, shortfall
 from storage.upload_plan.state import Container, UploadState
 
 _log = logging.getLogger(__name__)
@@ -216,32 +216,34 @@ class UploadSteps:
         return plan.completed(state, self._store.uploads.expected_etag(state.parts))
 
     async def _put_events(self, state: UploadState) -> UploadState:
-        lines = await asyncio.to_thread(self._reader.events)
-        properties = ObjectProperties("application/jsonl", self._properties.metadata)
-        await self._store.put(events_key(state.key), lines, properties)
+        await self._store_events(state.key, await asyncio.to_thread(self._reader.events))
         return plan.events_stored(state)
+
+    async def _store_events(self, key: str, lines: bytes) -> None:
+        properties = ObjectProperties("application/jsonl", self._properties.metadata)
+        await self._store.put(events_key(key), lines, properties)
 
     async def _verify(self, state: UploadState, entries: Sequence[IndexEntry]) -> UploadState:
         verified = await self._verification.of(state, entries)
-        await self._verify_events(state)
+        await self._verify_events(verified)
         if not state.adopts:
             await self.abort_strays(state)  # also of what a spool from the past cannot know
         return verified
 
-    async def _verify_events(self, state: UploadState) -> None:
-        """The spool's lines go, too: they are stored again where the store has other ones, or none."""
+    async def _verify_events(self, verified: UploadState) -> None:
+        """The spool's lines go, too: they are stored again where the store has other ones, or none, with
+        one more where the object lacks something."""
         lines = await asyncio.to_thread(self._reader.events)
-        info = await self._head_or_none(events_key(state.key))
-        if info is None or not await self._verification.is_stored(info, lines):
-            await self._put_events_again(state)
+        if verified.stored is not None and not verified.stored.is_whole:
+            lines += missing_event(verified.stored, self._reader.ending)
+        if not await self._holds_events(verified.key, lines):
+            await self._store_events(verified.key, lines)
+            if not await self._holds_events(verified.key, lines):
+                raise store_error(FAILED, "other events are read back than were sent")
 
-    async def _put_events_again(self, state: UploadState) -> None:
-        lines = await asyncio.to_thread(self._reader.events)
-        properties = ObjectProperties("application/jsonl", self._properties.metadata)
-        await self._store.put(events_key(state.key), lines, properties)
-        info = await self._head_or_none(events_key(state.key))
-        if info is None or not await self._verification.is_stored(info, lines):
-            raise store_error(FAILED, "other events are read back than were sent")
+    async def _holds_events(self, key: str, lines: bytes) -> bool:
+        info = await self._head_or_none(events_key(key))
+        return info is not None and await self._verification.is_stored(info, lines)
 
     async def _completed_or_gone(
         self, state: UploadState, entries: Sequence[IndexEntry], *, ended: bool, joining: bool

@@ -20,7 +20,7 @@ from storage.takeover.lease import NodeLease
 from storage.takeover.orphaned_uploads import Survey, take_up
 from storage.upload.backoff import Backoff
 from storage.upload.files import UploadFiles
-from storage.upload.recording_upload import RecordingUpload, StallReason, UploadContext
+from storage.upload.recording_upload import UPLOAD_DEFECT, RecordingUpload, StallReason, UploadContext
 from storage.upload.slots import UploadSlots
 from storage.upload_plan.state import Container, HeadPolicy, StoredObject, UploadState
 
@@ -209,8 +209,10 @@ class Uploader:
         failed: dict[str, str] = {}
         for recording, task in self._tasks.items():
             error = task.exception() if task.done() and not task.cancelled() else None
-            if isinstance(error, BystanderError) and error.code not in ("recording_empty", "spool_missing"):
-                failed[recording] = error.code
+            code = getattr(error, "code", UPLOAD_DEFECT)
+            given_up = error is None or not (self._root / recording).exists()
+            if not given_up and code not in ("recording_empty", "spool_missing"):
+                failed[recording] = code
         return failed
 
     def troubles(self) -> dict[str, StallReason]:
@@ -302,5 +304,5 @@ def _outcome(task: asyncio.Task[StoredObject]) -> StoredObject:
     if error is None or isinstance(error, BystanderError):
         return task.result()
     raise BystanderError(
-        "upload_defect", f"The upload met a defect: {type(error).__name__}.", fault=Fault.SERVER, status=500
+        UPLOAD_DEFECT, f"The upload met a defect: {type(error).__name__}.", fault=Fault.SERVER, status=500
     ) from error

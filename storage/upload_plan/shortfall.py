@@ -3,8 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from recorder.kernel.media import FragmentKind
+import msgspec
+
+from recorder.kernel.media import FragmentKind, MediaEvent
 from storage.spool.format import IndexEntry, SpoolEnding, index_digest
+from storage.upload_plan.state import StoredObject
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +37,21 @@ def shortfall(
     end_us = max((entry.start_us + entry.duration_us for entry in recorded), default=0)
     lost_us = max(0, ending.duration_us - end_us) if lost else 0
     return Shortfall(lost, blank_us + lost_us, altered)
+
+
+def missing_event(stored: StoredObject, ending: SpoolEnding | None) -> bytes:
+    """The line of events.jsonl that says what the object lacks; it stands last, at the recording's end."""
+    event = MediaEvent(
+        kind="media_missing",
+        at_s=0.0 if ending is None else ending.duration_us / 1e6,
+        detail={
+            "missing_s": stored.missing_us / 1e6,
+            "missing_bytes": stored.missing_bytes,
+            "damaged_fragments": stored.damaged_fragments,
+            "altered": stored.altered,
+        },
+    )
+    return msgspec.json.encode(event) + b"\n"
 
 
 def is_altered(recorded: Sequence[IndexEntry], ending: SpoolEnding) -> bool:

@@ -13,14 +13,16 @@ from recorder.kernel.media import Fragment, FragmentKind
 from recorder.kernel.recording import EndReason
 from storage.settings import StorageSettings
 from storage.spool import SpoolFacts, SpoolWriter
+from storage.store import RECORDING_MARK, ObjectProperties
 from storage.stores.local.store import LocalStore
+from storage.takeover.damaged_spool import put_aside
 from storage.upload.uploader import Uploader
 
 MEDIA = b"media"
 
 
-def incomplete(data: Path) -> str:
-    """A recording whose second fragment is gone, stored without it."""
+def spooled(data: Path) -> str:
+    """A recording of two fragments that is over and not stored."""
     recording = new_id("rec")
     facts = SpoolFacts(
         recording=recording,
@@ -35,10 +37,24 @@ def incomplete(data: Path) -> str:
         writer.append(Fragment(kind=FragmentKind.MEDIA, data=MEDIA, duration_us=2_000_000))
     writer.end(EndReason.NORMAL, None, 4_000_000)
     writer.close()
+    return recording
+
+
+def incomplete(data: Path) -> str:
+    """A recording whose second fragment is gone, stored without it."""
+    recording = spooled(data)
     with (data / "spool" / recording / "media").open("r+b") as file:
         file.truncate(len(b"init" + MEDIA))
     asyncio.run(stored(data, recording))
     return recording
+
+
+async def put_object(data: Path, recording: str, mark: str, content: bytes) -> Path:
+    """Somebody's object under the recording's key."""
+    store = LocalStore(data / "recordings")
+    key = f"conv_1/{recording}.mp4"
+    await store.put(key, content, ObjectProperties("video/mp4", ((RECORDING_MARK, mark),)))
+    return data / "recordings" / key
 
 
 async def stored(data: Path, recording: str) -> None:
@@ -85,3 +101,44 @@ def test_nothing_goes_without_the_id_of_something_that_is_kept(
         assert recover(tmp_path, "--give-up", other) == 1
         assert code in capsys.readouterr().err
     assert (tmp_path / "spool" / recording / "aside").is_dir()
+
+
+@pytest.mark.parametrize("code", ["stored_is_longer", "object_foreign", "spool_damaged"])
+def test_whatever_keeps_a_spool_is_listed_with_its_reason_and_ends_by_the_same_command(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], code: str
+) -> None:
+    recording, other = spooled(tmp_path), incomplete(tmp_path)
+    longer = b"other" * 100
+    mark = recording if code == "stored_is_longer" else new_id("rec")
+    held = asyncio.run(put_object(tmp_path, recording, mark, longer))
+    if code == "spool_damaged":
+        for name in ("facts.json", "facts.copy"):
+            (tmp_path / "spool" / recording / name).write_bytes(b"")
+    assert recover(tmp_path) == 1
+    assert f"{recording}  {code}: " in capsys.readouterr().out
+    assert recover(tmp_path, "--give-up", recording) == 0
+    assert f"removing {recording}  {code}: " in capsys.readouterr().out
+    assert not (tmp_path / "spool" / recording).exists()
+    assert held.read_bytes() == longer
+    assert recover(tmp_path, "--give-up", recording) == 1
+    assert (tmp_path / "spool" / other / "aside").is_dir()
+
+
+def test_a_spool_that_still_waits_for_its_store_is_not_given_up(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recording = spooled(tmp_path)
+    assert recover(tmp_path, "--give-up", recording) == 1
+    assert "nothing_set_aside" in capsys.readouterr().err
+    assert (tmp_path / "spool" / recording / "media").exists()
+
+
+def test_what_was_left_of_a_spool_that_was_made_again_is_listed_and_goes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recording = spooled(tmp_path)
+    put_aside(tmp_path / "spool", recording)
+    assert recover(tmp_path) == 0
+    assert f"{recording}  made_again: " in capsys.readouterr().out
+    assert recover(tmp_path, "--give-up", recording) == 0
+    assert list((tmp_path / "spool" / ".damaged").iterdir()) == []

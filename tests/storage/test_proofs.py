@@ -20,6 +20,7 @@ from storage.spool import SpoolWriter
 from storage.store import RECORDING_MARK, ObjectProperties, ObjectStore
 from storage.stores.local.store import LocalStore
 from storage.stores.memory import Faults, MemoryStore
+from storage.upload.kept import list_kept
 from storage.upload.uploader import StoredObject, Uploader
 from storage.upload_plan.state import Proof
 from tests.faults.lying_store import LyingStore
@@ -170,6 +171,7 @@ async def test_a_store_that_keeps_no_mark_keeps_the_spool(root: Path) -> None:
         with pytest.raises(BystanderError, match="object_unproved"):
             await uploader.finish(RECORDING)
         assert uploader.kept() == {RECORDING: "object_unproved"}
+        assert [(kept.recording, kept.reason) for kept in list_kept(root)] == [(RECORDING, "object_unproved")]
     assert (root / RECORDING / "media").exists()
 
 
@@ -189,6 +191,10 @@ async def test_a_spool_that_shrank_is_not_shipped_as_whole(root: Path, part_size
     assert stored.missing_us == 3 * 2_000_000
     assert await stored_bytes(store) == whole[: 1024 + 5 * 900]
     assert (root / RECORDING / "aside" / "media").stat().st_size == 1024 + 5 * 900 + 100
+    ended, missing = (await stored_bytes(store, events_key(KEY))).splitlines()
+    assert ended == b'{"kind":"ended"}'
+    assert b'"media_missing"' in missing
+    assert b'"missing_s":6.0' in missing
     again = await shipped(store, root, part_size_bytes=part_size_bytes)
     assert again == stored
     assert (root / RECORDING / "aside" / "media").exists()
