@@ -136,11 +136,14 @@ class Server:
         )
         sampler = Sampler(core.dependencies.workers)
         tasks = [BackgroundTask("sampling", sampler.run), webhooks.delivery, *_retention(core)]
+        tasks.append(BackgroundTask("backlog", node.backlog.run))
         checks = {task.name: task.check for task in tasks} | {"sampling": sampler.check}
         checks["taking up"] = archive.check_looking
         if settings.call.ice_transport_policy is IceTransportPolicy.RELAYED:
             checks["turn"] = partial(check_turn, settings.turn.urls)
-        health = Health(core.database, archive, data.spool, clock, checks)
+        health = Health(
+            core.database, archive, clock, checks, free_bytes_min=settings.limits.spool_free_bytes_min
+        )
         ports = await _ports(node, data, health, webhooks)
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)
@@ -216,7 +219,16 @@ async def _ports(node: Node, data: DataDirectory, health: Health, webhooks: Webh
         api_key = await asyncio.to_thread(data.api_key)
     probe = StorageProbe(archive.store, StorageVerdict(data.root, settings.storage), clock)
     console = Console(
-        settings, node.registry, node.view, conversations, dependencies.table, archive, probe, data.root
+        settings,
+        node.registry,
+        node.view,
+        conversations,
+        dependencies.table,
+        archive,
+        node.backlog,
+        clock,
+        probe,
+        data.root,
     )
     return Ports(
         console=console,

@@ -172,7 +172,7 @@ def _parser() -> argparse.ArgumentParser:
     recover.add_argument(
         "--give-up",
         metavar="RECORDING",
-        help="instead: remove for good what is kept of a recording that is not known to be whole in the store",
+        help="instead: remove for good what is kept of a recording that is not proved to be stored whole",
     )
     recover.set_defaults(run=_recover)
 

@@ -12,6 +12,7 @@ import msgspec
 from prometheus_client import CollectorRegistry
 
 from recorder.archive.archive import Archive
+from recorder.archive.backlog_watch import BacklogWatch
 from recorder.archive.opening import open_shipping
 from recorder.database import ConversationTable, Database, RecordingTable
 from recorder.database.connection import sqlite_url
@@ -89,6 +90,7 @@ class Node:
     conversations: Conversations
     consents: Consents
     entry_points: EntryPoints
+    backlog: BacklogWatch
 
     async def take_up(self) -> None:
         """Go on with what an earlier server of this node left, and with what lost nodes left."""
@@ -167,7 +169,8 @@ async def compose(
     stack.push_async_callback(consent_events.leave)
 
     recording_metrics = RecordingMetrics(metrics, clock)
-    metrics.register(RecordingCollector(registry, dependencies.archive))
+    backlog = BacklogWatch(dependencies.archive, clock, settings.limits.spool_free_bytes_min)
+    metrics.register(RecordingCollector(registry, dependencies.archive, backlog, clock))
     changes.subscribe(
         recordings.changed, recording_metrics.changed, supervisors.changed, consent_events.changed
     )
@@ -201,6 +204,7 @@ async def compose(
             record=consent_events.answered,
         ),
         entry_points=entry_points,
+        backlog=backlog,
     )
 
 

@@ -74,7 +74,12 @@ class StorageOutcome(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Capacity(msgspec.Struct, frozen=True, kw_only=True):
-    """How much this server does and could do."""
+    """How much this server does and could do.
+
+    The backlog is what is recorded and not in the store: how long the oldest of it has waited at least, how
+    long it takes at the rate of the last minutes (null while nothing is sent), and when the disk is full at
+    that rate (null while it does not get fuller).
+    """
 
     recordings: int
     recordings_max: int
@@ -85,6 +90,11 @@ class Capacity(msgspec.Struct, frozen=True, kw_only=True):
     memory_available_bytes: int
     disk_bytes: int
     disk_free_bytes: int
+    disk_free_bytes_min: int = 0  # with less no new recording begins
+    disk_full_in_s: float | None = None
+    backlog_bytes: int = 0
+    backlog_age_s: float = 0.0
+    backlog_drained_in_s: float | None = None
 
 
 class SettingDefinition(msgspec.Struct, frozen=True, kw_only=True):

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from recorder.archive.storage_verdict import StorageVerdict
-from recorder.kernel.errors import BystanderError
+from recorder.kernel.errors import BystanderError, Fault
 from recorder.kernel.recording import EndReason
 from recorder.node.background_task import BackgroundTask
 from storage.errors import FAILED, OBJECT_MISSING, THROTTLED, UNREACHABLE
@@ -122,9 +122,28 @@ class Archive:
             disk = os.statvfs(self.spool.parent)
         return disk.f_bavail * disk.f_frsize
 
+    async def check_room(self, free_bytes_min: int) -> None:
+        """Raises disk_almost_full (503) where a new recording might not come to its end."""
+        free_bytes = await asyncio.to_thread(self.disk_free_bytes)
+        if free_bytes < free_bytes_min:
+            raise BystanderError(
+                "disk_almost_full",
+                f"The disk has {free_bytes} bytes left; a new recording needs {free_bytes_min}.",
+                fault=Fault.RESOURCE,
+                status=503,
+            )
+
     def backlog_bytes(self) -> int:
         """What is recorded and not in the store."""
         return self._uploader.backlog_bytes()
+
+    def sent_bytes(self) -> int:
+        """What the store ever took, since this process began."""
+        return self._uploader.sent_bytes()
+
+    def backlog_age_s(self, now_s: float) -> float:
+        """How long the oldest of the backlog has waited, at least; `now_s` by the monotonic clock."""
+        return self._uploader.backlog_age_s(now_s)
 
     async def ending(self, recording: str) -> SpoolEnding | None:
         """How the spool says that the recording ended; None when it does not say."""

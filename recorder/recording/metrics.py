@@ -8,10 +8,12 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from recorder.archive.archive import Archive
+from recorder.archive.backlog_watch import BacklogWatch
 from recorder.kernel.clock import Clock
 from recorder.kernel.recording import RecordingState, Statistics
 from recorder.recording.actor import RecordingActor
 from recorder.recording.events import Phase
+from storage.upload.backlog import Backlog
 
 START_BUCKETS_S = (0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 1, 2, 5, 10, 30)
 
@@ -59,9 +61,13 @@ class RecordingMetrics:
 class RecordingCollector(Collector):
     """Gauges of what runs now, from the workers' last statistics."""
 
-    def __init__(self, recordings: Iterable[RecordingActor], archive: Archive) -> None:
+    def __init__(
+        self, recordings: Iterable[RecordingActor], archive: Archive, backlog: BacklogWatch, clock: Clock
+    ) -> None:
         self._recordings = recordings
         self._archive = archive
+        self._backlog = backlog
+        self._clock = clock
 
     def collect(self) -> Iterator[Metric]:
         live = list(self._recordings)
@@ -76,19 +82,43 @@ class RecordingCollector(Collector):
             "Uploads that the store keeps waiting",
             value=self._archive.waiting_for_store(),
         )
-        yield from _of_storage(self._archive)
+        yield from _of_storage(self._archive, self._clock.monotonic_ns() / 1e9)
+        yield from _of_backlog(self._backlog.now)
         yield from _of_workers(
             [one.worker.statistics for one in live if one.worker and one.worker.statistics]
         )
 
 
-def _of_storage(archive: Archive) -> Iterator[Metric]:
+def _of_backlog(backlog: Backlog) -> Iterator[Metric]:
+    """Without a value while nothing is sent, and while the disk does not get fuller."""
+    for name, documentation, value in (
+        (
+            "upload_backlog_seconds",
+            "How long the backlog takes at the rate of the last minutes",
+            backlog.drained_in_s,
+        ),
+        (
+            "spool_disk_full_seconds",
+            "When the spools' disk is full, at the rate of the last minutes",
+            backlog.disk_full_in_s,
+        ),
+    ):
+        if value is not None:
+            yield GaugeMetricFamily(f"bystander_{name}", documentation, value=value)
+
+
+def _of_storage(archive: Archive, now_s: float) -> Iterator[Metric]:
     oldest_s, free = archive.stalled_s(), archive.disk_free_bytes()
     for name, documentation, value in (
         (
             "upload_backlog_bytes",
             "Recorded bytes that the store has not acknowledged",
             archive.backlog_bytes(),
+        ),
+        (
+            "upload_backlog_age_seconds",
+            "How long the oldest of the backlog has waited, at least",
+            archive.backlog_age_s(now_s),
         ),
         (
             "upload_stalled_seconds",

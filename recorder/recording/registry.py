@@ -116,6 +116,7 @@ class RecordingRegistry:
         self.check_accepting()
         if len(self._actors) >= LIVE_RECORDINGS_MAX:
             raise _refusal("overloaded", "The server has as many recordings as it can take.")
+        await self._dependencies.archive.check_room(self._dependencies.settings.limits.spool_free_bytes_min)
         number = 1 + await self._dependencies.table.count_of(conversation.id)
         named = await self._conversations.participants(conversation.id)
         now, node = self._dependencies.clock.utc_now(), self._dependencies.node

@@ -1,19 +1,16 @@
 """Whether this server can do its work now, dependency by dependency."""
 
 import asyncio
-import os
 from collections.abc import Awaitable, Callable, Mapping
-from pathlib import Path
+from functools import partial
 
 from recorder.archive.archive import Archive
 from recorder.database import Database
 from recorder.kernel.clock import Clock
 from recorder.kernel.errors import BystanderError
-from recorder.kernel.limits import MIB
 
 CHECK_TIMEOUT_S = 3.0  # a probe of /readyz usually waits for 5 s
 ANSWER_AGE_S_MAX = 2.0  # many probes, one look: the store may cost money for each
-DISK_FREE_BYTES_MIN = 256 * MIB  # a few minutes of a handful of recordings
 
 
 class Health:
@@ -23,19 +20,19 @@ class Health:
         self,
         database: Database,
         archive: Archive,
-        spool: Path,
         clock: Clock,
         tasks: Mapping[str, Callable[[], Awaitable[None]]],
+        *,
+        free_bytes_min: int,
     ) -> None:
         """`tasks`: what runs beside requests, by name, and how to ask whether it does."""
         self._checks: dict[str, Callable[[], Awaitable[None]]] = {
             "database": database.check,
             "store": archive.check,
             "storage_test": archive.allowed,
-            "disk": self._disk,
+            "disk": partial(archive.check_room, free_bytes_min),
             **tasks,
         }
-        self._spool = spool
         self._clock = clock
         self._answered_ns: int | None = None
         self._answer: dict[str, bool] = {}
@@ -55,11 +52,6 @@ class Health:
                 self._answer = dict(zip(self._checks, results, strict=True))
                 self._answered_ns = now
         return {**self._answer, "accepting": self._accepting}
-
-    async def _disk(self) -> None:
-        facts = await asyncio.to_thread(os.statvfs, self._spool)
-        if facts.f_bavail * facts.f_frsize < DISK_FREE_BYTES_MIN:
-            raise OSError("the spool's disk is almost full")
 
 
 async def _holds(check: Callable[[], Awaitable[None]]) -> bool:

@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Meta
 
 from recorder.kernel.conversation import Consent, InteractionKind, Role
-from recorder.kernel.limits import PICTURE_PIXELS_MAX
+from recorder.kernel.limits import MIB, PICTURE_PIXELS_MAX
 from recorder.kernel.media import IceTransportPolicy
 from recorder.kernel.network.proxy import Proxy
 from recorder.kernel.recording import (
@@ -362,6 +362,9 @@ class LimitSettings(Section, frozen=True):
     address_connections_max: Annotated[
         int, Meta(ge=1, description="open at once, of one address that is no trusted proxy's")
     ] = 256
+    spool_free_bytes_min: Annotated[
+        int, Meta(ge=0, description="with less room on the spools' disk no new recording begins")
+    ] = 256 * MIB
     connections_max: Annotated[
         int, Meta(ge=16, description="open at once; fewer where the system allows fewer descriptors")
     ] = 4_096

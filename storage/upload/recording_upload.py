@@ -96,6 +96,15 @@ class RecordingUpload:
         self._disproved = 0
         self._recorded = 0  # bytes of whole fragments at the last look
         self._acknowledged = 0
+        self._waits: tuple[int, float] = (0, self._now_s())  # bytes up to which something waits since when
+
+    def _now_s(self) -> float:
+        return self._route.clock.monotonic_ns() / 1e9
+
+    @property
+    def behind_since_s(self) -> float:
+        """Since when, at least, the oldest of the backlog has waited, by the monotonic clock."""
+        return self._waits[1]
 
     def wake(self) -> None:
         """The spool grew or ended."""
@@ -233,6 +242,8 @@ class RecordingUpload:
         entries = self._reader.index()
         self._recorded = entries[-1].stop if entries else 0
         self._acknowledged = self._recorded if self._state.is_over else self._state.acknowledged
+        if self._acknowledged >= self._waits[0]:
+            self._waits = (self._recorded, self._now_s())
         if self._ordinary is None:
             return entries, ended
         finished = self._ordinary.look(entries, self._state, ended=ended)

@@ -21,6 +21,7 @@ class UploadSlots:
         self._limit = float(slots_max)
         self._in_use = 0
         self._arrivals = 0
+        self.sent_bytes = 0  # that ever arrived, each time they were sent
         self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
 
     def __repr__(self) -> str:
@@ -32,9 +33,9 @@ class UploadSlots:
         return max(1, int(self._limit))
 
     @asynccontextmanager
-    async def taken(self, remaining_bytes: int) -> AsyncIterator[None]:
-        """Wait for a slot, before those who have more left to send; what came of the request is learnt
-        from."""
+    async def taken(self, remaining_bytes: int, body_bytes: int = 0) -> AsyncIterator[None]:
+        """Wait for a slot, before those who have more left to send; what came of the request, which carries
+        about `body_bytes`, is learnt from."""
         await self._take(remaining_bytes)
         try:
             yield
@@ -43,6 +44,7 @@ class UploadSlots:
                 self._limit = max(1.0, self._limit / 2)
             raise
         else:
+            self.sent_bytes += body_bytes
             self._limit = min(self._slots_max, self._limit + 1 / self._limit)
         finally:
             self._in_use -= 1

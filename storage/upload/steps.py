@@ -171,7 +171,7 @@ class UploadSteps:
     async def _send_part(
         self, state: UploadState, action: SendPart, entries: Sequence[IndexEntry]
     ) -> UploadState:
-        async with self._slots.taken(entries[-1].stop - state.acknowledged):
+        async with self._slots.taken(entries[-1].stop - state.acknowledged, action.size):
             part = await self._read(state, entries, action)
             offset = action.offset + (state.head_growth if action.number > 1 else 0)
             sent = await self._store.uploads.put_part(_upload(state), action.number, offset, part.data)
@@ -183,7 +183,7 @@ class UploadSteps:
         return plan.sent(state, action, acknowledged, part.damaged, growth=growth, head_crc32c=head)
 
     async def _put_whole(self, state: UploadState, entries: Sequence[IndexEntry]) -> UploadState:
-        async with self._slots.taken(entries[-1].stop):
+        async with self._slots.taken(entries[-1].stop, entries[-1].stop):
             part = await asyncio.to_thread(
                 read_part, self._reader, entries, 0, len(entries) - 1, self._grow_init
             )

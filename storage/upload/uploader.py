@@ -204,6 +204,16 @@ class Uploader:
         """What all recordings have that the store has not acknowledged yet."""
         return sum(shipment.backlog_bytes for shipment in self._shipments.values())
 
+    def sent_bytes(self) -> int:
+        """What the store ever took of all recordings, each time it was sent."""
+        return self._route.slots.sent_bytes
+
+    def backlog_age_s(self, now_s: float) -> float:
+        """How long the oldest of the backlog has waited, at least; by the monotonic clock."""
+        return max(
+            (now_s - s.behind_since_s for s in self._shipments.values() if s.backlog_bytes), default=0.0
+        )
+
     def kept(self) -> dict[str, str]:
         """Recordings whose upload ended without a proof, and by which code: their spools stay."""
         failed: dict[str, str] = {}

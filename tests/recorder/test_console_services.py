@@ -5,8 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from recorder.archive.archive import Archive
+from recorder.archive.backlog_watch import BacklogWatch
 from recorder.archive.storage_test import StorageProbe
 from recorder.archive.storage_verdict import StorageVerdict, Verdict
+from recorder.kernel.clock import ManualClock
 from recorder.kernel.errors import BystanderError
 from recorder.services.console.capacity import CapacityProbe
 from recorder.services.console.setting_definitions import filename_of, setting_definitions
@@ -14,6 +17,7 @@ from recorder.services.console.storage_overview import DISABLED, SECRETS, Storag
 from recorder.settings.definitions import RecordingSettings
 from storage.settings import StorageSettings
 from storage.stores.memory import MemoryStore
+from storage.upload.uploader import Uploader
 
 SECRET = "do-not-show-this"
 URLS = {
@@ -69,6 +73,11 @@ def test_a_pattern_is_filled_with_an_example() -> None:
 
 
 async def test_capacity_is_of_this_machine(tmp_path: Path) -> None:
-    found = await CapacityProbe(lambda: 3, lambda: 1, tmp_path, recordings_max=10).now()
-    assert (found.recordings, found.recordings_max, found.uploads_waiting) == (3, 10, 1)
+    clock, store = ManualClock(), MemoryStore()
+    archive = Archive(store, Uploader(store, tmp_path, clock, StorageSettings()), tmp_path)
+    watch = BacklogWatch(archive, clock, 7)
+    probe = CapacityProbe(lambda: 3, archive, watch, clock, recordings_max=10, disk_free_bytes_min=7)
+    found = await probe.now()
+    assert (found.recordings, found.recordings_max, found.uploads_waiting) == (3, 10, 0)
+    assert (found.disk_free_bytes_min, found.backlog_bytes, found.backlog_drained_in_s) == (7, 0, 0.0)
     assert found.disk_bytes >= found.disk_free_bytes > 0 and found.cores > 0

@@ -1,12 +1,14 @@
-"""Capacity of this server: what runs, and how much of the machine is left."""
+"""Capacity of this server: what runs, how far the store is behind, and how much of the machine is left."""
 
 import asyncio
 import os
 from collections.abc import Callable
-from pathlib import Path
 
 import psutil
 
+from recorder.archive.archive import Archive
+from recorder.archive.backlog_watch import BacklogWatch
+from recorder.kernel.clock import Clock
 from signaling.console_port import Capacity
 
 
@@ -14,25 +16,40 @@ class CapacityProbe:
     """Reads only."""
 
     def __init__(
-        self, recordings: Callable[[], int], waiting: Callable[[], int], spool: Path, *, recordings_max: int
+        self,
+        recordings: Callable[[], int],
+        archive: Archive,
+        backlog: BacklogWatch,
+        clock: Clock,
+        *,
+        recordings_max: int,
+        disk_free_bytes_min: int,
     ) -> None:
         self._recordings = recordings
-        self._waiting = waiting
-        self._spool = spool
+        self._archive = archive
+        self._backlog = backlog
+        self._clock = clock
         self._recordings_max = recordings_max
+        self._disk_free_bytes_min = disk_free_bytes_min
 
     async def now(self) -> Capacity:
-        """As it is at this moment; the load is the mean of the last minute."""
-        disk = await asyncio.to_thread(os.statvfs, self._spool)
+        """As it is at this moment; the load is the mean of the last minute, rates are of the last five."""
+        disk = await asyncio.to_thread(os.statvfs, self._archive.spool.parent)
         memory, cores = psutil.virtual_memory(), os.cpu_count() or 1
+        backlog = self._backlog.now
         return Capacity(
             recordings=self._recordings(),
             recordings_max=self._recordings_max,
-            uploads_waiting=self._waiting(),
+            uploads_waiting=self._archive.waiting_for_store(),
             cores=cores,
             load_per_core=round(os.getloadavg()[0] / cores, 2),
             memory_bytes=memory.total,
             memory_available_bytes=memory.available,
             disk_bytes=disk.f_blocks * disk.f_frsize,
             disk_free_bytes=disk.f_bavail * disk.f_frsize,
+            disk_free_bytes_min=self._disk_free_bytes_min,
+            disk_full_in_s=backlog.disk_full_in_s,
+            backlog_bytes=self._archive.backlog_bytes(),
+            backlog_age_s=self._archive.backlog_age_s(self._clock.monotonic_ns() / 1e9),
+            backlog_drained_in_s=backlog.drained_in_s,
         )

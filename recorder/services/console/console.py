@@ -4,9 +4,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from recorder.archive.archive import Archive
+from recorder.archive.backlog_watch import BacklogWatch
 from recorder.archive.storage_test import StorageProbe
 from recorder.archive.storage_verdict import StorageVerdict
 from recorder.database import ConversationTable, RecordingTable
+from recorder.kernel.clock import Clock
 from recorder.recording.registry import LIVE_RECORDINGS_MAX, RecordingRegistry
 from recorder.services.console.capacity import CapacityProbe
 from recorder.services.console.live import LiveRecordings
@@ -29,6 +31,8 @@ class Console:
         conversations: ConversationTable,
         table: RecordingTable,
         archive: Archive,
+        backlog: BacklogWatch,
+        clock: Clock,
         probe: StorageProbe,
         data_dir: Path,
     ) -> None:
@@ -39,9 +43,11 @@ class Console:
         self._storage = StorageOverview(settings.storage, StorageVerdict(data_dir, settings.storage))
         self._capacity = CapacityProbe(
             lambda: sum(1 for _ in registry),
-            archive.waiting_for_store,
-            data_dir,
+            archive,
+            backlog,
+            clock,
             recordings_max=LIVE_RECORDINGS_MAX,
+            disk_free_bytes_min=settings.limits.spool_free_bytes_min,
         )
 
     async def live(self, *, account: str | None) -> list[port.LiveRecording]:

@@ -15,6 +15,7 @@ _WORDS = {
     "bucket_missing": "the storage is not set up",
     "storage_test_failed": "the storage has failed its test",
     "disk_full": "the recorder's disk is full",
+    "disk_almost_full": "the recorder's disk is almost full",
     "no_media": "no sound or picture reached the recorder",
     "overloaded": "the recorder has no room for another recording",
     "worker_died": _RECORDER,
