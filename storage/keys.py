@@ -6,7 +6,7 @@ Keys are relative to the store's prefix. `<conversation>/<name>_<recording>.mp4`
 
 import re
 
-from recorder.kernel.errors import caller_error
+from recorder.kernel.errors import BystanderError, caller_error
 
 KEY_BYTES_MAX = 900  # S3 takes 1024 with the prefix; the rest is the prefix's
 SEGMENT_BYTES_MAX = 200  # ext4 and NTFS take 255; suffixes of hidden files need some of it
@@ -28,6 +28,15 @@ def check_key(key: str) -> str:
     if bad:
         raise caller_error("object_key_invalid", "The object key cannot be used in a bucket or directory.")
     return key
+
+
+def is_key(name: str) -> bool:
+    """Whether a file of this name can be an object; in a directory there may be others."""
+    try:
+        check_key(name)
+    except BystanderError:
+        return False
+    return True
 
 
 def recording_key(conversation: str, filename: str, recording: str) -> str:

@@ -13,7 +13,9 @@ USER = "bystander"
 
 
 @asynccontextmanager
-async def sftp_server(directory: Path) -> AsyncIterator[StorageSettings]:
+async def sftp_server(
+    directory: Path, kind: type[asyncssh.SFTPServer] = asyncssh.SFTPServer
+) -> AsyncIterator[StorageSettings]:
     """Serve `directory / "remote"` as /; keys and known_hosts are made beside it."""
     host_key, user_key = (asyncssh.generate_private_key("ssh-ed25519") for _ in range(2))
     remote, key_file, known_hosts = (directory / name for name in ("remote", "id_ed25519", "known_hosts"))
@@ -25,7 +27,7 @@ async def sftp_server(directory: Path) -> AsyncIterator[StorageSettings]:
         0,
         server_host_keys=[host_key],
         authorized_client_keys=allowed,
-        sftp_factory=lambda channel: asyncssh.SFTPServer(channel, chroot=str(remote).encode()),
+        sftp_factory=lambda channel: kind(channel, chroot=str(remote).encode()),
     )
     port = server.get_port()
     line = f"[127.0.0.1]:{port} {host_key.export_public_key().decode()}"

@@ -32,6 +32,7 @@ from storage.errors import (
     store_error,
 )
 from storage.settings import StorageSettings
+from storage.stores.answers import required, unreadable
 
 READ_REQUEST_BYTES = 1 * MIB  # the library holds one answer in memory; each is a request, and is paid
 BODY_TIMEOUT_S_MAX = 600  # for the largest part; storage.upload.recording_upload sends it again after that
@@ -68,6 +69,10 @@ def azure_errors() -> Iterator[None]:
         raise store_error(UNREACHABLE, type(error).__name__) from error
     except AzureError as error:
         raise store_error(FAILED, type(error).__name__) from error
+    except BystanderError:
+        raise
+    except Exception as error:  # the library reads dates, lengths and texts as they come
+        raise unreadable(error) from error
 
 
 def _answered(error: HttpResponseError) -> BystanderError:
@@ -141,6 +146,11 @@ class AzureConnection:
         if self.account_key is None:
             raise _incomplete("storage.secret_access_key, the account's key, or session_token, a SAS")
         return AzureNamedKeyCredential(self.account, self.account_key)
+
+
+def etag_of(answer: Any) -> str:
+    """The tag of an answer, without the quotes that HTTP puts around it."""
+    return str(required(answer, "etag")).strip('"')
 
 
 def _incomplete(missing: str) -> BystanderError:

@@ -9,11 +9,12 @@ from azure.storage.blob import BlobSasPermissions, ContentSettings, generate_blo
 
 from recorder.kernel.errors import BystanderError
 from recorder.kernel.network.proxy import Proxy
-from storage.errors import OBJECT_MISSING, range_error
+from storage.errors import FAILED, OBJECT_MISSING, range_error, store_error
 from storage.keys import RESERVED_SEGMENT, check_key
 from storage.settings import StorageSettings
 from storage.store import ObjectInfo, ObjectProperties
-from storage.stores.azure.connection import AzureConnection, azure_errors
+from storage.stores.answers import required
+from storage.stores.azure.connection import AzureConnection, azure_errors, etag_of
 from storage.stores.azure.uploads import UPLOAD_MARK, AzureUploads, metadata_for
 from storage.stores.object_lock import Hold
 from storage.stores.presigned_links import LINK_S_MAX, LinkTerms, no_store_link
@@ -55,8 +56,7 @@ class AzureStore:
                 content_settings=ContentSettings(content_type=properties.content_type),
                 validate_content=True,
             )
-        etag = str(answer["etag"]).strip('"')
-        return ObjectInfo(key, len(data), etag, properties.content_type, properties.metadata)
+        return ObjectInfo(key, len(data), etag_of(answer), properties.content_type, properties.metadata)
 
     async def head(self, key: str) -> ObjectInfo:
         with azure_errors():
@@ -69,7 +69,7 @@ class AzureStore:
             )
         )
         content_type = found.content_settings.content_type
-        return ObjectInfo(key, found.size, found.etag.strip('"'), content_type, metadata)
+        return ObjectInfo(key, int(required(found, "size")), etag_of(found), content_type, metadata)
 
     async def read(self, key: str, start: int, stop: int) -> AsyncIterator[bytes]:
         if not 0 <= start < stop:
@@ -79,11 +79,13 @@ class AzureStore:
             if stream.size != stop - start:  # it ends before `stop`
                 raise range_error()
             chunks = aiter(stream.chunks())
-        while True:
+        wanted = stop - start
+        while wanted > 0:
             with azure_errors():
-                chunk = await anext(chunks, None)
-            if chunk is None:
-                return
+                chunk = await anext(chunks, b"")
+            if not chunk or len(chunk) > wanted:
+                raise store_error(FAILED, "another length is read than was asked for")
+            wanted -= len(chunk)
             yield chunk
 
     async def delete(self, key: str) -> None:
@@ -103,6 +105,7 @@ class AzureStore:
             if error.code != OBJECT_MISSING:
                 raise
             return Hold()
+        etag_of(found)  # or nobody knows whether there is a hold
         policy = found.immutability_policy
         return Hold(until=policy.expiry_time if policy else None, legal_hold=bool(found.has_legal_hold))
 
@@ -115,7 +118,7 @@ class AzureStore:
                 return
             key = self._azure.relative_key(found.name)
             if key.partition("/")[0] != RESERVED_SEGMENT:
-                yield ObjectInfo(key, found.size, found.etag.strip('"'))
+                yield ObjectInfo(key, int(required(found, "size")), etag_of(found))
 
     async def presign(self, key: str, terms: LinkTerms) -> str:
         azure = self._azure
@@ -145,7 +148,8 @@ class AzureStore:
         except BystanderError:
             if not told:
                 raise
-        return parsedate_to_datetime(told[0]) if told and told[0] else None
+        with azure_errors():
+            return parsedate_to_datetime(told[0]) if told and told[0] else None
 
     async def close(self) -> None:
         await self._azure.close()

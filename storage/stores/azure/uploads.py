@@ -17,7 +17,8 @@ from recorder.kernel.errors import BystanderError
 from storage.errors import OBJECT_MISSING, UPLOAD_MISSING, store_error
 from storage.keys import RESERVED_SEGMENT, check_key
 from storage.store import ListedPart, MultipartUpload, ObjectInfo, ObjectProperties, Part
-from storage.stores.azure.connection import AzureConnection, azure_errors
+from storage.stores.answers import required
+from storage.stores.azure.connection import AzureConnection, azure_errors, etag_of
 
 UPLOAD_MARK = "bystander_upload"  # metadata of a blob: which upload made it
 _UPLOADS = f"{RESERVED_SEGMENT}/uploads/"
@@ -42,15 +43,17 @@ class AzureUploads:
         facts = _UploadFacts(key=check_key(key), properties=properties, started_at=datetime.now(UTC))
         upload = MultipartUpload(key, uuid.uuid4().hex, facts.started_at)
         with azure_errors():
-            await self._azure.blob(_UPLOADS + upload.id).upload_blob(msgspec.json.encode(facts))
+            answer = await self._azure.blob(_UPLOADS + upload.id).upload_blob(msgspec.json.encode(facts))
+        etag_of(answer)
         return upload
 
     async def put_part(self, upload: MultipartUpload, number: int, offset: int, data: bytes) -> Part:
         name = _block(upload, number)
         with azure_errors():
-            await self._azure.blob(upload.key).stage_block(
+            answer = await self._azure.blob(upload.key).stage_block(
                 name, data, length=len(data), validate_content=True
             )
+        required(answer, "request_id")  # it has no tag, but this is in every answer of Azure's
         md5 = hashlib.md5(data, usedforsecurity=False).hexdigest()
         return Part(number=number, offset=offset, size=len(data), etag=name, md5=md5)
 
@@ -71,8 +74,9 @@ class AzureUploads:
                 metadata=metadata,
                 content_settings=ContentSettings(content_type=facts.properties.content_type),
             )
+        etag = etag_of(answer)
         await self.abort(upload)  # which only forgets that it was begun
-        return ObjectInfo(upload.key, sum(part.size for part in parts), str(answer["etag"]).strip('"'))
+        return ObjectInfo(upload.key, sum(part.size for part in parts), etag)
 
     async def abort(self, upload: MultipartUpload) -> None:
         try:
@@ -107,7 +111,8 @@ class AzureUploads:
             if error.code != OBJECT_MISSING:
                 raise
             raise store_error(UPLOAD_MISSING) from error
-        return msgspec.json.decode(data, type=_UploadFacts)
+        with azure_errors():
+            return msgspec.json.decode(data, type=_UploadFacts)
 
     async def _staged(self, upload: MultipartUpload) -> list[ListedPart]:
         try:
@@ -119,7 +124,7 @@ class AzureUploads:
             return []
         ours = [block for block in blocks if block.id.startswith(f"{upload.id}-")]
         return sorted(
-            (ListedPart(int(block.id.rpartition("-")[2]), block.size, block.id) for block in ours),
+            (ListedPart(_number(block.id), int(required(vars(block), "size")), block.id) for block in ours),
             key=lambda part: part.number,
         )
 
@@ -137,6 +142,11 @@ class AzureUploads:
 def metadata_for(properties: ObjectProperties) -> dict[str, str]:
     """As Azure takes it: names are identifiers of C#, without hyphens."""
     return {name.replace("-", "_"): value for name, value in properties.metadata}
+
+
+def _number(block: str) -> int:
+    with azure_errors():
+        return int(block.rpartition("-")[2])
 
 
 def _block(upload: MultipartUpload, number: int) -> str:

@@ -14,7 +14,7 @@ import msgspec
 
 from recorder.kernel.errors import BystanderError, Fault
 from storage.errors import DENIED, FAILED, FULL, OBJECT_MISSING, store_error
-from storage.keys import RESERVED_SEGMENT, check_key
+from storage.keys import RESERVED_SEGMENT, check_key, is_key
 from storage.spool.durable_files import sync_directory, write_fully
 from storage.store import ObjectInfo, ObjectProperties
 
@@ -142,7 +142,7 @@ class LocalFiles:
             if here == Path():
                 directories[:] = [name for name in directories if name != RESERVED_SEGMENT]
             found += [key for name in files if (key := (here / name).as_posix()).startswith(prefix)]
-        return sorted(found)
+        return sorted(key for key in found if is_key(key))
 
     def _properties(self, key: str) -> Path:
         return self.hidden / "properties" / (check_key(key) + ".json")

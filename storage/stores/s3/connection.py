@@ -19,6 +19,7 @@ from recorder.kernel.network.proxy import Proxy
 from storage.errors import FAILED, range_error, store_error
 from storage.settings import StorageSettings
 from storage.store import READ_CHUNK_BYTES
+from storage.stores.answers import required
 from storage.stores.s3.credentials import role_session
 from storage.stores.s3.errors import is_unreadable, s3_errors
 
@@ -34,6 +35,10 @@ _WITH_A_BODY: dict[str, tuple[str, dict[str, Any]]] = {
     "head_object": ("get_object", {"Range": "bytes=0-0"}),
     "head_bucket": ("list_objects_v2", {"MaxKeys": 1}),
 }
+
+
+# What a page of a listing says even when it lists nothing; each server leaves out some of them.
+_OF_A_PAGE = {"IsTruncated", "Name", "Bucket"}
 
 
 class Access(Protocol):
@@ -148,8 +153,8 @@ class S3Connection:
                     answer = await client.list_objects_v2(Bucket=self._bucket, MaxKeys=1)
             except ClientError as error:
                 answer = error.response
-        told = answer["ResponseMetadata"].get("HTTPHeaders", {}).get("date")
-        return None if told is None else parsedate_to_datetime(told)
+            date = answer["ResponseMetadata"].get("HTTPHeaders", {}).get("date")
+            return None if date is None else parsedate_to_datetime(date)
 
     async def pages(self, operation: str, **parameters: Any) -> AsyncIterator[dict[str, Any]]:
         """Every page of a listing."""
@@ -161,6 +166,8 @@ class S3Connection:
                     page = await anext(pages, None)
                 if page is None:
                     return
+                if not page.keys() & _OF_A_PAGE:
+                    raise store_error(FAILED, "a listing that does not say of what")
                 yield page
 
     async def body(self, key: str, start: int, stop: int) -> AsyncIterator[bytes]:
@@ -169,7 +176,8 @@ class S3Connection:
         wanted = stop - start
         with s3_errors("get_object"):
             async with answer["Body"] as stream:
-                if answer["ContentLength"] != wanted:
+                required(answer, "ContentRange")  # which every answer to a range has (RFC 9110, 15.3.7)
+                if required(answer, "ContentLength") != wanted:
                     raise range_error()
                 while wanted > 0:
                     async with asyncio.timeout(self._settings.read_timeout_s):
@@ -234,15 +242,12 @@ class S3Connection:
         return {} if proxy is None else {"http": proxy, "https": proxy}
 
 
-def required(answer: dict[str, Any], name: str) -> Any:
-    """What an answer must hold to be one; store_failed for a page of a gateway, or nothing, with status
-    200."""
-    value = answer.get(name)
-    if value is None or value == "":
-        raise store_error(FAILED, f"an answer without {name}")
-    return value
-
-
 def etag_of(answer: dict[str, Any]) -> str:
     """The ETag of an answer, without the quotes that HTTP puts around it."""
     return str(required(answer, "ETag")).strip('"')
+
+
+def without_a_page(answer: dict[str, Any]) -> None:
+    """Nothing, for a deletion: what comes with a body is a gateway's page, and nothing was deleted."""
+    if answer["ResponseMetadata"].get("HTTPHeaders", {}).get("content-length", "0") != "0":
+        raise store_error(FAILED, "a page in answer to a deletion")

@@ -33,6 +33,7 @@ from storage.errors import (
     range_error,
     store_error,
 )
+from storage.stores.answers import unreadable
 
 # What a body that breaks off raises: aiobotocore lets aiohttp's own error through.
 _BROKEN_BODY: type[Exception] = httpsession.aiohttp.ClientError
@@ -83,6 +84,10 @@ def s3_errors(operation: str) -> Iterator[None]:
         raise store_error(UNREACHABLE, type(error).__name__) from error
     except (BotoCoreError, ResponseParserError) as error:
         raise store_error(FAILED, type(error).__name__) from error
+    except BystanderError:
+        raise
+    except Exception as error:  # the library reads numbers and dates, and follows redirections, as they come
+        raise unreadable(error) from error
 
 
 def is_unreadable(error: BystanderError) -> bool:

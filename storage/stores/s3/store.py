@@ -12,9 +12,10 @@ from storage.errors import DENIED, FAILED, OBJECT_MISSING, range_error, store_er
 from storage.keys import check_key
 from storage.settings import StorageSettings
 from storage.store import SIDE_PREFIX, TEST_PREFIX, ObjectInfo, ObjectProperties
+from storage.stores.answers import required
 from storage.stores.object_lock import Hold
 from storage.stores.presigned_links import LINK_S_MAX, LinkTerms, no_store_link
-from storage.stores.s3.connection import Access, Body, S3Connection, etag_of, required
+from storage.stores.s3.connection import Access, Body, S3Connection, etag_of, without_a_page
 from storage.stores.s3.uploads import S3Uploads
 
 
@@ -91,13 +92,15 @@ class S3Store:
     async def delete(self, key: str) -> None:
         full_key = self._s3.full_key(check_key(key))
         answer = await self._s3.call("delete_object", Key=full_key)
+        without_a_page(answer)
         if "VersionId" not in answer:
             return
         # The bucket keeps versions: only a mark was set, and the bytes are all still there.
         async for page in self._s3.pages("list_object_versions", Prefix=full_key):
             for version in (*page.get("Versions", ()), *page.get("DeleteMarkers", ())):
                 if version["Key"] == full_key:
-                    await self._s3.call("delete_object", Key=full_key, VersionId=version["VersionId"])
+                    version_id = version["VersionId"]
+                    without_a_page(await self._s3.call("delete_object", Key=full_key, VersionId=version_id))
 
     async def hold_of(self, key: str) -> Hold:
         try:
@@ -106,6 +109,7 @@ class S3Store:
             if error.code != OBJECT_MISSING:
                 raise
             return Hold()
+        etag_of(answer)  # or nobody knows whether there is a hold
         return Hold(
             until=answer.get("ObjectLockRetainUntilDate"),
             legal_hold=answer.get("ObjectLockLegalHoldStatus") == "ON",

@@ -7,7 +7,8 @@ from typing import Any
 from recorder.kernel.errors import BystanderError
 from storage.errors import UPLOAD_MISSING
 from storage.store import ListedPart, MultipartUpload, ObjectInfo, ObjectProperties, Part
-from storage.stores.s3.connection import Body, S3Connection, etag_of, required
+from storage.stores.answers import required
+from storage.stores.s3.connection import Body, S3Connection, etag_of, without_a_page
 
 
 class S3Uploads:
@@ -66,7 +67,7 @@ class S3Uploads:
 
     async def abort(self, upload: MultipartUpload) -> None:
         try:
-            await self._s3.call("abort_multipart_upload", **self._of(upload))
+            without_a_page(await self._s3.call("abort_multipart_upload", **self._of(upload)))
         except BystanderError as error:
             if error.code != UPLOAD_MISSING:
                 raise

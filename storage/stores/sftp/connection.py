@@ -15,7 +15,8 @@ from storage.errors import DENIED, FAILED, FULL, OBJECT_MISSING, UNREACHABLE, st
 from storage.settings import StorageSettings
 from storage.stores.sftp.tunnel import open_tunnel
 
-SLOWEST_LINK_BYTES_PER_S = 32 * 1024  # what travels slower than this is given up and sent again
+SLOWEST_LINK_BYTES_PER_S = 4 * 1024  # what travels slower than this is given up and sent again
+WRITE_CHUNK_BYTES = 128 * 1024  # on the way at once; each has a deadline of its own
 KEEPALIVE_S = 15  # a peer that is gone is noticed after three of these
 DEFAULT_PORT = 22
 
@@ -122,18 +123,25 @@ class SftpConnection:
 class SftpFiles:
     """Small steps on the server's file system, each of them done whole or not at all."""
 
-    def __init__(self, base: PurePosixPath, hidden: PurePosixPath) -> None:
+    def __init__(self, base: PurePosixPath, hidden: PurePosixPath, *, read_timeout_s: float) -> None:
         self.base = base
         self._new = hidden / "new"
+        self._quiet_s = read_timeout_s + WRITE_CHUNK_BYTES / SLOWEST_LINK_BYTES_PER_S
 
     async def write(self, client: asyncssh.SFTPClient, path: PurePosixPath, data: bytes) -> None:
         """Make a file with these bytes, or put it in place of another."""
         await client.makedirs(str(self._new), exist_ok=True)
         unnamed = self._new / uuid.uuid4().hex
         async with client.open(str(unnamed), "wb") as file:
-            await file.write(data)
-            await sync(file)
+            await self.send(file, data, 0)
         await self.move(client, unnamed, path)
+
+    async def send(self, file: asyncssh.SFTPClientFile, data: bytes, offset: int) -> None:
+        """Write at an offset and bring it to the disk; a body may take any time, as long as it gets on."""
+        for start in range(0, len(data), WRITE_CHUNK_BYTES):
+            async with asyncio.timeout(self._quiet_s):
+                await file.write(data[start : start + WRITE_CHUNK_BYTES], offset + start)
+        await sync(file)
 
     async def move(self, client: asyncssh.SFTPClient, source: PurePosixPath, target: PurePosixPath) -> None:
         """Give a file its name, in place of another."""

@@ -13,9 +13,10 @@ from pathlib import PurePosixPath
 import asyncssh
 import msgspec
 
+from recorder.kernel.errors import BystanderError
 from recorder.kernel.network.proxy import Proxy
 from storage.errors import FAILED, OBJECT_MISSING, range_error, store_error
-from storage.keys import RESERVED_SEGMENT, check_key
+from storage.keys import RESERVED_SEGMENT, check_key, is_key
 from storage.settings import StorageSettings
 from storage.store import READ_CHUNK_BYTES, ObjectInfo, ObjectProperties
 from storage.stores.sftp.connection import SftpConnection, SftpFiles
@@ -35,7 +36,7 @@ class SftpStore:
     def __init__(self, settings: StorageSettings, proxy: Proxy | None = None) -> None:
         self._sftp = SftpConnection(settings, proxy)
         self._hidden = self._sftp.base / RESERVED_SEGMENT
-        self._files = SftpFiles(self._sftp.base, self._hidden)
+        self._files = SftpFiles(self._sftp.base, self._hidden, read_timeout_s=settings.read_timeout_s)
         self._uploads = SftpUploads(self._sftp, self._files, self._hidden, self._publish)
 
     def __repr__(self) -> str:
@@ -71,7 +72,9 @@ class SftpStore:
             file = await client.open(str(path), "rb")
             size = (await file.stat()).size
         try:
-            if not 0 <= start < stop <= (size or 0):
+            if size is None:
+                raise store_error(FAILED, "a file without its size")
+            if not 0 <= start < stop <= size:
                 raise range_error()
             while start < stop:
                 wanted = min(READ_CHUNK_BYTES, stop - start)
@@ -94,9 +97,13 @@ class SftpStore:
     async def list_objects(self, prefix: str = "") -> AsyncIterator[ObjectInfo]:
         async with self._sftp.client() as client:
             keys = await self._walk(client, PurePosixPath())
-        for key in sorted(key for key in keys if key.startswith(prefix)):
-            async with self._sftp.client() as client:
-                info = await self._info(client, key, self._path(key))
+        for key in sorted(key for key in keys if key.startswith(prefix) and is_key(key)):
+            try:
+                info = await self.head(key)
+            except BystanderError as error:
+                if error.code != OBJECT_MISSING:  # or deleted meanwhile
+                    raise
+                continue
             yield ObjectInfo(key, info.size, info.etag)
 
     async def close(self) -> None:
@@ -123,9 +130,11 @@ class SftpStore:
 
     async def _info(self, client: asyncssh.SFTPClient, key: str, path: PurePosixPath) -> ObjectInfo:
         found = await client.stat(str(path))
-        if not stat.S_ISREG(found.permissions or 0):
+        if found.size is None or found.permissions is None:  # what a server says of a file is up to it
+            raise store_error(FAILED, "a file without its size or its kind")
+        if not stat.S_ISREG(found.permissions):
             raise store_error(OBJECT_MISSING, "not a file")
-        size = found.size or 0
+        size = found.size
         try:
             data = await self._files.read(client, self._properties(key))
         except asyncssh.SFTPNoSuchFile:  # somebody put the file there by hand

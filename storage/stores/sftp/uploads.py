@@ -64,8 +64,7 @@ class SftpUploads:
             if before is not None and (before.offset, before.size) != (offset, len(data)):
                 raise store_error(PART_REFUSED, "another place or size than before")
             async with client.open(str(directory / _DATA), "r+b") as file:
-                await file.write(data, offset)
-                await sync(file)
+                await self._files.send(file, data, offset)
             async with client.open(str(directory / _PARTS), "ab") as log:
                 await log.write(msgspec.json.encode(part) + b"\n")
                 await sync(log)
@@ -150,7 +149,7 @@ class SftpUploads:
             name = PurePosixPath(path if isinstance(path, str) else path.decode())
             try:
                 facts = msgspec.json.decode(await self._files.read(client, name), type=_UploadFacts)
-            except (msgspec.DecodeError, ValueError):  # it can only be begun anew
+            except (msgspec.DecodeError, ValueError, asyncssh.SFTPNoSuchFile):  # damaged, or over by now
                 continue
             found.append(MultipartUpload(facts.key, name.parent.name, facts.started_at))
         return found
