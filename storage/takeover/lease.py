@@ -52,7 +52,7 @@ class NodeLease:
         async with self._renewing:
             await self._renew()
         if recording not in self._unclaimed:
-            if await self._claimed_by_another(recording):
+            if await self._any_lives(await self._claims(recording)):
                 raise BystanderError(
                     "upload_elsewhere",
                     "Another node goes on with this recording.",
@@ -88,8 +88,9 @@ class NodeLease:
             await self._renew()
         key = side_prefix(recording) + claim_name(self.node)
         await self._store.put(key, b"{}", _PROPERTIES)
-        if await self._claimed_by_another(recording):
-            await self._store.delete(key)
+        seen = await self._claims(recording)
+        if self.node not in seen or await self._any_lives(seen):
+            await self._store.delete(key)  # a list without our own may be without another's, too
             return False
         self._unclaimed.add(recording)
         return True
@@ -109,10 +110,15 @@ class NodeLease:
         await self._store.put(f"{NODES_PREFIX}{self.node}", msgspec.json.encode(sign), _PROPERTIES)
         self._renewed_s = now_s  # when it was said, not when the answer came
 
-    async def _claimed_by_another(self, recording: str) -> bool:
+    async def _claims(self, recording: str) -> list[str]:
+        """The nodes that claimed the recording."""
         prefix = side_prefix(recording) + claim_name("")
-        async for info in self._store.list_objects(prefix):
-            node = claimant(info.key.rpartition("/")[2])
-            if node is not None and node != self.node and not await self.has_lapsed(node):
+        names = [info.key.rpartition("/")[2] async for info in self._store.list_objects(prefix)]
+        return [node for name in names if (node := claimant(name)) is not None]
+
+    async def _any_lives(self, nodes: list[str]) -> bool:
+        """Whether one of these, other than ours, gave a sign of life."""
+        for node in nodes:
+            if node != self.node and not await self.has_lapsed(node):
                 return True
         return False
