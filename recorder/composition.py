@@ -92,9 +92,15 @@ class Node:
     entry_points: EntryPoints
     backlog: BacklogWatch
 
+    async def settings_of(self, conversation: str) -> Settings:
+        """The settings as they count for one conversation."""
+        found = await self.core.conversations.get(conversation)
+        recording = await self.scoped_settings.effective(found)
+        return msgspec.structs.replace(self.core.dependencies.settings, recording=recording)
+
     async def take_up(self) -> None:
         """Go on with what an earlier server of this node left, and with what lost nodes left."""
-        await recover(self.registry, self.core.dependencies)
+        await recover(self.registry, self.core.dependencies, self.settings_of)
         await self.supervisors.restore()
 
 

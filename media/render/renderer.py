@@ -211,7 +211,7 @@ class Renderer:
         if self._begun_before_ns is None:
             self._zero_ns = first_ns
         else:  # what lies between becomes silence and an empty canvas: time goes on, and files are whole
-            self._zero_ns = self._begun_before_ns + self.fragmenter.origin_ns
+            self._zero_ns = min(first_ns, self._begun_before_ns + self.fragmenter.origin_ns)
         self._chronicle.begin(self._zero_ns)
         self._watermark.begin(self._zero_ns)
         self._attendance.seat_all()

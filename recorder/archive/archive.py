@@ -4,7 +4,7 @@ import asyncio
 import logging
 import os
 import shutil
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -15,7 +15,7 @@ from recorder.kernel.errors import BystanderError, Fault
 from recorder.kernel.recording import EndReason
 from recorder.node.background_task import BackgroundTask
 from storage.errors import FAILED, OBJECT_MISSING, THROTTLED, UNREACHABLE
-from storage.spool import SpoolEnding, SpoolFacts, mend, seal, spool_ending
+from storage.spool import SpoolEnding, SpoolFacts, mend, seal, spool_ending, unended_s
 from storage.store import RECORDING_MARK, ObjectStore
 from storage.takeover.orphaned_uploads import Verdict
 from storage.upload.uploader import Recovered, StoredObject, Survey, Uploader
@@ -171,9 +171,17 @@ class Archive:
         """Remove the spool of a recording that never began."""
         await asyncio.to_thread(shutil.rmtree, self.spool / recording, ignore_errors=True)
 
-    async def recover(self) -> list[Recovered]:
-        """Take up every spool that an earlier server left, and say which."""
-        return await self._uploader.recover()
+    async def recover(self, going_on: Collection[str] = ()) -> list[Recovered]:
+        """Take up every spool that an earlier server left, and say which; those `going_on` are not ended."""
+        return await self._uploader.recover(going_on)
+
+    async def written_s(self, recording: str) -> float | None:
+        """How much of a recording is in its spool, which nobody writes and which has no ending; else None."""
+        try:
+            return await asyncio.to_thread(unended_s, self.spool, recording)
+        except BystanderError as error:
+            _log.error("a spool cannot be gone on with", extra={"recording": recording, "code": error.code})
+            return None
 
     async def survey(self) -> Survey:
         """Take up what lost nodes left, once, and say what was found; the store's own errors."""

@@ -1,6 +1,7 @@
 """A WHIP client (RFC 9725) on aiortc that sends a scene and a voice in real time."""
 
 import asyncio
+import contextlib
 import fractions
 import time
 
@@ -83,6 +84,10 @@ class VoiceTrack(MediaStreamTrack):
         return frame
 
 
+class EntryPointGoneError(RuntimeError):
+    """Nothing is published there any more."""
+
+
 class WhipPublisher:
     """Publishes tracks to one entry point and leaves again; one session, one WHIP resource."""
 
@@ -104,13 +109,19 @@ class WhipPublisher:
                 await self._publish_again(tracks, codec)
 
     async def _is_lost(self) -> bool:
-        """Whether the session, asked by a fragment that says nothing new, is unknown."""
+        """Whether the session, asked by a fragment that says nothing new, is unknown.
+
+        While no server answers, its worker may go on: then nothing is lost.
+        """
         if self._resource is None:
             return True
         body = "a=end-of-candidates\r\n"
         kind = {"Content-Type": "application/trickle-ice-sdpfrag", "If-Match": self._etag}
-        async with self._http.patch(self._resource, data=body, headers=self._headers | kind) as response:
-            return response.status in (404, 503)
+        try:
+            async with self._http.patch(self._resource, data=body, headers=self._headers | kind) as response:
+                return response.status in (404, 503)
+        except aiohttp.ClientConnectionError:
+            return False
 
     async def _publish_again(self, tracks: tuple[MediaStreamTrack, ...], codec: str) -> None:
         await self._peer.close()
@@ -119,7 +130,9 @@ class WhipPublisher:
             self._peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
             try:
                 return await self.publish(*tracks, codec=codec)
-            except RuntimeError:  # no worker yet
+            except EntryPointGoneError:  # the recording is over
+                await asyncio.Event().wait()
+            except (RuntimeError, aiohttp.ClientConnectionError):  # no worker yet, or no server
                 await self._peer.close()
                 await asyncio.sleep(AGAIN_AFTER_S)
         raise RuntimeError("the recorder does not take the session back")
@@ -139,14 +152,17 @@ class WhipPublisher:
     async def leave(self) -> None:
         """DELETE the resource and close the connection."""
         if self._resource is not None:
-            async with self._http.delete(self._resource, headers=self._headers) as response:
-                await response.read()
+            with contextlib.suppress(aiohttp.ClientConnectionError):  # there is no server to tell
+                async with self._http.delete(self._resource, headers=self._headers) as response:
+                    await response.read()
         await self._peer.close()
 
     async def _post(self, offer: str) -> str:
         headers = {**self._headers, "Content-Type": "application/sdp"}
         async with self._http.post(self._url, params=self._query, data=offer, headers=headers) as response:
             body = await response.text()
+            if response.status == 404:
+                raise EntryPointGoneError(body)
             if response.status != 201:
                 raise RuntimeError(f"the entry point answered {response.status}: {body}")
             self._resource = str(response.url.join(URL(response.headers["Location"])))

@@ -133,8 +133,16 @@ class RecordingActor:
     async def adopt_worker(self) -> bool:
         """Look for the worker that an earlier server launched."""
         with logging_about(self.row.id):
-            await self._roster.read()
+            await self.read_roster()
             return await self._control.adopt(self.life.attempt)
+
+    async def read_roster(self) -> None:
+        """Take from its spool who has come and gone by now."""
+        await self._roster.read()
+
+    def lost_worker(self, failure: str) -> None:
+        """The worker that an earlier server launched is gone."""
+        self._post(events.WorkerLost(failure=failure))
 
     # --- applying --------------------------------------------------------------------------------------
     async def _write_where_it_is(self) -> None:

@@ -76,13 +76,16 @@ def begin(terms: Timeouts, now: float) -> Step:
     return Lifecycle(phase=Phase.CHECKING, deadline=now + terms.check_timeout_s), (CheckStore(),)
 
 
-def adopt_running(phase: Phase, terms: Timeouts, now: float) -> Lifecycle:
-    """A restarted server found the recording's worker alive in this phase: one that takes publishers."""
+def adopt_running(phase: Phase, terms: Timeouts, now: float, attempt: int = 1) -> Lifecycle:
+    """A restarted server found the recording in this phase: one that takes publishers.
+
+    `attempt`: which one launched its worker.
+    """
     if not phase.takes_publishers:
         raise ValueError(f"a worker is not {phase}")
     waits = phase in (Phase.READY, Phase.RESUMING)
     limit = terms.media_timeout_s if waits else terms.duration_s_max
-    return Lifecycle(phase=phase, deadline=now + limit, attempt=1)
+    return Lifecycle(phase=phase, deadline=now + limit, attempt=attempt)
 
 
 def adopt_ended(end_reason: EndReason, failure: str | None, terms: Timeouts, now: float) -> Step:

@@ -51,7 +51,9 @@ class WorkerControl:
         self._greeting_awaited = False  # the current one was launched and has not said hello
         self._ended_attempt = 0  # whose end was heard, or made by us
         self._media_heard = row.started_at is not None and row.state is not RecordingState.INTERRUPTED
-        self._zero_ns: int | None = None  # local time of the recording's zero, once a worker has said it
+        self._zero_ns = _began_ns(
+            row, dependencies
+        )  # local time of the recording's zero; its worker knows better
 
     async def adopt(self, attempt: int) -> bool:
         """Look for the worker that an earlier server launched."""
@@ -156,3 +158,12 @@ class WorkerControl:
         if self._ended_attempt < self._attempt:
             self._ended_attempt = self._attempt
             self._post(event)
+
+
+def _began_ns(row: RecordingRow, dependencies: ActorDependencies) -> int | None:
+    """When it began on this machine's clock, as far as the civil one tells; None before it has."""
+    if row.started_at is None:
+        return None
+    clock = dependencies.clock
+    ago_s = (clock.utc_now() - row.started_at).total_seconds()
+    return clock.monotonic_ns() - round(ago_s * 1e9)

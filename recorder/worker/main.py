@@ -47,7 +47,7 @@ def run(order: bytes, listener: socket.socket, engine: EngineFactory) -> None:
     configure(job.log_format, job.log_level, recording=job.plan.recording)
     memory = OwnMemory()
     opened = _opened(job)
-    walls = [] if isinstance(opened, BystanderError) else _confined(job, opened[0])
+    walls = [] if isinstance(opened, BystanderError) else _confined(job, opened.spool)
     began = uvloop.run(_record(job, Parts(listener, opened, memory, walls), engine))
     raise SystemExit(0 if began else 1)
 

@@ -16,6 +16,7 @@ from recorder.kernel.media import MediaEvent
 from recorder.kernel.recording import EndReason, Statistics, Written
 from recorder.worker.engine import EngineLike, OnEvent, Write
 from recorder.worker.memory import OwnMemory
+from recorder.worker.notes import Notes
 from recorder.worker.protocol import (
     Done,
     Ended,
@@ -42,7 +43,6 @@ from recorder.worker.spool_writer import Opened, SpoolEnd, WorkerSpool
 
 ENGINE_STOP_TIMEOUT_S = 15.0  # draining takes the reorder wait and a few encoded frames; more is a hang
 REFUSAL_TIMEOUT_S = 5.0  # how long a worker that cannot begin waits to say why
-NOTES_MAX = 1024  # of one recording: answers of all its people, each some times
 
 MakeEngine = Callable[[Written | None, Write, OnEvent], EngineLike]
 """How the engine is made, which goes on with what is written where there is something."""
@@ -67,7 +67,7 @@ class WorkerRecording:
         self._recording = recording
         self._parts = parts
         self._server = WorkerServer(parts.listener, greet=self._greet, answer=self._answer)
-        self._noted: set[str] = set()
+        self._notes = Notes()
         self._asked: asyncio.Future[EndReason] = asyncio.get_running_loop().create_future()
         self._ended: asyncio.Future[SpoolEnd] = asyncio.get_running_loop().create_future()
         self._refusal: str | None = None
@@ -79,8 +79,9 @@ class WorkerRecording:
         try:
             if isinstance(self._parts.opened, BystanderError):
                 raise self._parts.opened
-            spool, before = self._parts.opened
-            self._spool = WorkerSpool(spool, self._server.tell, before)
+            opened = self._parts.opened
+            self._notes = Notes(opened.events)
+            self._spool = WorkerSpool(opened.spool, self._server.tell, opened.written)
             self._engine = make_engine(self._spool.before, self._spool.append, self._on_event)
             await self._engine.start()
         except BystanderError as error:
@@ -185,13 +186,8 @@ class WorkerRecording:
                 )
 
     def _note(self, note: RecordEvent) -> None:
-        if note.id in self._noted:
+        if not self._notes.is_new(note):
             return
-        if len(self._noted) >= NOTES_MAX:
-            raise BystanderError(
-                "overloaded", "The recording has all the notes it takes.", fault=Fault.RESOURCE, status=503
-            )
-        self._noted.add(note.id)
         at_s = max(0.0, self._engine.clock_s() - note.ago_s)
         self._on_event(msgspec.structs.replace(note.event, at_s=at_s))
 

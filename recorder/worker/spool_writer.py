@@ -9,6 +9,7 @@ import logging
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -126,18 +127,24 @@ class WorkerSpool:
         return SpoolEnd(reason=reason, failure=failure, duration_s=duration_us / 1e6, bytes=spool.size)
 
 
-Opened = tuple[SpoolWriter, Written | None]
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A spool to write into, and what an earlier worker wrote: media, where there is any, and events."""
+
+    spool: SpoolWriter
+    written: Written | None = None
+    events: tuple[MediaEvent, ...] = ()
 
 
 def open_spool(root: Path, facts: SpoolFacts) -> Opened:
-    """Make the spool, or take over the one that an earlier worker left, with what it wrote. Blocks."""
+    """Make the spool, or take over the one that an earlier worker left. Blocks."""
     try:
-        return SpoolWriter.create(root, facts), None
+        return Opened(SpoolWriter.create(root, facts))
     except BystanderError as error:
         if error.code != "spool_exists":
             raise
     spool = _resumed(root, facts.recording)
-    return spool, _written(root, facts.recording) if spool.fragments else None
+    return _with_what_is_written(spool, root, facts.recording)
 
 
 def _resumed(root: Path, recording: str) -> SpoolWriter:
@@ -151,16 +158,31 @@ def _resumed(root: Path, recording: str) -> SpoolWriter:
         time.sleep(RELEASE_POLL_S)
 
 
-def _written(root: Path, recording: str) -> Written:
-    """What players need of a recording to play what comes behind it."""
+def _with_what_is_written(spool: SpoolWriter, root: Path, recording: str) -> Opened:
     reader = SpoolReader.open(root, recording)
     try:
-        index = reader.index()
-        init, last = index[0], index[-1]
-        return Written(
-            init_segment=reader.read(init.offset, init.stop),
-            last_fragment=reader.read(last.offset, last.stop) if last.kind is FragmentKind.MEDIA else b"",
-            fragments=len(index) - 1,
-        )
+        return Opened(spool, _written(reader) if spool.fragments else None, _events(reader))
     finally:
         reader.close()
+
+
+def _written(reader: SpoolReader) -> Written:
+    """What players need of a recording to play what comes behind it."""
+    index = reader.index()
+    init, last = index[0], index[-1]
+    return Written(
+        init_segment=reader.read(init.offset, init.stop),
+        last_fragment=reader.read(last.offset, last.stop) if last.kind is FragmentKind.MEDIA else b"",
+        fragments=len(index) - 1,
+    )
+
+
+def _events(reader: SpoolReader) -> tuple[MediaEvent, ...]:
+    """All that can be read: a line that a crash has damaged keeps no recording from going on."""
+    events = []
+    for line in reader.events().splitlines():
+        try:
+            events.append(msgspec.json.decode(line, type=MediaEvent))
+        except msgspec.DecodeError:
+            _log.warning("a damaged event is passed over")
+    return tuple(events)

@@ -4,7 +4,7 @@ The worker writes it (SpoolWriter), the server reads it (SpoolReader); they shar
 never each other. Imports storage.keys; imported by all that ships, keeps beside, finishes or reads back.
 """
 
-from storage.spool.directory import mend, open_or_none, seal, spool_ending, spooled_recordings
+from storage.spool.directory import mend, open_or_none, seal, spool_ending, spooled_recordings, unended_s
 from storage.spool.format import IndexEntry, SpoolEnding, SpoolFacts
 from storage.spool.reader import SpoolReader
 from storage.spool.writer import SpoolWriter
@@ -20,4 +20,5 @@ __all__ = [
     "seal",
     "spool_ending",
     "spooled_recordings",
+    "unended_s",
 ]

@@ -79,6 +79,20 @@ def spool_ending(root: Path, recording: str) -> SpoolEnding | None:
     return read_twice(root / check_recording(recording) / END, SpoolEnding)
 
 
+def unended_s(root: Path, recording: str) -> float | None:
+    """How long what is spooled lasts, where nothing says that it has ended; None where there is no media."""
+    reader = open_or_none(root, recording)
+    if reader is None:
+        return None
+    try:
+        entries = reader.index()
+        if len(entries) < 2 or reader.ending is not None:  # the first is the init segment
+            return None
+        return (entries[-1].start_us + entries[-1].duration_us) / 1e6
+    finally:
+        reader.close()
+
+
 def open_or_none(root: Path, recording: str) -> SpoolReader | None:
     """The spool's reader, or None when there is no spool (any more)."""
     try:

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -145,14 +145,15 @@ class Uploader:
         await self._forget_oldest()
         return _outcome(task)
 
-    async def recover(self) -> list[Recovered]:
+    async def recover(self, going_on: Collection[str] = ()) -> list[Recovered]:
         """Take up every spool under the root, oldest first; the caller finishes those that ended.
 
-        Running it again finds nothing new to do.
+        Those `going_on` are about to be written again, and are left open. Running it again finds nothing new
+        to do.
         """
         found = []
         for recording in await asyncio.to_thread(spooled_recordings, self._root):
-            recovered = await asyncio.to_thread(self._examined, recording)
+            recovered = await asyncio.to_thread(self._examined, recording, recording in going_on)
             if recovered is not None:
                 found.append(recovered)
                 if recovered.damage is None:
@@ -264,22 +265,22 @@ class Uploader:
         states = [_state_of(self._root / recording) for recording in spooled_recordings(self._root)]
         return [state.upload_id for state in states if state is not None and state.upload_id is not None]
 
-    def _examined(self, recording: str) -> Recovered | None:
+    def _examined(self, recording: str, goes_on: bool) -> Recovered | None:
         """Damage to one spool is that recording's alone."""
         try:
-            return self._examine(recording)
+            return self._examine(recording, goes_on)
         except BystanderError as error:
             _log.error("the spool of %s cannot be taken up: %s", recording, error)
             return Recovered(recording, None, None, damage=error.code)
 
-    def _examine(self, recording: str) -> Recovered | None:
+    def _examine(self, recording: str, goes_on: bool) -> Recovered | None:
         facts = read_twice(self._root / recording / FACTS, SpoolFacts)
         if facts is None:
             return Recovered(recording, None, None, damage="spool_damaged")
         reader = open_or_none(self._root, recording)
         if reader is not None:
             try:
-                if reader.is_being_written:
+                if goes_on or reader.is_being_written:
                     return Recovered(recording, facts, None)
             finally:
                 reader.close()

@@ -1,6 +1,8 @@
 """Answers to being recorded, among the events of real workers' recordings, on both kinds of database."""
 
 import asyncio
+import os
+import signal
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -12,6 +14,7 @@ from recorder.kernel.conversation import Participant, Role
 from recorder.kernel.media import MediaEvent
 from recorder.kernel.message import ConsentAnswer
 from recorder.kernel.recording import Recording
+from recorder.recording.events import Phase
 from recorder.services.conversation.consent import Consents
 from signaling.ports import Caller
 from storage.spool import SpoolReader
@@ -36,7 +39,9 @@ class Asked:
 
     async def open(self, stack: AsyncExitStack) -> None:
         """Begin to serve; once more after `killed` for the server that follows."""
-        settings = settings_for(self._tmp_path, database_url=self._database_url)
+        settings = settings_for(
+            self._tmp_path, database_url=self._database_url, after_interruption="continue"
+        )
         self.node = node = await open_node(self._tmp_path, stack, self._store, settings)
         self.consents = node.consents
 
@@ -106,6 +111,19 @@ async def test_the_next_server_repeats_none_and_goes_on(asked: Asked, stack: Asy
     await asked.open(stack)
     await asked.node.publish(asked.recording)  # it grows, and is seen to go on
     await asked.answer(REFUSED)
+    assert told(await asked.noted(2)) == [GIVEN, TAKEN_BACK]
+
+
+async def test_the_next_worker_repeats_none_and_goes_on(asked: Asked) -> None:
+    await asked.answer(AGREED)
+    await asked.node.publish(asked.recording)
+    await asked.noted(1)
+    (worker,) = asked.node.workers
+    os.kill(worker.pid, signal.SIGKILL)
+    await asked.node.until(asked.recording.id, "INTERRUPTED")
+    await asked.answer(REFUSED)  # no worker hears it
+    await asked.node.registry.live(asked.recording.id).until(lambda phase: phase is Phase.RESUMING)
+    await asked.node.publish(asked.recording, who="p2")
     assert told(await asked.noted(2)) == [GIVEN, TAKEN_BACK]
 
 

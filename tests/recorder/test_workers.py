@@ -22,9 +22,9 @@ from recorder.kernel.errors import BystanderError
 from recorder.kernel.limits import WORKER_REQUESTS_PENDING_MAX
 from recorder.kernel.media import MediaEvent, Publisher
 from recorder.kernel.recording import EndReason, RecordingPlan
+from recorder.worker.notes import NOTES_MAX
 from recorder.worker.order import WorkerOrder
 from recorder.worker.protocol import Ended, Event, Happened, Hello, SpoolGrew
-from recorder.worker.recording import NOTES_MAX
 from recorder.worker_pool.forkserver import ENVIRONMENT, Forkserver
 from recorder.worker_pool.pool import WorkerPool
 from recorder.worker_pool.reconnects import RECONNECTS_WINDOW_S, ReconnectBudget

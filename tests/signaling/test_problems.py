@@ -29,6 +29,10 @@ class TestDocuments:
     def test_headers_that_belong_to_a_status(self, status: int, header: str | None) -> None:
         assert list(headers_of(caller_error("x", "y", status=status))) == ([header] if header else [])
 
+    def test_an_interrupted_recording_is_asked_again_at_once(self) -> None:
+        error = BystanderError("recording_interrupted", "x", fault=Fault.RESOURCE, status=503)
+        assert headers_of(error) == {"Retry-After": "1"}
+
 
 class TestOfTheServer:
     @pytest.mark.parametrize(

@@ -84,13 +84,13 @@ def running_server(
 
 
 def start_server(
-    data_dir: Path, *, settings: Mapping[str, str] | None = None, command: str = "recorder"
+    data_dir: Path, *, settings: Mapping[str, str] | None = None, command: str = "recorder", port: int = 0
 ) -> RunningServer:
     """Start `python -m <command> serve` on the defaults and `settings` alone; returns once it listens."""
     data_dir.mkdir(parents=True, exist_ok=True)
     config = data_dir / "bystander.toml"
     config.touch()  # or the one of the current directory would count, which is a developer's own
-    options = ["--port", "0", "--data-dir", str(data_dir), "--config", str(config)]
+    options = ["--port", str(port), "--data-dir", str(data_dir), "--config", str(config)]
     log = data_dir / "server.log"
     with log.open("a") as stderr:
         process = subprocess.Popen(
