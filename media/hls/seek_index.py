@@ -4,7 +4,7 @@ import io
 
 import msgspec
 
-from media.isobmff.box_reader import Box, load, top_level
+from media.isobmff.box_reader import Box, MalformedError, load, top_level
 from media.isobmff.boxes import BOX_HEADER_BYTES
 from media.isobmff.index import FragmentPlace, read_sidx
 from media.isobmff.movie_reader import read_movie
@@ -60,13 +60,16 @@ def _read_places(head: bytes) -> Placed | None:
 
 
 def header_bytes(head: bytes) -> int | None:
-    """Return where `moov` ends; None when these first bytes of a file do not hold all of it.
+    """Return where `moov` ends; None when these first bytes of a file do not hold all of it, whole.
 
     What stands between it and the first fragment is for players of the whole file: one that follows a
     playlist and meets a seek index in the middle of it (FFmpeg does) takes it for the end of the story.
     """
     places = top_level(io.BytesIO(head))
-    return next((place.end for place in places if place.kind == b"moov" and place.whole), None)
+    try:
+        return next((place.end for place in places if place.kind == b"moov" and place.whole), None)
+    except MalformedError:
+        return None
 
 
 def _placed(moov: Box | None, index: Box | None) -> Placed:

@@ -21,6 +21,8 @@ from signaling.network.clients import share_of
 from signaling.room.core.messages import decode_client, decode_hello
 from signaling.whip.accept import accepts
 from storage.spool.format import is_box_sequence, scan
+from tests.fuzz.media_targets import codec_header, dtls_records, payload_format, playlist, stun_message
+from tests.fuzz.whip_target import whip_sequence
 
 Target = Callable[[bytes], None]
 
@@ -86,8 +88,8 @@ def recorded_file(data: bytes) -> None:
 
 
 TARGETS: dict[str, Target] = {
-    one.__name__: one
-    for one in (
+    target.__name__: target
+    for target in (
         sdp_offer,
         sdp_fragment,
         rtp,
@@ -98,5 +100,11 @@ TARGETS: dict[str, Target] = {
         headers,
         spool_index,
         recorded_file,
+        playlist,
+        payload_format,
+        codec_header,
+        stun_message,
+        dtls_records,
+        whip_sequence,
     )
 }

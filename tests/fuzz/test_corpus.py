@@ -22,6 +22,11 @@ REPEATED: dict[str, tuple[bytes, bytes, bytes]] = {  # before, again and again, 
     "headers": (b"", b'"a", W/', b""),
     "spool_index": (b"", b"\x01" * 64, b""),
     "recorded_file": (b"", b"\x00\x00\x00\x08free", b""),
+    "playlist": (b"", b"\x00\x00\x00\x08free", b""),
+    "payload_format": (b"\x03\x03\xff\xff\x00", b"\x00", b""),  # empty elements of one AV1 packet
+    "codec_header": (b"\x00", b"\x00\x00\x01\x67\x64", b""),  # parameter sets that end in their middle
+    "stun_message": (b"\x00\xff\xff\x00\x01\xff\xe8\x21\x12\xa4\x42" + bytes(12), b"\x80\x01\x00\x00", b""),
+    "dtls_records": (b"\x01\x00\xff\xff", b"\x17\xfe\xfd\x00\x01" + bytes(8), b""),
 }
 SMALL_BYTES, FACTOR = 16 * 1024, 4
 NOISE_S = 0.02  # a machine that is busy; the worst whole input takes less than that and FACTOR times more

@@ -32,6 +32,10 @@ def test_a_shorter_head_says_the_same_or_nothing(length: int) -> None:
     assert found == (read_places(FILE.finalised) if length >= len(FILE.init) + 8 else None)
 
 
+def test_a_damaged_head_has_no_header() -> None:
+    assert header_bytes(b"\0\0\0\x08\x04\x84mo" + FILE.init) is None
+
+
 def test_a_file_without_an_index_is_told_from_a_head_that_is_too_short() -> None:
     with pytest.raises(NoIndexError):
         read_places(FILE.data)
