@@ -15,6 +15,8 @@ from prometheus_client import CollectorRegistry, PlatformCollector, ProcessColle
 
 from recorder.archive.storage_test import StorageProbe
 from recorder.archive.storage_verdict import StorageVerdict
+from recorder.audit.opening import OpenedAudit, open_audit
+from recorder.audit.recordings import RecordingActs
 from recorder.composition import BaseUrls, Core, Node, compose, open_core
 from recorder.database import KeyTable
 from recorder.database.console_sessions import ConsoleSessionTable
@@ -36,6 +38,7 @@ from recorder.node.process import (
 )
 from recorder.node.turn_check import check_turn
 from recorder.services.access.api_keys import ApiKeys
+from recorder.services.access.audit import AuditService
 from recorder.services.access.authentication import Authentication
 from recorder.services.console.console import Console
 from recorder.services.console.oidc_terms import oidc_terms
@@ -124,6 +127,17 @@ class Server:
         registry = CollectorRegistry()
         node = await compose(core, data, stack, BaseUrls.of(settings, url), registry)
         clock, archive = core.dependencies.clock, core.dependencies.archive
+        audit = await open_audit(
+            core.database,
+            archive.store,
+            clock,
+            stack,
+            registry,
+            root=data.root,
+            node=core.dependencies.node,
+            retention_days=settings.audit.retention_days,
+        )
+        node.changes.subscribe(RecordingActs(audit.log.note, clock).changed)
         webhooks = await WebhookService.open(
             core.database,
             settings.webhooks,
@@ -139,12 +153,14 @@ class Server:
         tasks.append(BackgroundTask("backlog", node.backlog.run))
         checks = {task.name: task.check for task in tasks} | {"sampling": sampler.check}
         checks["taking up"] = archive.check_looking
+        checks["audit"] = audit.log.check_writing
+        checks |= {task.name: task.check for task in audit.tasks}
         if settings.call.ice_transport_policy is IceTransportPolicy.RELAYED:
             checks["turn"] = partial(check_turn, settings.turn.urls)
         health = Health(
             core.database, archive, clock, checks, free_bytes_min=settings.limits.spool_free_bytes_min
         )
-        ports = await _ports(node, data, health, webhooks)
+        ports = await _ports(node, data, health, webhooks, audit)
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)
         app = build_app(
@@ -208,7 +224,9 @@ def _retention(core: Core) -> list[BackgroundTask]:
     return [BackgroundTask("retention", retention.apply_forever)]
 
 
-async def _ports(node: Node, data: DataDirectory, health: Health, webhooks: WebhookService) -> Ports:
+async def _ports(
+    node: Node, data: DataDirectory, health: Health, webhooks: WebhookService, audit: OpenedAudit
+) -> Ports:
     """All that callers reach of a node, as signaling names it."""
     core, dependencies = node.core, node.core.dependencies
     database, conversations, settings = core.database, core.conversations, dependencies.settings
@@ -253,6 +271,7 @@ async def _ports(node: Node, data: DataDirectory, health: Health, webhooks: Webh
         health=health,
         settings=SettingsService(node.scoped_settings, conversations),
         webhooks=webhooks.registrations,
+        audit=AuditService(audit.log, audit.table, settings.audit),
     )
 
 

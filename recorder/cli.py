@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from recorder.kernel.errors import BystanderError
+from recorder.kernel.errors import BystanderError, caller_error
 
 if TYPE_CHECKING:
     from recorder.app import Listening
@@ -121,6 +121,40 @@ def _database_move(given: argparse.Namespace, _: list[str]) -> int:
     return 0
 
 
+def _audit_verify(given: argparse.Namespace, _: list[str]) -> int:
+    from recorder.audit.heads import parsed_head
+    from recorder.audit.verification import verify_configured, verify_lines
+
+    try:
+        heads = [parsed_head(text) for text in given.head]
+    except ValueError as error:
+        raise caller_error("invalid_settings", f"--head: {error}") from None
+    if given.file is None:
+        report = asyncio.run(verify_configured(_settings(given), heads))
+    else:
+        with given.file.open() as lines:
+            report = verify_lines(lines, heads)
+    for fault in report.faults:
+        print(f"{fault.kind:<11}entry {fault.sequence}: {fault.detail}")
+    verdict = f"{len(report.faults)} entries are not as they were written" if report.faults else "Whole"
+    print(f"{verdict}: {report.count} entries, {report.noted} noted heads.")
+    print(f"head {report.head.sequence}:{report.head.hash}")
+    return EXIT_FAILED if report.faults else 0
+
+
+def _audit_export(given: argparse.Namespace, _: list[str]) -> int:
+    from recorder.audit.verification import export_configured
+    from recorder.kernel.audit.act import AuditSearch
+
+    async def export() -> None:
+        search = AuditSearch(after=given.after, conversation=given.conversation)
+        async for line in export_configured(_settings(given), search):
+            print(line)
+
+    asyncio.run(export())
+    return 0
+
+
 def _demo(_: argparse.Namespace, rest: list[str]) -> int:
     from recorder.demo.main import run
 
@@ -188,6 +222,23 @@ def _parser() -> argparse.ArgumentParser:
         "move", parents=[common], help="bring the data directory's SQLite to the configured PostgreSQL"
     )
     moving.set_defaults(run=_database_move)
+
+    audit = commands.add_parser("audit", help="about the audit log")
+    of_audit = audit.add_subparsers(dest="about", required=True)
+    verify = of_audit.add_parser(
+        "verify", parents=[common], help="say whether an entry was changed, removed or reordered, and which"
+    )
+    verify.add_argument("file", metavar="FILE", type=Path, nargs="?", help="an export; default: the database")
+    verify.add_argument(
+        "--head", metavar="SEQUENCE:HASH", action="append", default=[], help="a head that was noted elsewhere"
+    )
+    verify.set_defaults(run=_audit_verify)
+    export = of_audit.add_parser("export", parents=[common], help="print entries as JSON Lines")
+    export.add_argument(
+        "--after", metavar="SEQUENCE", type=int, default=0, help="only entries after this one"
+    )
+    export.add_argument("--conversation", help="only entries about this one")
+    export.set_defaults(run=_audit_export)
 
     demo = commands.add_parser("demo", add_help=False, help="record a call of two synthetic participants")
     demo.set_defaults(run=_demo)

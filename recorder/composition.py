@@ -82,6 +82,7 @@ class Node:
     scoped_settings: ScopedSettings
     terms: EffectiveTerms
     registry: RecordingRegistry
+    changes: RecordingChanges
     supervisions: SupervisionTable
     supervisors: Supervisors
     decisions: Decisions
@@ -187,6 +188,7 @@ async def compose(
         scoped_settings=scoped,
         terms=terms,
         registry=registry,
+        changes=changes,
         supervisions=supervisions,
         supervisors=supervisors,
         decisions=decisions,

@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry
 from recorder.kernel.clock import Clock, SystemClock
 from recorder.kernel.network.proxy import Proxy
 from recorder.kernel.recording import Recording
+from signaling.api.administration import audit as api_audit
 from signaling.api.administration import keys as api_keys
 from signaling.api.administration import service as api_service
 from signaling.api.administration import setting_definitions as api_setting_definitions
@@ -43,6 +44,7 @@ from signaling.network.connections import ConnectionLimits, Connections
 from signaling.ports import Ports
 from signaling.room import RoomPolicy, add_room_routes
 from signaling.room.terms import IceServers, no_ice_servers
+from signaling.routes.acts import note, note_answers
 from signaling.routes.admission import Door
 from signaling.routes.context import Context
 from signaling.routes.middleware import (
@@ -80,6 +82,7 @@ API: Sequence[Operation] = (
     *api_setting_definitions.OPERATIONS,
     *api_settings.OPERATIONS,
     *api_webhooks.OPERATIONS,
+    *api_audit.OPERATIONS,
     *watch.OPERATIONS,
     *console_sign_in.OPERATIONS,
     *console_oidc.OPERATIONS,
@@ -131,7 +134,7 @@ def build_app(
     app = web.Application(
         middlewares=[
             occupy(connections),
-            observe(HttpMetrics(registry)),
+            observe(HttpMetrics(registry), lambda request: note(request, context, 0)),
             problems,
             count_others(context, operations),
         ]
@@ -139,6 +142,7 @@ def build_app(
     app[CONNECTIONS] = connections
     app.on_response_prepare.append(mark_started)
     app.on_response_prepare.append(whip.allow_any_origin)
+    app.on_response_prepare.append(note_answers(context))
     app.on_response_prepare.append(complete_locations(public_url))
     mount(app, operations, context)
     add_room_routes(

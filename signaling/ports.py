@@ -29,6 +29,7 @@ from recorder.kernel.media import IceServer, PublishedSession, Publisher, Publis
 from recorder.kernel.message import ConsentAnswer, ConsentGiven, Message
 from recorder.kernel.permissions import ApiKey, ConversationTerms, IssuedKey, KeyScope
 from recorder.kernel.recording import Recording
+from signaling.audit_port import Audit
 from signaling.console_port import Console
 from signaling.webhook_port import Webhooks
 
@@ -406,3 +407,4 @@ class Ports:
     health: Health
     settings: Settings
     webhooks: Webhooks
+    audit: Audit

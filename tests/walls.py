@@ -14,6 +14,7 @@ ROOMS: dict[str, list[str]] = {
     "recorder": [
         "kernel/log",
         "kernel/network",
+        "kernel/audit",
         "kernel",
         "version",
         "node",
@@ -27,6 +28,7 @@ ROOMS: dict[str, list[str]] = {
         "recording",
         "supervision",
         "deletion",
+        "audit",
         "webhooks",
         "services",
         "services/access",
@@ -45,6 +47,7 @@ ROOMS: dict[str, list[str]] = {
         "__main__",
     ],
     "signaling": [
+        "audit_port",
         "console_port",
         "webhook_port",
         "ports",

@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import JSON, Table, func, insert, null, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+import recorder.database.audit_schema  # noqa: F401 - so that `metadata` knows all tables
 from recorder.database.connection import Database
 from recorder.database.schema import metadata
 from recorder.database.supervision_schema import decisions

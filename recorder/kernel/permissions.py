@@ -22,6 +22,7 @@ class KeyScope(StrEnum):
     SETTINGS = "settings"
     WEBHOOKS = "webhooks"
     USAGE = "usage"
+    AUDIT = "audit"
 
 
 _INCLUDED: dict[KeyScope, frozenset[KeyScope]] = {

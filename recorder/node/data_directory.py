@@ -6,6 +6,7 @@ bystander.db    the database (unless one is configured)
 spool/          recordings that are not yet in the store
 run/            the workers' sockets
 installation    who may complete this server's uploads, unless storage.installation says so
+audit-head      the newest entry of the audit log that this node wrote
 node            which node of the installation this is
 recordings/     the local store (unless another is configured)
 lock            held by the one server that works in here

@@ -343,6 +343,27 @@ class ConsoleSettings(Section, frozen=True):
     ] = None
 
 
+class WhenAuditFails(StrEnum):
+    """What becomes of callers while their acts cannot be written down."""
+
+    GO_ON = "go_on"
+    REFUSE = "refuse"
+
+
+class AuditSettings(Section, frozen=True):
+    """The log of who did what."""
+
+    reads: Annotated[bool, Meta(description="also note what is only looked at, played and downloaded")] = True
+    retention_days: Annotated[
+        Annotated[int, Meta(ge=1)] | None,
+        Meta(description="how long entries are kept; unset: for good"),
+    ] = None
+    when_failing: Annotated[
+        WhenAuditFails,
+        Meta(description="go_on, or refuse: 503 to callers; recordings and their publishers go on"),
+    ] = WhenAuditFails.GO_ON
+
+
 class LimitSettings(Section, frozen=True):
     """What callers may ask: a burst is let through at once, then so many requests per second."""
 
@@ -383,6 +404,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     retention: RetentionSettings = RetentionSettings()
     webhooks: WebhookSettings = WebhookSettings()
     console: ConsoleSettings = ConsoleSettings()
+    audit: AuditSettings = AuditSettings()
     limits: LimitSettings = LimitSettings()
 
 

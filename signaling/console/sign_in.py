@@ -19,6 +19,7 @@ from signaling.http.session_cookie import (
 )
 from signaling.ports import ConsoleSession
 from signaling.routes.context import Context
+from signaling.routes.facts import FACTS
 from signaling.routes.operation import ApiCall, Operation, Reply, json_response
 from signaling.routes.presentation import base_url
 
@@ -72,6 +73,7 @@ async def sign_in(call: ApiCall) -> web.Response:
     check_own_page(call.request)
     body, ports = await call.body(SignIn), call.context.ports
     caller = await ports.authority.authenticate(body.key.strip())
+    call.request[FACTS].admitted(caller)
     name = OWN_KEY_NAME if caller.key is None else caller.key.name
     secret, session = await ports.sessions.begin(caller, name=name)
     await end_previous(call.request, call.context)

@@ -6,12 +6,13 @@ import logging
 import msgspec
 from aiohttp import WSMsgType, web
 
+from recorder.kernel.audit.act import Act, Outcome
 from recorder.kernel.clock import Clock
 from recorder.kernel.conversation import Participant
 from recorder.kernel.errors import BystanderError
 from recorder.kernel.limits import WEBSOCKET_MESSAGE_BYTES_MAX
 from recorder.kernel.message import ConsentAnswer
-from signaling.ports import Ports
+from signaling.ports import Caller, Ports
 from signaling.room.connection import Allowance, Connection
 from signaling.room.core.limits import (
     HEARTBEAT_S,
@@ -25,7 +26,10 @@ from signaling.room.past import kept_lines
 from signaling.room.rooms import Rooms
 from signaling.room.strangers import Strangers
 from signaling.room.terms import Guest
+from signaling.routes.acts import actor_of
 from signaling.routes.admission import Door
+
+ENTERED, LEFT = "enterRoom", "leaveRoom"  # in the audit log
 
 _log = logging.getLogger(__name__)
 
@@ -65,12 +69,39 @@ class RoomSocket:
             with self._strangers.waiting(address, lambda: _cut(request.transport)):
                 guest = await self._introduce(socket, request.match_info["conversation"], address)
         except _RefusedError as refused:
+            self._note(request, ENTERED, request.match_info["conversation"], code=refused.error.code)
             await _turn_away(socket, refused)
         except (TimeoutError, ConnectionError):
             await socket.close(code=CloseCode.HELLO_TIMEOUT, message=b"hello_timeout")
         else:
-            await self._converse(socket, guest, request.transport)
+            who = Caller(guest.participant)
+            self._note(request, ENTERED, guest.participant.conversation, who)
+            try:
+                await self._converse(socket, guest, request.transport)
+            finally:
+                self._note(request, LEFT, guest.participant.conversation, who)
         return socket
+
+    def _note(
+        self,
+        request: web.Request,
+        action: str,
+        conversation: str,
+        caller: Caller | None = None,
+        **fields: str,
+    ) -> None:
+        """For the audit log; a refusal has a `code`."""
+        actor = actor_of(caller, self._door.clients.address(request))
+        outcome = Outcome.REFUSED if "code" in fields else Outcome.DONE
+        act = Act(
+            occurred_at=self._clock.utc_now(),
+            action=action,
+            actor=actor,
+            outcome=outcome,
+            code=fields.get("code"),
+            conversation=conversation,
+        )
+        self._ports.audit.note(act, is_countable=outcome is Outcome.REFUSED)
 
     # --- before the door ---------------------------------------------------------------------------
     async def _introduce(self, socket: web.WebSocketResponse, conversation: str, address: str) -> Guest:

@@ -56,6 +56,7 @@ _PUBLIC = Access(Scheme.PUBLIC)
 _SESSION = Access(Scheme.SESSION)
 _ENTRY_POINT = Access(Scheme.ENTRY_POINT)
 _ADMIN = _key(KeyScope.ADMIN)
+_AUDIT = Access(Scheme.BEARER, KeyScope.AUDIT, whole_server=True)
 _WHOLE_SERVER = Access(Scheme.BEARER, KeyScope.ADMIN, whole_server=True)
 
 ACCESS: Mapping[str, Access] = {
@@ -131,6 +132,9 @@ ACCESS: Mapping[str, Access] = {
     "followLive": _key(KeyScope.RECORDINGS_READ),
     "listSettingDefinitions": _key(KeyScope.SETTINGS),
     "previewFilename": _key(KeyScope.SETTINGS),
+    # what everybody did
+    "exportAudit": _AUDIT,
+    "getAuditHead": _AUDIT,
     # webhooks
     "createWebhook": _key(KeyScope.WEBHOOKS),
     "listWebhooks": _key(KeyScope.WEBHOOKS),

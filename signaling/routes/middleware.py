@@ -18,9 +18,9 @@ from signaling.http.problems import MEDIA_TYPE, headers_of, internal_error, prob
 from signaling.http.ranges import RangeNotSatisfiableError
 from signaling.network.connections import Connections
 from signaling.routes.context import Context
+from signaling.routes.facts import FACTS, REQUEST_ID
 from signaling.routes.operation import OPERATION, Operation
 
-REQUEST_ID = web.RequestKey("request_id", str)
 STARTED = web.RequestKey("started", web.StreamResponse)  # the response whose head is on the wire already
 _REQUEST_ID_FORM = re.compile(r"[A-Za-z0-9_.\-]{8,64}\Z")  # what a proxy in front may hand us
 _LATENCY_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
@@ -84,8 +84,8 @@ def count_others(context: Context, operations: Iterable[Operation]) -> Middlewar
     return counting
 
 
-def observe(metrics: HttpMetrics) -> Middleware:
-    """Give the request its id; count it and log it when it is done."""
+def observe(metrics: HttpMetrics, gone: Callable[[web.Request], None]) -> Middleware:
+    """Give the request its id; count it and log it when it is done. `gone`: its caller saw no answer."""
 
     @web.middleware
     async def observing(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -104,6 +104,8 @@ def observe(metrics: HttpMetrics) -> Middleware:
             raise
         finally:
             metrics.in_progress.dec()
+            if status == 0:
+                gone(request)
             _record(request, status, time.monotonic() - began, metrics)
 
     return observing
@@ -171,6 +173,8 @@ def _answer(
     if request.get(STARTED) is not None:
         _log.warning("%s: broke off the answer: %s", request[REQUEST_ID], error)
         return _cut_off(request)
+    if (facts := request.get(FACTS)) is not None:
+        facts.failed(error.code)
     fields = headers_of(error) | (headers or {})
     if isinstance(error, RangeNotSatisfiableError):
         fields["Content-Range"] = f"bytes */{error.size}"

@@ -17,6 +17,7 @@ from signaling.routes.access import Access, Scheme, access_to
 from signaling.routes.admission import admit, count
 from signaling.routes.authorization import Granted, unauthorized
 from signaling.routes.context import Context
+from signaling.routes.facts import FACTS, UNNOTED, Facts
 
 PATH_PARAMETER_PATTERN = r"^[A-Za-z0-9_\-]{1,128}$"  # ids and secrets of every kind
 _PATH_PARAMETER = re.compile(PATH_PARAMETER_PATTERN.removesuffix("$") + r"\Z")
@@ -83,6 +84,11 @@ class Operation:
         return self.method == "POST" and self.access.scheme is Scheme.BEARER
 
     @property
+    def waits_for_audit(self) -> bool:
+        """Whether it may be refused while the audit log fails: media of running recordings never is."""
+        return self.id not in UNNOTED and self.access.scheme is not Scheme.ENTRY_POINT
+
+    @property
     def path_parameters(self) -> list[str]:
         """The names between braces in the path."""
         return re.findall(r"{([a-z_]+)}", self.path)
@@ -97,6 +103,8 @@ class Operation:
 
     def _implied(self) -> Iterable[Mapping[int, tuple[str, ...]]]:
         yield {429: ("too_many_requests",)}
+        if self.waits_for_audit:
+            yield {503: ("audit_unavailable",)}
         if self.is_repeatable:
             yield {400: ("invalid_idempotency_key", "malformed_body"), 408: ("body_too_slow",)}
             yield {409: ("request_in_progress",), 413: ("body_too_large",), 422: ("idempotency_key_reused",)}
@@ -136,6 +144,10 @@ class ApiCall:
         if self.granted.caller is None:
             raise unauthorized("This needs a token.")
         return self.granted.caller
+
+    def tell(self, details: dict[str, str], *, target: str | None = None) -> None:
+        """Add to what the audit log says of this request; no secrets."""
+        self.request[FACTS].tell(details, target=target)
 
     def path(self, name: str) -> str:
         """A parameter of the path: letters, digits, - and _ only."""
@@ -177,12 +189,15 @@ def _endpoint(
     operation: Operation, context: Context
 ) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
     async def endpoint(request: web.Request) -> web.StreamResponse:
-        request[OPERATION] = operation
+        request[OPERATION], request[FACTS] = operation, Facts()
         count(request, context)
         for name, value in request.match_info.items():
             if _PATH_PARAMETER.match(value) is None:
                 raise not_found(name.replace("_", " "))
         granted = await admit(operation.access, request, context)
+        request[FACTS].admitted(granted.caller, has_link=granted.links_until is not None)
+        if operation.waits_for_audit:
+            context.ports.audit.check()
         call = ApiCall(operation, request, context, granted)
         if granted.caller is None or not operation.is_repeatable:
             return await operation.handler(call)

@@ -35,6 +35,7 @@ def path_of(public_url: str | None) -> str:
 def recording_links_for(recording: str, call: ApiCall) -> dict[str, str]:
     """Links of a recording, for a caller who may see it."""
     until = call.granted.links_until or link_expiry(call.context.clock.utc_now())
+    call.tell({"links_until": until.isoformat()})
     base = base_url(call.context, call.request)
     return recording_links(call.context.links, recording, until=until, base=base)
 

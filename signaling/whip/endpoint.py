@@ -24,6 +24,7 @@ from signaling.http.rate_limits import EntryPointCaller
 from signaling.http.text_types import Text
 from signaling.ports import Caller, Publishing
 from signaling.routes.authorization import bearer_token
+from signaling.routes.facts import FACTS
 from signaling.routes.operation import ApiCall, Header, Operation, Reply, TextBody
 from signaling.whip.accept import accepts
 from signaling.whip.headers import ice_server_links, if_match_of
@@ -54,6 +55,7 @@ async def publish(call: ApiCall) -> web.Response:
     if not accepts(call.request.headers.get("Accept"), SDP):
         raise caller_error("not_acceptable", f"The answer is {SDP}.", status=406)
     publisher = _publisher(call, publishing)
+    call.tell({"source": publisher.source, "name": publisher.name}, target=publisher.participant)
     offer = await call.text()
     if not offer.startswith("v=0"):
         raise InvalidInputError("malformed_sdp", "The body is not SDP.", field="$", status=400)
@@ -131,6 +133,8 @@ async def _check(call: ApiCall) -> Publishing:
     if token is not None:
         share, now_ns = context.clients.share(call.request), context.clock.monotonic_ns()
         who = None if publishing.participant is None else Caller(publishing.participant)
+        if who is not None:
+            call.request[FACTS].admitted(who)
         context.gate.recognised(share, token, who or EntryPointCaller(secret), now_ns)
     return publishing
 

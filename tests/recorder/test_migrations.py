@@ -9,7 +9,8 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from sqlalchemy import text
 
-import recorder.database.supervision_schema  # noqa: F401 - so that `metadata` knows all tables
+import recorder.database.audit_schema
+import recorder.database.supervision_schema  # noqa: F401
 from recorder.database import ConversationTable, Database, RecordingTable
 from recorder.database.schema import metadata
 from recorder.database.supervisions import SupervisionTable

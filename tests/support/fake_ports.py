@@ -47,6 +47,7 @@ from tests.support.fake_access import (
     FakeSettings,
     FakeTerms,
 )
+from tests.support.fake_audit import FakeAudit
 from tests.support.fake_console import FakeConsole
 from tests.support.fake_webhooks import FakeWebhooks
 
@@ -114,6 +115,7 @@ class FakeServer:
         self.messages = FakeMessages(self)
         self.consents = FakeConsents(self)
         self.webhooks = FakeWebhooks()
+        self.audit = FakeAudit()
         self.ports = Ports(
             authority=FakeAuthority(self),
             keys=self.keys,
@@ -132,6 +134,7 @@ class FakeServer:
             entry_points=FakeEntryPoints(self),
             storage=FakeStorage(self),
             health=FakeHealth(self),
+            audit=self.audit,
         )
 
     def fail(self, call: str, error: Exception) -> None:

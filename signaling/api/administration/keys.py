@@ -42,6 +42,7 @@ class KeyPage(msgspec.Struct, frozen=True):
 
 async def create(call: ApiCall) -> web.Response:
     body, caller = await call.body(CreateKey), call.caller
+    call.tell({"name": body.name, "scopes": " ".join(body.scopes), "account": body.account or ""})
     key = await call.context.ports.keys.create(
         caller,
         name=body.name,

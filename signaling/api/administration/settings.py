@@ -14,6 +14,7 @@ from signaling.http.text_types import AccountId
 from signaling.ports import EffectiveSetting
 from signaling.routes.operation import ApiCall, Header, Operation, Reply, json_response
 
+SHOWN_CHARS_MAX = 256  # of a value in the audit log; none of these settings is a secret
 _TAG = "settings"
 _VERSION = re.compile(r'\A"(?P<version>[0-9]{1,9})"\Z')  # a strong entity tag (RFC 9110, 8.8.3) of ours
 _ETAG = Header("ETag", "The version, for If-Match.")
@@ -72,6 +73,7 @@ async def put(call: ApiCall) -> web.Response:
     account = _account(call, call.query(PutSettingsQuery).account)
     version = if_match(call.request.headers.get("If-Match"))
     body, port = await call.body(PutSettings), call.context.ports.settings
+    call.tell({key: str(value)[:SHOWN_CHARS_MAX] for key, value in body.values.items()})
     try:
         own = await port.put(scope, owner, body.values, account=account, version=version)
     except BystanderError as error:

@@ -7,6 +7,7 @@ import msgspec
 from aiohttp import web
 
 from recorder.kernel.errors import not_found
+from recorder.kernel.limits import TEXT_CHARS_MAX
 from recorder.kernel.webhook import DeliveryState, EventType, WebhookDelivery
 from signaling.http.pages import Order, PageQuery, first_page
 from signaling.http.text_types import AccountId, Text
@@ -65,6 +66,7 @@ async def create(call: ApiCall) -> web.Response:
     body, own = await call.body(CreateWebhook), call.caller.account
     if own is not None and body.account not in (None, own):
         raise not_found("account")
+    call.tell({"url": _without_query(body.url), "account": own or body.account or ""})
     webhook = await call.context.ports.webhooks.create(
         account=own or body.account, url=body.url, events=body.events, description=body.description
     )
@@ -87,6 +89,9 @@ async def get(call: ApiCall) -> web.Response:
 
 async def update(call: ApiCall) -> web.Response:
     body = await call.body(UpdateWebhook)
+    url = None if body.url is None else _without_query(body.url)
+    said = {"url": url, "enabled": body.enabled, "events": body.events}
+    call.tell({name: str(value) for name, value in said.items() if value is not None})
     change = WebhookChange(**msgspec.structs.asdict(body))
     port = call.context.ports.webhooks
     return json_response(await port.update(call.path("webhook"), change, account=call.caller.account))
@@ -118,6 +123,11 @@ async def deliveries(call: ApiCall) -> web.Response:
         limit=query.limit + 1,
     )
     return json_response(DeliveryPage(*first_page(found, query.limit)))
+
+
+def _without_query(url: str) -> str:
+    """As the audit log may show it: what follows the path is often a secret."""
+    return url.partition("?")[0][:TEXT_CHARS_MAX]
 
 
 OPERATIONS = (

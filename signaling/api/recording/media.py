@@ -36,6 +36,7 @@ class MediaQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 async def media(call: ApiCall) -> web.StreamResponse:
     query = call.query(MediaQuery)
+    call.tell({"use": "download" if query.download else "playback"})
     if query.redirect is not None:
         return await _redirect(call, download=query.download)
     opened = await call.context.ports.recordings.media(call.path("recording"))

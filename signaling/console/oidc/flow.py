@@ -16,6 +16,7 @@ from signaling.console.oidc.terms import OidcTerms, identity, refused
 from signaling.console.sign_in import OIDC_CONFIGURED
 from signaling.http.session_cookie import cookie_name, is_secure, set_session
 from signaling.ports import Caller
+from signaling.routes.facts import FACTS
 from signaling.routes.operation import LOCATION, ApiCall, Operation, Reply
 from signaling.routes.presentation import base_url
 
@@ -77,6 +78,8 @@ async def callback(call: ApiCall) -> web.Response:
     try:
         response = await _entered(call, oidc, secure=secure)
     except BystanderError as error:
+        call.request[FACTS].failed(error.code)
+        call.tell({"refused": error.code})
         response = _refusal(error)
     oidc.attempts.forget(response, secure=secure)
     return response
@@ -92,7 +95,9 @@ async def _entered(call: ApiCall, oidc: Oidc, *, secure: bool) -> web.Response:
         code=query.code, verifier=attempt.verifier, redirect_uri=_redirect_uri(call), nonce=attempt.nonce
     )
     somebody = identity(oidc.provider.terms, claims, now)
-    secret, _ = await context.ports.sessions.begin(Caller(key=somebody), name=somebody.name)
+    caller = Caller(key=somebody)
+    secret, _ = await context.ports.sessions.begin(caller, name=somebody.name)
+    call.request[FACTS].admitted(caller)
     response = _to("/console")
     set_session(response, cookie_name(base_url(context, call.request)), secret)
     return response

@@ -432,6 +432,7 @@ export default {
   "key_scope.settings": "Recording options",
   "key_scope.webhooks": "Webhooks",
   "key_scope.usage": "Usage",
+  "key_scope.audit": "Audit log",
   "key_scope.admin": "Administration (everything)",
 
   "usage.title": "Usage",
