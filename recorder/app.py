@@ -267,6 +267,7 @@ async def _ports(
         recordings=node.recordings,
         decisions=node.decisions,
         entry_points=node.entry_points,
+        connectors=node.connectors,
         storage=probe,
         health=health,
         settings=SettingsService(node.scoped_settings, conversations),

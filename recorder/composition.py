@@ -16,6 +16,7 @@ from recorder.archive.backlog_watch import BacklogWatch
 from recorder.archive.opening import open_shipping
 from recorder.database import ConversationTable, Database, RecordingTable
 from recorder.database.connection import sqlite_url
+from recorder.database.connectors import ConnectorTable
 from recorder.database.consents import ConsentTable
 from recorder.database.move import check_moved
 from recorder.database.presences import PresenceTable
@@ -31,6 +32,7 @@ from recorder.recording.dependencies import ActorDependencies
 from recorder.recording.metrics import RecordingCollector, RecordingMetrics
 from recorder.recording.reconciliation import recover
 from recorder.recording.registry import RecordingRegistry
+from recorder.services.connectors.connectors import Connectors
 from recorder.services.conversation.consent import ConsentRequirement, Consents
 from recorder.services.conversation.consent_events import ConsentEvents
 from recorder.services.conversation.conversation_terms import EffectiveTerms
@@ -45,6 +47,7 @@ from recorder.supervision.decisions import Decisions
 from recorder.supervision.supervisors import Supervisors
 from recorder.worker_pool.forkserver import Forkserver
 from recorder.worker_pool.pool import WorkerPool
+from signaling.connectors.targets import ConnectorTargets
 
 OpenArchive = Callable[[Settings, DataDirectory, Clock], Awaitable[Archive]]
 
@@ -99,10 +102,13 @@ class Node:
         recording = await self.scoped_settings.effective(found)
         return msgspec.structs.replace(self.core.dependencies.settings, recording=recording)
 
+    connectors: Connectors
+
     async def take_up(self) -> None:
         """Go on with what an earlier server of this node left, and with what lost nodes left."""
         await recover(self.registry, self.core.dependencies, self.settings_of)
         await self.supervisors.restore()
+        await self.connectors.restore()
 
 
 async def open_core(
@@ -175,11 +181,25 @@ async def compose(
     consent_events = ConsentEvents(registry, answers, conversations, clock)
     stack.push_async_callback(consent_events.leave)
 
+    connectors = Connectors(
+        ConnectorTable(database, dependencies.node),
+        registry,
+        entry_points,
+        secrets,
+        ConnectorTargets(settings.connectors.targets),
+        clock,
+    )
+    stack.push_async_callback(connectors.leave)
+
     recording_metrics = RecordingMetrics(metrics, clock)
     backlog = BacklogWatch(dependencies.archive, clock, settings.limits.spool_free_bytes_min)
     metrics.register(RecordingCollector(registry, dependencies.archive, backlog, clock))
     changes.subscribe(
-        recordings.changed, recording_metrics.changed, supervisors.changed, consent_events.changed
+        recordings.changed,
+        recording_metrics.changed,
+        supervisors.changed,
+        consent_events.changed,
+        connectors.changed,
     )
     return Node(
         core=core,
@@ -213,6 +233,7 @@ async def compose(
         ),
         entry_points=entry_points,
         backlog=backlog,
+        connectors=connectors,
     )
 
 

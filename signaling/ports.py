@@ -8,6 +8,8 @@ from typing import Any, Literal, Protocol
 
 import msgspec
 
+from recorder.kernel.connectors.source import ConnectorSource
+from recorder.kernel.connectors.status import ConnectorStatus
 from recorder.kernel.conversation import (
     Conversation,
     Decision,
@@ -187,6 +189,7 @@ class Conversations(Protocol):
         """
         ...
 
+    async def interaction(self, conversation: str, interaction: str) -> Interaction: ...
     async def end_interaction(
         self, conversation: str, interaction: str, *, ended_by: Caller | None = None
     ) -> Interaction:
@@ -270,6 +273,26 @@ class Recordings(Protocol):
         For use inside the server: each carries its entry point while that takes publishers, and the room
         tells it to its participants. An edge that passes these on takes the entry point out.
         """
+        ...
+
+
+class Connectors(Protocol):
+    """Other systems that interactions are recorded from. What was given as a secret is never told again."""
+
+    def check(self, conversation: str, source: ConnectorSource) -> None:
+        """403 target_not_allowed, 409 too_many_connectors, 422 for what can never be connected to."""
+        ...
+
+    async def begin(self, conversation: str, interaction: str, source: ConnectorSource) -> ConnectorStatus:
+        """Connect whenever something of the conversation takes media, until `end`."""
+        ...
+
+    async def end(self, interaction: str) -> None:
+        """Disconnect for good; nothing where there is none."""
+        ...
+
+    def status(self, interaction: str) -> ConnectorStatus | None:
+        """None where the interaction has none, or has ended."""
         ...
 
 
@@ -403,6 +426,7 @@ class Ports:
     recordings: Recordings
     decisions: Decisions
     entry_points: EntryPoints
+    connectors: Connectors
     storage: StorageProbe
     health: Health
     settings: Settings

@@ -1,6 +1,17 @@
-"""The tables of supervision: where each conversation stands, and what call services were told."""
+"""The tables of supervision: where each conversation stands, what call services were told, and connectors."""
 
-from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Index, Integer, LargeBinary, String, Table
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    String,
+    Table,
+    Text,
+)
 
 from recorder.database.schema import CODE_CHARS, ID_CHARS, UtcTime, metadata
 
@@ -34,4 +45,15 @@ decisions = Table(
     Column("decided_at", UtcTime, nullable=False),
     Index("ix_decisions_conversation_sequence", "conversation", "sequence"),
     sqlite_autoincrement=True,  # no number is given twice
+)
+
+connectors = Table(
+    "connectors",
+    metadata,
+    Column(
+        "interaction", String(ID_CHARS), ForeignKey("interactions.id", ondelete="CASCADE"), primary_key=True
+    ),
+    Column("conversation", String(ID_CHARS), nullable=False),
+    Column("source", Text, nullable=False),  # JSON, sealed by the node: it has secrets in it
+    Column("node", String(CODE_CHARS), nullable=False),  # who connects, also after a restart
 )

@@ -108,7 +108,8 @@ class MediaEvent(msgspec.Struct, frozen=True, kw_only=True):
     which nothing is recorded), joined, left, stream_started, stream_ended, muted, unmuted, gap_started,
     gap_ended, codec_changed, size_changed, stream_unreadable (encrypted or damaged: silence, or a tile
     that says so), stream_readable, degraded, connection_failed (with its `reason`), ended; and, noted by the
-    server, consent_given, consent_refused; and, written by the archive where the object lacks something,
+    server, consent_given, consent_refused, connector_connected (after a loss with the `length_s` of it) and
+    connector_lost (with its `reason`); and, written by the archive where the object lacks something,
     media_missing.
     """
 

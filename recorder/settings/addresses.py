@@ -12,6 +12,8 @@ _ICE_URL = re.compile(
     r"(?P<scheme>stuns?|turns?):(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._\-]+)(?::(?P<port>[0-9]{1,5}))?"
     r"(?P<transport>\?transport=(?:udp|tcp))?\Z"
 )
+# RFC 1123 2.1; what has digits and dots alone is an address, or nothing.
+_HOST = re.compile(r"(?=.*[A-Za-z])(?:\*\.)?[A-Za-z0-9_\-]{1,63}(?:\.[A-Za-z0-9_\-]{1,63})*\.?\Z")
 PORT_MAX = 65_535
 
 
@@ -49,6 +51,13 @@ def network(value: str) -> str | None:
     except ValueError:
         return "is no address or network (10.0.0.0/8 is one)"
     return None
+
+
+def connector_target(value: str) -> str | None:
+    """A host name, perhaps with all below it, an address, a network, or the word public."""
+    if network(value) is None or _HOST.match(value):
+        return None
+    return "is no host name, address or network (*.example.org and 10.0.0.0/8 are some)"
 
 
 def address(value: str) -> str | None:

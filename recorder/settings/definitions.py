@@ -308,6 +308,18 @@ class WebhookSettings(Section, frozen=True):
     ] = 16
 
 
+class ConnectorSettings(Section, frozen=True):
+    """Calls on other systems, which the recorder joins by itself."""
+
+    targets: Annotated[
+        list[str],
+        Meta(
+            description="where connectors may connect: host names (*.example.org), addresses, networks,"
+            ' or "public" for every public address; empty: nowhere'
+        ),
+    ] = []
+
+
 class ConsoleSettings(Section, frozen=True):
     """The pages at /console, and who signs in there."""
 
@@ -403,6 +415,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     proxy: ProxySettings = ProxySettings()
     retention: RetentionSettings = RetentionSettings()
     webhooks: WebhookSettings = WebhookSettings()
+    connectors: ConnectorSettings = ConnectorSettings()
     console: ConsoleSettings = ConsoleSettings()
     audit: AuditSettings = AuditSettings()
     limits: LimitSettings = LimitSettings()

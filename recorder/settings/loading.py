@@ -13,7 +13,15 @@ import msgspec
 
 from recorder.kernel.errors import BystanderError, caller_error
 from recorder.kernel.media import IceTransportPolicy
-from recorder.settings.addresses import address, http_url, network, proxy_url, stun_url, turn_url
+from recorder.settings.addresses import (
+    address,
+    connector_target,
+    http_url,
+    network,
+    proxy_url,
+    stun_url,
+    turn_url,
+)
 from recorder.settings.definitions import Definition, RecordingSettings, Settings, definitions, sections
 from recorder.settings.filename_pattern import check_pattern
 
@@ -117,6 +125,7 @@ _ADDRESSES: tuple[tuple[str, Callable[[str], str | None], Callable[[Settings], l
     ("call.stun_urls", stun_url, lambda settings: settings.call.stun_urls),
     ("turn.urls", turn_url, lambda settings: settings.turn.urls),
     ("proxy.url", proxy_url, lambda settings: _given(settings.proxy.url)),
+    ("connectors.targets", connector_target, lambda settings: settings.connectors.targets),
 )
 _SECRET = ("proxy.url",)  # may carry a password, which no message repeats
 

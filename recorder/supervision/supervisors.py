@@ -75,6 +75,10 @@ class Supervisors:
                 raise caller_error("forbidden", "The room says when its own call has ended.", status=403)
             return await supervisor.end(interaction)
 
+    async def interaction(self, conversation: Conversation, interaction: str) -> Interaction:
+        """As it was last decided about; 404 not_found."""
+        return await self._dependencies.table.interaction(conversation.id, interaction)
+
     async def close(self, conversation: Conversation) -> None:
         """The conversation has ended."""
         async with self.of(conversation) as supervisor:

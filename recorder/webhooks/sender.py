@@ -10,8 +10,9 @@ import aiohttp
 import msgspec
 
 from recorder.kernel.errors import BystanderError
+from recorder.kernel.network.addresses import is_public
 from recorder.kernel.network.proxy import Proxy
-from recorder.webhooks.networks import check_target, is_public
+from recorder.webhooks.networks import check_target
 
 ANSWER_BYTES_MAX = 4096  # enough to use the connection again; what a receiver says is of no interest
 CONNECTIONS_IDLE_S_MAX = 15.0

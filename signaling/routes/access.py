@@ -71,6 +71,7 @@ ACCESS: Mapping[str, Access] = {
     "renewParticipantToken": _key(KeyScope.CONVERSATIONS_WRITE),
     "listParticipants": _key(KeyScope.CONVERSATIONS_READ, EVERYBODY),
     "startInteraction": _key(KeyScope.CONVERSATIONS_WRITE, AGENTS),
+    "getInteraction": _key(KeyScope.CONVERSATIONS_READ, AGENTS),
     "endInteraction": _key(KeyScope.CONVERSATIONS_WRITE, AGENTS),
     "listDecisions": _key(KeyScope.CONVERSATIONS_READ, EVERYBODY),
     # what is said and answered in it

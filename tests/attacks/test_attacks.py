@@ -231,6 +231,16 @@ async def addresses_that_only_the_server_reaches(scene: Scene) -> None:
         assert told == (422, "private_network"), host
 
 
+async def connecting_where_no_operator_said(scene: Scene) -> None:
+    path = f"/v1/conversations/{scene.conversation}/interactions"
+    key = await scene.key("conversations:write")
+    for url in ("ws://127.0.0.1:1", "wss://169.254.169.254/", "ws://a.internal"):
+        body = {"connector": {"kind": "janus", "url": url, "room": 1}}
+        assert await scene.ask("POST", path, token=key, body=body) == (403, "target_not_allowed"), url
+        agent = scene.people["AGENT"]["token"]
+        assert await scene.ask("POST", path, token=agent, body=body) == (403, "forbidden")
+
+
 async def times_beyond_the_calendar(scene: Scene) -> None:
     key = await scene.key("conversations:read", account="eve")
     path = "/v1/conversations?created_from=0001-01-01T00:00:00%2B14:00"
@@ -255,7 +265,7 @@ ATTACKS = (
     )),
     *(Attack("holder of a key", one) for one in (
         more_than_the_key_may, longer_than_the_key_lasts, another_account,
-        addresses_that_only_the_server_reaches, times_beyond_the_calendar,
+        addresses_that_only_the_server_reaches, connecting_where_no_operator_said, times_beyond_the_calendar,
     )),
 )  # fmt: skip
 

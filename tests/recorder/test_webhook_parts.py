@@ -12,10 +12,11 @@ from standardwebhooks import Webhook as Oracle
 
 from recorder.kernel.conversation import Conversation, Interaction, InteractionKind
 from recorder.kernel.errors import BystanderError
+from recorder.kernel.network.addresses import is_public
 from recorder.kernel.recording import RecordingState
 from recorder.kernel.webhook import EventType
 from recorder.kernel.webhook_event import announced, body, interaction_event
-from recorder.webhooks.networks import check_target, is_public
+from recorder.webhooks.networks import check_target
 from recorder.webhooks.schedule import (
     RETRY_DELAY_INITIAL_S,
     RETRY_DELAY_S_MAX,

@@ -37,6 +37,7 @@ ROLES: dict[str, frozenset[Role]] = {
         [
             "endConversation",
             "startInteraction",
+            "getInteraction",
             "endInteraction",
             "startRecording",
             "stopRecording",

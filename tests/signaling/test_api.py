@@ -51,6 +51,22 @@ class TestConversations:
         for wrong in ({"kind": "COLLABORATION_LAYER"}, {"kind": "CALL", "layer": "document"}):
             await problem(await post(served, path, wrong), 422, "invalid_layer")
 
+    async def test_an_interaction_tells_how_its_connector_does_and_never_its_secrets(
+        self, served: Served
+    ) -> None:
+        path = f"{CONVERSATIONS}/{await served.conversation()}/interactions"
+        source = {"kind": "janus", "url": "wss://janus.example.org", "room": 1, "pin": "a secret"}
+        answer = await post(served, path, {"connector": source})
+        made = await answer.json()
+        assert (made["kind"], made["connector"]["state"]) == ("CALL", "WAITING")
+        one = answer.headers["Location"]
+        assert await (await served.client.get(one, headers=served.key)).json() == made
+        assert "a secret" not in str(made)
+        await served.client.delete(one, headers=served.key)
+        assert (await (await served.client.get(one, headers=served.key)).json())["connector"] is None
+        for wrong in ({**source, "kind": "zoom"}, {**source, "room": -1}, {"kind": "janus", "room": 1}):
+            await problem(await post(served, path, {"connector": wrong}), 422, "invalid_body")
+
     async def test_pages(self, served: Served) -> None:
         made = sorted([await served.conversation() for _ in range(5)])
         seen, after = [], ""

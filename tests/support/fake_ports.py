@@ -15,6 +15,8 @@ from urllib.parse import urlencode
 import msgspec
 
 from recorder.kernel.clock import Clock, ManualClock
+from recorder.kernel.connectors.source import ConnectorSource
+from recorder.kernel.connectors.status import ConnectorState, ConnectorStatus
 from recorder.kernel.conversation import (
     Conversation,
     Decision,
@@ -132,6 +134,7 @@ class FakeServer:
             recordings=FakeRecordings(self),
             decisions=FakeDecisions(self),
             entry_points=FakeEntryPoints(self),
+            connectors=FakeConnectors(self),
             storage=FakeStorage(self),
             health=FakeHealth(self),
             audit=self.audit,
@@ -327,6 +330,12 @@ class FakeConversations:
         self._server.interactions[interaction.id] = interaction
         return interaction
 
+    async def interaction(self, conversation: str, interaction: str) -> Interaction:
+        found = self._server.interactions.get(interaction)
+        if found is None or found.conversation != conversation:
+            raise not_found("interaction")
+        return found
+
     async def end_interaction(
         self, conversation: str, interaction: str, *, ended_by: Caller | None = None
     ) -> Interaction:
@@ -337,6 +346,31 @@ class FakeConversations:
         ended = msgspec.structs.replace(found, ended_at=self._server.now())
         self._server.interactions[interaction] = ended
         return ended
+
+
+class FakeConnectors:
+    """Connects to nothing, and says that it waits."""
+
+    def __init__(self, server: FakeServer) -> None:
+        self._server = server
+        self.sources: dict[str, ConnectorSource] = {}
+
+    def check(self, conversation: str, source: ConnectorSource) -> None:
+        self._server.called("connectors.check")
+
+    async def begin(self, conversation: str, interaction: str, source: ConnectorSource) -> ConnectorStatus:
+        self._server.called("connectors.begin")
+        self.sources[interaction] = source
+        return self._status()
+
+    async def end(self, interaction: str) -> None:
+        self.sources.pop(interaction, None)
+
+    def status(self, interaction: str) -> ConnectorStatus | None:
+        return self._status() if interaction in self.sources else None
+
+    def _status(self) -> ConnectorStatus:
+        return ConnectorStatus(kind="janus", state=ConnectorState.WAITING, since=self._server.now())
 
 
 class FakeDecisions:

@@ -1,1 +1,1 @@
-"""Networks as values: the proxy for what is no media. Imports nothing of Bystander's."""
+"""Networks as values: addresses, and the proxy for what is no media. Imports nothing of Bystander's."""

@@ -126,6 +126,10 @@ class Conversations:
         known = await self._table.get(conversation)
         return await self._supervisors.begin(known, kind=kind, layer=layer, by_pin=by_pin, owner=owner)
 
+    async def interaction(self, conversation: str, interaction: str) -> Interaction:
+        """One that runs, or ran; 404 not_found."""
+        return await self._supervisors.interaction(await self._table.get(conversation), interaction)
+
     async def end_interaction(
         self, conversation: str, interaction: str, *, ended_by: Caller | None = None
     ) -> Interaction:

@@ -1,0 +1,25 @@
+"""The way into one recording for what a connector brings: its entry point, without a token."""
+
+from recorder.kernel.media import MediaEvent, PublishedSession, Publisher
+from recorder.services.recording.entry_points import EntryPoints
+from recorder.worker_pool.pool import Worker
+
+
+class Entrance:
+    """Fulfils recorder.services.connectors.connection.RecordingEntrance."""
+
+    def __init__(self, entry_point: str, entry_points: EntryPoints, worker: Worker) -> None:
+        self._entry_point = entry_point
+        self._entry_points = entry_points
+        self._worker = worker
+
+    async def publish(self, publisher: Publisher, offer: str) -> PublishedSession:
+        """Asks for consent and for what the settings say, as for every publisher."""
+        return await self._entry_points.publish(self._entry_point, publisher, offer)
+
+    async def unpublish(self, session: str) -> None:
+        await self._worker.unpublish(session)
+
+    async def note(self, identity: str, event: MediaEvent) -> None:
+        """Put something that is no media among the recording's events, now."""
+        await self._worker.note(identity, event, 0.0)

@@ -1,0 +1,38 @@
+"""HTTP client of connectors: reaches listed targets alone, follows nobody, waits for nobody without end."""
+
+import errno
+import socket
+from typing import Any
+
+import aiohttp
+
+from signaling.connectors.targets import ConnectorTargets
+
+CONNECT_S_MAX = 5.0
+REQUEST_S_MAX = 10.0
+
+
+class TargetNotAllowedError(OSError):
+    """A name led to an address that is not listed."""
+
+    def __init__(self) -> None:
+        super().__init__(errno.EACCES, "target not allowed")
+
+
+def client_session(host: str, targets: ConnectorTargets) -> aiohttp.ClientSession:
+    """A session that reaches `host`, at addresses that are allowed, and nothing else."""
+
+    def open_socket(address: Any) -> socket.socket:
+        """Called with the very address that is connected to: no later look-up can answer otherwise."""
+        family, kind, protocol, _, where = address
+        if not targets.admits(host, str(where[0])):
+            raise TargetNotAllowedError
+        opened = socket.socket(family, kind, protocol)
+        opened.setblocking(False)
+        return opened
+
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(use_dns_cache=False, socket_factory=open_socket),
+        timeout=aiohttp.ClientTimeout(total=REQUEST_S_MAX, sock_connect=CONNECT_S_MAX),
+        cookie_jar=aiohttp.DummyCookieJar(),
+    )

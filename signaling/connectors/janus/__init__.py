@@ -1,0 +1,4 @@
+"""Janus: rooms of its VideoRoom plugin, by its API over WebSockets.
+
+Imports signaling.connectors.
+"""

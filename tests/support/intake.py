@@ -1,0 +1,88 @@
+"""A recording as connectors see it: every session is a real peer that counts its frames."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from media.webrtc.peer import Peer
+from recorder.kernel.clock import SystemClock
+from recorder.kernel.connectors.status import ConnectorStream
+from recorder.kernel.errors import BystanderError
+from recorder.kernel.ids import new_id
+from recorder.kernel.media import PublishedSession, Publisher, SourceKind
+from tests.support.receiving import CountingSink
+
+WAIT_S = 20.0
+LOOK_S = 0.02
+
+
+@dataclass
+class Taken:
+    """One session."""
+
+    publisher: Publisher
+    peer: Peer
+    sink: CountingSink
+
+    @property
+    def who(self) -> tuple[str, SourceKind]:
+        return self.publisher.name, self.publisher.source
+
+
+@dataclass
+class ReceivingIntake:
+    """Fulfils signaling.connectors.connector.Intake."""
+
+    connections: int = 0
+    streams: dict[str, ConnectorStream] = field(default_factory=dict)
+    told: list[ConnectorStream] = field(default_factory=list)
+    sessions: dict[str, Taken] = field(default_factory=dict)
+    ended: list[Taken] = field(default_factory=list)
+    refusal: BystanderError | None = None
+
+    def connected(self) -> None:
+        self.connections += 1
+
+    def tell(self, stream: ConnectorStream) -> None:
+        self.streams[stream.id] = stream
+        self.told.append(stream)
+
+    def forget(self, stream: str) -> None:
+        self.streams.pop(stream, None)
+
+    async def publish(self, publisher: Publisher, offer: str) -> PublishedSession:
+        if self.refusal is not None:
+            raise self.refusal
+        sink, session = CountingSink(), new_id("ses")
+        peer = Peer(sink=sink, clock=SystemClock(), ice_servers=[])
+        sdp, etag = await peer.accept(offer)
+        self.sessions[session] = Taken(publisher, peer, sink)
+        return PublishedSession(id=session, sdp=sdp, etag=etag)
+
+    async def unpublish(self, session: str) -> None:
+        taken = self.sessions.pop(session)
+        self.ended.append(taken)
+        await taken.peer.close()
+
+    # --- what tests look at ----------------------------------------------------------------------------
+    def names(self) -> list[tuple[str, SourceKind]]:
+        """Whoever is taken now."""
+        return sorted(one.who for one in self.sessions.values())
+
+    def receives(self, name: str, *kinds: str) -> bool:
+        """Whether frames of these kinds have come from somebody who is taken now."""
+        return any(
+            one.publisher.name == name and all(one.sink.frames[kind] for kind in kinds)
+            for one in self.sessions.values()
+        )
+
+    async def until(self, holds: Callable[[], bool]) -> None:
+        """Wait for something that will be so."""
+        async with asyncio.timeout(WAIT_S):
+            while not holds():  # noqa: ASYNC110 - what is waited for has no event
+                await asyncio.sleep(LOOK_S)
+
+    async def close(self) -> None:
+        """Free what a test left."""
+        for session in list(self.sessions):
+            await self.unpublish(session)
