@@ -26,13 +26,15 @@ from benchmarks.replay import Replay
 from media.handover.encoded_frame import EncodedFrame, SenderReport, StreamControl
 from media.webrtc.peer import Peer
 from recorder.kernel.clock import SystemClock
+from recorder.kernel.network.media import MediaNetwork
 
 RATIO_MAX = 0.35  # of stock aiortc's CPU per packet
 OURS, STOCK, STOCK_ON_UVLOOP = "ours", "stock", "stock on uvloop"
+LOOPBACK = MediaNetwork(interfaces=["127.0.0.1"])
 FPS = 30
 BITRATE = 1_500_000
 WIDTH, HEIGHT = 1280, 720
-WARM_UP_S = 4.0  # what media.webrtc.udp takes to know its senders, and as much again
+WARM_UP_S = 4.0  # what media.webrtc.network.udp takes to know its senders, and as much again
 
 
 class Counting:
@@ -63,7 +65,7 @@ class Ours:
         self._peers: list[Peer] = []
 
     async def accept(self, offer: str) -> str:
-        peer = Peer(sink=Counting(), clock=SystemClock(), ice_servers=[], bind_host="127.0.0.1")
+        peer = Peer(sink=Counting(), clock=SystemClock(), ice_servers=[], network=LOOPBACK)
         self._peers.append(peer)
         return (await peer.accept(offer))[0]
 

@@ -11,16 +11,18 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import msgspec
+
 from media.handover.render_queue import RenderQueue
 from media.render.thread import Ending, RenderThread
+from media.webrtc.network.udp import BEAT_S, next_beat
 from media.webrtc.peer import Peer
 from media.webrtc.publisher_session import PeerConnection, PublisherSession
 from media.webrtc.publishers import MakePeer, Publishers
 from media.webrtc.read_interval import batch_s
-from media.webrtc.udp import BEAT_S, next_beat
 from recorder.kernel.clock import Clock
 from recorder.kernel.errors import caller_error
-from recorder.kernel.media import Fragment, MediaEvent, Publisher
+from recorder.kernel.media import Fragment, IceServer, MediaEvent, Publisher
 from recorder.kernel.recording import EndReason, RecordingPlan, RecordingState, RecordingType, Statistics
 
 BATCH_S_BEGINNING = 0.04  # here received frames are in a hurry: "recording" is said when media is there
@@ -52,6 +54,10 @@ class Engine:
         inbox: RenderQueue | None = None,
     ) -> None:
         self._plan = plan
+        self._ice_servers = plan.ice_servers
+        self._network = plan.network
+        if plan.bind_host is not None:
+            self._network = msgspec.structs.replace(plan.network, interfaces=[plan.bind_host])
         self._batch_s = batch_s(None if plan.type is RecordingType.AUDIO else plan.canvas)
         self._on_event = on_event
         self._clock = clock
@@ -88,9 +94,13 @@ class Engine:
         self._must_run()
         return await self._publishers.publish(session, publisher, offer)
 
+    def use_ice_servers(self, servers: list[IceServer]) -> None:
+        """Use these, with credentials that are good now, for ICE sessions that begin from now on."""
+        self._ice_servers = servers
+
     async def trickle(self, session: str, fragment: str, etag: str | None) -> tuple[str, str] | None:
         """Candidates or an ICE restart for a publisher; see media.webrtc.peer.Peer.trickle."""
-        return await self._publishers.session(session).peer.trickle(fragment, etag)
+        return await self._publishers.session(session).peer.trickle(fragment, etag, self._ice_servers)
 
     async def unpublish(self, session: str) -> None:
         """End a publisher's session; what it sent before is recorded."""
@@ -157,9 +167,9 @@ class Engine:
         return Peer(
             sink=session,
             clock=self._clock,
-            ice_servers=plan.ice_servers,
+            ice_servers=self._ice_servers,
             policy=plan.ice_transport_policy,
-            bind_host=plan.bind_host,
+            network=self._network,
             reorder_wait_s=plan.reorder_wait_s,
             on_state=session.state_changed,
             on_round_trip=session.round_trip_measured,

@@ -32,6 +32,8 @@ from recorder.node.data_directory import DataDirectory, open_data_directory
 from recorder.node.listening import bind, own_url
 from recorder.node.process import (
     check_bind_host,
+    check_certificates,
+    check_interfaces,
     connections_within,
     make_private,
     raise_descriptor_limit,
@@ -83,6 +85,8 @@ async def serve(
     `started` is called once it listens. Raises BystanderError when it cannot start.
     """
     check_bind_host(settings.call.bind_host)
+    check_interfaces(settings.call.interfaces)
+    await asyncio.to_thread(check_certificates, settings.turn.ca_file)
     make_private()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

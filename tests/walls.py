@@ -86,6 +86,7 @@ ROOMS: dict[str, list[str]] = {
         "rtp/depacketizers",
         "rtp",
         "sdp",
+        "webrtc/network",
         "webrtc",
         "engine",
     ],
@@ -112,8 +113,8 @@ ROOMS: dict[str, list[str]] = {
 # A library and the files, or folders, that may import it.
 CONFINED: dict[str, set[str]] = {
     "aiohttp": {"signaling", "recorder/app.py", "recorder/demo", "recorder/webhooks/sender.py"},
-    "aiortc": {"media/webrtc/dtls.py", "media/webrtc/ice.py", "recorder/demo"},
-    "aioice": {"media/webrtc/ice.py", "recorder/demo"},
+    "aiortc": {"media/webrtc/dtls.py", "recorder/demo"},
+    "aioice": {"media/webrtc/ice.py", "media/webrtc/gathering.py", "recorder/demo"},
     "pylibsrtp": {"media/webrtc/srtp.py"},
     "aioboto3": {"storage/stores/s3/connection.py"},
     "botocore": {"storage/stores/s3/connection.py", "storage/stores/s3/errors.py"},
@@ -151,6 +152,7 @@ LIBRARY_OBJECTS: dict[str, set[str]] = {
     "media/check/file.py": {"stream"},
     "media/video/decoder.py": {"context"},
     "media/video/encoder.py": {"context", "picture"},
+    "media/webrtc/gathering.py": {"candidate", "protocol"},
     "media/webrtc/ice.py": {"protocol"},
     "recorder/database/connection.py": {"connection"},
     "recorder/demo/publisher.py": {"aioice", "frame"},

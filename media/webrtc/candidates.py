@@ -23,11 +23,13 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 class AddressFilter:
     """The addresses that may be answered and checked.
 
-    Loopback is among them only where we are on loopback ourselves: a call inside one machine.
+    Loopback is among them only where we are on loopback ourselves: a call inside one machine. Where
+    networks of `peers` are named, those and no others.
     """
 
-    def __init__(self, local: Iterable[str]) -> None:
+    def __init__(self, local: Iterable[str], peers: Iterable[str] = ()) -> None:
         self._loopback = any(ipaddress.ip_address(host).is_loopback for host in local)
+        self._peers = [ipaddress.ip_network(network, strict=False) for network in peers]
 
     def allows(self, host: str, port: int) -> bool:
         """Whether datagrams may be sent there."""
@@ -37,6 +39,8 @@ class AddressFilter:
             address = _behind(ipaddress.ip_address(host))
         except ValueError:
             return False
+        if self._peers:
+            return any(address in network for network in self._peers)
         if address.is_loopback:
             return self._loopback
         return not (

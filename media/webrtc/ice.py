@@ -6,31 +6,38 @@ version moves it.
 
 import asyncio
 import functools
+import ipaddress
 import logging
 import random
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import aioice
-from aiortc import RTCIceServer
-from aiortc.rtcicetransport import connection_kwargs
+from aioice.ice import StunProtocol
 
+from media.webrtc import gathering
 from media.webrtc.candidates import AddressFilter
-from media.webrtc.udp import BatchedUdpSocket, unplug
+from media.webrtc.gathering import Plug
+from media.webrtc.network.ice_urls import read_servers
+from media.webrtc.network.udp import BatchedUdpSocket, Receive
 from recorder.kernel.clock import Clock
-from recorder.kernel.errors import BystanderError, Fault
 from recorder.kernel.media import IceServer, IceTransportPolicy
+from recorder.kernel.network.media import MediaNetwork
 
 logger = logging.getLogger(__name__)
 
-DATAGRAM_BYTES_MAX = 2048  # RTP fits an Ethernet frame; a little more for tunnels with jumbo frames
-GATHERING_S_MAX = 3  # a STUN or TURN server that has not answered by then is left out of the answer
 CONSENT_INTERVAL_S = 4.0  # RFC 7675 5.1 wants a check every 4 to 6 s
 PEER_REFLEXIVE_MAX = 16  # addresses that only its checks tell: a publisher behind a few NATs has a few
 UNANSWERED_CHECKS_MAX = 200  # sent for one publisher to addresses that were not heard from: what it may aim
 CANDIDATE_CHARS_MAX = 512  # a browser's have some 150
 CLOSING_S_MAX = 2.0  # an unreachable TURN server must not hold up the end of a recording
+
+
+_POLICIES = {
+    IceTransportPolicy.ALL: aioice.TransportPolicy.ALL,
+    IceTransportPolicy.RELAYED: aioice.TransportPolicy.RELAY,
+}
 
 
 class CheckAllowance:
@@ -55,34 +62,41 @@ class CheckAllowance:
 
 
 class IceConnection(aioice.Connection):
-    """aioice's connection, with five differences.
+    """aioice's connection, with six differences.
 
-    Host candidates can be restricted to one address; media leaves at once, before any parsing of
-    STUN; lost consent closes nothing, because a recording outlives a gap in the network; what is no STUN is
-    taken only from addresses that a check has validated; and where checks may go has bounds.
+    Local candidates are those of `network`, and of several TURN servers; where everything is to be relayed,
+    nobody but a relay is answered; media leaves at once, before any parsing of STUN; lost consent
+    closes nothing, because a recording outlives a gap in the network; what is no STUN is taken only from
+    addresses that a check has validated; and where checks may go has bounds.
     """
 
     def __init__(
         self,
         *,
-        bind_host: str | None,
+        network: MediaNetwork,
+        servers: Sequence[IceServer],
+        policy: IceTransportPolicy,
         clock: Clock,
         on_media: Callable[[bytes, int], None],
         on_dtls: Callable[[bytes], None],
         on_consent: Callable[[int], None],
         drop: Callable[[str], None],
         allowance: CheckAllowance,
-        **arguments: Any,
+        controlling: bool,
     ) -> None:
-        super().__init__(**arguments)
-        self._bind_host = bind_host
+        super().__init__(ice_controlling=controlling, transport_policy=_POLICIES[policy])
+        self._network = network
+        self._stun, self._turn = read_servers(servers)
+        self._relayed = policy is IceTransportPolicy.RELAYED
+        self._relays_refused = False  # candidates came, and none of them was a relay's
+        self._relay_hosts: set[str] = set()  # of the peer's relays
         self._monotonic_ns = clock.monotonic_ns
         self._on_media = on_media
         self._on_dtls = on_dtls
         self._on_consent = on_consent
         self._drop = drop
         self._allowance = allowance
-        self._filter = AddressFilter(())
+        self._filter = AddressFilter((), network.peers)
         self._validated: set[tuple[str, int]] = set()  # sent an authentic check, or answered one
         self._stun_arrival_ns = 0
         self._probes: set[asyncio.Task[None]] = set()
@@ -96,32 +110,41 @@ class IceConnection(aioice.Connection):
         self.remote_username, self.remote_password, self.remote_is_lite = username, password, lite
 
     async def get_component_candidates(
-        self, component: int, addresses: list[str], timeout: int = GATHERING_S_MAX
+        self, component: int, addresses: list[str], timeout: int = 0
     ) -> list[aioice.Candidate]:
-        if self._transport_policy is aioice.TransportPolicy.ALL:
-            if self._bind_host is not None:
-                addresses = [self._bind_host]
-            elif not addresses:
-                addresses = ["127.0.0.1"]  # a machine without any network still records itself
-        found = await super().get_component_candidates(component, addresses, GATHERING_S_MAX)
-        self._filter = AddressFilter(candidate.host for candidate in found)
-        for protocol in self._protocols:
-            protocol.send_stun = functools.partial(  # type: ignore[method-assign]
-                self._send_stun, protocol.send_stun
-            )
-            receive = functools.partial(self._datagram_received, protocol.datagram_received)
-            if protocol.local_candidate.type == "host":
-                protocol.transport = BatchedUdpSocket(
-                    unplug(protocol.transport),
-                    receive=receive,
-                    owner=protocol,
-                    monotonic_ns=self._monotonic_ns,
-                    datagram_bytes_max=DATAGRAM_BYTES_MAX,
-                )
-            else:
-                # aioice's TURN client looks this up for each datagram.
-                protocol.datagram_received = receive  # type: ignore[method-assign]
+        """What this connection's network and servers give; raises media_ports_exhausted (503)."""
+        plug = Plug(self, self._receive_for, self._validated.__contains__, self._monotonic_ns)
+        hosts = [] if self._relayed else await gathering.open_hosts(self._network, plug)
+        self._protocols += hosts
+        for protocol in hosts:
+            self._watch_requests(protocol)
+        stun = [] if self._relayed else self._stun
+        candidates, relays = await gathering.ask(
+            stun, self._turn, hosts, self._network, plug, hide_base=self._relayed
+        )
+        self._protocols += relays
+        for protocol in relays:
+            self._watch_requests(protocol)
+        found = [protocol.local_candidate for protocol in hosts] + candidates
+        self._filter = AddressFilter([candidate.host for candidate in found], self._network.peers)
         return found
+
+    def told_candidates(self) -> list[str]:
+        """The local candidates as the peer is told them."""
+        return [gathering.told(self._network, candidate) for candidate in self.local_candidates]
+
+    @property
+    def why_unpaired(self) -> str:
+        """A stable word for why no pair was found, as far as it is known."""
+        return "no_relay_candidate" if self._relays_refused and not self._relay_hosts else "ice_timeout"
+
+    def _watch_requests(self, protocol: StunProtocol) -> None:
+        protocol.send_stun = functools.partial(  # type: ignore[method-assign]
+            self._send_stun, protocol.send_stun
+        )
+
+    def _receive_for(self, protocol: StunProtocol) -> Receive:
+        return functools.partial(self._datagram_received, protocol.datagram_received)
 
     def _datagram_received(
         self,
@@ -152,15 +175,25 @@ class IceConnection(aioice.Connection):
 
     # --- where checks come from and go to -------------------------------------------------------------
     async def add_remote_candidate(self, remote_candidate: aioice.Candidate | None) -> None:
-        if remote_candidate is not None and not self._filter.allows(
-            remote_candidate.host, remote_candidate.port
-        ):
+        if remote_candidate is None or self._may_pair(remote_candidate):
+            await super().add_remote_candidate(remote_candidate)
+
+    def _may_pair(self, remote: aioice.Candidate) -> bool:
+        if self._relayed and remote.type != "relay":
+            self._relays_refused = True
+            self._drop("candidate_not_relayed")
+            return False
+        if not self._filter.allows(remote.host, remote.port):
             self._drop("candidate_not_allowed")
-            return
-        await super().add_remote_candidate(remote_candidate)
+            return False
+        if self._relayed:
+            self._relay_hosts.add(str(ipaddress.ip_address(remote.host)))
+        return True
 
     def request_received(self, message: Any, addr: tuple[str, int], protocol: Any) -> None:
-        if self._filter.allows(*addr):
+        if self._relayed and addr[0] not in self._relay_hosts:
+            self._drop("candidate_not_relayed")
+        elif self._filter.allows(*addr):
             super().request_received(message, addr, protocol)
         else:
             self._drop("candidate_not_allowed")
@@ -248,20 +281,6 @@ class IceConnection(aioice.Connection):
             return False
         pair.protocol.transport.sendto(data, pair.remote_addr)
         return True
-
-
-def connection_arguments(servers: list[IceServer], policy: IceTransportPolicy) -> dict[str, Any]:
-    """What an IceConnection is made with; raises malformed_ice_server (500)."""
-    entries = [RTCIceServer(urls=s.urls, username=s.username, credential=s.credential) for s in servers]
-    try:
-        arguments = connection_kwargs(entries)
-    except ValueError as error:
-        raise BystanderError(
-            "malformed_ice_server", "An ICE server's URL is malformed.", fault=Fault.SERVER, status=500
-        ) from error
-    relayed = policy is IceTransportPolicy.RELAYED
-    arguments["transport_policy"] = aioice.TransportPolicy.RELAY if relayed else aioice.TransportPolicy.ALL
-    return arguments
 
 
 def usable_candidate(value: str) -> aioice.Candidate | None:

@@ -17,15 +17,17 @@ from media.sdp.answer import write_answer, write_fragment
 from media.sdp.offer import Offer, read_fragment, read_offer
 from media.sdp.parse import malformed
 from media.sdp.transport import IceParameters
+from media.webrtc.network.udp import BEAT_S, next_beat
 from media.webrtc.transport import MediaTransport
-from media.webrtc.udp import BEAT_S, next_beat
 from recorder.kernel.clock import Clock
 from recorder.kernel.errors import BystanderError, caller_error
 from recorder.kernel.ids import new_id
 from recorder.kernel.media import IceServer, IceTransportPolicy
+from recorder.kernel.network.media import MediaNetwork
 
 REPORT_INTERVAL_S = 1.0  # RFC 3550 6.2 scaled for video: losses and round trips are told in time
 CONGESTION_INTERVAL_S = 0.1  # transport-cc feedback, as browsers send it to each other
+_EVERYWHERE = MediaNetwork()
 BYE_GRACE_S = 1.0  # a sender that changes its SSRC says BYE for the old one first
 
 
@@ -44,7 +46,7 @@ class Peer:
         clock: Clock,
         ice_servers: list[IceServer],
         policy: IceTransportPolicy = IceTransportPolicy.ALL,
-        bind_host: str | None = None,
+        network: MediaNetwork = _EVERYWHERE,
         reorder_wait_s: float = 1.0,
         on_state: Callable[[str, str | None], None] = lambda state, reason: None,
         on_round_trip: Callable[[int], None] = lambda round_trip_ns: None,
@@ -53,7 +55,7 @@ class Peer:
         self._clock = clock
         self._ice_servers = ice_servers
         self._policy = policy
-        self._bind_host = bind_host
+        self._network = network
         self._wait_ns = round(reorder_wait_s * 1e9)
         self._on_state = on_state
         self._on_round_trip = on_round_trip
@@ -85,7 +87,7 @@ class Peer:
         """Answer the one offer of this session: (SDP, entity tag of its ICE session).
 
         Raises BystanderError: malformed_sdp, sdp_too_large, unsupported_codecs, no_media_sent,
-        unsupported_transport, offer_repeated (409).
+        unsupported_transport, offer_repeated (409), relay_unavailable, media_ports_exhausted (503).
         """
         if self._offer is not None or self._closing is not None:
             raise caller_error("offer_repeated", "This session has had its offer already.", status=409)
@@ -96,7 +98,7 @@ class Peer:
             clock=self._clock,
             ice_servers=self._ice_servers,
             policy=self._policy,
-            bind_host=self._bind_host,
+            network=self._network,
             dtls_server=read.peer_is_dtls_client,
             remote_is_lite=read.ice.lite,
         )
@@ -123,12 +125,16 @@ class Peer:
         self._etag = secrets.token_hex(8)
         return write_answer(read, local, session_id=secrets.randbits(62)), self._etag
 
-    async def trickle(self, fragment: str, etag: str | None) -> tuple[str, str] | None:
+    async def trickle(
+        self, fragment: str, etag: str | None, ice_servers: list[IceServer] | None = None
+    ) -> tuple[str, str] | None:
         """Take candidates (None is returned), or restart ICE: (SDP fragment, new entity tag).
 
-        Other credentials than before in the fragment ask for the restart; `etag` should then be None or "*"
-        (RFC 9725 4.3.3), and must never be an old one.
-        Raises BystanderError: malformed_sdp, stale_ice_session (412), session_closed (409).
+        `ice_servers` have the credentials that are good now. Other ICE credentials than before in the
+        fragment ask for the restart; `etag` should then be None or "*" (RFC 9725 4.3.3), and must never be an
+        old one.
+        Raises BystanderError: malformed_sdp, stale_ice_session (412), session_closed (409), and what
+        MediaTransport.gather raises: then media goes on as it does, and the restart can be asked for again.
         """
         read = read_fragment(fragment)
         transport, offer = self._transport, self._offer
@@ -140,7 +146,7 @@ class Peer:
             if read.ice is None or read.ice.names_same_session(self._remote_ice):
                 await self._add_candidates(transport, read.candidates)
                 return None
-            local = await transport.restart(read.ice)
+            local = await transport.restart(read.ice, ice_servers or [])
             await self._add_candidates(transport, read.candidates)
             self._remote_ice = read.ice  # once it has succeeded: asked for again, it is tried again
             self._etag = secrets.token_hex(8)

@@ -15,7 +15,7 @@ from media.handover.render_queue import (
     TimelineChanged,
 )
 from recorder.kernel.clock import Clock
-from recorder.kernel.media import ParticipantStatistics, Publisher
+from recorder.kernel.media import IceServer, ParticipantStatistics, Publisher
 
 
 class Counters(Protocol):
@@ -35,7 +35,9 @@ class PeerConnection(Protocol):
     @property
     def statistics(self) -> Counters: ...
     async def accept(self, offer: str) -> tuple[str, str]: ...
-    async def trickle(self, fragment: str, etag: str | None) -> tuple[str, str] | None: ...
+    async def trickle(
+        self, fragment: str, etag: str | None, ice_servers: list[IceServer] | None = None
+    ) -> tuple[str, str] | None: ...
     async def close(self) -> None: ...
 
 

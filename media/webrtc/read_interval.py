@@ -7,7 +7,7 @@ waits for its batch is lost when the worker is killed, hence the maximum.
 
 from math import ceil
 
-from media.webrtc.udp import BEAT_S
+from media.webrtc.network.udp import BEAT_S
 from recorder.kernel.media import Canvas
 
 BATCH_S_MIN = 0.2

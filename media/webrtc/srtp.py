@@ -10,7 +10,7 @@ from pylibsrtp import Error as SrtpError
 from pylibsrtp._binding import ffi, lib
 
 from media.rtp.wire.packet import PacketBuffer
-from media.webrtc.ice import DATAGRAM_BYTES_MAX
+from media.webrtc.gathering import DATAGRAM_BYTES_MAX
 from recorder.kernel.clock import Clock
 
 SOURCES_MAX = 128  # SSRCs that libsrtp keeps state for; a section has two, six with simulcast

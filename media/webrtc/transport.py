@@ -10,17 +10,15 @@ from typing import Any, Protocol
 
 from media.sdp.transport import Fingerprint, IceParameters, LocalTransport
 from media.webrtc.dtls import DtlsSession, IceLink
-from media.webrtc.ice import (
-    DATAGRAM_BYTES_MAX,
-    CheckAllowance,
-    IceConnection,
-    connection_arguments,
-    usable_candidate,
-)
+from media.webrtc.gathering import DATAGRAM_BYTES_MAX
+from media.webrtc.ice import CheckAllowance, IceConnection, usable_candidate
+from media.webrtc.network.ice_urls import read_servers
 from media.webrtc.srtp import MediaEvents, SrtpReceiver
 from recorder.kernel.clock import Clock
+from recorder.kernel.errors import BystanderError, Fault
 from recorder.kernel.limits import CANDIDATES_PER_PUBLISHER_MAX
 from recorder.kernel.media import IceServer, IceTransportPolicy
+from recorder.kernel.network.media import MediaNetwork
 
 logger = logging.getLogger(__name__)
 
@@ -55,14 +53,16 @@ class MediaTransport:
         clock: Clock,
         ice_servers: list[IceServer],
         policy: IceTransportPolicy,
-        bind_host: str | None,
+        network: MediaNetwork,
         dtls_server: bool,
         remote_is_lite: bool = False,
     ) -> None:
         self._events = events
         self._clock = clock
-        self._bind_host = bind_host
-        self._ice_arguments = connection_arguments(ice_servers, policy)
+        self._network = network
+        read_servers(ice_servers)  # malformed_ice_server
+        self._ice_servers = ice_servers
+        self._policy = policy
         self._remote_is_lite = remote_is_lite
         self._allowance = CheckAllowance()
         self._drop = drop
@@ -83,13 +83,21 @@ class MediaTransport:
         return f"MediaTransport({self.state})"
 
     async def gather(self) -> LocalTransport:
-        """Find the candidates of the newest ICE session and say what the answer tells of it."""
+        """Find the candidates of the newest ICE session and say what the answer tells of it.
+
+        Raises relay_unavailable (503) where everything is to be relayed and no TURN server has room, and
+        media_ports_exhausted (503).
+        """
         connection = self._connection
         await connection.gather_candidates()
+        candidates = connection.told_candidates()
+        if not candidates and self._policy is IceTransportPolicy.RELAYED:
+            detail = "No TURN server gives a relay now."
+            raise BystanderError("relay_unavailable", detail, fault=Fault.RESOURCE, status=503)
         return LocalTransport(
             ice=IceParameters(connection.local_username, connection.local_password),
             fingerprints=self._dtls.fingerprints(),
-            candidates=tuple(candidate.to_sdp() for candidate in connection.local_candidates),
+            candidates=tuple(candidates),
         )
 
     def start(self, remote: IceParameters, fingerprints: tuple[Fingerprint, ...]) -> None:
@@ -97,8 +105,12 @@ class MediaTransport:
         self._spawn(self._find_pair(self._connection, remote))
         self._spawn(self._secure(fingerprints))
 
-    async def restart(self, remote: IceParameters) -> LocalTransport:
-        """A second ICE session (RFC 8445 9); media keeps coming on the old one until it has a pair."""
+    async def restart(self, remote: IceParameters, ice_servers: list[IceServer]) -> LocalTransport:
+        """A second ICE session (RFC 8445 9); media keeps coming on the old one until it has a pair.
+
+        `ice_servers` have the credentials that are good now. Raises what `gather` does.
+        """
+        self._ice_servers = ice_servers or self._ice_servers
         unfinished = self._connection if self._connection is not self._link.connection else None
         self._connection = connection = self._new_connection()
         self._candidates = 0
@@ -129,7 +141,7 @@ class MediaTransport:
         connection.send_now(self._srtp.protect_rtcp(data))
 
     def read(self) -> None:
-        """Hand over now what came: sockets are read on a beat, see media.webrtc.udp."""
+        """Hand over now what came: sockets are read on a beat, see media.webrtc.network.udp."""
         for connection in {self._connection, self._link.connection or self._connection}:
             connection.read()
 
@@ -151,15 +163,16 @@ class MediaTransport:
     # --- setting up ----------------------------------------------------------------------------------
     def _new_connection(self) -> IceConnection:
         return IceConnection(
-            bind_host=self._bind_host,
+            network=self._network,
+            servers=self._ice_servers,
+            policy=self._policy,
             clock=self._clock,
             on_media=self._early_media if self._srtp is None else self._srtp.datagram,
             on_dtls=self._link.dtls_received,
             on_consent=self._consent,
             drop=self._drop,
             allowance=self._allowance,
-            ice_controlling=self._remote_is_lite,  # RFC 8445 6.1.1: a lite agent never controls
-            **self._ice_arguments,
+            controlling=self._remote_is_lite,  # RFC 8445 6.1.1: a lite agent never controls
         )
 
     def _spawn(self, coroutine: Any) -> None:
@@ -191,14 +204,14 @@ class MediaTransport:
 
     async def _secure(self, fingerprints: tuple[Fingerprint, ...]) -> None:
         """Once there is a pair, run the DTLS handshake over it."""
-        step = "ice_timeout"
+        step = None
         try:
             async with asyncio.timeout(SETUP_S_MAX):
                 await self._paired.wait()
                 step = "dtls_timeout"
                 succeeded = await self._dtls.handshake(fingerprints)
         except TimeoutError:
-            self._change("failed", step)
+            self._change("failed", step or self._connection.why_unpaired)
             return
         if not succeeded:
             self._change("failed", self._dtls.failure or "dtls_failed")

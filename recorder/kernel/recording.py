@@ -11,6 +11,7 @@ import msgspec
 from recorder.kernel.conversation import Role
 from recorder.kernel.limits import PICTURE_PIXELS_MAX
 from recorder.kernel.media import Canvas, IceServer, IceTransportPolicy, ParticipantStatistics
+from recorder.kernel.network.media import MediaNetwork
 
 
 class RecordingType(StrEnum):
@@ -103,7 +104,8 @@ class RecordingPlan(msgspec.Struct, frozen=True, kw_only=True):
     duration_s_max: float = 43_200.0  # it ends some time after this, where no server ends it before
     ice_transport_policy: IceTransportPolicy = IceTransportPolicy.ALL
     ice_servers: list[IceServer] = []
-    bind_host: str | None = None  # None: every address of the machine is offered
+    bind_host: str | None = None  # the only address of media; None: what `network` says
+    network: MediaNetwork = MediaNetwork()
     zero_ns: int | None = None  # local time of the recording's zero, where an earlier worker fixed it
     written: Written | None = None  # what it had written by then; its worker finds it in the spool
     max_pixels: int = PICTURE_PIXELS_MAX  # of one publisher's picture; a larger one is not decoded

@@ -17,7 +17,7 @@ from recorder.kernel.recording import (
 from recorder.recording.events import Timeouts
 from recorder.settings.definitions import Settings
 from recorder.settings.filename_pattern import PARTICIPANTS_MARK, filename_template, name_with
-from recorder.settings.ice_servers import ice_servers
+from recorder.settings.ice_servers import ice_servers, media_network, recorder_name
 from recorder.worker.order import WorkerOrder
 from recorder.worker.protocol import STOP_TIMEOUT_S
 from storage.keys import recording_key
@@ -25,7 +25,6 @@ from storage.keys import recording_key
 STORE_CHECK_TIMEOUT_S = 10.0  # a store that takes longer to say that it is there cannot take a recording
 DRAIN_MARGIN_S = 5.0  # the worker's own deadline comes first, then ours
 MEDIA_MARGIN_S = 15.0  # the engine's own time-out comes first: it knows what arrived
-CREDENTIAL_MARGIN_S = 3600  # relay credentials of a worker outlive the longest recording
 CONTENT_TYPE = "video/mp4"  # also with sound only: RFC 4337 leaves audio/mp4 to files that say so
 
 
@@ -94,6 +93,7 @@ def worker_order(settings: Settings, row: RecordingRow, spool: str, zero_ns: int
         log_format=settings.server.log_format,
         log_level=settings.server.log_level,
         user=settings.server.worker_user,
+        turn_ca_file=settings.turn.ca_file,
     )
     return msgspec.msgpack.encode(order)
 
@@ -101,7 +101,7 @@ def worker_order(settings: Settings, row: RecordingRow, spool: str, zero_ns: int
 def recording_plan(settings: Settings, row: RecordingRow) -> RecordingPlan:
     """What the engine is told."""
     recording = settings.recording
-    until = row.requested_at.timestamp() + recording.duration_s_max + CREDENTIAL_MARGIN_S
+    until = row.requested_at.timestamp() + settings.turn.credential_ttl_s  # later ones come with offers
     return RecordingPlan(
         recording=row.id,
         conversation=row.conversation,
@@ -115,7 +115,10 @@ def recording_plan(settings: Settings, row: RecordingRow) -> RecordingPlan:
         no_media_timeout_s=recording.no_media_timeout_s,
         duration_s_max=recording.duration_s_max,
         ice_transport_policy=settings.call.ice_transport_policy,
-        ice_servers=ice_servers(settings.call, settings.turn, who=row.id, expires_unix_s=int(until)),
+        ice_servers=ice_servers(
+            settings.call, settings.turn, who=recorder_name(row.id), expires_unix_s=int(until)
+        ),
         bind_host=settings.call.bind_host,
+        network=media_network(settings.call),
         max_pixels=settings.call.max_pixels,
     )

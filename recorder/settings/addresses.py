@@ -69,6 +69,13 @@ def address(value: str) -> str | None:
     return None
 
 
+def public_address(value: str) -> str | None:
+    """`public`, or `local=public`."""
+    *local, public = value.split("=")
+    wrong = len(local) > 1 or any(address(part) for part in (*local, public))
+    return "is no address, and no local=public of two" if wrong else None
+
+
 def stun_url(value: str) -> str | None:
     """RFC 7064."""
     found = _ICE_URL.match(value)

@@ -14,6 +14,7 @@ from msgspec import Meta
 from recorder.kernel.conversation import Consent, InteractionKind, Role
 from recorder.kernel.limits import MIB, PICTURE_PIXELS_MAX
 from recorder.kernel.media import IceTransportPolicy
+from recorder.kernel.network.media import IpFamilies
 from recorder.kernel.network.proxy import Proxy
 from recorder.kernel.recording import (
     AfterInterruption,
@@ -239,6 +240,26 @@ class CallSettings(Section, frozen=True):
     ] = IceTransportPolicy.ALL
     stun_urls: Annotated[list[str], Meta(description="stun: URLs for publishers and the recorder")] = []
     bind_host: Annotated[str | None, Meta(description="the only local address used for media")] = None
+    interfaces: Annotated[
+        list[str],
+        Meta(description='names, addresses or networks used for media: ["eth1"]; empty: all but loopback'),
+    ] = []
+    ip_families: Annotated[IpFamilies, Meta(description="of media: BOTH, IPV4 or IPV6")] = IpFamilies.BOTH
+    udp_port_min: Annotated[
+        int, Meta(ge=0, le=65_535, description="first port of media, four for each publisher and address")
+    ] = 0
+    udp_port_max: Annotated[int, Meta(ge=0, le=65_535, description="last port of media; 0: any port")] = 0
+    public_addresses: Annotated[
+        list[str],
+        Meta(description='behind 1:1 NAT: the public address, or "local=public" for each local one'),
+    ] = []
+    ice_tcp: Annotated[
+        bool, Meta(description="take media by TCP too, on ports as above, for networks without UDP")
+    ] = False
+    peer_networks: Annotated[
+        list[str],
+        Meta(description="networks of publishers (or their relays); empty: all but loopback and link-local"),
+    ] = []
     max_pixels: Annotated[
         int,
         Meta(ge=64 * 64, le=8192 * 8192, description="of a publisher's picture; larger ones are not decoded"),
@@ -252,7 +273,12 @@ class TurnSettings(Section, frozen=True):
     secret: Annotated[str | None, Meta(description="static-auth-secret of the server", extra=SECRET)] = None
     username: Annotated[str | None, Meta(description="fixed user, where there is no secret")] = None
     credential: Annotated[str | None, Meta(description="with username", extra=SECRET)] = None
-    credential_ttl_s: Annotated[int, Meta(ge=60, description="how long a publisher's stay good")] = 3600
+    credential_ttl_s: Annotated[
+        int, Meta(ge=5, description="how long they stay good; an ICE restart brings new ones")
+    ] = 3600
+    ca_file: Annotated[
+        str | None, Meta(description="PEM of who vouches for turns: servers; unset: the system's")
+    ] = None
 
 
 class ProxySettings(Section, frozen=True):

@@ -9,6 +9,7 @@ import hashlib
 import hmac
 
 from recorder.kernel.media import IceServer, IceTransportPolicy
+from recorder.kernel.network.media import MediaNetwork, PortRange
 from recorder.settings.definitions import CallSettings, TurnSettings
 
 
@@ -16,6 +17,25 @@ def turn_credential(secret: str, username: str) -> str:
     """The password that belongs to a user name."""
     digest = hmac.new(secret.encode(), username.encode(), hashlib.sha1).digest()
     return base64.b64encode(digest).decode()
+
+
+def recorder_name(recording: str) -> str:
+    """By which the TURN server tells a recording's own allocations from those of its publishers."""
+    return f"{recording}-recorder"
+
+
+def media_network(call: CallSettings, turn_certificates: str | None = None) -> MediaNetwork:
+    """The network of a node's workers."""
+    ports = None if call.udp_port_max == 0 else PortRange(call.udp_port_min, call.udp_port_max)
+    return MediaNetwork(
+        families=call.ip_families,
+        interfaces=call.interfaces,
+        ports=ports,
+        tcp=call.ice_tcp,
+        public_addresses=call.public_addresses,
+        peers=call.peer_networks,
+        turn_certificates=turn_certificates,
+    )
 
 
 def ice_servers(call: CallSettings, turn: TurnSettings, *, who: str, expires_unix_s: int) -> list[IceServer]:

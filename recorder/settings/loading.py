@@ -19,6 +19,7 @@ from recorder.settings.addresses import (
     http_url,
     network,
     proxy_url,
+    public_address,
     stun_url,
     turn_url,
 )
@@ -98,7 +99,9 @@ def build(values: Values) -> Settings:
 
 def _contradiction(settings: Settings) -> str | None:
     """What cannot be meant, though every single key is right."""
-    turn = settings.turn
+    turn, call = settings.turn, settings.call
+    if call.udp_port_min > call.udp_port_max or (call.udp_port_min == 0) != (call.udp_port_max == 0):
+        return "call.udp_port_min: needs call.udp_port_max, which is not below it"
     if settings.call.ice_transport_policy is IceTransportPolicy.RELAYED and not turn.urls:
         return "call.ice_transport_policy: RELAYED needs turn.urls"
     if turn.urls and turn.secret is None and (turn.username is None or turn.credential is None):
@@ -122,6 +125,8 @@ _ADDRESSES: tuple[tuple[str, Callable[[str], str | None], Callable[[Settings], l
     ("entry_point.base_url", http_url, lambda settings: _given(settings.entry_point.base_url)),
     ("server.trusted_proxies", network, lambda settings: settings.server.trusted_proxies),
     ("call.bind_host", address, lambda settings: _given(settings.call.bind_host)),
+    ("call.public_addresses", public_address, lambda settings: settings.call.public_addresses),
+    ("call.peer_networks", network, lambda settings: settings.call.peer_networks),
     ("call.stun_urls", stun_url, lambda settings: settings.call.stun_urls),
     ("turn.urls", turn_url, lambda settings: settings.turn.urls),
     ("proxy.url", proxy_url, lambda settings: _given(settings.proxy.url)),

@@ -32,6 +32,9 @@ WATCHDOG_INTERVAL_S = 30.0
 EXIT_TIMEOUT_S = 10  # between the end of the spool and the end of the process
 
 
+_log = logging.getLogger(__name__)
+
+
 def main(order: bytes, listener: socket.socket) -> None:
     """What the forkserver runs in the child."""
     from media.engine import Engine  # preloaded; imported here so that tests need no codecs
@@ -46,10 +49,24 @@ def run(order: bytes, listener: socket.socket, engine: EngineFactory) -> None:
     job = msgspec.msgpack.decode(order, type=WorkerOrder)
     configure(job.log_format, job.log_level, recording=job.plan.recording)
     memory = OwnMemory()
+    job = _with_certificates(job)
     opened = _opened(job)
     walls = [] if isinstance(opened, BystanderError) else _confined(job, opened.spool)
     began = uvloop.run(_record(job, Parts(listener, opened, memory, walls), engine))
     raise SystemExit(0 if began else 1)
+
+
+def _with_certificates(job: WorkerOrder) -> WorkerOrder:
+    """With what vouches for TURN servers, read while every file can be."""
+    if job.turn_ca_file is None:
+        return job
+    try:
+        certificates = Path(job.turn_ca_file).read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        _log.error("turn.ca_file cannot be read", extra={"reason": type(error).__name__})
+        return job
+    network = msgspec.structs.replace(job.plan.network, turn_certificates=certificates)
+    return msgspec.structs.replace(job, plan=msgspec.structs.replace(job.plan, network=network))
 
 
 def _opened(job: WorkerOrder) -> Opened | BystanderError:
@@ -63,7 +80,11 @@ def _opened(job: WorkerOrder) -> Opened | BystanderError:
 def _confined(job: WorkerOrder, spool: SpoolWriter) -> list[str]:
     plan = job.plan
     return confine(
-        spool.stand_inside(), user=job.user, duration_s_max=plan.duration_s_max, ice_servers=plan.ice_servers
+        spool.stand_inside(),
+        user=job.user,
+        duration_s_max=plan.duration_s_max,
+        ice_servers=plan.ice_servers,
+        listens=plan.network.tcp,
     )
 
 

@@ -19,6 +19,7 @@ class WorkerOrder(msgspec.Struct, frozen=True, kw_only=True):
     log_format: str = "text"
     log_level: str = "info"
     user: str = "nobody"  # to become, where this process may
+    turn_ca_file: str | None = None  # PEM of who vouches for TURN over TLS, read before the walls are built
 
     @property
     def facts(self) -> SpoolFacts:

@@ -11,7 +11,7 @@ import msgspec
 
 from recorder.kernel.errors import BystanderError, Fault
 from recorder.kernel.limits import WORKER_MESSAGE_BYTES_MAX
-from recorder.kernel.media import MediaEvent, Publisher
+from recorder.kernel.media import IceServer, MediaEvent, Publisher
 from recorder.kernel.recording import EndReason, Statistics
 
 STOP_TIMEOUT_S = 20.0  # to answer a Stop: the engine's ENGINE_STOP_TIMEOUT_S and the end of the spool
@@ -25,6 +25,7 @@ class Publish(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     session: str
     publisher: Publisher
     offer: str
+    ice_servers: list[IceServer] = []  # with credentials from now on; none: those that are known
 
 
 class Trickle(msgspec.Struct, frozen=True, tag=True, kw_only=True):
@@ -34,6 +35,7 @@ class Trickle(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     session: str
     fragment: str
     etag: str | None  # what If-Match said; None or "*" asks for an ICE restart
+    ice_servers: list[IceServer] = []  # as in Publish
 
 
 class Unpublish(msgspec.Struct, frozen=True, tag=True, kw_only=True):

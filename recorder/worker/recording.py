@@ -162,6 +162,8 @@ class WorkerRecording:
 
     async def _answer(self, request: Request) -> Reply:
         number, engine = request.request, self._engine
+        if isinstance(request, Publish | Trickle) and request.ice_servers:
+            engine.use_ice_servers(request.ice_servers)
         match request:
             case Publish():
                 answer, etag = await engine.publish(request.session, request.publisher, request.offer)

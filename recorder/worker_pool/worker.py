@@ -4,14 +4,14 @@ import asyncio
 import logging
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from recorder.kernel.errors import BystanderError
-from recorder.kernel.media import MediaEvent, Publisher
+from recorder.kernel.media import IceServer, MediaEvent, Publisher
 from recorder.kernel.recording import EndReason, Statistics
 from recorder.worker.protocol import (
     STOP_TIMEOUT_S,
@@ -110,19 +110,29 @@ class Worker:
         await self._link.close()
 
     # --- what it can be asked --------------------------------------------------------------------------
-    async def publish(self, session: str, publisher: Publisher, offer: str) -> tuple[str, str]:
+    async def publish(
+        self, session: str, publisher: Publisher, offer: str, ice_servers: Sequence[IceServer] = ()
+    ) -> tuple[str, str]:
         """The SDP answer and the entity tag of a new session."""
+        servers = list(ice_servers)
         answer = await self._link.ask(
-            lambda number: Publish(request=number, session=session, publisher=publisher, offer=offer),
+            lambda number: Publish(
+                request=number, session=session, publisher=publisher, offer=offer, ice_servers=servers
+            ),
             Published,
             timeout_s=PUBLISH_TIMEOUT_S,
         )
         return answer.answer, answer.etag
 
-    async def trickle(self, session: str, fragment: str, etag: str | None) -> tuple[str, str] | None:
+    async def trickle(
+        self, session: str, fragment: str, etag: str | None, ice_servers: Sequence[IceServer] = ()
+    ) -> tuple[str, str] | None:
         """None when candidates were taken; an SDP fragment and a new entity tag when ICE restarted."""
+        servers = list(ice_servers)
         answer = await self._link.ask(
-            lambda number: Trickle(request=number, session=session, fragment=fragment, etag=etag),
+            lambda number: Trickle(
+                request=number, session=session, fragment=fragment, etag=etag, ice_servers=servers
+            ),
             Trickled,
             timeout_s=TRICKLE_TIMEOUT_S,
         )

@@ -196,7 +196,13 @@ OPERATIONS = (
             406: ("not_acceptable",),
             409: ("recording_ended", "too_many_sessions"),
             422: ("no_media_sent", "too_many_streams", "unsupported_codecs", "unsupported_transport"),
-            503: ("overloaded", "too_many_publishers", "worker_died"),
+            503: (
+                "media_ports_exhausted",
+                "overloaded",
+                "relay_unavailable",
+                "too_many_publishers",
+                "worker_died",
+            ),
         },
     ),
     _operation(
@@ -216,7 +222,7 @@ OPERATIONS = (
             409: ("session_closed",),
             412: ("stale_ice_session",),
             428: ("if_match_required",),
-            503: ("overloaded", "worker_died"),
+            503: ("media_ports_exhausted", "overloaded", "relay_unavailable", "worker_died"),
         },
     ),
     _operation(

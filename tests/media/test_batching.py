@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from media.webrtc.network.udp import BEAT_S
 from media.webrtc.read_interval import BATCH_S_MAX, BATCH_S_MIN, batch_s
-from media.webrtc.udp import BEAT_S
 from recorder.kernel.media import Canvas
 
 

@@ -12,6 +12,8 @@ from media.webrtc import ice
 from media.webrtc.candidates import AddressFilter
 from media.webrtc.ice import PEER_REFLEXIVE_MAX, CheckAllowance, IceConnection, usable_candidate
 from recorder.kernel.clock import SystemClock
+from recorder.kernel.media import IceTransportPolicy
+from recorder.kernel.network.media import MediaNetwork
 
 REMOTE = IceParameters("abcd", "x" * 22)
 
@@ -65,14 +67,16 @@ class Checked:
         self.datagrams: list[bytes] = []
         self.changed = asyncio.Event()
         self.connection = IceConnection(
-            bind_host="127.0.0.1",
+            network=MediaNetwork(interfaces=["127.0.0.1"]),
+            servers=[],
+            policy=IceTransportPolicy.ALL,
             clock=SystemClock(),
             on_media=lambda data, arrival_ns: self.datagrams.append(data),
             on_dtls=self.datagrams.append,
             on_consent=lambda round_trip_ns: None,
             drop=self._drop,
             allowance=CheckAllowance(),
-            ice_controlling=False,
+            controlling=False,
         )
         self.connection.remote_username = REMOTE.username_fragment
         self.connection.remote_password = REMOTE.password

@@ -5,9 +5,8 @@ import socket
 from collections.abc import AsyncIterator
 
 import pytest
-import uvloop
 
-from media.webrtc.udp import BEAT_S, EARLY_S, SILENT_BEATS_MAX, SKB_BYTES, BatchedUdpSocket, next_beat, unplug
+from media.webrtc.network.udp import BEAT_S, EARLY_S, SILENT_BEATS_MAX, SKB_BYTES, BatchedUdpSocket, next_beat
 from recorder.kernel.clock import SystemClock
 
 MEDIA = b"\x80media"
@@ -66,7 +65,7 @@ class Ends:
 
 @pytest.fixture
 async def ends(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Ends]:
-    monkeypatch.setattr("media.webrtc.udp.BEGINNING_S", 0.0)
+    monkeypatch.setattr("media.webrtc.network.udp.BEGINNING_S", 0.0)
     udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     udp.bind(LOOPBACK)
     made = Ends(udp)
@@ -144,29 +143,6 @@ async def test_a_datagram_that_is_too_long_shows(ends: Ends) -> None:
         ends.sender.send(bytes(size))
     await ends.owner.until(3)
     assert [len(data) for data, _ in ends.owner.received] == [2048, 2049, 2049]
-
-
-@pytest.mark.parametrize("run", [asyncio.run, uvloop.run])
-def test_a_socket_is_taken_out_of_a_loops_own_transport(run) -> None:
-    async def taken() -> None:
-        left = Owner()
-        endpoint, _ = await asyncio.get_running_loop().create_datagram_endpoint(
-            lambda: left, local_addr=LOOPBACK
-        )
-        address = endpoint.get_extra_info("sockname")
-        made = Ends(unplug(endpoint))
-        made.sender.send(MEDIA)
-        await made.owner.until(1)
-        assert made.tried.get_extra_info("sockname") == address
-        made.tried.sendto(b"back", made.sender.getsockname())
-        assert made.sender.recv(100) == b"back"
-        made.tried.close()
-        made.tried.close()
-        await made.owner.lost.wait()
-        made.sender.close()
-        assert (left.received, left.lost.is_set(), made.tried.is_closing()) == ([], False, True)
-
-    run(taken())
 
 
 def test_a_timer_that_fires_a_little_early_waits_for_another_beat() -> None:

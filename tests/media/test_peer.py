@@ -14,6 +14,7 @@ from media.webrtc import transport
 from media.webrtc.peer import Peer
 from recorder.kernel.clock import SystemClock
 from recorder.kernel.errors import BystanderError
+from recorder.kernel.network.media import MediaNetwork
 from tests.support.aiortc_odd import make_lite, use_rsa_certificate
 from tests.support.aiortc_peer import AiortcPeer
 from tests.support.lossy_link import Impairment, LossyLink, without_candidates
@@ -28,7 +29,7 @@ class Receiver:
     def __init__(self, **arguments: object) -> None:
         self.sink = RecordingSink()
         self.states: list[str] = []
-        options = {"ice_servers": [], "bind_host": LOOPBACK, **arguments}
+        options = {"ice_servers": [], "network": MediaNetwork(interfaces=[LOOPBACK]), **arguments}
         self.peer = Peer(sink=self.sink, clock=SystemClock(), on_state=self._state, **options)  # type: ignore[arg-type]
 
     def _state(self, state: str, reason: str | None) -> None:

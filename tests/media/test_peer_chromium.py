@@ -13,9 +13,11 @@ from media.video.decoder_limits import MemoryShare
 from media.webrtc.peer import Peer
 from recorder.kernel.clock import SystemClock
 from recorder.kernel.limits import MIB
+from recorder.kernel.network.media import MediaNetwork
 from tests.support.lossy_link import Impairment, LossyLink, without_candidates
 from tests.support.recording_sink import RecordingSink
 
+LOOPBACK = MediaNetwork(interfaces=["127.0.0.1"])
 ORIGIN = "http://127.0.0.1:9/"  # never connected to: the page is made up, but loopback is a secure context
 OPTIONS = ["--no-sandbox", "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
 OFFER = """
@@ -55,7 +57,7 @@ async def page() -> AsyncIterator[Page]:
 
 async def test_one_stream_without_ssrcs_through_loss(page: Page) -> None:
     sink = RecordingSink()
-    peer = Peer(sink=sink, clock=SystemClock(), ice_servers=[], bind_host="127.0.0.1")
+    peer = Peer(sink=sink, clock=SystemClock(), ice_servers=[], network=LOOPBACK)
     bad = Impairment(loss=0.05, delay_s=0.02, jitter_s=0.03)
     async with LossyLink(seed=11, to_receiver=bad) as link:
         offer = await page.evaluate(OFFER, {"encodings": [{}]})
@@ -72,7 +74,7 @@ async def test_one_stream_without_ssrcs_through_loss(page: Page) -> None:
 
 async def test_simulcast_reaches_its_best_layer_and_bandwidth_is_found(page: Page) -> None:
     sink = RecordingSink()
-    peer = Peer(sink=sink, clock=SystemClock(), ice_servers=[], bind_host="127.0.0.1")
+    peer = Peer(sink=sink, clock=SystemClock(), ice_servers=[], network=LOOPBACK)
     answer, _ = await peer.accept(await page.evaluate(OFFER, {"encodings": LAYERS}))
     await page.evaluate(ANSWER, answer)
     await sink.until(lambda: any(vp8_size(frame.data) == (1280, 720) for frame in sink.video()))
@@ -86,7 +88,7 @@ async def test_costly_codecs_are_taken_where_nothing_else_is_offered(
     page: Page, name: str, codec: Codec
 ) -> None:
     sink = RecordingSink()
-    peer = Peer(sink=sink, clock=SystemClock(), ice_servers=[], bind_host="127.0.0.1")
+    peer = Peer(sink=sink, clock=SystemClock(), ice_servers=[], network=LOOPBACK)
     answer, _ = await peer.accept(await page.evaluate(OFFER, {"encodings": [{}], "codec": name}))
     await page.evaluate(ANSWER, answer)
     await sink.until(lambda: len(sink.video()) >= 20)

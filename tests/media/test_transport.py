@@ -17,14 +17,14 @@ import pylibsrtp
 import pytest
 from aiortc import RTCCertificate, RTCDtlsTransport
 from aiortc.rtcdtlstransport import SRTP_AEAD_AES_128_GCM
-from aiortc.rtcicetransport import connection_kwargs
 from OpenSSL import SSL
 from pylibsrtp._binding import ffi, lib
 
 from media.sdp.transport import Fingerprint, IceParameters
 from media.webrtc import transport
 from media.webrtc.dtls import Certificate, IceLink
-from media.webrtc.ice import DATAGRAM_BYTES_MAX, IceConnection
+from media.webrtc.gathering import DATAGRAM_BYTES_MAX
+from media.webrtc.ice import IceConnection
 from media.webrtc.peer import Peer
 from media.webrtc.srtp import SOURCES_MAX, SrtpReceiver
 from media.webrtc.transport import EARLY_DATAGRAMS_MAX, MediaTransport
@@ -32,6 +32,7 @@ from recorder.kernel.clock import ManualClock, SystemClock
 from recorder.kernel.errors import BystanderError
 from recorder.kernel.limits import CANDIDATES_PER_PUBLISHER_MAX
 from recorder.kernel.media import IceServer, IceTransportPolicy
+from recorder.kernel.network.media import MediaNetwork
 from tests.support.aiortc_peer import AiortcPeer
 from tests.support.recording_sink import RecordingSink
 from tests.support.rtp import rtp_bytes
@@ -93,7 +94,6 @@ class TestTheInsideOfTheLibraries:
         assert "self._rx_srtp = Session(rx_policy)" in used
         assert "self._tx_srtp = Session(tx_policy)" in used
         assert RTCCertificate.generateCertificate().getFingerprints()[0].algorithm == "sha-256"
-        assert connection_kwargs([]) == {}
 
     def test_libsrtp_binding(self) -> None:
         for function in (lib.srtp_unprotect, lib.srtp_unprotect_rtcp, lib.srtp_protect_rtcp):
@@ -217,7 +217,7 @@ def make_transport(events: Events, **arguments: object) -> MediaTransport:
         "clock": SystemClock(),
         "ice_servers": [],
         "policy": IceTransportPolicy.ALL,
-        "bind_host": "127.0.0.1",
+        "network": MediaNetwork(interfaces=["127.0.0.1"]),
         "dtls_server": False,
         **arguments,
     }
@@ -232,9 +232,10 @@ class TestMediaTransport:
         assert [candidate.split()[4] for candidate in local.candidates] == ["127.0.0.1"]
         assert [f.algorithm for f in local.fingerprints] == ["sha-256"]
 
-    async def test_relayed_without_a_relay_offers_nothing(self) -> None:
+    async def test_relayed_without_a_relay_is_refused(self) -> None:
         tried = make_transport(Events(), policy=IceTransportPolicy.RELAYED)
-        assert (await tried.gather()).candidates == ()
+        with pytest.raises(BystanderError, match="relay_unavailable"):
+            await tried.gather()
         await tried.close()
 
     async def test_a_malformed_server_is_refused(self) -> None:

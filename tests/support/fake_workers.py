@@ -14,7 +14,7 @@ from pathlib import Path
 
 from recorder.kernel.clock import Clock
 from recorder.kernel.errors import BystanderError, Fault, caller_error
-from recorder.kernel.media import Fragment, FragmentKind, MediaEvent, Publisher
+from recorder.kernel.media import Fragment, FragmentKind, IceServer, MediaEvent, Publisher
 from recorder.kernel.recording import EndReason, RecordingPlan, RecordingState, Statistics
 from recorder.worker.main import run
 from tests.support.attempts import ATTEMPTS, outcome
@@ -97,6 +97,9 @@ class FakeEngine:
 
     async def trickle(self, session: str, fragment: str, etag: str | None) -> tuple[str, str] | None:
         return ("restarted", "etag-2") if etag == "*" else None
+
+    def use_ice_servers(self, servers: list[IceServer]) -> None:
+        pass
 
     async def unpublish(self, session: str) -> None:
         await self._media()

@@ -21,8 +21,8 @@ from typing import Any, TypeVar
 from unittest import mock
 
 from media.handover.render_queue import Batch, RenderQueue
-from media.webrtc import ice
-from media.webrtc.udp import unplug
+from media.webrtc import gathering
+from media.webrtc.network.udp import open_socket
 from recorder.kernel.clock import Clock, SystemClock
 
 START_S = 1_000.0  # of the loop's clock: zero would hide who takes an absolute time for a difference
@@ -39,7 +39,7 @@ def simulate(main: Coroutine[Any, Any, Result], *, threads_take_time: bool = Fal
     def loop() -> SimulatedTimeLoop:
         return SimulatedTimeLoop(threads_take_time=threads_take_time)
 
-    with mock.patch.object(ice, "unplug", _unplugged), asyncio.Runner(loop_factory=loop) as runner:
+    with mock.patch.object(gathering, "open_socket", _opened), asyncio.Runner(loop_factory=loop) as runner:
         return runner.run(main)
 
 
@@ -118,8 +118,8 @@ class _StampedSocket(socket.socket):
         return data, [(level, kind, stamp)], flags, address
 
 
-def _unplugged(plugged: asyncio.BaseTransport) -> socket.socket:
-    return _StampedSocket(fileno=unplug(plugged).detach())
+def _opened(address: str, port: int, *, kind: int = socket.SOCK_DGRAM) -> socket.socket:
+    return _StampedSocket(fileno=open_socket(address, port, kind=kind).detach())
 
 
 class WatchedInbox(RenderQueue):

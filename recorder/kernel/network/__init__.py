@@ -1,1 +1,4 @@
-"""Networks as values: addresses, and the proxy for what is no media. Imports nothing of Bystander's."""
+"""Networks as values: addresses, where media sockets are and whom they may send to, the proxy for the rest.
+
+Imports msgspec and the standard library alone.
+"""

@@ -103,13 +103,14 @@ class EntryPoints:
 
     async def publish(self, entry_point: str, publisher: Publisher, offer: str) -> PublishedSession:
         worker = self._worker(entry_point)
-        row = self._registry.published_at(entry_point).row
+        actor = self._registry.published_at(entry_point)
+        row = actor.row
         await self._consent.require(row.conversation, publisher.participant)
         await self._check_source(row, publisher.source)
         session = new_id(SESSION_PREFIX)
         await self._make_room(row.conversation, publisher.participant)
         self._took(worker, session, row.conversation, publisher.participant)
-        answer, etag = await worker.publish(session, publisher, offer)
+        answer, etag = await worker.publish(session, publisher, offer, self._view.recorder_ice_servers(actor))
         try:
             await self._consent.require(row.conversation, publisher.participant)
         except BystanderError:  # they refused meanwhile
@@ -121,7 +122,8 @@ class EntryPoints:
         self, entry_point: str, session: str, fragment: str, if_match: str | None, *, by: str | None = None
     ) -> tuple[str, str] | None:
         self._check_owner(session, by)
-        return await self._worker(entry_point).trickle(_session(session), fragment, if_match)
+        servers = self._view.recorder_ice_servers(self._registry.published_at(entry_point))
+        return await self._worker(entry_point).trickle(_session(session), fragment, if_match, servers)
 
     async def unpublish(self, entry_point: str, session: str, *, by: str | None = None) -> None:
         self._check_owner(session, by)

@@ -10,7 +10,7 @@ from recorder.node.entry_point_secrets import EntryPointSecrets
 from recorder.recording.actor import RecordingActor
 from recorder.recording.dependencies import ActorDependencies
 from recorder.recording.registry import RecordingRegistry
-from recorder.settings.ice_servers import ice_servers
+from recorder.settings.ice_servers import ice_servers, recorder_name
 
 
 class RecordingView:
@@ -44,9 +44,16 @@ class RecordingView:
 
     def publisher_ice_servers(self, actor: RecordingActor) -> list[IceServer]:
         """What a publisher of this recording is told, with credentials from now on."""
+        return self._ice_servers(actor.row.id)
+
+    def recorder_ice_servers(self, actor: RecordingActor) -> list[IceServer]:
+        """What the recorder itself uses towards them, likewise."""
+        return self._ice_servers(recorder_name(actor.row.id))
+
+    def _ice_servers(self, who: str) -> list[IceServer]:
         turn = self._settings.turn
         until = int(self._clock.utc_now().timestamp()) + turn.credential_ttl_s
-        return ice_servers(self._settings.call, turn, who=actor.row.id, expires_unix_s=until)
+        return ice_servers(self._settings.call, turn, who=who, expires_unix_s=until)
 
     def _entry_point(self, actor: RecordingActor) -> EntryPoint:
         recording = actor.row.id

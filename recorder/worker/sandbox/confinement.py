@@ -45,9 +45,16 @@ _log = logging.getLogger(__name__)
 
 
 def confine(
-    directory: Path, *, user: str, duration_s_max: float, ice_servers: Sequence[IceServer]
+    directory: Path,
+    *,
+    user: str,
+    duration_s_max: float,
+    ice_servers: Sequence[IceServer],
+    listens: bool = False,
 ) -> list[str]:
     """Build the walls; return those that stand. `directory` alone can be written to from then on.
+
+    `listens`: whether media may come by TCP.
 
     To be called before the first thread. What this kernel or this account cannot do is left out, and said.
     """
@@ -68,9 +75,9 @@ def confine(
     walls.append("no_new_privs")
     read = (*code, *map(Path, _SYSTEM_FILES))
     try:
-        if version := landlock.restrict(write=directory, read=read, tcp_ports=ports):
+        if version := landlock.restrict(write=directory, read=read, tcp_ports=ports, listens=listens):
             walls.append(f"landlock:{version}")
-        if seccomp.restrict(pid=os.getpid(), tcp=bool(ports)):
+        if seccomp.restrict(pid=os.getpid(), tcp=bool(ports) or listens):
             walls.append("seccomp")
     except OSError as error:  # a recording without one wall is better than none; operators see which stand
         _log.error("a wall could not be built", extra={"reason": str(error)})

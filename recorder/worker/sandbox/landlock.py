@@ -51,11 +51,12 @@ def version() -> int:
         return 0
 
 
-def restrict(*, write: Path, read: Iterable[Path], tcp_ports: Iterable[int]) -> int:
+def restrict(*, write: Path, read: Iterable[Path], tcp_ports: Iterable[int], listens: bool = False) -> int:
     """Give up everything else, for ever, for this thread and those that it starts; returns the version.
 
-    Files may be made, written and removed in `write`, read at or below `read`; TCP goes to `tcp_ports` alone,
-    from version 4 on. 0 where there is no Landlock; OSError where it fails. Needs no_new_privs.
+    Files may be made, written and removed in `write`, read at or below `read`; from version 4 on TCP goes to
+    `tcp_ports` alone, and is listened for only where it `listens`. 0 where there is no Landlock; OSError
+    where it fails. Needs no_new_privs.
     """
     known = version()
     if known == 0:
@@ -63,7 +64,7 @@ def restrict(*, write: Path, read: Iterable[Path], tcp_ports: Iterable[int]) -> 
     handled = _FILE_RIGHTS[max(since for since in _FILE_RIGHTS if since <= known)]
     rules = _Ruleset(
         handled,
-        _BIND_TCP | _CONNECT_TCP if known >= VERSION_OF_TCP else 0,
+        (_CONNECT_TCP if listens else _BIND_TCP | _CONNECT_TCP) if known >= VERSION_OF_TCP else 0,
         _SCOPE_ABSTRACT_SOCKETS | _SCOPE_SIGNALS if known >= VERSION_OF_SCOPES else 0,
     )
     size = 8 if known < VERSION_OF_TCP else 16 if known < VERSION_OF_SCOPES else 24

@@ -8,7 +8,6 @@ lip-sync notices; and a sender whose bursts might fill the socket's buffer withi
 
 import asyncio
 import logging
-import os
 import socket
 import struct
 import time
@@ -33,7 +32,8 @@ _SO_TIMESTAMPNS = 35  # socket(7), asm-generic/socket.h; the socket module does 
 _TIMESPEC = struct.Struct("@ll")
 _CONTROL_BYTES = socket.CMSG_SPACE(_TIMESPEC.size)
 
-Receive = Callable[[bytes, tuple[Any, ...], int], None]
+Receive = Callable[[bytes, tuple[Any, ...], int | None], None]
+"""Takes a datagram, who sent it, and when it arrived, where that is known better than now."""
 
 
 def next_beat(at: float) -> float:
@@ -51,12 +51,16 @@ class Lost(Protocol):
     def error_received(self, exc: Exception, /) -> None: ...
 
 
-def unplug(transport: asyncio.BaseTransport) -> socket.socket:
-    """Take the socket out of an event loop's own datagram transport, which is closed and tells nobody."""
-    taken = socket.socket(fileno=os.dup(transport.get_extra_info("socket").fileno()))
-    transport.set_protocol(asyncio.DatagramProtocol())
-    transport.close()
-    return taken
+def open_socket(address: str, port: int, *, kind: int = socket.SOCK_DGRAM) -> socket.socket:
+    """A socket bound to an address of this machine; OSError where it cannot be."""
+    opened = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, kind)
+    try:
+        opened.setblocking(False)
+        opened.bind((address, port))
+    except BaseException:
+        opened.close()
+        raise
+    return opened
 
 
 class BatchedUdpSocket(asyncio.DatagramTransport):
