@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from tests.attacks.scene import Scene
 
 Try = Callable[["Scene"], Awaitable[None]]
-NOTHING = "nothing"
+NOTHING = "others notice nothing"
 HERE = "tests/attacks/test_attacks.py"
 
 
@@ -150,7 +150,7 @@ def table() -> str:
         (e.who, e.what, e.others, ", ".join(f"`{test.rpartition('/')[2]}`" for test in e.tests))
         for e in ELSEWHERE
     ]
-    lines = ["| who | tries | others must not notice, but | test |", "|---|---|---|---|"]
+    lines = ["| who | tries | what others notice, or what holds | test |", "|---|---|---|---|"]
     lines += [f"| {' | '.join(row)} |" for row in sorted(rows, key=lambda row: ORDER.index(row[0]))]
     return "\n".join(lines)
 
