@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import sqlite3
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -106,6 +107,19 @@ class Database:
         await self._engine.dispose()
 
 
+class _RolledBackWhenClosed(sqlite3.Connection):
+    """A connection that lets go of its locks when it is closed, whoever still holds one of its cursors.
+
+    A task that is cancelled within a transaction has its connection closed; SQLite puts the closing off, and
+    keeps the lock for writing, for as long as a traceback keeps a cursor alive: nobody else could write.
+    """
+
+    def close(self) -> None:
+        if self.in_transaction:
+            self.rollback()
+        super().close()
+
+
 def _engine(url: str) -> AsyncEngine:
     address = _address(url)
     if address.drivername == _POSTGRESQL:
@@ -119,7 +133,9 @@ def _engine(url: str) -> AsyncEngine:
                 "server_settings": {"application_name": "bystander"},
             },
         )
-    engine = create_async_engine(address, pool_size=CONNECTIONS_MAX)
+    engine = create_async_engine(
+        address, pool_size=CONNECTIONS_MAX, connect_args={"factory": _RolledBackWhenClosed}
+    )
 
     @event.listens_for(engine.sync_engine, "connect")
     def configure(connection: Any, _: object) -> None:

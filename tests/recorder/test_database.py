@@ -1,8 +1,11 @@
 """The database, on SQLite and PostgreSQL: migrated to exactly the schema, and nothing half done."""
 
 import asyncio
+import contextlib
+import shutil
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
+from typing import Any
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -216,3 +219,17 @@ class TestTransactions:
         many = [conversation() for _ in range(40)]
         await asyncio.gather(*(table.add(one) for one in many))
         assert len(await table.list(after=None, limit=100)) == 40
+
+
+async def test_a_closed_connection_keeps_no_lock(migrated_file: Path, tmp_path: Path) -> None:
+    """As one is closed whose task was cancelled, while a traceback keeps a cursor: SQLite has one lock."""
+    shutil.copyfile(migrated_file, tmp_path / "b.db")
+    database = Database(sqlite_url(tmp_path / "b.db"))
+    with contextlib.suppress(BystanderError):
+        async with database.writing() as connection:
+            driver: Any = (await connection.get_raw_connection()).driver_connection
+            unread = await driver.execute("SELECT name FROM sqlite_master")
+            await connection.invalidate()
+    await ConversationTable(database).add(conversation())
+    assert unread is not None
+    await database.close()
