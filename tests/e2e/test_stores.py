@@ -19,7 +19,8 @@ from tests.e2e.conftest import SHORT_FRAGMENTS, serving
 from tests.storage.stores import make_bucket
 from tests.support.api_client import ApiClient
 from tests.support.participants import camera, joined
-from tests.support.s3_servers import ACCESS_KEY_ID, BUCKET, SECRET_ACCESS_KEY, free_port, moto, rclone
+from tests.support.ports import free_port
+from tests.support.s3_servers import ACCESS_KEY_ID, BUCKET, SECRET_ACCESS_KEY, moto, rclone
 from tests.support.swift_server import SWIFT_ACCESS_KEY_ID, swift
 
 PREFIX = "calls"

@@ -27,7 +27,8 @@ from tests.faults.calls import (
 )
 from tests.faults.conftest import Figure
 from tests.support.api_client import ApiClient
-from tests.support.s3_servers import ServerProcess, free_port, rclone
+from tests.support.ports import free_port
+from tests.support.s3_servers import ServerProcess, rclone
 from tests.support.server import running_server, start_server
 
 RECORDED_S = 6.0

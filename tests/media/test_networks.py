@@ -18,7 +18,7 @@ from recorder.kernel.errors import BystanderError
 from recorder.kernel.media import IceTransportPolicy
 from recorder.kernel.network.media import IpFamilies, MediaNetwork, PortRange
 from recorder.settings.loading import build
-from tests.support.s3_servers import free_port
+from tests.support.ports import free_port
 
 ADAPTERS = [
     ("lo", "127.0.0.1"),

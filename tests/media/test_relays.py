@@ -17,8 +17,8 @@ from recorder.kernel.network.media import MediaNetwork
 from recorder.settings.ice_servers import turn_credential
 from tests.support.aiortc_peer import AiortcPeer
 from tests.support.certificates import Certified, certify
+from tests.support.ports import free_port
 from tests.support.recording_sink import RecordingSink
-from tests.support.s3_servers import free_port
 from tests.support.turn_server import TurnServer, turn_server
 
 LOOPBACK = MediaNetwork(interfaces=["127.0.0.1"])

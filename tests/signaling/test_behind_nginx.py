@@ -15,7 +15,7 @@ from signaling.room.core.messages import Hello, Publish, Welcome, decode_server,
 from tests.support.fake_ports import API_KEY
 from tests.support.http import OFFER, Served, bearer, serve
 from tests.support.nginx_proxy import proxied
-from tests.support.s3_servers import free_port
+from tests.support.ports import free_port
 
 LIMITS = RateLimits(address=RateLimit(40, 1000.0))
 

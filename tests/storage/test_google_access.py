@@ -15,7 +15,8 @@ from storage.stores.presigned_links import LinkTerms, presigned
 from tests.storage.conftest import refusal_of
 from tests.storage.stores import google_settings
 from tests.support.google_door import GoogleDoor, google_door
-from tests.support.s3_servers import ServerProcess, free_port
+from tests.support.ports import free_port
+from tests.support.s3_servers import ServerProcess
 
 PROPERTIES = ObjectProperties("video/mp4", (("bystander-recording", "rec_1"),))
 

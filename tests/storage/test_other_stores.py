@@ -12,7 +12,7 @@ from storage.open_store import open_store
 from storage.settings import StorageSettings
 from storage.store import ObjectProperties
 from tests.storage.conftest import refusal_of
-from tests.support.s3_servers import free_port
+from tests.support.ports import free_port
 from tests.support.sftp_server import sftp_server
 
 

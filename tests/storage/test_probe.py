@@ -14,7 +14,8 @@ from storage.store import ObjectInfo, ObjectProperties, ObjectStore
 from storage.stores import probe
 from storage.stores.memory import Faults, MemoryStore
 from tests.storage.stores import s3_settings
-from tests.support.s3_servers import SECRET_ACCESS_KEY, ServerProcess, free_port
+from tests.support.ports import free_port
+from tests.support.s3_servers import SECRET_ACCESS_KEY, ServerProcess
 
 ALL = ["existence", "clock_skew", "write", "read", "range", "multipart"]
 ALL += ["throughput_up", "throughput_down", "delete"]

@@ -10,7 +10,8 @@ from azure.core.credentials import AzureNamedKeyCredential
 from azure.storage.blob import ContainerClient
 
 from storage.settings import StorageSettings
-from tests.support.s3_servers import ServerProcess, free_port
+from tests.support.ports import free_port
+from tests.support.s3_servers import ServerProcess
 
 ACCOUNT = "devstoreaccount1"  # with its key, as the emulator's documentation gives them to everybody
 KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="

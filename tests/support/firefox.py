@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.support.s3_servers import free_port
+from tests.support.ports import free_port
 
 PROGRAM = "firefox-esr"
 START_S_MAX = 60.0

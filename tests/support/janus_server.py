@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.support.s3_servers import free_port
+from tests.support.ports import free_port
 
 START_S_MAX = 20.0
 LOOK_S = 0.05

@@ -7,7 +7,6 @@ import asyncio
 import os
 import pwd
 import shutil
-import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from pathlib import Path
 import asyncpg
 
 from recorder.kernel.ids import new_id
+from tests.support.ports import free_port
 
 START_S_MAX = 60.0  # of a command; a loaded machine makes a cluster in some seconds
 _DEBIAN = Path("/usr/lib/postgresql")
@@ -76,7 +76,7 @@ class Cluster:
 def cluster() -> Iterator[Cluster]:
     """Run a server for the length of the block; it takes a second or two to start."""
     directory = Path(tempfile.mkdtemp(prefix="bystander-pg-"))
-    data, log, port = directory / "data", directory / "log", _free_port()
+    data, log, port = directory / "data", directory / "log", free_port()
     listening = (f"port={port}", "listen_addresses=127.0.0.1", f"unix_socket_directories={directory}")
     options = " ".join(f"-c {setting}" for setting in (*listening, *_NOT_FOR_KEEPS, *_SMALL))
     started = False
@@ -120,9 +120,3 @@ def _programs() -> Path:
     found = sorted(_DEBIAN.glob("*/bin/initdb"), key=lambda path: float(path.parts[-3]))
     assert found, "PostgreSQL is not installed; `make setup-system` does that"
     return found[-1].parent
-
-
-def _free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])

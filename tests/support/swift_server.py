@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.s3_servers import ACCESS_KEY_ID, SECRET_ACCESS_KEY, ServerProcess, free_port
+from tests.support.ports import free_port
+from tests.support.s3_servers import ACCESS_KEY_ID, SECRET_ACCESS_KEY, ServerProcess
 
 PYTHON = "/usr/bin/python3"  # that the Debian package is for
 ACCOUNT = "test"

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.support.certificates import Certified
-from tests.support.s3_servers import free_port
+from tests.support.ports import free_port
 
 START_S_MAX = 10.0
 SECRET = "a secret for tests only"
