@@ -14,7 +14,7 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
 
 from recorder.archive.storage_test import StorageProbe
-from recorder.archive.storage_verdict import StorageVerdict
+from recorder.archive.storage_verdict import verdict_of
 from recorder.audit.opening import OpenedAudit, open_audit
 from recorder.audit.recordings import RecordingActs
 from recorder.composition import BaseUrls, Core, Node, compose, open_core
@@ -217,7 +217,7 @@ def _retention(core: Core) -> list[BackgroundTask]:
         return []
     retention = Retention(
         dependencies.table,
-        archive.store,
+        archive.stores,
         archive.spool,
         dependencies.clock,
         days,
@@ -239,7 +239,7 @@ async def _ports(
     api_key = settings.server.api_key
     if api_key is None:
         api_key = await asyncio.to_thread(data.api_key)
-    probe = StorageProbe(archive.store, StorageVerdict(data.root, settings.storage), clock)
+    probe = StorageProbe(archive.default, verdict_of(data.root, archive.default), clock)
     console = Console(
         settings,
         node.registry,

@@ -63,7 +63,7 @@ def _check(given: argparse.Namespace, _: list[str]) -> int:
 def _storage_test(given: argparse.Namespace, _: list[str]) -> int:
     from recorder.archive.storage_test import test_configured
 
-    result = asyncio.run(test_configured(_settings(given)))
+    result = asyncio.run(test_configured(_settings(given), given.store))
     for step in result["steps"]:
         verdict = "FAILED" if not step["ok"] else "warning" if step["warning"] else "ok"
         print(f"{verdict:<9}{step['name']:<18}{step['seconds']:.3f} s  {step['detail']}")
@@ -73,6 +73,21 @@ def _storage_test(given: argparse.Namespace, _: list[str]) -> int:
         else "The storage cannot be used; servers on this data directory record nothing until a test passes."
     )
     return 0 if result["ok"] else EXIT_FAILED
+
+
+def _storage_list(given: argparse.Namespace, _: list[str]) -> int:
+    from recorder.stores.commands import list_stores
+
+    for line in asyncio.run(list_stores(_settings(given))):
+        print(line)
+    return 0
+
+
+def _storage_accept(given: argparse.Namespace, _: list[str]) -> int:
+    from recorder.stores.commands import accept
+
+    print(asyncio.run(accept(_settings(given), given.store)))
+    return 0
 
 
 def _settings_import(given: argparse.Namespace, _: list[str]) -> int:
@@ -194,7 +209,15 @@ def _parser() -> argparse.ArgumentParser:
     storage = commands.add_parser("storage", help="about the object store")
     about = storage.add_subparsers(dest="about", required=True)
     test = about.add_parser("test", parents=[common], help="try the configured store")
+    test.add_argument("store", nargs="?", default="default", metavar="NAME", help="which; default: default")
     test.set_defaults(run=_storage_test)
+    listing = about.add_parser("list", parents=[common], help="the stores that anything was recorded into")
+    listing.set_defaults(run=_storage_list)
+    accepting = about.add_parser(
+        "accept", parents=[common], help="use a store that lost its mark (store_changed): it is the right one"
+    )
+    accepting.add_argument("store", metavar="NAME")
+    accepting.set_defaults(run=_storage_accept)
 
     settings = commands.add_parser("settings", help="about settings")
     of_settings = settings.add_subparsers(dest="about", required=True)

@@ -49,7 +49,7 @@ from recorder.worker_pool.forkserver import Forkserver
 from recorder.worker_pool.pool import WorkerPool
 from signaling.connectors.targets import ConnectorTargets
 
-OpenArchive = Callable[[Settings, DataDirectory, Clock], Awaitable[Archive]]
+OpenArchive = Callable[[Settings, DataDirectory, Clock, Database], Awaitable[Archive]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +134,7 @@ async def open_core(
     finally:
         await asyncio.wait([warming])  # whatever came of the database, the stack has to close this too
     warming.result()
-    archive = await open_archive(settings, data, clock)
+    archive = await open_archive(settings, data, clock, database)
     stack.push_async_callback(archive.close)
     name = await asyncio.to_thread(data.node)
     table = RecordingTable(database)
@@ -161,13 +161,12 @@ async def compose(
 
     supervisions = SupervisionTable(database, dependencies.node)
     decisions = Decisions(supervisions, conversations)
-    supervisors = Supervisors(
-        supervisions, conversations, registry, decisions, _effective(settings, scoped), clock
-    )
+    effective = _effective(settings, scoped)
+    supervisors = Supervisors(supervisions, conversations, registry, decisions, effective, clock)
     stack.push_async_callback(supervisors.leave)
 
     view = RecordingView(registry, dependencies, secrets, base_url=urls.entry_points)
-    recordings = RecordingService(registry, supervisors, dependencies, conversations, view)
+    recordings = RecordingService(registry, supervisors, dependencies, conversations, view, effective)
     answers = ConsentTable(database)
     requirement = ConsentRequirement(answers, terms)
     entry_points = EntryPoints(

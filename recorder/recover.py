@@ -17,13 +17,15 @@ from recorder.node.data_directory import DataDirectory, open_data_directory
 from recorder.recording.dependencies import ActorDependencies
 from recorder.recording.reconciliation import ended, inherited
 from recorder.settings.definitions import Settings
+from recorder.stores.opening import Opened, opened
 from recorder.worker.main import main as worker_main
 from recorder.worker_pool.forkserver import Forkserver
-from storage.open_store import open_store
+from storage.errors import NOT_CONFIGURED
 from storage.takeover.orphaned_uploads import clear_unfinished
-from storage.upload.kept import MADE_AGAIN, MEDIA_MISSING, Kept, give_up, kept_of, list_kept
+from storage.upload.kept import MADE_AGAIN, MEDIA_MISSING, Kept, give_up, kept_because, kept_of, list_kept
 
 UPLOAD_ELSEWHERE = "upload_elsewhere"  # what lies in the store is another's work
+_LEFT_IN_STORE = (UPLOAD_ELSEWHERE, MADE_AGAIN, NOT_CONFIGURED)
 _STORED_ANYWAY = (MEDIA_MISSING, MADE_AGAIN)
 
 
@@ -44,7 +46,7 @@ async def recover_all(settings: Settings, report: Callable[[RecoveryReport], Non
     does not answer.
     """
     async with _opened(settings) as dependencies:
-        await dependencies.archive.store.check()
+        await dependencies.archive.default.check()
         survey = await dependencies.archive.survey()
         for recording, verdict in survey.verdicts.items():
             report(RecoveryReport(recording, True, f"without a spool: {verdict}"))
@@ -81,15 +83,35 @@ async def give_up_kept(settings: Settings, recording: str, announce: Callable[[K
 
     Also beside a server. nothing_set_aside, and the store's own errors; whatever its object is stays.
     """
-    root = await asyncio.to_thread(Path(settings.server.data_dir).absolute)
-    for kept in await asyncio.to_thread(kept_of, root / "spool", recording):
-        await asyncio.to_thread(give_up, kept, announce)
-        if kept.key is not None and kept.reason not in (UPLOAD_ELSEWHERE, MADE_AGAIN):
-            store = open_store(settings.storage, data_dir=root)
-            try:
-                await clear_unfinished(store, recording, kept.key)
-            finally:
-                await store.close()
+    async with opened(settings) as own:
+        for kept in await _kept_of(own, recording):
+            left_in_store = kept.key is not None and kept.reason not in _LEFT_IN_STORE
+            place = await own.stores.of(kept.store) if left_in_store else None
+            await asyncio.to_thread(give_up, kept, announce)
+            if place is not None and kept.key is not None:
+                await clear_unfinished(place.store, recording, kept.key)
+
+
+async def _kept_of(own: Opened, recording: str) -> list[Kept]:
+    """Also a spool that waits for a store which the settings do not have any more."""
+    root = own.root / "spool"
+    try:
+        return await asyncio.to_thread(kept_of, root, recording)
+    except BystanderError as error:
+        waiting = await asyncio.to_thread(kept_because, root, recording, NOT_CONFIGURED)
+        if error.code != "nothing_set_aside" or waiting is None or await _is_configured(own, waiting):
+            raise
+        return [waiting]
+
+
+async def _is_configured(own: Opened, kept: Kept) -> bool:
+    try:
+        await own.stores.of(kept.store)
+    except BystanderError as error:
+        if error.code != NOT_CONFIGURED:
+            raise
+        return False
+    return True
 
 
 def kept_summary(kept: Kept) -> str:

@@ -13,6 +13,8 @@ UPLOAD_MISSING = "upload_missing"
 PART_REFUSED = "part_refused"
 CORRUPTED = "object_corrupted"
 LOCKED = "object_locked"
+CHANGED = "store_changed"
+NOT_CONFIGURED = "store_not_configured"
 
 _DETAILS = {
     UNREACHABLE: "The object store does not answer.",
@@ -25,6 +27,8 @@ _DETAILS = {
     UPLOAD_MISSING: "The object store does not know this multipart upload (any more).",
     PART_REFUSED: "The object store refuses this part.",
     CORRUPTED: "The object store holds or received other bytes than we sent.",
+    CHANGED: "The store is not the one that was recorded into: an unmounted disk, or another bucket.",
+    NOT_CONFIGURED: "The settings have no such store any more.",
     LOCKED: "The object is locked or under legal hold.",
 }
 _STATUS = {FULL: 507, OBJECT_MISSING: 404, LOCKED: 409}

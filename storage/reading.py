@@ -34,9 +34,14 @@ class OpenMedia(Protocol):
 
 async def open_media(store: ObjectStore, root: Path, recording: str, key: str) -> OpenMedia:
     """Open a recording in whatever state it is; object_missing (404) when nobody has it."""
+    return await open_spooled(root, recording) or StoredMedia(store, await store.head(key))
+
+
+async def open_spooled(root: Path, recording: str) -> "SpooledMedia | None":
+    """Open a recording whose spool has its media; None where the spool has it no more."""
     reader = await asyncio.to_thread(open_or_none, root, recording)
     if reader is None:
-        return StoredMedia(store, await store.head(key))
+        return None
     ended = await asyncio.to_thread(lambda: reader.ending is not None)
     size = await asyncio.to_thread(lambda: reader.size)
     return SpooledMedia(reader, size=size, ended=ended)

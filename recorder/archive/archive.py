@@ -5,26 +5,29 @@ import logging
 import os
 import shutil
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from recorder.archive.storage_verdict import StorageVerdict
+from recorder.archive.store_shipping import StoreShipping
 from recorder.kernel.errors import BystanderError, Fault
 from recorder.kernel.recording import EndReason
 from recorder.node.background_task import BackgroundTask
-from storage.errors import FAILED, OBJECT_MISSING, THROTTLED, UNREACHABLE
+from recorder.stores.named_stores import NamedStore, NamedStores
 from storage.spool import SpoolEnding, SpoolFacts, mend, seal, spool_ending, unended_s
-from storage.store import RECORDING_MARK, ObjectStore
+from storage.spool.format import FACTS
+from storage.spool.small_files import read_twice
+from storage.store import ObjectStore
 from storage.takeover.orphaned_uploads import Verdict
-from storage.upload.uploader import Recovered, StoredObject, Survey, Uploader
+from storage.upload.found_spools import find_spools
+from storage.upload.uploader import Recovered, StoredObject, Survey
 
 TAKE_UP_TIMEOUT_S = 15.0  # of a start: a store that does not answer does not keep a server from recording
 TAKE_UP_INTERVAL_S = 300.0  # between looks at what lost nodes left: one list of uploads and one of pages
 FIRST_LOOK_INTERVAL_S = 10.0  # until the store has answered once: recordings without a spool wait for that
 Left = Callable[[Sequence[str]], Awaitable[None]]  # told which recordings lost nodes left
-_SPOOLED_OVER = (UNREACHABLE, THROTTLED, FAILED)  # a store that refuses us will refuse us later, too
 
 _log = logging.getLogger(__name__)
 
@@ -32,68 +35,70 @@ _log = logging.getLogger(__name__)
 class Archive:
     """The server's one way to storage. Errors are storage's own."""
 
-    def __init__(
-        self,
-        store: ObjectStore,
-        uploader: Uploader,
-        spool: Path,
-        verdict: StorageVerdict | None = None,
-        *,
-        spool_when_unreachable: bool = False,
-    ) -> None:
-        self._spool_when_unreachable = spool_when_unreachable
-        self._looking: BackgroundTask | None = None
-        self._looked = asyncio.Event()  # the bucket was looked through, since this process began
-        self._looked_after: set[asyncio.Task[None]] = set()
-        self._reported: set[str] = set()  # ids of uploads of unknown origin
-        self.store = store
-        self.verdict = verdict
+    def __init__(self, stores: NamedStores, shipping: Sequence[StoreShipping], spool: Path) -> None:
+        """`shipping` is of each of the stores."""
+        self.stores = stores
         self.spool = spool
-        self._uploader = uploader
+        self._shipping = {one.place.name: one for one in shipping}
+        self._looking: BackgroundTask | None = None
+        self._looked_after: set[asyncio.Task[None]] = set()
 
-    async def check(self) -> None:
-        """Whether a recording may begin; raises what is wrong with the store, if that matters."""
-        try:
-            await self.store.check()
-        except BystanderError as error:
-            if not self._spool_when_unreachable or error.code not in _SPOOLED_OVER:
-                raise
-            _log.warning("the store does not answer; it is spooled", extra={"code": error.code})
+    # --- stores ----------------------------------------------------------------------------------------
+    @property
+    def default(self) -> NamedStore:
+        """What [storage] names."""
+        return self.stores.default
 
-    async def allowed(self) -> None:
+    @property
+    def store(self) -> ObjectStore:
+        """The default's."""
+        return self.stores.default.store
+
+    async def store_of(self, store: str | None) -> ObjectStore:
+        """The store that something remembers by id; store_not_configured (503)."""
+        return (await self.stores.of(store)).store
+
+    async def check(self, store: str | None = None) -> None:
+        """Whether a recording may begin; raises what is wrong with its store, if that matters."""
+        await (await self._of(store)).check()
+
+    async def allowed(self, store: str | None = None) -> None:
         """Whether anything new may count on the store: storage_test_failed while its last test failed."""
-        if self.verdict is not None:
-            await self.verdict.check()
+        await (await self._of(store)).allowed()
 
-    def begin(self, recording: str) -> None:
-        """Ship the recording's spool, which exists, from now on."""
-        self._uploader.begin(recording)
+    async def _of(self, store: str | None) -> StoreShipping:
+        return self._shipping[(await self.stores.of(store)).name]
 
-    def grew(self, recording: str) -> None:
-        self._uploader.grew(recording)
+    def _at_once(self, store: str | None) -> StoreShipping | None:
+        found = self.stores.at_once(store)
+        return None if found is None else self._shipping[found.name]
 
-    async def finish(self, recording: str, key: str) -> StoredObject | None:
+    # --- shipping --------------------------------------------------------------------------------------
+    def begin(self, recording: str, store: str | None = None) -> None:
+        """Ship the recording's spool from now on; where its store is not known yet, from its end on."""
+        if (shipping := self._at_once(store)) is not None:
+            shipping.uploader.begin(recording)
+
+    def grew(self, recording: str, store: str | None = None) -> None:
+        if (shipping := self._at_once(store)) is not None:
+            shipping.uploader.grew(recording)
+
+    async def finish(self, recording: str, key: str, store: str | None = None) -> StoredObject | None:
         """Returns once the object is whole and verified; None when there is nothing to keep.
 
         Without a spool it is the object under `key`, where that is the recording's: it was completed before.
         """
-        try:
-            return await self._uploader.finish(recording)
-        except BystanderError as error:
-            if error.code == "recording_empty":
-                return None
-            if error.code != "spool_missing":
-                raise
-        return await self._completed(recording, key)
+        return await (await self._of(store)).finish(recording, key)
 
     async def forget(self, recording: str) -> None:
         """The outcome is written down: what the upload left behind may go."""
         try:
-            await self._uploader.forget(recording)
+            for shipping in self._shipping.values():
+                await shipping.uploader.forget(recording)
         except BystanderError as error:
             _log.warning("a spool was not cleared", extra={"recording": recording, "code": error.code})
 
-    async def mend(self, recording: str, key: str) -> None:
+    async def mend(self, recording: str, key: str, store: str | None = None) -> None:
         """Let what the database knows of it stand where its spool's facts are damaged, or say otherwise."""
         facts = SpoolFacts(
             recording=recording,
@@ -101,17 +106,18 @@ class Archive:
             key=key,
             content_type="video/mp4",
             created_at=datetime.now(UTC),
+            store=store,
         )
         if await asyncio.to_thread(mend, self.spool, facts):
             _log.error("a spool's facts are written down again", extra={"recording": recording})
 
     def kept(self) -> dict[str, str]:
         """Recordings whose spool stays because nothing proves that the store has them, and why."""
-        return self._uploader.kept()
+        return {name: code for one in self._shipping.values() for name, code in one.uploader.kept().items()}
 
     def stalled_s(self) -> float:
-        """How long the upload that waits longest has waited for the store; 0 when none does."""
-        since = [stall.since for stall in self._uploader.troubles().values()]
+        """How long the upload that waits longest has waited for its store; 0 when none does."""
+        since = [stall.since for one in self._shipping.values() for stall in one.uploader.troubles().values()]
         return (datetime.now(UTC) - min(since)).total_seconds() if since else 0.0
 
     def disk_free_bytes(self) -> int:
@@ -134,16 +140,16 @@ class Archive:
             )
 
     def backlog_bytes(self) -> int:
-        """What is recorded and not in the store."""
-        return self._uploader.backlog_bytes()
+        """What is recorded and not in its store."""
+        return sum(one.uploader.backlog_bytes() for one in self._shipping.values())
 
     def sent_bytes(self) -> int:
-        """What the store ever took, since this process began."""
-        return self._uploader.sent_bytes()
+        """What the stores ever took, since this process began."""
+        return sum(one.uploader.sent_bytes() for one in self._shipping.values())
 
     def backlog_age_s(self, now_s: float) -> float:
         """How long the oldest of the backlog has waited, at least; `now_s` by the monotonic clock."""
-        return self._uploader.backlog_age_s(now_s)
+        return max(one.uploader.backlog_age_s(now_s) for one in self._shipping.values())
 
     async def ending(self, recording: str) -> SpoolEnding | None:
         """How the spool says that the recording ended; None when it does not say."""
@@ -155,16 +161,22 @@ class Archive:
             _log.error("a spool's ending cannot be read", extra={"recording": recording})
             return None
 
-    async def seal(self, recording: str, reason: EndReason | None, failure: str) -> SpoolEnding | None:
+    async def seal(
+        self, recording: str, reason: EndReason | None, failure: str, store: str | None = None
+    ) -> SpoolEnding | None:
         """How the recording ended: as its worker wrote, else as given; None without a spool.
 
-        That there is none is not believed before the bucket was looked through, which may give one back.
+        That there is none is not believed before its store was looked through, which may give one back.
         """
         sealed = await self._sealed(recording, reason, failure)
-        if sealed is None and self._looking is not None and not self._looked.is_set():
-            _log.warning("a recording without a spool waits for the store", extra={"recording": recording})
-            await self._looked.wait()
-            sealed = await self._sealed(recording, reason, failure)
+        if sealed is None and self._looking is not None:
+            shipping = await self._of(store)
+            if not shipping.was_looked_through:
+                _log.warning(
+                    "a recording without a spool waits for the store", extra={"recording": recording}
+                )
+                await shipping.looked_through()
+                sealed = await self._sealed(recording, reason, failure)
         return sealed
 
     async def discard(self, recording: str) -> None:
@@ -172,8 +184,29 @@ class Archive:
         await asyncio.to_thread(shutil.rmtree, self.spool / recording, ignore_errors=True)
 
     async def recover(self, going_on: Collection[str] = ()) -> list[Recovered]:
-        """Take up every spool that an earlier server left, and say which; those `going_on` are not ended."""
-        return await self._uploader.recover(going_on)
+        """Take up every spool that an earlier server left, each for its own store, and say which.
+
+        Those `going_on` are not ended.
+        """
+        found = await asyncio.to_thread(find_spools, self.spool, going_on)
+        return [await self._taken_up(spool) for spool in found]
+
+    async def _taken_up(self, spool: Recovered) -> Recovered:
+        if spool.facts is None or spool.damage is not None:
+            return spool
+        try:
+            (await self._of(spool.facts.store)).uploader.begin(spool.recording)
+        except BystanderError as error:
+            _log.error(
+                "a spool waits for its store", extra={"recording": spool.recording, "code": error.code}
+            )
+            return replace(spool, damage=error.code)
+        return spool
+
+    async def store_of_spool(self, recording: str) -> str | None:
+        """Which store a spool is for, by id."""
+        facts = await asyncio.to_thread(read_twice, self.spool / recording / FACTS, SpoolFacts)
+        return None if facts is None else facts.store
 
     async def written_s(self, recording: str) -> float | None:
         """How much of a recording is in its spool, which nobody writes and which has no ending; else None."""
@@ -184,8 +217,22 @@ class Archive:
             return None
 
     async def survey(self) -> Survey:
-        """Take up what lost nodes left, once, and say what was found; the store's own errors."""
-        return await self._uploader.take_up()
+        """Take up what lost nodes left, once, and say what was found; the default store's own errors."""
+        whole = Survey()
+        for shipping in self._shipping.values():
+            try:
+                found = await shipping.survey()
+            except BystanderError as error:
+                if shipping.place is self.default:
+                    raise
+                _log.warning(
+                    "a store cannot be looked through",
+                    extra={"store": shipping.place.name, "code": error.code},
+                )
+                continue
+            whole.verdicts.update(found.verdicts)
+            whole.unknown.extend(found.unknown)
+        return whole
 
     async def take_up(self, told: Left) -> Sequence[str]:
         """Take up what lost nodes left: now, as far as the store answers, and from time to time.
@@ -215,7 +262,8 @@ class Archive:
 
     async def _look_forever(self, told: Left) -> None:
         while True:
-            await asyncio.sleep(TAKE_UP_INTERVAL_S if self._looked.is_set() else FIRST_LOOK_INTERVAL_S)
+            looked = all(one.was_looked_through for one in self._shipping.values())
+            await asyncio.sleep(TAKE_UP_INTERVAL_S if looked else FIRST_LOOK_INTERVAL_S)
             try:
                 await told(left_behind(await self._take_up()))
             except BystanderError as error:  # of the database; their spools are found at the next start
@@ -223,26 +271,19 @@ class Archive:
 
     async def _take_up(self) -> Survey | None:
         try:
-            survey = await self.survey()
+            return await self.survey()
         except BystanderError as error:
             _log.warning("the bucket cannot be looked through", extra={"code": error.code})
             return None
-        self._looked.set()
-        for recording, verdict in survey.verdicts.items():
-            _log.info("an upload without a spool", extra={"recording": recording, "verdict": verdict})
-        for upload in survey.unknown:
-            if upload.id not in self._reported:
-                self._reported.add(upload.id)
-                _log.warning("an upload of unknown origin is left alone", extra={"key": upload.key})
-        return survey
 
     async def drop(self, recording: str) -> None:
         """Stop shipping a recording that is to be deleted."""
-        await self._uploader.drop(recording)
+        for shipping in self._shipping.values():
+            await shipping.uploader.drop(recording)
 
     def waiting_for_store(self) -> int:
-        """How many uploads the store keeps waiting."""
-        return len(self._uploader.troubles())
+        """How many uploads their stores keep waiting."""
+        return sum(len(one.uploader.troubles()) for one in self._shipping.values())
 
     async def close(self) -> None:
         """Stop shipping; the spools stay and are taken up by the next server."""
@@ -252,8 +293,9 @@ class Archive:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await self._uploader.close()
-        await self.store.close()
+        for shipping in self._shipping.values():
+            await shipping.uploader.close()
+        await self.stores.close()
 
     async def _sealed(self, recording: str, reason: EndReason | None, failure: str) -> SpoolEnding | None:
         try:
@@ -264,18 +306,6 @@ class Archive:
             if error.code != "spool_missing":
                 raise
             return None
-
-    async def _completed(self, recording: str, key: str) -> StoredObject | None:
-        """The object as it stands in the store: nothing is visible under its key before it is whole."""
-        try:
-            info = await self.store.head(key)
-        except BystanderError as error:
-            if error.code != OBJECT_MISSING:
-                raise
-            return None
-        if dict(info.metadata).get(RECORDING_MARK) != recording:
-            return None
-        return StoredObject(key=key, size=info.size, etag=info.etag)
 
     def _cared(self, task: asyncio.Task[None]) -> None:
         self._looked_after.discard(task)

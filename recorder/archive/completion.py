@@ -29,9 +29,10 @@ async def complete(
     """
     row = await known(table, recording)
     if row is not None:
-        await archive.mend(recording, row.object_key)
+        await archive.mend(recording, row.object_key, row.store)
     ending = await archive.ending(recording)
-    stored = await archive.finish(recording, "" if row is None else row.object_key)
+    store = await archive.store_of_spool(recording) if row is None else row.store
+    stored = await archive.finish(recording, "" if row is None else row.object_key, store)
     if row is not None and ending is not None and stored is not None:
         after = amended(row, ending, stored, clock.utc_now())
         if after != row:

@@ -2,22 +2,21 @@
 
 import asyncio
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-from recorder.archive.storage_verdict import StorageVerdict, Verdict
+from recorder.archive.storage_verdict import StorageVerdict, Verdict, verdict_of
 from recorder.kernel.clock import Clock, SystemClock
-from recorder.settings.definitions import Settings
-from storage.open_store import open_store
-from storage.store import ObjectStore
+from recorder.settings.definitions import DEFAULT_STORE, Settings
+from recorder.stores.named_stores import NamedStore
+from recorder.stores.opening import opened
 from storage.stores.probe import ProbeResult, ProbeStep, test_store
 
 
 class StorageProbe:
     """Fulfils signaling.ports.StorageProbe."""
 
-    def __init__(self, store: ObjectStore, verdict: StorageVerdict, clock: Clock | None = None) -> None:
-        self._store = store
+    def __init__(self, place: NamedStore, verdict: StorageVerdict, clock: Clock | None = None) -> None:
+        self._place = place
         self._verdict = verdict
         self._clock = clock or SystemClock()
         self._testing = asyncio.Lock()  # two at once would measure each other
@@ -28,7 +27,12 @@ class StorageProbe:
         A step is {"name", "ok", "warning", "seconds", "detail"}; `done` hears of each when it is over.
         """
         async with self._testing:
-            result = await test_store(self._store, clock=self._clock, done=done or _nobody_listens)
+            result = await test_store(
+                self._place.store,
+                clock=self._clock,
+                done=done or _nobody_listens,
+                existence=self._place.check,
+            )
             await self._verdict.keep(self._judged(result))
         told = [
             {
@@ -57,11 +61,8 @@ def _nobody_listens(step: ProbeStep) -> None:
     """For a test whose outcome alone counts."""
 
 
-async def test_configured(settings: Settings) -> dict[str, Any]:
+async def test_configured(settings: Settings, name: str = DEFAULT_STORE) -> dict[str, Any]:
     """The same without a server; one that runs on the same data directory takes the outcome over."""
-    data_dir = await asyncio.to_thread(Path(settings.server.data_dir).absolute)
-    store = open_store(settings.storage, data_dir=data_dir, proxy=settings.proxy.as_proxy())
-    try:
-        return await StorageProbe(store, StorageVerdict(data_dir, settings.storage)).test()
-    finally:
-        await store.close()
+    async with opened(settings) as own:
+        place = own.stores.named(name)
+        return await StorageProbe(place, verdict_of(own.root, place)).test()

@@ -10,6 +10,8 @@ from pathlib import Path
 import msgspec
 
 from recorder.kernel.errors import BystanderError, Fault
+from recorder.settings.definitions import DEFAULT_STORE
+from recorder.stores.named_stores import NamedStore
 from storage.settings import StorageSettings
 from storage.spool.durable_files import write_atomic
 
@@ -30,8 +32,8 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
 class StorageVerdict:
     """The verdict on the store that is configured now."""
 
-    def __init__(self, data_dir: Path, settings: StorageSettings) -> None:
-        self._file = data_dir / FILE
+    def __init__(self, data_dir: Path, settings: StorageSettings, name: str = DEFAULT_STORE) -> None:
+        self._file = data_dir / (FILE if name == DEFAULT_STORE else f"storage-test-{name}.json")
         self._store = store_named(settings)
 
     def last(self) -> Verdict | None:
@@ -43,7 +45,10 @@ class StorageVerdict:
         except (OSError, msgspec.DecodeError) as error:  # it may have said no
             now = datetime.fromtimestamp(0, UTC)
             return Verdict(
-                ok=False, tested_at=now, failed_at="record", reason=f"{type(error).__name__} in {FILE}"
+                ok=False,
+                tested_at=now,
+                failed_at="record",
+                reason=f"{type(error).__name__} in {self._file.name}",
             )
         return found if found.store == self._store else None
 
@@ -66,6 +71,11 @@ class StorageVerdict:
     def _keep(self, verdict: Verdict) -> None:
         self._file.parent.mkdir(parents=True, exist_ok=True)
         write_atomic(self._file, msgspec.json.encode(msgspec.structs.replace(verdict, store=self._store)))
+
+
+def verdict_of(data_dir: Path, place: NamedStore) -> StorageVerdict:
+    """Of one of the stores of the settings."""
+    return StorageVerdict(data_dir, place.settings, place.name)
 
 
 def store_named(settings: StorageSettings) -> str:

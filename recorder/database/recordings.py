@@ -18,6 +18,7 @@ from recorder.kernel.errors import not_found
 from recorder.kernel.message import MessageKind
 from recorder.kernel.recording import Attempt, EndReason, RecordingRow, RecordingState
 
+_LEFT = ("node", "store", "moved_from")
 LAST_STATES = (RecordingState.AVAILABLE, RecordingState.FAILED)
 
 
@@ -34,12 +35,12 @@ class RecordingTable:
     async def save(self, row: RecordingRow) -> None:
         """Replace what is kept, and tell webhooks of the move that it is. Nothing when it was deleted.
 
-        Whose it is stays: a node that was taken for lost does not get back by a late word what another has.
+        Whose it is stays: a node that was taken for lost does not get back by a late word what another has;
+        and so does where it lies.
         One that failed like the one before it, without media, is an attempt more of that: one entry counts
         them, and its failure was told already.
         """
-        moved = msgspec.structs.asdict(row)
-        del moved["node"]
+        moved = {name: value for name, value in msgspec.structs.asdict(row).items() if name not in _LEFT}
         async with self._database.writing() as connection:
             if await _counted(connection, row):
                 return

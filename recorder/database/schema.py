@@ -28,6 +28,7 @@ from sqlalchemy import (
 ID_CHARS = 40
 TEXT_CHARS = 256
 CODE_CHARS = 64
+URL_CHARS = 1024
 HASH_CHARS = 64  # SHA-256 in hexadecimal
 
 
@@ -116,6 +117,17 @@ interactions = Table(
     Column("ended_at", UtcTime),
 )
 
+stores = Table(
+    "stores",
+    metadata,
+    Column("id", String(ID_CHARS), primary_key=True),
+    Column("name", String(CODE_CHARS), nullable=False),
+    Column("url", String(URL_CHARS), nullable=False),
+    Column("endpoint", String(URL_CHARS)),
+    Column("added_at", UtcTime, nullable=False),
+    Column("marked_at", UtcTime),  # since when the store has its mark
+)
+
 recordings = Table(
     "recordings",
     metadata,
@@ -136,6 +148,8 @@ recordings = Table(
     Column("bytes", BigInteger),  # in the store, once it was verified there
     Column("missing_s", Float),  # of its time, that the object lacks
     Column("node", String(CODE_CHARS)),  # whose data directory it is recorded in; NULL: of anybody who looks
+    Column("store", String(ID_CHARS)),  # that it lies in; NULL: of before that was written down
+    Column("moved_from", String(ID_CHARS)),  # a store that may hold it, too, until its move is over
     Column("continues", String(ID_CHARS)),  # the failed recording that counts this one, should it fail
     Index("ix_recordings_state", "state", "id"),
     Index("ix_recordings_started_at", "started_at"),

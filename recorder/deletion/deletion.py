@@ -7,9 +7,10 @@ from recorder.archive.archive import Archive
 from recorder.database import RecordingRow
 from recorder.database.recordings import LAST_STATES
 from recorder.kernel.errors import BystanderError, Fault
-from recorder.kernel.recording import EndReason
+from recorder.kernel.recording import EndReason, RecordingState
 from recorder.recording.dependencies import ActorDependencies
 from recorder.recording.registry import RecordingRegistry
+from recorder.stores.named_stores import NamedStore, NamedStores
 from storage.keys import keys_of
 from storage.store import ObjectStore
 from storage.stores.object_lock import check_deletable
@@ -46,7 +47,7 @@ class RecordingDeletion:
 
     async def _check(self, rows: Sequence[RecordingRow]) -> None:
         now = self._dependencies.clock.utc_now()
-        await check_recordings_deletable(self._dependencies.archive.store, rows, now)
+        await check_recordings_deletable(self._dependencies.archive.stores, rows, now)
 
 
 def is_held_elsewhere(row: RecordingRow, node: str | None) -> bool:
@@ -58,19 +59,35 @@ def is_held_elsewhere(row: RecordingRow, node: str | None) -> bool:
     return row.node not in (None, node) and (given_up or row.state not in LAST_STATES)
 
 
-async def check_recordings_deletable(store: ObjectStore, rows: Sequence[RecordingRow], now: datetime) -> None:
-    """object_locked (409), naming the date, if anything of any of them is locked or held: all or none."""
-    await check_deletable(store, [key for row in rows for key in keys_of(row.object_key)], now)
+async def check_recordings_deletable(
+    stores: NamedStores, rows: Sequence[RecordingRow], now: datetime
+) -> None:
+    """object_locked (409), naming the date, if anything of any of them is locked or held: all or none.
+
+    store_not_configured (503) where one lies in a store that cannot be asked.
+    """
+    keys: dict[str, list[str]] = {}
+    for row in rows:
+        for named in await _places_of(stores, row):
+            keys.setdefault(named.name, []).extend(keys_of(row.object_key))
+    for name, of_store in keys.items():
+        await check_deletable(stores.named(name).store, of_store, now)
 
 
 async def delete_recording(archive: Archive, row: RecordingRow) -> None:
     """Remove what is stored of it and its spool; again after a failure in the middle removes the rest."""
     await archive.drop(row.id)  # first, or an upload that still waits would bring the object back
-    await delete_stored(archive.store, row)
+    await delete_stored(archive.stores, row)
     await archive.discard(row.id)
 
 
-async def delete_stored(store: ObjectStore, row: RecordingRow) -> None:
+async def delete_stored(stores: NamedStores, row: RecordingRow) -> None:
+    """Remove it from its store, and from the one that it is being moved from; store_not_configured."""
+    for named in await _places_of(stores, row):
+        await delete_objects(named.store, row)
+
+
+async def delete_objects(store: ObjectStore, row: RecordingRow) -> None:
     """Remove the media, its events, what stands beside its upload, and the upload.
 
     Objects are named one by one; the only prefix that is listed is its own, which ends in a slash.
@@ -81,3 +98,13 @@ async def delete_stored(store: ObjectStore, row: RecordingRow) -> None:
     beside = [info.key async for info in store.list_objects(side_prefix(row.id))]
     for key in (*beside, *keys_of(row.object_key)):
         await store.delete(key)
+
+
+async def _places_of(stores: NamedStores, row: RecordingRow) -> list[NamedStore]:
+    """One that has nothing of it, and never began, need not be configured."""
+    if row.state is RecordingState.FAILED and row.started_at is None and stores.at_once(row.store) is None:
+        return []
+    places = [await stores.of(row.store)]
+    if row.moved_from is not None:
+        places.append(await stores.of(row.moved_from))
+    return places

@@ -8,16 +8,15 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from recorder.database import ConversationTable, Database, RecordingRow, RecordingTable
-from recorder.database.connection import sqlite_url
 from recorder.deletion.clock_watch import FILE, ClockWatch
 from recorder.deletion.deletion import check_recordings_deletable, delete_stored, is_held_elsewhere
 from recorder.kernel.clock import Clock, SystemClock
 from recorder.kernel.errors import BystanderError, caller_error
 from recorder.node.data_directory import node_of
 from recorder.settings.definitions import RetentionScope, Settings
-from storage.open_store import open_store
+from recorder.stores.named_stores import NamedStores
+from recorder.stores.opening import opened
 from storage.spool.format import MEDIA
-from storage.store import ObjectStore
 
 LOOK_EVERY_S = 3600.0  # a policy counts in days
 BATCH_MAX = 500  # rows in memory at once; the next look goes on
@@ -49,7 +48,7 @@ class Retention:
     def __init__(
         self,
         table: RecordingTable,
-        store: ObjectStore,
+        stores: NamedStores,
         spool: Path,
         clock: Clock,
         days: int,
@@ -61,7 +60,7 @@ class Retention:
         """`node` is whose spool that is; None where no server has worked yet. Without a `watch` the clock
         counts."""
         self._table = table
-        self._store = store
+        self._stores = stores
         self._spool = spool
         self._clock = clock
         self._age = timedelta(days=days)
@@ -103,7 +102,7 @@ class Retention:
         try:
             if not await self._conversation_is_due(row, now):
                 return RetentionReport(row, "conversation_exists")
-            await check_recordings_deletable(self._store, [row], now)
+            await check_recordings_deletable(self._stores, [row], now)
             if not dry_run:
                 await self._delete(row)
         except BystanderError as error:
@@ -119,7 +118,7 @@ class Retention:
         return all(other.ended_at is not None and other.ended_at < now - self._age for other in others)
 
     async def _delete(self, row: RecordingRow) -> None:
-        await delete_stored(self._store, row)
+        await delete_stored(self._stores, row)
         await self._table.expire(row.id)
         if self._conversations is not None and not await self._table.of(row.conversation):
             await self._conversations.delete(row.conversation)
@@ -129,21 +128,17 @@ async def apply_configured(settings: Settings, *, dry_run: bool) -> list[Retenti
     """The same without a server, or beside one."""
     if settings.retention.days is None:
         raise caller_error("invalid_settings", "retention.days is not set: recordings are kept for good.")
-    root = await asyncio.to_thread(Path(settings.server.data_dir).absolute)
-    database = Database(settings.server.database_url or sqlite_url(root / "bystander.db"))
-    store = open_store(settings.storage, data_dir=root, proxy=settings.proxy.as_proxy())
-    retention = Retention(
-        RecordingTable(database),
-        store,
-        root / "spool",
-        SystemClock(),
-        settings.retention.days,
-        node=await asyncio.to_thread(node_of, root),
-        conversations=conversations_of(settings, database),
-        watch=ClockWatch(SystemClock(), store, root / FILE),
-    )
-    try:
+    async with opened(settings) as own:
+        if own.database is None:
+            return []
+        retention = Retention(
+            RecordingTable(own.database),
+            own.stores,
+            own.root / "spool",
+            SystemClock(),
+            settings.retention.days,
+            node=await asyncio.to_thread(node_of, own.root),
+            conversations=conversations_of(settings, own.database),
+            watch=ClockWatch(SystemClock(), own.stores.default.store, own.root / FILE),
+        )
         return [outcome async for outcome in retention.apply(dry_run=dry_run)]
-    finally:
-        await store.close()
-        await database.close()

@@ -161,6 +161,8 @@ class RecordingRow(msgspec.Struct, frozen=True, kw_only=True):
     bytes: int | None = None
     missing_s: float | None = None  # of its time, that the object lacks; None: nothing known to be missing
     node: str | None = None  # whose data directory it is recorded in; None: as long as a database had one
+    store: str | None = None  # that it lies in, by id; None: of before that was written down
+    moved_from: str | None = None  # a store that may hold it, too, until its move is over
     continues: str | None = None  # the failed recording in whose entry this one counts, should it fail, too
 
 

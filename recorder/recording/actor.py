@@ -236,9 +236,9 @@ class RecordingActor:
 
     async def _check_store(self) -> None:
         try:
-            await self._dependencies.archive.allowed()
+            await self._dependencies.archive.allowed(self.row.store)
             if self._settings.recording.check_store:
-                await self._dependencies.archive.check()
+                await self._dependencies.archive.check(self.row.store)
         except BystanderError as error:
             _log.error("the store cannot be used", extra=self._fields(code=error.code, detail=error.detail))
             self._post(events.StoreUnreachable(failure=error.code))
@@ -253,7 +253,7 @@ class RecordingActor:
             if ending is not None:
                 self._control.note_written(ending.duration_us / 1e6, ending.bytes)
                 await self._close_roster(ending)
-            stored = await self._dependencies.archive.finish(self.row.id, self.row.object_key)
+            stored = await self._dependencies.archive.finish(self.row.id, self.row.object_key, self.row.store)
         except BystanderError as error:
             _log.error("the upload failed", extra=self._fields(code=error.code, detail=error.detail))
             self._post(events.UploadFailed(failure=error.code))
@@ -279,7 +279,7 @@ class RecordingActor:
         until = self._dependencies.now_s() + SPOOL_RELEASE_S_MAX
         while True:
             try:
-                return await self._dependencies.archive.seal(self.row.id, reason, failure)
+                return await self._dependencies.archive.seal(self.row.id, reason, failure, self.row.store)
             except BystanderError as error:
                 if error.code != "spool_in_use" or self._dependencies.now_s() > until:
                     raise

@@ -56,6 +56,7 @@ def new_row(
     *,
     recording: str,
     node: str,
+    store: str | None = None,
 ) -> RecordingRow:
     """A recording that was just asked for; `participants` are those who may be named in the file's name."""
     template = filename_template(
@@ -79,6 +80,7 @@ def new_row(
         filename_template=template if PARTICIPANTS_MARK in template else None,
         requested_at=now,
         node=node,
+        store=store,
     )
 
 
@@ -90,6 +92,7 @@ def worker_order(settings: Settings, row: RecordingRow, spool: str, zero_ns: int
         key=row.object_key,
         content_type=CONTENT_TYPE,
         created_at=row.requested_at,
+        store=row.store,
         log_format=settings.server.log_format,
         log_level=settings.server.log_level,
         user=settings.server.worker_user,

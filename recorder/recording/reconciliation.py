@@ -85,7 +85,7 @@ async def inherited(recording: str, dependencies: ActorDependencies) -> Recordin
 
 async def ended(row: RecordingRow, dependencies: ActorDependencies) -> RecordingActor:
     """The rest of the life of one without a worker: its spool says how it ended; else the worker died."""
-    await dependencies.archive.mend(row.id, row.object_key)
+    await dependencies.archive.mend(row.id, row.object_key, row.store)
     ending = await dependencies.archive.ending(row.id)
     if ending is not None:
         reason, failure = ending.reason, ending.failure

@@ -117,10 +117,13 @@ class RecordingRegistry:
         if len(self._actors) >= LIVE_RECORDINGS_MAX:
             raise _refusal("overloaded", "The server has as many recordings as it can take.")
         await self._dependencies.archive.check_room(self._dependencies.settings.limits.spool_free_bytes_min)
+        store = self._dependencies.archive.stores.named(settings.recording.store).id
         number = 1 + await self._dependencies.table.count_of(conversation.id)
         named = await self._conversations.participants(conversation.id)
         now, node = self._dependencies.clock.utc_now(), self._dependencies.node
-        return new_row(settings, conversation, number, now, named, recording=recording, node=node)
+        return new_row(
+            settings, conversation, number, now, named, recording=recording, node=node, store=store
+        )
 
     def begin(self, row: RecordingRow, settings: Settings) -> None:
         """Begin what was planned; `settings` as they count for its conversation."""

@@ -119,7 +119,7 @@ class WorkerControl:
         match event:
             case Hello():
                 self._zero_ns = event.zero_ns or self._zero_ns
-                self._dependencies.archive.begin(self._row.id)
+                self._dependencies.archive.begin(self._row.id, self._row.store)
                 self._greeted(event)
             case Happened():
                 self._zero_ns = event.zero_ns or self._zero_ns
@@ -130,7 +130,7 @@ class WorkerControl:
                     self._grew()
             case SpoolGrew():
                 self.note_written(event.duration_s, event.bytes)
-                self._dependencies.archive.grew(self._row.id)
+                self._dependencies.archive.grew(self._row.id, self._row.store)
                 self._grew()
             case Ended():
                 self.note_written(event.duration_s, event.bytes)

@@ -30,6 +30,9 @@ from storage.settings import StorageSettings
 SECRET = {"secret": True}  # never printed, never logged
 EVERYWHERE = {"scopes": INNER_SCOPES}
 # What one call shall not decide.
+STORES = "stores"
+DEFAULT_STORE = "default"  # what the store of [storage] is called
+StoreName = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]
 ABOVE_CONVERSATIONS = {"scopes": (Scope.ACCOUNT, Scope.TEMPLATE)}
 AGENTS = (Role.AGENT, Role.SECONDARY_AGENT, Role.SUPERVISOR)
 
@@ -187,6 +190,13 @@ class RecordingSettings(Section, frozen=True):
     check_store: Annotated[
         bool, Meta(description="refuse to start a recording while the store cannot be reached")
     ] = True
+    store: Annotated[
+        StoreName,
+        Meta(
+            description="which store new recordings go to: default, that of [storage], or a [stores.NAME]",
+            extra=ABOVE_CONVERSATIONS,
+        ),
+    ] = DEFAULT_STORE
     upload_timeout_s: Annotated[
         float, Meta(gt=0, description="how long a finished recording waits for its store before it FAILED")
     ] = 86_400.0
@@ -434,6 +444,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     server: ServerSettings = ServerSettings()
     storage: StorageSettings = StorageSettings()
+    stores: dict[StoreName, StorageSettings] = {}  # besides that of [storage], each a table of its own
     recording: RecordingSettings = RecordingSettings()
     entry_point: EntryPointSettings = EntryPointSettings()
     call: CallSettings = CallSettings()
@@ -474,9 +485,12 @@ def _shown(key: "Definition", value: object) -> str:
 
 
 def sections() -> dict[str, type[msgspec.Struct]]:
-    """The tables of bystander.toml by name, in the order in which they are written down."""
+    """The tables of bystander.toml by name, in the order in which they are written down.
+
+    Those of [stores.NAME] have the keys of [storage].
+    """
     hints = get_type_hints(Settings)
-    return {name: hints[name] for name in Settings.__struct_fields__}
+    return {name: hints[name] for name in Settings.__struct_fields__ if name != STORES}
 
 
 def _definition(name: str, hint: Any, default: object) -> Definition:

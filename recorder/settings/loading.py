@@ -23,8 +23,18 @@ from recorder.settings.addresses import (
     stun_url,
     turn_url,
 )
-from recorder.settings.definitions import Definition, RecordingSettings, Settings, definitions, sections
+from recorder.settings.definitions import (
+    DEFAULT_STORE,
+    STORES,
+    Definition,
+    RecordingSettings,
+    Settings,
+    StoreName,
+    definitions,
+    sections,
+)
 from recorder.settings.filename_pattern import check_pattern
+from storage.settings import StorageSettings
 
 DEFAULT_FILE = Path("bystander.toml")
 VARIABLE_PREFIX = "BYSTANDER_"
@@ -41,7 +51,11 @@ def load(file: Path | None, environment: Mapping[str, str]) -> Settings:
     chosen = file or (DEFAULT_FILE if DEFAULT_FILE.is_file() else None)
     values = parse_toml(_read(chosen), source=str(chosen)) if chosen else {}
     for section, keys in parse_variables(environment).items():
-        values.setdefault(section, {}).update(keys)
+        if section == STORES:
+            for name, own in keys.items():
+                values.setdefault(STORES, {}).setdefault(name, {}).update(own)
+        else:
+            values.setdefault(section, {}).update(keys)
     return build(values)
 
 
@@ -54,15 +68,44 @@ def parse_toml(text: str, *, source: str) -> Values:
     known = sections()
     values: Values = {}
     for name, table in document.items():
+        if name == STORES:
+            values[name] = _stores(source, table)
+            continue
         if name not in known:
             raise _refused(source, f"[{name}]: unknown section; there are {', '.join(known)}")
         if not isinstance(table, dict):
             raise _refused(source, f"{name}: expected a table, got {type(table).__name__}")
-        values[name] = {
-            key: _converted(source, name, _known_key(source, known[name], name, key), value, strict=True)
-            for key, value in table.items()
-        }
+        values[name] = _keys(source, name, known[name], table)
     return values
+
+
+def _keys(source: str, name: str, section: type[msgspec.Struct], table: dict[str, Any]) -> dict[str, Any]:
+    return {
+        key: _converted(source, name, _known_key(source, section, name, key), value, strict=True)
+        for key, value in table.items()
+    }
+
+
+def _stores(source: str, tables: Any) -> dict[str, Any]:
+    """The tables [stores.NAME]."""
+    if not isinstance(tables, dict):
+        raise _refused(source, f"{STORES}: expected tables [{STORES}.NAME]")
+    found = {}
+    for name, table in tables.items():
+        if not isinstance(table, dict):
+            raise _refused(source, f"{STORES}.{name}: expected a table, got {type(table).__name__}")
+        found[_store_name(source, name)] = _keys(source, f"{STORES}.{name}", StorageSettings, table)
+    return found
+
+
+def _store_name(source: str, name: str) -> str:
+    try:
+        found = msgspec.convert(name, StoreName)
+    except msgspec.ValidationError as error:
+        raise _refused(source, f"{STORES}.{name}: {error}") from None
+    if found == DEFAULT_STORE:
+        raise _refused(source, f"{STORES}.{name}: that is the store of [storage]")
+    return found
 
 
 def parse_variables(environment: Mapping[str, str]) -> Values:
@@ -77,6 +120,13 @@ def parse_variables(environment: Mapping[str, str]) -> Values:
         if not variable.startswith(VARIABLE_PREFIX) or "__" not in variable:
             continue
         name, _, key = variable.removeprefix(VARIABLE_PREFIX).lower().partition("__")
+        if name == STORES:  # BYSTANDER_STORES__NAME__KEY
+            store, _, key = key.partition("__")
+            definition = _known_key(variable, StorageSettings, f"{STORES}.{store}", key)
+            if text != "":
+                own = values.setdefault(STORES, {}).setdefault(_store_name(variable, store), {})
+                own[key] = _from_text(variable, f"{STORES}.{store}", definition, text)
+            continue
         if name not in known:
             raise _refused(variable, f"unknown section {name!r}; there are {', '.join(known)}")
         definition = _known_key(variable, known[name], name, key)
@@ -88,8 +138,9 @@ def parse_variables(environment: Mapping[str, str]) -> Values:
 def build(values: Values) -> Settings:
     """Put checked values into Settings and hold them against each other."""
     known = sections()
-    chosen: dict[str, Any] = {name: known[name](**keys) for name, keys in values.items()}
-    settings = Settings(**chosen)
+    chosen: dict[str, Any] = {name: known[name](**keys) for name, keys in values.items() if name != STORES}
+    stores = {name: StorageSettings(**keys) for name, keys in values.get(STORES, {}).items()}
+    settings = Settings(stores=stores, **chosen)
     problem = _contradiction(settings)
     if problem is not None:
         raise _refused("settings", problem)
@@ -106,6 +157,8 @@ def _contradiction(settings: Settings) -> str | None:
         return "call.ice_transport_policy: RELAYED needs turn.urls"
     if turn.urls and turn.secret is None and (turn.username is None or turn.credential is None):
         return "turn.urls: needs turn.secret, or turn.username with turn.credential"
+    if (problem := _of_stores(settings)) is not None:
+        return problem
     for name, check, values in _ADDRESSES:
         for value in values(settings):
             if (reason := check(value)) is not None:
@@ -113,6 +166,20 @@ def _contradiction(settings: Settings) -> str | None:
     for key in settings.recording.locked:
         if key not in definitions(RecordingSettings) or not definitions(RecordingSettings)[key].scopes:
             return f"recording.locked: {key!r} is no key that an inner scope could say"
+    return None
+
+
+def _of_stores(settings: Settings) -> str | None:
+    """Each name is one place: a recording is moved from one to another, and then deleted from the first."""
+    places: dict[tuple[str, str | None], str] = {}
+    for name, store in {DEFAULT_STORE: settings.storage, **settings.stores}.items():
+        place = (store.url.rstrip("/"), store.endpoint)
+        if place in places:
+            return f"stores: {places[place]} and {name} are one place, {store.url}"
+        places[place] = name
+    if settings.recording.store not in places.values():
+        there = ", ".join(places.values())
+        return f"recording.store: there is no store {settings.recording.store!r}; there are {there}"
     return None
 
 

@@ -44,6 +44,12 @@ A refused key is named with its reason: `unknown_setting`, `invalid_setting`, `s
 this scope), `setting_immutable`, `setting_locked`; nothing of a refused request is kept.
 """
 
+STORES_ABOUT = """
+
+This is the store called `default`. Others are tables `[stores.NAME]` with the same keys, or variables
+`BYSTANDER_STORES__NAME__KEY`; `recording.store` says which one new recordings go to. A recording stays in the
+store that it began in: [storage.md](storage.md#several-stores)."""
+
 IMPORTING = """
 ## Coming from another product
 
@@ -69,6 +75,8 @@ def _section(name: str) -> str:
     words = STORAGE_WORDS if name == "storage" else {}
     rows = [_row(key, key.description or words.get(key.name, "")) for key in definitions(kind).values()]
     about = " ".join(cleandoc(kind.__doc__ or "").partition("\n\n")[0].splitlines())
+    if name == "storage":
+        about += STORES_ABOUT
     head = f"\n## [{name}]\n\n{about}\n\n"
     return head + "| key | type | default | also said by | |\n|---|---|---|---|---|\n" + "".join(rows)
 

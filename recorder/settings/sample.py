@@ -11,6 +11,7 @@ from recorder.settings.definitions import Definition, definitions, sections
 HEADER = """\
 # Bystander's settings, each with its default. Every key can also be given as an environment variable,
 # BYSTANDER_SECTION__KEY, which wins: BYSTANDER_SERVER__PORT=9000. Keys without a default are commented out.
+# More stores, each with the keys of [storage], are tables [stores.NAME], or BYSTANDER_STORES__NAME__KEY.
 """
 
 # The storage package defines its own keys; here operators are told what they are.

@@ -16,6 +16,7 @@ class WorkerOrder(msgspec.Struct, frozen=True, kw_only=True):
     key: str  # where the object goes in the store
     content_type: str
     created_at: datetime
+    store: str | None = None  # by id
     log_format: str = "text"
     log_level: str = "info"
     user: str = "nobody"  # to become, where this process may
@@ -30,4 +31,5 @@ class WorkerOrder(msgspec.Struct, frozen=True, kw_only=True):
             key=self.key,
             content_type=self.content_type,
             created_at=self.created_at,
+            store=self.store,
         )

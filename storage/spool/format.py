@@ -67,6 +67,7 @@ class SpoolFacts(msgspec.Struct, frozen=True, kw_only=True):
     key: str  # where the object goes, relative to the store's prefix
     content_type: str
     created_at: datetime
+    store: str | None = None  # where the key is, by id; None: the one store of before there were several
     version: int = FORMAT_VERSION
 
     def agree(self, recording: str) -> bool:

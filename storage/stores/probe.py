@@ -61,6 +61,7 @@ class _Trial:
     store: ObjectStore
     key: str
     clock: Clock
+    check: Callable[[], Awaitable[None]]
     small: bytes = field(default_factory=lambda: secrets.token_bytes(_SMALL_BYTES))
     part: bytes = field(default_factory=lambda: secrets.token_bytes(PART_SIZE_BYTES_MIN))
     upload: MultipartUpload | None = None
@@ -71,7 +72,7 @@ class _Trial:
         return SpeedTrial(self.store, f"{self.key}.speed", self.clock)
 
     async def existence(self) -> str | None:
-        await self.store.check()
+        await self.check()
         return None
 
     async def clock_skew(self) -> str | None:
@@ -150,13 +151,14 @@ async def test_store(
     *,
     clock: Clock | None = None,
     done: Callable[[ProbeStep], None] = _nobody_listens,
+    existence: Callable[[], Awaitable[None]] | None = None,
 ) -> ProbeResult:
     """Try the store with objects of a random name, and remove them; what fails is in the result.
 
-    `done` hears of each step when it is over.
+    `done` hears of each step when it is over; `existence` is a stricter check than the store's own.
     """
     clock = clock or SystemClock()
-    trial = _Trial(store, f"{TEST_PREFIX}{secrets.token_hex(8)}", clock)
+    trial = _Trial(store, f"{TEST_PREFIX}{secrets.token_hex(8)}", clock, existence or store.check)
     steps: list[ProbeStep] = []
 
     async def try_(step: Callable[[], Awaitable[str | None]]) -> None:

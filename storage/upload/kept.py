@@ -35,6 +35,7 @@ class Kept:
     directory: Path
     files: dict[str, int]
     key: str | None = None  # of the object, where an upload may have left something in the store
+    store: str | None = None  # that this is, by id
 
     @property
     def size_bytes(self) -> int:
@@ -56,6 +57,13 @@ def kept_of(root: Path, recording: str) -> list[Kept]:
             "nothing_set_aside", f"Nothing is kept of {recording}.", fault=Fault.CALLER, status=404
         )
     return found
+
+
+def kept_because(root: Path, recording: str, reason: str) -> Kept | None:
+    """A whole spool that stays for a reason that is not written down in it; None where there is none."""
+    spool = root / check_recording(recording)
+    facts = _facts(spool)
+    return None if facts is None else Kept(recording, reason, spool, _sizes(spool), facts.key, facts.store)
 
 
 def give_up(kept: Kept, announce: Callable[[Kept], None]) -> None:
@@ -106,7 +114,9 @@ def _of_spool(spool: Path) -> Iterator[Kept]:
         if aside.is_dir():
             yield Kept(spool.name, MEDIA_MISSING, aside, _sizes(aside))
         elif (reason := _reason(spool)) is not None:
-            yield Kept(spool.name, reason, spool, _sizes(spool), _key(spool))
+            facts = _facts(spool)
+            key, store = (None, None) if facts is None else (facts.key, facts.store)
+            yield Kept(spool.name, reason, spool, _sizes(spool), key, store)
 
 
 def _reason(spool: Path) -> str | None:
@@ -128,11 +138,6 @@ def _made_again(root: Path) -> Iterator[Kept]:
         recording = path.name.rpartition(".")[0]
         if is_recording(recording) and path.is_dir():
             yield Kept(recording, MADE_AGAIN, path, _sizes(path))
-
-
-def _key(spool: Path) -> str | None:
-    found = _facts(spool)
-    return None if found is None else found.key
 
 
 def _facts(spool: Path) -> SpoolFacts | None:

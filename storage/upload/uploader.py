@@ -3,7 +3,6 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Collection
-from dataclasses import dataclass
 from pathlib import Path
 
 from recorder.kernel.clock import Clock
@@ -11,8 +10,8 @@ from recorder.kernel.errors import BystanderError, Fault
 from recorder.kernel.recording import EndReason
 from storage.finalise.progressive_mp4 import MakeMovie
 from storage.settings import StorageSettings
-from storage.spool import SpoolEnding, SpoolFacts, open_or_none, seal, spooled_recordings
-from storage.spool.format import END, FACTS, UPLOAD
+from storage.spool import open_or_none, seal, spooled_recordings
+from storage.spool.format import UPLOAD
 from storage.spool.part_bytes import FinaliseInit
 from storage.spool.small_files import read_twice
 from storage.store import ObjectStore
@@ -20,30 +19,16 @@ from storage.takeover.lease import NodeLease
 from storage.takeover.orphaned_uploads import Survey, take_up
 from storage.upload.backoff import Backoff
 from storage.upload.files import UploadFiles
+from storage.upload.found_spools import WORKER_DIED, Recovered, find_spools
 from storage.upload.recording_upload import UPLOAD_DEFECT, RecordingUpload, StallReason, UploadContext
 from storage.upload.slots import UploadSlots
 from storage.upload_plan.state import Container, HeadPolicy, StoredObject, UploadState
 
 __all__ = ["Recovered", "StoredObject", "Survey", "Uploader"]
 
-WORKER_DIED = "worker_died"
 RECEIPTS_MAX = 1000  # finished uploads whose outcome nobody asked to forget; about a kilobyte of disk each
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Recovered:
-    """A spool found at the start. `ending` is None while its worker still writes: it goes on as before.
-
-    `damage` is the code of what keeps it from being taken up; then `facts` may be unknown, and it stays as
-    it is.
-    """
-
-    recording: str
-    facts: SpoolFacts | None
-    ending: SpoolEnding | None
-    damage: str | None = None
 
 
 class Uploader:
@@ -149,15 +134,12 @@ class Uploader:
         """Take up every spool under the root, oldest first; the caller finishes those that ended.
 
         Those `going_on` are about to be written again, and are left open. Running it again finds nothing new
-        to do.
+        to do. Of several uploaders each begins its own instead.
         """
-        found = []
-        for recording in await asyncio.to_thread(spooled_recordings, self._root):
-            recovered = await asyncio.to_thread(self._examined, recording, recording in going_on)
-            if recovered is not None:
-                found.append(recovered)
-                if recovered.damage is None:
-                    self.begin(recording)
+        found = await asyncio.to_thread(find_spools, self._root, going_on)
+        for recovered in found:
+            if recovered.damage is None:
+                self.begin(recovered.recording)
         return found
 
     async def take_up(self) -> Survey:
@@ -264,29 +246,6 @@ class Uploader:
     def _upload_ids(self) -> list[str]:
         states = [_state_of(self._root / recording) for recording in spooled_recordings(self._root)]
         return [state.upload_id for state in states if state is not None and state.upload_id is not None]
-
-    def _examined(self, recording: str, goes_on: bool) -> Recovered | None:
-        """Damage to one spool is that recording's alone."""
-        try:
-            return self._examine(recording, goes_on)
-        except BystanderError as error:
-            _log.error("the spool of %s cannot be taken up: %s", recording, error)
-            return Recovered(recording, None, None, damage=error.code)
-
-    def _examine(self, recording: str, goes_on: bool) -> Recovered | None:
-        facts = read_twice(self._root / recording / FACTS, SpoolFacts)
-        if facts is None:
-            return Recovered(recording, None, None, damage="spool_damaged")
-        reader = open_or_none(self._root, recording)
-        if reader is not None:
-            try:
-                if goes_on or reader.is_being_written:
-                    return Recovered(recording, facts, None)
-            finally:
-                reader.close()
-            ending = seal(self._root, recording, EndReason.ABORT_UNEXPECTED, WORKER_DIED)
-            return Recovered(recording, facts, ending)
-        return Recovered(recording, facts, read_twice(self._root / recording / END, SpoolEnding))
 
     def _remove(self, recording: str) -> None:
         directory = self._root / recording

@@ -8,8 +8,11 @@ import msgspec
 from prometheus_client import CollectorRegistry
 
 from recorder.archive.archive import Archive
+from recorder.archive.opening import open_shipping
+from recorder.archive.storage_verdict import StorageVerdict
 from recorder.composition import BaseUrls, compose, open_core
 from recorder.composition import Node as ComposedNode
+from recorder.database import Database
 from recorder.database.messages import MessageTable
 from recorder.kernel.clock import Clock
 from recorder.kernel.conversation import Conversation
@@ -23,6 +26,7 @@ from signaling.ports import Caller
 from storage.store import ObjectStore
 from storage.upload.uploader import Uploader
 from tests.support import fake_workers
+from tests.support.archives import archive_of
 
 STATE_S_MAX = 20.0
 BASE_URLS = BaseUrls(public="https://bystander.example", entry_points="https://publish.example")
@@ -110,15 +114,20 @@ def settings_for(
 
 
 async def open_node(
-    tmp_path: Path, stack: AsyncExitStack, store: ObjectStore, settings: Settings | None = None
+    tmp_path: Path, stack: AsyncExitStack, store: ObjectStore | None, settings: Settings | None = None
 ) -> Node:
-    """Opened like the server does it; what was opened is closed by `stack`."""
+    """Opened like the server does it, on the stores of the settings or on this one; `stack` closes it."""
     settings = settings or settings_for(tmp_path)
     data = DataDirectory(tmp_path, lock=-1)
     await asyncio.to_thread(data.run.mkdir, exist_ok=True)
 
-    async def open_archive(settings: Settings, data: DataDirectory, clock: Clock) -> Archive:
-        return Archive(store, Uploader(store, data.spool, clock, settings.storage), data.spool)
+    async def open_archive(
+        settings: Settings, data: DataDirectory, clock: Clock, database: Database
+    ) -> Archive:
+        if store is None:
+            return await open_shipping(settings, data, clock, database)
+        uploader = Uploader(store, data.spool, clock, settings.storage)
+        return archive_of(store, uploader, data.spool, StorageVerdict(data.root, settings.storage))
 
     forkserver = Forkserver(fake_workers.main, preload=["tests.support.fake_workers"])
     core = await open_core(settings, data, stack, forkserver, open_archive=open_archive)

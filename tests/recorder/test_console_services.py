@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from recorder.archive.archive import Archive
 from recorder.archive.backlog_watch import BacklogWatch
 from recorder.archive.storage_test import StorageProbe
 from recorder.archive.storage_verdict import StorageVerdict, Verdict
@@ -18,6 +17,7 @@ from recorder.settings.definitions import RecordingSettings
 from storage.settings import StorageSettings
 from storage.stores.memory import MemoryStore
 from storage.upload.uploader import Uploader
+from tests.support.archives import archive_of, place_of
 
 SECRET = "do-not-show-this"
 URLS = {
@@ -51,7 +51,7 @@ async def test_what_is_disabled_follows_the_last_test(tmp_path: Path) -> None:
     assert shown.disabled == list(DISABLED)
     assert shown.last_test is not None and shown.last_test.failed_at == "write"
     steps: list[str] = []
-    await StorageProbe(MemoryStore(), verdict).test(lambda step: steps.append(step.name))
+    await StorageProbe(place_of(MemoryStore()), verdict).test(lambda step: steps.append(step.name))
     assert steps[0] == "existence" and steps[-1] == "delete"
     assert (await overview.now()).disabled == []
 
@@ -74,7 +74,7 @@ def test_a_pattern_is_filled_with_an_example() -> None:
 
 async def test_capacity_is_of_this_machine(tmp_path: Path) -> None:
     clock, store = ManualClock(), MemoryStore()
-    archive = Archive(store, Uploader(store, tmp_path, clock, StorageSettings()), tmp_path)
+    archive = archive_of(store, Uploader(store, tmp_path, clock, StorageSettings()), tmp_path)
     watch = BacklogWatch(archive, clock, 7)
     probe = CapacityProbe(lambda: 3, archive, watch, clock, recordings_max=10, disk_free_bytes_min=7)
     found = await probe.now()

@@ -15,10 +15,12 @@ from recorder.kernel.errors import BystanderError, Fault
 from recorder.kernel.ids import new_id
 from recorder.kernel.message import MessageKind
 from recorder.kernel.recording import EndReason, RecordingState, RecordingType
+from recorder.stores.named_stores import NamedStores
 from storage.store import ObjectProperties
 from storage.stores.object_lock import Hold
 from tests.recorder.node import Node, open_node
 from tests.recorder.test_deletion import LockingStore, keys
+from tests.support.archives import place_of
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 
@@ -32,6 +34,10 @@ def store() -> LockingStore:
 async def node(tmp_path: Path, store: LockingStore) -> AsyncIterator[Node]:
     async with AsyncExitStack() as stack:
         yield await open_node(tmp_path, stack, store)
+
+
+def only(store: LockingStore) -> NamedStores:
+    return NamedStores([place_of(store)])
 
 
 async def recorded(
@@ -75,7 +81,7 @@ async def test_what_is_due_goes_after_a_dry_run_has_told(
     for row, name in ((spooled, "media"), (old, "end.json")):  # only a receipt is left of the second
         (tmp_path / "spool" / row.id).mkdir(parents=True)
         (tmp_path / "spool" / row.id / name).touch()
-    retention = Retention(node.table, store, tmp_path / "spool", ManualClock(utc=NOW), 30, node="this")
+    retention = Retention(node.table, only(store), tmp_path / "spool", ManualClock(utc=NOW), 30, node="this")
 
     before = await keys(store)
     told = await applied(retention, dry_run=True)
@@ -101,9 +107,9 @@ async def test_recordings_go_with_their_conversation_alone_unless_the_policy_say
     await node.table.save(old)  # so that it stands among the messages
     conversations, spool = node.composed.core.conversations, tmp_path / "spool"
     clock = ManualClock(utc=NOW)
-    whole = Retention(node.table, store, spool, clock, 30, node="this", conversations=conversations)
+    whole = Retention(node.table, only(store), spool, clock, 30, node="this", conversations=conversations)
     assert [report.kept for report in await applied(whole, dry_run=False)] == ["conversation_exists"]
-    alone = Retention(node.table, store, spool, clock, 30, node="this")
+    alone = Retention(node.table, only(store), spool, clock, 30, node="this")
     assert [report.kept for report in await applied(alone, dry_run=False)] == [None]
     assert await node.message_kinds(old.conversation) == [MessageKind.RECORDING_EXPIRED]
 
@@ -123,7 +129,7 @@ async def test_what_waits_in_the_spool_of_another_node_stays(
     never_began = await recorded(node, store, 31, RecordingState.FAILED, **about)
     stored = await recorded(node, store, 31, RecordingState.AVAILABLE, started_at=NOW, node="other")
     for who, kept in (("this", "not_stored_yet"), ("other", None)):
-        retention = Retention(node.table, store, tmp_path / "spool", ManualClock(utc=NOW), 30, node=who)
+        retention = Retention(node.table, only(store), tmp_path / "spool", ManualClock(utc=NOW), 30, node=who)
         told = {outcome.row.id: outcome.kept for outcome in await applied(retention, dry_run=True)}
         assert told == {waits.id: kept, never_began.id: None, stored.id: None}
 
@@ -164,7 +170,7 @@ async def test_the_policy_is_applied_every_hour(
         clock.advance(seconds)
 
     with pytest.raises(Enough):
-        await Retention(table, store, tmp_path / "spool", clock, 30, node="this").apply_forever(sleep)
+        await Retention(table, only(store), tmp_path / "spool", clock, 30, node="this").apply_forever(sleep)
     assert slept == [3600.0] * 6
     assert left == [3, 2, 2, 1, 1, 0]
     assert held.object_key in await keys(store)

@@ -21,6 +21,7 @@ from recorder.settings.definitions import (
 from recorder.settings.loading import build, load, parse_toml, parse_variables
 from recorder.settings.reference import document
 from recorder.settings.sample import sample
+from storage.settings import StorageSettings
 
 SAMPLE = Path(__file__).parents[2] / "bystander.toml"
 DOCUMENTATION = Path(__file__).parents[2] / "docs/settings.md"
@@ -31,6 +32,39 @@ def refused(toml: str = "", **variables: str) -> str:
         build({**parse_toml(toml, source="x.toml"), **parse_variables(variables)})
     assert error.value.code == "invalid_settings"
     return error.value.detail
+
+
+class TestStores:
+    """Several stores, each a table of its own."""
+
+    def test_each_has_the_keys_of_storage(self, tmp_path: Path) -> None:
+        file = tmp_path / "bystander.toml"
+        file.write_text('[stores.eu]\nurl = "s3://eu/x"\n[recording]\nstore = "eu"\n')
+        variables = {"BYSTANDER_STORES__EU__SECRET_ACCESS_KEY": "s", "BYSTANDER_STORES__OLD__URL": "old"}
+        found = load(file, variables)
+        assert found.stores == {
+            "eu": StorageSettings(url="s3://eu/x", secret_access_key="s"),
+            "old": StorageSettings(url="old"),
+        }
+        assert found.recording.store == "eu"
+
+    @pytest.mark.parametrize(
+        ("text", "reason"),
+        [
+            ('[stores.default]\nurl = "a"', "stores.default: that is the store of [storage]"),
+            ('[stores.EU]\nurl = "a"', "stores.EU: "),
+            ("[stores]\neu = 1", "stores.eu: expected a table"),
+            ('[stores.eu]\nuri = "a"', "stores.eu.uri: unknown key"),
+            ('[stores.eu]\nurl = "recordings/"', "default and eu are one place"),
+            ('[recording]\nstore = "eu"', "there is no store 'eu'; there are default"),
+        ],
+    )
+    def test_what_cannot_be_meant_is_refused(self, tmp_path: Path, text: str, reason: str) -> None:
+        file = tmp_path / "bystander.toml"
+        file.write_text(text)
+        with pytest.raises(BystanderError) as refused:
+            load(file, {})
+        assert reason in refused.value.detail
 
 
 class TestTheSample:

@@ -17,6 +17,7 @@ from storage.spool import SpoolFacts, SpoolWriter
 from storage.stores.memory import MemoryStore
 from storage.takeover.lease import NodeLease
 from storage.upload.uploader import Uploader
+from tests.support.archives import archive_of
 
 RECORDING = "rec_1"
 Open = Callable[..., Archive]
@@ -27,8 +28,9 @@ async def opened(tmp_path: Path) -> AsyncIterator[Open]:
     made: list[Archive] = []
 
     def open_shipping(store: MemoryStore, *, spool_when_unreachable: bool = False) -> Archive:
-        uploader = Uploader(store, tmp_path, ManualClock(), StorageSettings())
-        made.append(Archive(store, uploader, tmp_path, spool_when_unreachable=spool_when_unreachable))
+        settings = StorageSettings(spool_when_unreachable=spool_when_unreachable)
+        uploader = Uploader(store, tmp_path, ManualClock(), settings)
+        made.append(archive_of(store, uploader, tmp_path, settings=settings))
         return made[-1]
 
     yield open_shipping
@@ -86,7 +88,7 @@ async def test_a_missing_spool_is_not_believed_before_the_bucket_was_looked_thro
     monkeypatch.setattr("recorder.archive.archive.FIRST_LOOK_INTERVAL_S", 0.01)
     store, clock = MemoryStore(), ManualClock()
     lease = NodeLease(store, clock, installation="ours", node="this", takeover_after_s=900.0)
-    shipping = Archive(store, Uploader(store, tmp_path, clock, StorageSettings(), lease=lease), tmp_path)
+    shipping = archive_of(store, Uploader(store, tmp_path, clock, StorageSettings(), lease=lease), tmp_path)
     left: list[str] = []
 
     async def told(recordings: Sequence[str]) -> None:
@@ -111,7 +113,7 @@ async def test_a_defect_while_looking_for_what_lost_nodes_left_ends_no_looking(
     monkeypatch.setattr("recorder.archive.archive.FIRST_LOOK_INTERVAL_S", 0.01)
     monkeypatch.setattr("recorder.archive.archive.TAKE_UP_INTERVAL_S", 0.01)
     monkeypatch.setattr("recorder.node.background_task.RESTART_DELAY_S_FIRST", 0.2)
-    shipping = Archive(
+    shipping = archive_of(
         MemoryStore(), Uploader(MemoryStore(), tmp_path, ManualClock(), StorageSettings()), tmp_path
     )
     looks, again, stopped = 0, asyncio.Event(), asyncio.Event()

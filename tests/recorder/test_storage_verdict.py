@@ -12,6 +12,7 @@ from signaling.ports import Caller
 from storage.settings import StorageSettings
 from storage.stores.memory import Faults, MemoryStore
 from tests.recorder.node import open_node
+from tests.support.archives import place_of
 
 SETTINGS = StorageSettings(url="memory:")
 
@@ -29,7 +30,7 @@ async def test_the_last_test_counts_also_after_a_restart(tmp_path: Path) -> None
     store = MemoryStore(faults=Faults(outage="store_denied"))
     verdict = StorageVerdict(tmp_path, SETTINGS)
     assert await refused(verdict) is None  # never tested is not failed
-    outcome = await StorageProbe(store, verdict).test()
+    outcome = await StorageProbe(place_of(store), verdict).test()
     assert not outcome["ok"]
     again = StorageVerdict(tmp_path, SETTINGS)
     detail = await refused(again)
@@ -38,7 +39,7 @@ async def test_the_last_test_counts_also_after_a_restart(tmp_path: Path) -> None
     assert "refuses our credentials" in detail
 
     store.faults.outage = None
-    assert (await StorageProbe(store, verdict).test())["ok"]
+    assert (await StorageProbe(place_of(store), verdict).test())["ok"]
     assert await refused(again) is None
     last = again.last()
     assert last is not None
@@ -47,7 +48,7 @@ async def test_the_last_test_counts_also_after_a_restart(tmp_path: Path) -> None
 
 async def test_a_verdict_on_another_store_says_nothing(tmp_path: Path) -> None:
     store = MemoryStore(faults=Faults(outage="store_denied"))
-    await StorageProbe(store, StorageVerdict(tmp_path, SETTINGS)).test()
+    await StorageProbe(place_of(store), StorageVerdict(tmp_path, SETTINGS)).test()
     assert await refused(StorageVerdict(tmp_path, StorageSettings(url="s3://other"))) is None
 
 
@@ -55,7 +56,7 @@ async def test_a_record_that_cannot_be_read_may_have_said_no(tmp_path: Path) -> 
     (tmp_path / FILE).write_text("{")
     verdict = StorageVerdict(tmp_path, SETTINGS)
     assert await refused(verdict) is not None
-    await StorageProbe(MemoryStore(), verdict).test()
+    await StorageProbe(place_of(MemoryStore()), verdict).test()
     assert await refused(verdict) is None
 
 
@@ -63,15 +64,14 @@ async def test_nothing_is_recorded_between_a_failed_test_and_the_next_that_passe
     store = MemoryStore()
     async with AsyncExitStack() as stack:
         node = await open_node(tmp_path, stack, store)
-        verdict = StorageVerdict(tmp_path, SETTINGS)
-        node.dependencies.archive.verdict = verdict
+        verdict = StorageVerdict(tmp_path, node.dependencies.settings.storage)
         store.faults.outage = "store_full"
-        await StorageProbe(store, verdict).test()
+        await StorageProbe(place_of(store), verdict).test()
         store.faults.outage = None
         conversation = await node.conversation()
         with pytest.raises(BystanderError, match="storage_test_failed"):
             await node.recordings.start(conversation.id, started_by=Caller())
         assert await node.recordings.list(conversation.id) == []
-        await StorageProbe(store, verdict).test()
+        await StorageProbe(place_of(store), verdict).test()
         started = await node.recordings.start(conversation.id, started_by=Caller())
         assert started.entry_point is not None

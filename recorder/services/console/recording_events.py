@@ -9,6 +9,7 @@ from recorder.kernel.limits import MIB
 from storage.errors import OBJECT_MISSING
 from storage.keys import events_key
 from storage.spool import open_or_none
+from storage.store import ObjectStore
 
 EVENTS_BYTES_MAX = 16 * MIB  # some 60,000 events: what one answer may hold in memory
 
@@ -29,10 +30,9 @@ class RecordingEvents:
                 return await asyncio.to_thread(reader.events)
             finally:
                 reader.close()
-        return await self._stored(events_key(row.object_key))
+        return await self._stored(await self._archive.store_of(row.store), events_key(row.object_key))
 
-    async def _stored(self, key: str) -> bytes:
-        store = self._archive.store
+    async def _stored(self, store: ObjectStore, key: str) -> bytes:
         try:
             size = min((await store.head(key)).size, EVENTS_BYTES_MAX)
             if size == 0:

@@ -7,8 +7,9 @@ from recorder.kernel.errors import BystanderError, caller_error
 from recorder.recording.dependencies import ActorDependencies
 from recorder.recording.registry import RecordingRegistry
 from recorder.services.recording.playback import Playlists
+from recorder.stores.reading import open_recording
 from signaling.ports import MediaBytes, Playlist
-from storage.reading import OpenMedia, StoredMedia, open_media
+from storage.reading import OpenMedia, StoredMedia
 from storage.stores.presigned_links import LinkTerms, no_store_link, presigned
 
 
@@ -50,13 +51,13 @@ class RecordingReader:
         if not isinstance(opened, StoredMedia):
             raise no_store_link("The recording is not in the store yet.")
         link = LinkTerms(lifetime_s, method, content_disposition)
-        return await presigned(self._archive.store, row.object_key, link)
+        return await presigned(await self._archive.store_of(row.store), row.object_key, link)
 
     async def _opened(self, recording: str) -> tuple[RecordingRow, OpenMedia]:
         actor = self._registry.get(recording)
         row = actor.row if actor else await self._table.get(recording)
         try:
-            opened = await open_media(self._archive.store, self._archive.spool, recording, row.object_key)
+            opened = await open_recording(self._archive.stores, self._archive.spool, row)
         except BystanderError as error:
             if error.code != "object_missing":
                 raise

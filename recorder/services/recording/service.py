@@ -13,6 +13,7 @@ from recorder.recording.registry import RecordingRegistry
 from recorder.services.recording.reading import RecordingReader
 from recorder.services.recording.view import RecordingView
 from recorder.services.recording.watchers import Watchers
+from recorder.supervision.conversation_supervisor import EffectiveSettings
 from recorder.supervision.supervisors import Supervisors
 from signaling.ports import Caller, MediaBytes, Playlist
 
@@ -27,6 +28,7 @@ class RecordingService:
         dependencies: ActorDependencies,
         conversations: ConversationTable,
         view: RecordingView,
+        effective: EffectiveSettings,
     ) -> None:
         self._registry = registry
         self._supervisors = supervisors
@@ -34,13 +36,15 @@ class RecordingService:
         self._archive = dependencies.archive
         self._conversations = conversations
         self._view = view
+        self._effective = effective
         self._reader = RecordingReader(registry, dependencies)
         self._watchers = Watchers()
 
     async def start(self, conversation: str, *, started_by: Caller) -> Recording:
         """A manual start: READY when this returns, or a BystanderError with what went wrong as its code."""
-        await self._archive.allowed()
         known = await self._conversations.get(conversation)
+        settings = await self._effective(known)
+        await self._archive.allowed(self._archive.stores.named(settings.recording.store).id)
         actor = await self._supervisors.start_by_hand(known, started_by)
         phase = await actor.until(lambda phase: phase.takes_publishers)
         if not phase.takes_publishers:

@@ -42,7 +42,10 @@ OPERATIONS = (
         handler=playlist,
         query=PlaylistQuery,
         replies=(Reply(200, "The playlist.", media_type=CONTENT_TYPE),),
-        problems={409: ("no_index", "no_media"), 503: ("store_unreachable",)},
+        problems={
+            409: ("no_index", "no_media"),
+            503: ("store_changed", "store_not_configured", "store_unreachable"),
+        },
         tag="recordings",
     ),
 )

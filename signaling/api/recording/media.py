@@ -153,7 +153,7 @@ _GET = Operation(
         404: ("recording_empty", "spool_missing"),
         416: ("range_not_satisfiable",),
         502: ("media_incomplete",),
-        503: ("store_unreachable",),
+        503: ("store_changed", "store_not_configured", "store_unreachable"),
     },
     tag="recordings",
 )

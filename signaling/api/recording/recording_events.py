@@ -20,7 +20,7 @@ OPERATIONS = (
         summary="Get what happened in a recording until now, an event in each line.",
         handler=events,
         replies=(Reply(200, "Lines of JSON.", media_type=CONTENT_TYPE),),
-        problems={409: ("no_events",), 503: ("store_unreachable",)},
+        problems={409: ("no_events",), 503: ("store_changed", "store_not_configured", "store_unreachable")},
         tag="recordings",
     ),
 )

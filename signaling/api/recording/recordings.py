@@ -19,7 +19,14 @@ _OF_CONVERSATION = "/v1/conversations/{conversation}/recordings"
 _RECORDING = "/v1/recordings/{recording}"
 _START_PROBLEMS = {
     409: ("conversation_ended", "recording_disabled", "recording_in_progress"),
-    503: ("disk_almost_full", "overloaded", "storage_test_failed", "worker_died", "worker_not_launched"),
+    503: (
+        "disk_almost_full",
+        "overloaded",
+        "storage_test_failed",
+        "store_not_configured",
+        "worker_died",
+        "worker_not_launched",
+    ),
 }
 
 

@@ -13,6 +13,8 @@ _WORDS = {
     "store_failed": "the storage does not work",
     "store_full": "the storage is full",
     "bucket_missing": "the storage is not set up",
+    "store_not_configured": "the storage is not set up",
+    "store_changed": "the storage is not the one that was used before",
     "storage_test_failed": "the storage has failed its test",
     "disk_full": "the recorder's disk is full",
     "disk_almost_full": "the recorder's disk is almost full",

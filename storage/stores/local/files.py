@@ -13,9 +13,9 @@ from typing import ParamSpec, TypeVar
 import msgspec
 
 from recorder.kernel.errors import BystanderError, Fault
-from storage.errors import DENIED, FAILED, FULL, OBJECT_MISSING, store_error
+from storage.errors import CHANGED, DENIED, FAILED, FULL, OBJECT_MISSING, store_error
 from storage.keys import RESERVED_SEGMENT, check_key, is_key
-from storage.spool.durable_files import sync_directory, write_fully
+from storage.spool.durable_files import sync_directory, write_atomic, write_fully
 from storage.store import ObjectInfo, ObjectProperties
 
 _Parameters = ParamSpec("_Parameters")
@@ -67,6 +67,31 @@ class LocalFiles:
     def __init__(self, base: Path) -> None:
         self.base = base
         self.hidden = base / RESERVED_SEGMENT
+        self._expected: str | None = None  # the mark without which this is another directory
+
+    # --- identity --------------------------------------------------------------------------------------
+    def put_mark(self, identity: str) -> None:
+        """Make this the directory of that identity."""
+        make_directories(self._mark(identity).parent)
+        write_atomic(self._mark(identity), b"{}")
+
+    def has_mark(self, identity: str) -> bool:
+        """Whether it is."""
+        return self._mark(identity).exists()
+
+    def expect_mark(self, identity: str) -> None:
+        """Do nothing without it from now on."""
+        self._expected = identity
+
+    def check_mark(self) -> None:
+        """Raises store_changed where the directory is not the one that was written into."""
+        if self._expected is not None and not self.has_mark(self._expected):
+            raise store_error(CHANGED, f"{self.base} has lost {self._mark(self._expected).name}")
+
+    def _mark(self, identity: str) -> Path:
+        return self.hidden / "stores" / identity
+
+    # --- objects ---------------------------------------------------------------------------------------
 
     def path(self, key: str) -> Path:
         """The file of an object."""
@@ -112,7 +137,11 @@ class LocalFiles:
     def info(self, key: str) -> ObjectInfo:
         """What `head` says; OSError when there is no such file."""
         path = self.path(key)
-        found = path.stat()
+        try:
+            found = path.stat()
+        except FileNotFoundError:
+            self.check_mark()
+            raise
         if not path.is_file():
             raise FileNotFoundError(errno.ENOENT, "not a file")
         try:
@@ -126,6 +155,7 @@ class LocalFiles:
 
     def delete(self, key: str) -> None:
         """Remove an object, and directories that are empty without it."""
+        self.check_mark()
         path = self.path(key)
         for file, top in ((path, self.base), (self._properties(key), self.hidden)):
             file.unlink(missing_ok=True)
@@ -135,6 +165,7 @@ class LocalFiles:
 
     def keys(self, prefix: str) -> list[str]:
         """Every object's key that begins with `prefix`, sorted."""
+        self.check_mark()
         found = []
         top = self.base / prefix.rpartition("/")[0]
         for directory, directories, files in os.walk(top):
@@ -148,6 +179,7 @@ class LocalFiles:
         return self.hidden / "properties" / (check_key(key) + ".json")
 
     def _unnamed(self) -> Path:
+        self.check_mark()
         directory = self.hidden / "new"
         directory.mkdir(parents=True, exist_ok=True)
         return directory / uuid.uuid4().hex

@@ -1,8 +1,8 @@
 """A directory as an object store: every object is an ordinary file under its key.
 
 Objects appear whole and durable (written elsewhere on the same file system, synced, renamed). What is not an
-object lies in `.bystander/`: `uploads/` (uploads.py), `properties/` (content type, metadata) and
-`new/` (what is being written).
+object lies in `.bystander/`: `uploads/` (uploads.py), `properties/` (content type, metadata),
+`stores/` (marks: storage/identity.py) and `new/` (what is being written).
 """
 
 import asyncio
@@ -43,11 +43,21 @@ class LocalStore:
     async def adopt(self, file: Path, key: str, properties: ObjectProperties) -> ObjectInfo:
         return await in_thread(self._files.adopt, file, key, properties)
 
+    async def put_mark(self, identity: str) -> None:
+        await in_thread(self._files.put_mark, identity)
+
+    async def has_mark(self, identity: str) -> bool:
+        return await in_thread(self._files.has_mark, identity)
+
+    def expect_mark(self, identity: str) -> None:
+        self._files.expect_mark(identity)
+
     async def check(self) -> None:
         with directory_errors(self._files.base):
             await asyncio.to_thread(self._check)
 
     def _check(self) -> None:
+        self._files.check_mark()
         make_directories(self._files.base)
         if not os.access(self._files.base, os.R_OK | os.W_OK | os.X_OK):
             raise PermissionError(errno.EACCES, "not writable")

@@ -78,6 +78,7 @@ class LocalUploads:
         return self._directory / upload.id
 
     def _begin(self, key: str, properties: ObjectProperties) -> MultipartUpload:
+        self._files.check_mark()
         facts = _UploadFacts(key=key, properties=properties, started_at=datetime.now(UTC))
         upload = MultipartUpload(key, uuid.uuid4().hex, facts.started_at)
         directory = self._of(upload)
@@ -101,6 +102,7 @@ class LocalUploads:
         return part
 
     def _logged(self, directory: Path) -> dict[int, Part]:
+        self._files.check_mark()
         try:
             lines = (directory / _PARTS).read_bytes().splitlines(keepends=True)
         except FileNotFoundError as error:
@@ -138,6 +140,7 @@ class LocalUploads:
         remove_flat_directory(self._of(upload), last=_FACTS)
 
     def _dangling(self) -> list[MultipartUpload]:
+        self._files.check_mark()
         found = []
         for path in sorted(self._directory.glob(f"*/{_FACTS}")):
             facts = _facts(path.parent)
