@@ -5,9 +5,10 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Protocol
 
+from recorder.kernel.errors import BystanderError
 from storage.errors import range_error
 from storage.spool import IndexEntry, SpoolReader, open_or_none
-from storage.store import READ_CHUNK_BYTES, ObjectInfo, ObjectStore
+from storage.store import READ_CHUNK_BYTES, RECORDING_MARK, ObjectInfo, ObjectStore
 
 
 class OpenMedia(Protocol):
@@ -33,8 +34,28 @@ class OpenMedia(Protocol):
 
 
 async def open_media(store: ObjectStore, root: Path, recording: str, key: str) -> OpenMedia:
-    """Open a recording in whatever state it is; object_missing (404) when nobody has it."""
-    return await open_spooled(root, recording) or StoredMedia(store, await store.head(key))
+    """Open a recording in whatever state it is; object_missing (404) when nobody has it, spool_damaged when
+    only a spool has it that cannot be read."""
+    try:
+        spooled = await open_spooled(root, recording)
+    except BystanderError as error:
+        if error.code != "spool_damaged":
+            raise
+        return await _stored_at_least(store, recording, key, error)
+    return spooled or StoredMedia(store, await store.head(key))
+
+
+async def _stored_at_least(
+    store: ObjectStore, recording: str, key: str, damage: BystanderError
+) -> "StoredMedia":
+    """What the store has of it, which a damaged spool, or the receipt that is left of one, does not hide."""
+    try:
+        info = await store.head(key)
+    except BystanderError as error:
+        raise damage from error
+    if dict(info.metadata).get(RECORDING_MARK) != recording:
+        raise damage
+    return StoredMedia(store, info)
 
 
 async def open_spooled(root: Path, recording: str) -> "SpooledMedia | None":

@@ -21,7 +21,7 @@ from storage.spool.format import FACTS
 from storage.spool.small_files import read_twice
 from storage.store import ObjectStore
 from storage.takeover.orphaned_uploads import Verdict
-from storage.upload.found_spools import find_spools
+from storage.upload.found_spools import SPOOL_DAMAGED, find_spools
 from storage.upload.uploader import Recovered, StoredObject, Survey
 
 TAKE_UP_TIMEOUT_S = 15.0  # of a start: a store that does not answer does not keep a server from recording
@@ -40,6 +40,7 @@ class Archive:
         self.stores = stores
         self.spool = spool
         self._shipping = {one.place.name: one for one in shipping}
+        self._damaged: dict[str, str] = {}  # spools that cannot be taken up, and by which code
         self._looking: BackgroundTask | None = None
         self._looked_after: set[asyncio.Task[None]] = set()
 
@@ -88,7 +89,9 @@ class Archive:
 
         Without a spool it is the object under `key`, where that is the recording's: it was completed before.
         """
-        return await (await self._of(store)).finish(recording, key)
+        shipping = await self._of(store)
+        self._damaged.pop(recording, None)  # what is still in its way, the uploader says
+        return await shipping.finish(recording, key)
 
     async def forget(self, recording: str) -> None:
         """The outcome is written down: what the upload left behind may go."""
@@ -113,7 +116,10 @@ class Archive:
 
     def kept(self) -> dict[str, str]:
         """Recordings whose spool stays because nothing proves that the store has them, and why."""
-        return {name: code for one in self._shipping.values() for name, code in one.uploader.kept().items()}
+        kept = {name: code for name, code in self._damaged.items() if (self.spool / name).exists()}
+        for shipping in self._shipping.values():
+            kept |= shipping.uploader.kept()
+        return kept
 
     def stalled_s(self) -> float:
         """How long the upload that waits longest has waited for its store; 0 when none does."""
@@ -193,6 +199,7 @@ class Archive:
 
     async def _taken_up(self, spool: Recovered) -> Recovered:
         if spool.facts is None or spool.damage is not None:
+            self._damaged[spool.recording] = spool.damage or SPOOL_DAMAGED
             return spool
         try:
             (await self._of(spool.facts.store)).uploader.begin(spool.recording)
@@ -200,6 +207,7 @@ class Archive:
             _log.error(
                 "a spool waits for its store", extra={"recording": spool.recording, "code": error.code}
             )
+            self._damaged[spool.recording] = error.code
             return replace(spool, damage=error.code)
         return spool
 

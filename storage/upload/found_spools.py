@@ -12,6 +12,7 @@ from storage.spool.format import END, FACTS
 from storage.spool.small_files import read_twice
 
 WORKER_DIED = "worker_died"
+SPOOL_DAMAGED = "spool_damaged"
 
 _log = logging.getLogger(__name__)
 
@@ -50,7 +51,7 @@ def _examined(root: Path, recording: str, goes_on: bool) -> Recovered | None:
 def _examine(root: Path, recording: str, goes_on: bool) -> Recovered | None:
     facts = read_twice(root / recording / FACTS, SpoolFacts)
     if facts is None:
-        return Recovered(recording, None, None, damage="spool_damaged")
+        return Recovered(recording, None, None, damage=SPOOL_DAMAGED)
     reader = open_or_none(root, recording)
     if reader is not None:
         try:

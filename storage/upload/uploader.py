@@ -19,7 +19,7 @@ from storage.takeover.lease import NodeLease
 from storage.takeover.orphaned_uploads import Survey, take_up
 from storage.upload.backoff import Backoff
 from storage.upload.files import UploadFiles
-from storage.upload.found_spools import WORKER_DIED, Recovered, find_spools
+from storage.upload.found_spools import SPOOL_DAMAGED, WORKER_DIED, Recovered, find_spools
 from storage.upload.recording_upload import UPLOAD_DEFECT, RecordingUpload, StallReason, UploadContext
 from storage.upload.slots import UploadSlots
 from storage.upload_plan.state import Container, HeadPolicy, StoredObject, UploadState
@@ -82,6 +82,7 @@ class Uploader:
         )
         self._shipments: dict[str, RecordingUpload] = {}
         self._tasks: dict[str, asyncio.Task[StoredObject]] = {}
+        self._damaged: dict[str, str] = {}  # spools that no upload can begin of, and by which code
 
     def __repr__(self) -> str:
         return f"Uploader(shipping={len(self._tasks)}, in_trouble={len(self.troubles())})"
@@ -91,6 +92,7 @@ class Uploader:
         task = self._tasks.get(recording)
         if task is not None and (not task.done() or (not task.cancelled() and task.exception() is None)):
             return
+        self._damaged.pop(recording, None)
         backoff = Backoff(
             initial_s=self._settings.retry_delay_initial_s,
             max_s=self._settings.retry_delay_max_s,
@@ -115,7 +117,12 @@ class Uploader:
         media, recording_running (409) while the worker writes, spool_damaged when nothing can be saved,
         uploader_closed (503) when `close` came first.
         """
-        await asyncio.to_thread(self._seal_if_orphaned, recording)
+        try:
+            await asyncio.to_thread(self._seal_if_orphaned, recording)
+        except BystanderError as error:
+            if error.code == SPOOL_DAMAGED:
+                self._damaged[recording] = error.code
+            raise
         self.begin(recording)
         self.grew(recording)
         task = self._tasks[recording]
@@ -140,6 +147,8 @@ class Uploader:
         for recovered in found:
             if recovered.damage is None:
                 self.begin(recovered.recording)
+            else:
+                self._damaged[recovered.recording] = recovered.damage
         return found
 
     async def take_up(self) -> Survey:
@@ -198,8 +207,9 @@ class Uploader:
         )
 
     def kept(self) -> dict[str, str]:
-        """Recordings whose upload ended without a proof, and by which code: their spools stay."""
-        failed: dict[str, str] = {}
+        """Recordings whose upload ended without a proof, or never began, and by which code: their spools
+        stay."""
+        failed = {name: code for name, code in self._damaged.items() if (self._root / name).exists()}
         for recording, task in self._tasks.items():
             error = task.exception() if task.done() and not task.cancelled() else None
             code = getattr(error, "code", UPLOAD_DEFECT)

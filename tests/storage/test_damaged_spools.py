@@ -157,8 +157,10 @@ async def test_a_server_starts_and_others_are_stored_whatever_one_spool_is_like(
     if name == "facts.json":
         assert found[RECORDING].damage == "spool_damaged"
         assert (root / RECORDING / "media").read_bytes() == WHOLE
+        assert node.uploader.kept() == {RECORDING: "spool_damaged"}
         mend(root, facts())
     assert (await node.uploader.finish(RECORDING)).size == len(WHOLE)
+    assert node.uploader.kept() == {}
     await node.uploader.close()
 
 

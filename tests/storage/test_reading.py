@@ -9,7 +9,7 @@ from recorder.kernel.errors import BystanderError
 from recorder.kernel.recording import EndReason
 from storage.reading import OpenMedia, SpooledMedia, open_media
 from storage.spool import SpoolWriter
-from storage.store import ObjectProperties
+from storage.store import RECORDING_MARK, ObjectProperties
 from storage.stores.memory import MemoryStore
 from tests.storage.conftest import RECORDING, facts
 from tests.storage.fragments import media, sequence
@@ -61,3 +61,24 @@ async def test_a_recording_that_nobody_has_is_not_found(root: Path) -> None:
     with pytest.raises(BystanderError) as caught:
         await open_media(MemoryStore(), root, RECORDING, KEY)
     assert (caught.value.code, caught.value.status) == ("object_missing", 404)
+
+
+@pytest.mark.parametrize(("mark", "plays"), [(RECORDING, True), ("rec_other", False), (None, False)])
+async def test_a_damaged_receipt_hides_no_stored_recording(
+    create: Callable[..., SpoolWriter], root: Path, mark: str | None, plays: bool
+) -> None:
+    writer = create()
+    for fragment in sequence(10):
+        writer.append(fragment)
+    for name in ("facts.json", "facts.copy"):
+        (root / RECORDING / name).write_bytes(b"")
+    store = MemoryStore()
+    marks = () if mark is None else ((RECORDING_MARK, mark),)
+    await store.put(KEY, b"0123456789", ObjectProperties("video/mp4", marks))
+    if not plays:
+        with pytest.raises(BystanderError, match="spool_damaged"):
+            await open_media(store, root, RECORDING, KEY)
+        return
+    opened = await open_media(store, root, RECORDING, KEY)
+    assert await read(opened, 0, 10) == b"0123456789"
+    await opened.close()
