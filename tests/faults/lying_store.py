@@ -12,6 +12,7 @@ from storage.store import (
     RECORDING_MARK,
     ListedPart,
     MultipartUpload,
+    MultipartUploads,
     ObjectInfo,
     ObjectProperties,
     ObjectStore,
@@ -45,7 +46,10 @@ class LyingUploads:
 
     def __init__(self, door: "LyingStore") -> None:
         self._door = door
-        self._inner = door.inner.uploads
+
+    @property
+    def _inner(self) -> MultipartUploads:
+        return self._door.inner.uploads
 
     @property
     def joins_parts(self) -> bool:

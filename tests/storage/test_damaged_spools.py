@@ -19,7 +19,7 @@ from storage.stores.memory import Faults, MemoryStore
 from storage.takeover.lease import NodeLease
 from storage.takeover.orphaned_uploads import Verdict
 from storage.upload.uploader import Uploader
-from tests.faults.adversary import fragment_of
+from tests.faults.recorded import fragment_of
 from tests.storage.conftest import RECORDING, facts, until_quiet
 
 OTHER = "rec_00000000000000000000000002"

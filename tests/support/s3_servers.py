@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from recorder.kernel.limits import PART_SIZE_BYTES_MIN
 from tests.support.ports import free_port
 
 ACCESS_KEY_ID = "bystander"
@@ -22,8 +23,10 @@ START_TIMEOUT_S = 30.0
 class ServerProcess:
     """A server that can be stopped, killed, paused and started again on the same port, with the same data."""
 
-    def __init__(self, command: list[str], port: int) -> None:
+    def __init__(self, command: list[str], port: int, env: dict[str, str] | None = None) -> None:
+        """`env` is what its environment has besides ours."""
         self._command = command
+        self._env = None if env is None else os.environ | env
         self._port = port
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -39,7 +42,9 @@ class ServerProcess:
         return self._process.pid
 
     def start(self) -> None:
-        self._process = subprocess.Popen(self._command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self._process = subprocess.Popen(
+            self._command, env=self._env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
         deadline = time.monotonic() + START_TIMEOUT_S
         while not self._answers():
             if self._process.poll() is not None or time.monotonic() > deadline:
@@ -87,11 +92,13 @@ def rclone(directory: Path) -> Iterator[ServerProcess]:
 
 
 @contextmanager
-def moto() -> Iterator[ServerProcess]:
+def moto(*, part_size_bytes_min: int = PART_SIZE_BYTES_MIN) -> Iterator[ServerProcess]:
     """moto's server; it holds everything in memory and begins without a bucket."""
     port = free_port()
     program = str(Path(sys.executable).parent / "moto_server")
-    yield from _running(ServerProcess([program, "-H", "127.0.0.1", "-p", str(port)], port))
+    env = {"S3_UPLOAD_PART_MIN_SIZE": str(part_size_bytes_min)}
+    env["MOTO_S3_DEFAULT_KEY_BUFFER_SIZE"] = str(PART_SIZE_BYTES_MIN - 1024)
+    yield from _running(ServerProcess([program, "-H", "127.0.0.1", "-p", str(port)], port, env))
 
 
 def _running(server: ServerProcess) -> Iterator[ServerProcess]:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from recorder.kernel.limits import PART_SIZE_BYTES_MIN
 from tests.support.ports import free_port
 from tests.support.s3_servers import ACCESS_KEY_ID, SECRET_ACCESS_KEY, ServerProcess
 
@@ -68,6 +69,7 @@ memcache_servers = 127.0.0.1:1
 use = egg:swift#s3api
 location = us-east-1
 s3_acl = false
+min_segment_size = {part_size_bytes_min}
 [filter:tempauth]
 use = egg:swift#tempauth
 user_{account}_{user} = {secret} .admin
@@ -93,7 +95,7 @@ swift_hash_path_suffix = tests
 
 
 @contextmanager
-def swift(directory: Path) -> Iterator[ServerProcess]:
+def swift(directory: Path, *, part_size_bytes_min: int = PART_SIZE_BYTES_MIN) -> Iterator[ServerProcess]:
     """A running Swift without a bucket; what is yielded is its proxy. All four are ended by process id."""
     if subprocess.run([PYTHON, "-c", "import swift"], capture_output=True, check=False).returncode != 0:
         pytest.fail("python3-swift is not installed: make test-stores does it")
@@ -105,7 +107,12 @@ def swift(directory: Path) -> Iterator[ServerProcess]:
     with ExitStack() as running:
         for name, port in ports.items():
             running.enter_context(_serving(directory, name, port, _STORAGE.format(name=name)))
-        proxy = _PROXY.format(account=ACCOUNT, user=ACCESS_KEY_ID, secret=SECRET_ACCESS_KEY)
+        proxy = _PROXY.format(
+            account=ACCOUNT,
+            user=ACCESS_KEY_ID,
+            secret=SECRET_ACCESS_KEY,
+            part_size_bytes_min=part_size_bytes_min,
+        )
         yield running.enter_context(_serving(directory, "proxy", free_port(), proxy))
 
 
