@@ -75,6 +75,30 @@ def _storage_test(given: argparse.Namespace, _: list[str]) -> int:
     return 0 if result["ok"] else EXIT_FAILED
 
 
+def _storage_move(given: argparse.Namespace, _: list[str]) -> int:
+    settings = _settings(given)
+    from recorder.storage_move import move_configured
+
+    async def show() -> tuple[int, int]:
+        moved = kept = 0
+        async for report in move_configured(
+            settings,
+            given.store,
+            source=given.source,
+            recordings=given.recordings or None,
+            dry_run=given.dry_run,
+        ):
+            done = "would be moved" if given.dry_run else "moved"
+            told = f"kept ({report.kept})" if report.kept else done
+            print(f"{report.row.id}  {report.source} -> {given.store}  {told}", flush=True)
+            kept, moved = kept + (report.kept is not None), moved + (report.kept is None)
+        return moved, kept
+
+    moved, kept = asyncio.run(show())
+    print(f"{moved} {'would be moved' if given.dry_run else 'moved'}, {kept} kept.")
+    return EXIT_FAILED if kept else 0
+
+
 def _storage_list(given: argparse.Namespace, _: list[str]) -> int:
     from recorder.stores.commands import list_stores
 
@@ -213,6 +237,14 @@ def _parser() -> argparse.ArgumentParser:
     test.set_defaults(run=_storage_test)
     listing = about.add_parser("list", parents=[common], help="the stores that anything was recorded into")
     listing.set_defaults(run=_storage_list)
+    moving = about.add_parser(
+        "move", parents=[common], help="take recordings to another store; again after a kill goes on"
+    )
+    moving.add_argument("store", metavar="TARGET", help="the name of the store to move to")
+    moving.add_argument("recordings", nargs="*", metavar="RECORDING", default=None, help="these only")
+    moving.add_argument("--from", dest="source", metavar="NAME", help="only what lies in this store")
+    moving.add_argument("--dry-run", action="store_true", help="only say what would be moved")
+    moving.set_defaults(run=_storage_move)
     accepting = about.add_parser(
         "accept", parents=[common], help="use a store that lost its mark (store_changed): it is the right one"
     )

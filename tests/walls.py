@@ -46,6 +46,7 @@ ROOMS: dict[str, list[str]] = {
         "app",
         "recover",
         "database_move",
+        "storage_move",
         "cli",
         "__main__",
     ],
@@ -109,6 +110,7 @@ ROOMS: dict[str, list[str]] = {
         "takeover",
         "upload",
         "reading",
+        "copying",
     ],
 }
 
