@@ -153,8 +153,8 @@ class Server:
             seal=SecretSeal(None if core.database.is_shared else node.secrets.seals()),
         )
         sampler = Sampler(core.dependencies.workers)
-        tasks = [BackgroundTask("sampling", sampler.run), webhooks.delivery, *_retention(core)]
-        tasks.append(BackgroundTask("backlog", node.backlog.run))
+        tasks = [BackgroundTask("sampling", sampler.run), webhooks.delivery, node.files.finishing]
+        tasks += [*_retention(core), BackgroundTask("backlog", node.backlog.run)]
         checks = {task.name: task.check for task in tasks} | {"sampling": sampler.check}
         checks["taking up"] = archive.check_looking
         checks["audit"] = audit.log.check_writing
@@ -277,6 +277,10 @@ async def _ports(
         settings=SettingsService(node.scoped_settings, conversations),
         webhooks=webhooks.registrations,
         audit=AuditService(audit.log, audit.table, settings.audit),
+        files=node.files.files,
+        uploads=node.files.uploads,
+        snapshots=node.files.snapshots,
+        backgrounds=node.files.backgrounds,
     )
 
 

@@ -8,7 +8,6 @@ from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
-import msgspec
 from prometheus_client import CollectorRegistry
 
 from recorder.archive.archive import Archive
@@ -23,8 +22,8 @@ from recorder.database.presences import PresenceTable
 from recorder.database.settings import SettingsTable
 from recorder.database.supervisions import SupervisionTable
 from recorder.deletion.deletion import RecordingDeletion
+from recorder.file_composition import FileServices, compose_files
 from recorder.kernel.clock import Clock, SystemClock
-from recorder.kernel.conversation import Conversation
 from recorder.node.data_directory import DataDirectory
 from recorder.node.entry_point_secrets import EntryPointSecrets
 from recorder.recording.changes import RecordingChanges
@@ -42,7 +41,6 @@ from recorder.services.recording.entry_points import EntryPoints
 from recorder.services.recording.service import RecordingService
 from recorder.services.recording.view import RecordingView
 from recorder.settings.definitions import Settings
-from recorder.supervision.conversation_supervisor import EffectiveSettings
 from recorder.supervision.decisions import Decisions
 from recorder.supervision.supervisors import Supervisors
 from recorder.worker_pool.forkserver import Forkserver
@@ -95,14 +93,12 @@ class Node:
     consents: Consents
     entry_points: EntryPoints
     backlog: BacklogWatch
+    files: FileServices
+    connectors: Connectors
 
     async def settings_of(self, conversation: str) -> Settings:
         """The settings as they count for one conversation."""
-        found = await self.core.conversations.get(conversation)
-        recording = await self.scoped_settings.effective(found)
-        return msgspec.structs.replace(self.core.dependencies.settings, recording=recording)
-
-    connectors: Connectors
+        return await self.scoped_settings.everything(await self.core.conversations.get(conversation))
 
     async def take_up(self) -> None:
         """Go on with what an earlier server of this node left, and with what lost nodes left."""
@@ -153,7 +149,7 @@ async def compose(
     dependencies, conversations, database = core.dependencies, core.conversations, core.database
     settings, clock = dependencies.settings, dependencies.clock
     secrets = EntryPointSecrets(await asyncio.to_thread(data.secret))
-    scoped = ScopedSettings(settings.recording, SettingsTable(database), clock)
+    scoped = ScopedSettings(settings, SettingsTable(database), clock)
     terms = EffectiveTerms(scoped, conversations)
 
     changes = RecordingChanges()
@@ -161,8 +157,7 @@ async def compose(
 
     supervisions = SupervisionTable(database, dependencies.node)
     decisions = Decisions(supervisions, conversations)
-    effective = _effective(settings, scoped)
-    supervisors = Supervisors(supervisions, conversations, registry, decisions, effective, clock)
+    supervisors = Supervisors(supervisions, conversations, registry, decisions, scoped.everything, clock)
     stack.push_async_callback(supervisors.leave)
 
     view = RecordingView(registry, dependencies, secrets, base_url=urls.entry_points)
@@ -189,6 +184,7 @@ async def compose(
         clock,
     )
     stack.push_async_callback(connectors.leave)
+    files = compose_files(database, conversations, dependencies, scoped)
 
     recording_metrics = RecordingMetrics(metrics, clock)
     backlog = BacklogWatch(dependencies.archive, clock, settings.limits.spool_free_bytes_min)
@@ -217,6 +213,7 @@ async def compose(
             conversations,
             registry,
             RecordingDeletion(registry, dependencies),
+            files.deletion,
             supervisors,
             clock,
             base_url=urls.public,
@@ -233,11 +230,5 @@ async def compose(
         entry_points=entry_points,
         backlog=backlog,
         connectors=connectors,
+        files=files,
     )
-
-
-def _effective(settings: Settings, scoped: ScopedSettings) -> EffectiveSettings:
-    async def effective(conversation: Conversation) -> Settings:
-        return msgspec.structs.replace(settings, recording=await scoped.effective(conversation))
-
-    return effective

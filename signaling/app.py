@@ -10,6 +10,7 @@ from recorder.kernel.clock import Clock, SystemClock
 from recorder.kernel.network.proxy import Proxy
 from recorder.kernel.recording import Recording
 from signaling.api.administration import audit as api_audit
+from signaling.api.administration import backgrounds as api_backgrounds
 from signaling.api.administration import keys as api_keys
 from signaling.api.administration import service as api_service
 from signaling.api.administration import setting_definitions as api_setting_definitions
@@ -20,9 +21,13 @@ from signaling.api.administration import webhooks as api_webhooks
 from signaling.api.conversation import consents as api_consents
 from signaling.api.conversation import conversations as api_conversations
 from signaling.api.conversation import decisions as api_decisions
+from signaling.api.conversation import file_services as api_file_services
+from signaling.api.conversation import files as api_files
 from signaling.api.conversation import interactions as api_interactions
 from signaling.api.conversation import messages as api_messages
 from signaling.api.conversation import participants as api_participants
+from signaling.api.conversation import snapshots as api_snapshots
+from signaling.api.conversation import uploads as api_uploads
 from signaling.api.recording import events as api_events
 from signaling.api.recording import history as api_history
 from signaling.api.recording import hls as api_hls
@@ -67,6 +72,11 @@ API: Sequence[Operation] = (
     *api_decisions.OPERATIONS,
     *api_messages.OPERATIONS,
     *api_consents.OPERATIONS,
+    *api_file_services.OPERATIONS,
+    *api_files.OPERATIONS,
+    *api_uploads.OPERATIONS,
+    *api_snapshots.OPERATIONS,
+    *api_backgrounds.OPERATIONS,
     *api_keys.OPERATIONS,
     *api_recordings.OPERATIONS,
     *api_media.OPERATIONS,

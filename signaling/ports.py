@@ -32,49 +32,12 @@ from recorder.kernel.message import ConsentAnswer, ConsentGiven, Message
 from recorder.kernel.permissions import ApiKey, ConversationTerms, IssuedKey, KeyScope
 from recorder.kernel.recording import Recording
 from signaling.audit_port import Audit
+from signaling.caller import Caller as Caller
 from signaling.console_port import Console
+from signaling.file_port import Backgrounds, Files, Snapshots, Uploads
+from signaling.media_port import MediaBytes as MediaBytes
+from signaling.media_port import MediaReader as MediaReader
 from signaling.webhook_port import Webhooks
-
-
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """Who asks: a participant, or an API key; neither is the server's own key, which may do everything."""
-
-    participant: Participant | None = None
-    key: ApiKey | None = None
-
-    @property
-    def is_api_key(self) -> bool:
-        return self.participant is None
-
-    def may(self, scope: KeyScope) -> bool:
-        """Whether this is an API key with this scope."""
-        return self.participant is None and (self.key is None or self.key.may(scope))
-
-    @property
-    def account(self) -> str | None:
-        """The only account that this API key reaches; None: all of them."""
-        return None if self.key is None else self.key.account
-
-    @property
-    def name(self) -> str:
-        """Who this is among all callers, for counting and logs; no secret."""
-        if self.participant is not None:
-            return self.participant.id
-        return "server" if self.key is None else self.key.id
-
-
-@dataclass(frozen=True, slots=True)
-class MediaBytes:
-    """An open reading of a recording. `size` is what is readable now; it grows while `complete` is False."""
-
-    size: int
-    complete: bool
-    etag: str
-    content_type: str
-    filename: str
-
-    reader: "MediaReader"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,14 +46,6 @@ class Playlist:
 
     text: str
     complete: bool
-
-
-class MediaReader(Protocol):
-    def read(self, start: int, stop: int) -> AsyncIterator[bytes]:
-        """Yield the bytes [start, stop) in chunks; raises BystanderError when they cannot be had."""
-        ...
-
-    async def close(self) -> None: ...
 
 
 class Authority(Protocol):
@@ -432,3 +387,7 @@ class Ports:
     settings: Settings
     webhooks: Webhooks
     audit: Audit
+    files: Files
+    uploads: Uploads
+    snapshots: Snapshots
+    backgrounds: Backgrounds

@@ -9,13 +9,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, insert, select, update
+from sqlalchemy import ColumnElement, func, insert, select, update
 from sqlalchemy.engine import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from recorder.database.connection import Database
 from recorder.database.rows import fields
-from recorder.database.schema import messages, recordings
+from recorder.database.schema import files, messages, recordings
 from recorder.kernel.ids import IdSequence
 from recorder.kernel.message import Message, MessageKind
 
@@ -49,8 +49,14 @@ class MessageTable:
         available = (messages.c.kind == MessageKind.RECORDING_AVAILABLE) & (
             messages.c.recording == recordings.c.id
         )
-        about = (recordings.c.filename, recordings.c.duration_s, recordings.c.bytes)
+        about = (
+            func.coalesce(recordings.c.filename, files.c.filename).label("filename"),
+            recordings.c.duration_s,
+            func.coalesce(recordings.c.bytes, files.c.bytes).label("bytes"),
+            files.c.content_type,
+        )
         joined = select(messages, *about).outerjoin(recordings, available)
+        joined = joined.outerjoin(files, messages.c.file == files.c.id)
         query = joined.where(*wanted).order_by(messages.c.id).limit(limit)
         async with self._database.reading() as connection:
             return [_message(row) for row in (await connection.execute(query)).all()]
@@ -84,6 +90,12 @@ async def note_expired(connection: AsyncConnection, recording: str) -> None:
     available = of_it & (messages.c.kind == MessageKind.RECORDING_AVAILABLE)
     await connection.execute(update(messages).where(available).values(kind=MessageKind.RECORDING_EXPIRED))
     await connection.execute(update(messages).where(of_it).values(recording=None))
+
+
+async def note_file_expired(connection: AsyncConnection, file: str) -> None:
+    """Let what is said of a file stand without it."""
+    of_it = messages.c.file == file
+    await connection.execute(update(messages).where(of_it).values(kind=MessageKind.FILE_EXPIRED, file=None))
 
 
 def message_values(message: Message) -> dict[str, Any]:

@@ -204,7 +204,51 @@ messages = Table(
     Column("text", Text),
     Column("recording", String(ID_CHARS), ForeignKey("recordings.id", ondelete="CASCADE"), index=True),
     Index("ix_messages_conversation_id", "conversation", "id"),
+    Column("file", String(ID_CHARS)),
     UniqueConstraint("recording", "kind"),  # a recording starts, ends and becomes available once
+)
+
+files = Table(
+    "files",
+    metadata,
+    Column("id", String(ID_CHARS), primary_key=True),
+    _conversation(index=False),
+    Column("kind", String(CODE_CHARS), nullable=False),
+    Column("state", String(CODE_CHARS), nullable=False),
+    Column("filename", String(TEXT_CHARS), nullable=False),
+    Column("content_type", String(TEXT_CHARS), nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+    Column("participant", String(ID_CHARS)),  # who sent it, or asked for it
+    Column("name", String(TEXT_CHARS)),
+    Column("subject", String(ID_CHARS)),  # who is in the picture
+    Column("source", String(CODE_CHARS)),
+    Column("width", Integer),
+    Column("height", Integer),
+    Column("failure", String(CODE_CHARS)),
+    Column("object_key", String(1024), nullable=False),
+    Column("store", String(ID_CHARS)),  # NULL: what was the default then
+    Column("node", String(CODE_CHARS), nullable=False),  # whose data directory has what was received
+    Column("created_at", UtcTime, nullable=False),
+    Column("available_at", UtcTime),
+    Index("ix_files_conversation_id", "conversation", "id"),
+    Index("ix_files_state_id", "state", "id"),
+)
+
+backgrounds = Table(
+    "backgrounds",
+    metadata,
+    Column("id", String(ID_CHARS), primary_key=True),
+    Column("account", String(TEXT_CHARS), nullable=False),
+    Column("template", String(TEXT_CHARS)),  # NULL: of every template of the account
+    Column("name", String(TEXT_CHARS), nullable=False),
+    Column("content_type", String(TEXT_CHARS), nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+    Column("width", Integer, nullable=False),
+    Column("height", Integer, nullable=False),
+    Column("object_key", String(1024), nullable=False),
+    Column("store", String(ID_CHARS)),  # NULL: what was the default then
+    Column("created_at", UtcTime, nullable=False),
+    Index("ix_backgrounds_account_id", "account", "id"),
 )
 
 search_terms = Table(

@@ -20,6 +20,9 @@ class MessageKind(StrEnum):
     RECORDING_EXPIRED = "RECORDING_EXPIRED"  # there was one, and it was deleted because of its age
     CONSENT_GIVEN = "CONSENT_GIVEN"
     CONSENT_REFUSED = "CONSENT_REFUSED"
+    FILE_SHARED = "FILE_SHARED"
+    FILE_EXPIRED = "FILE_EXPIRED"  # there was one, and it was deleted because of its age
+    SNAPSHOT_TAKEN = "SNAPSHOT_TAKEN"
 
 
 SHOWS_RECORDING = frozenset(
@@ -43,9 +46,10 @@ class ConsentAnswer(StrEnum):
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True):
-    """One message. `participant` and `name` say who wrote or answered; `recording` which one it is about.
+    """One message. `participant` and `name` say who wrote, sent or answered.
 
-    `links` play the recording of a RECORDING_AVAILABLE; `filename`, `duration_s` and `bytes` are its own.
+    `recording` or `file` is what it is about: `filename`, `duration_s`, `bytes` and `content_type` are its
+    own, and `links` play the recording of a RECORDING_AVAILABLE.
     """
 
     id: str
@@ -56,9 +60,11 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     name: str | None = None
     text: str | None = None
     recording: str | None = None
+    file: str | None = None
     filename: str | None = None
     duration_s: float | None = None
     bytes: int | None = None
+    content_type: str | None = None
     links: dict[str, str] = {}
 
 

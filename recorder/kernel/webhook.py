@@ -15,6 +15,10 @@ class EventType(StrEnum):
     RECORDING_RESUMED = "recording.resumed"
     RECORDING_AVAILABLE = "recording.available"
     RECORDING_FAILED = "recording.failed"
+    FILE_AVAILABLE = "file.available"
+    FILE_REFUSED = "file.refused"  # by the scanner: nobody can fetch it
+    SNAPSHOT_AVAILABLE = "snapshot.available"
+    SNAPSHOT_REFUSED = "snapshot.refused"
     INTERACTION_HOLD = "interaction.hold"  # wait: what would record it is not ready
     INTERACTION_RELEASE = "interaction.release"  # go on
     INTERACTION_ABORT = "interaction.abort"  # end it: it cannot be recorded

@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from recorder.kernel.conversation import Conversation, Interaction
+from recorder.kernel.file import SharedFile
 from recorder.kernel.recording import RecordingState
 from recorder.kernel.webhook import EventType
 
@@ -69,6 +70,15 @@ def interaction_event(
     waited_for = None if recording is None else {"id": recording, "links": _links_of(recording)}
     about = {"interaction": interaction, "reason": reason, "recording": waited_for}
     return _event(type_, conversation, about, occurred_at)
+
+
+def file_event(conversation: Conversation, file: SharedFile, *, occurred_at: datetime) -> WebhookEvent:
+    """file.available or .refused, snapshot.available or .refused, by what the file is and became."""
+    shown = msgspec.structs.asdict(file)
+    path = f"/v1/conversations/{file.conversation}/files/{file.id}"
+    shown["links"] = {"self": path, "content": f"{path}/content"}
+    type_ = EventType(f"{file.kind.lower()}.{file.state.lower()}")
+    return _event(type_, conversation, {"file": shown}, occurred_at)
 
 
 def _links_of(recording: str) -> dict[str, str]:

@@ -1,8 +1,9 @@
 """Settings as they count for one conversation, and as each scope may change them.
 
-`await ScopedSettings.effective(conversation)` is what everything that decides about a conversation asks: the
-`recording` table of the settings, each key with the value that its innermost scope gave it. Ask once when a
-recording is asked for and keep the answer with it, so that a change in mid-call changes no running recording.
+`await ScopedSettings.effective(conversation)` is what everything that decides about recording a conversation
+asks: the `recording` table of the settings, each key with the value that its innermost scope gave it. Ask
+once when a recording is asked for and keep the answer with it, so that a change in mid-call changes no
+running recording. `everything(conversation)` has the other tables that inner scopes speak of too.
 """
 
 import logging
@@ -15,11 +16,11 @@ from recorder.database.settings import Said, SettingsTable
 from recorder.kernel.clock import Clock
 from recorder.kernel.conversation import Conversation
 from recorder.kernel.errors import BystanderError, caller_error
-from recorder.settings.definitions import Definition, RecordingSettings, definitions
+from recorder.settings.definitions import Definition, RecordingSettings, Settings, definitions, sections
 from recorder.settings.parsing import parse_setting
 from recorder.settings.scopes import Layer, Resolved, Scope, resolve
 
-SECTION = "recording"
+SECTION = "recording"  # whose keys the operator can lock
 
 RecordingSettings = RecordingSettings
 """The recording table of the settings, as it counts for one conversation."""
@@ -30,22 +31,26 @@ _log = logging.getLogger(__name__)
 class ScopedSettings:
     """One for each server; `server` is what the operator says in the outermost scope."""
 
-    def __init__(self, server: RecordingSettings, table: SettingsTable, clock: Clock) -> None:
+    def __init__(self, server: Settings, table: SettingsTable, clock: Clock) -> None:
         self._server = server
+        self._locked = server.recording.locked
         self._table = table
         self._clock = clock
         self._outer = (
-            Layer(Scope.DEFAULT, _plain(RecordingSettings())),
+            Layer(Scope.DEFAULT, _plain(Settings())),
             Layer(Scope.SERVER, _differing(server)),
         )
 
     async def effective(self, conversation: Conversation) -> RecordingSettings:
         """The recording settings that count for this conversation now."""
+        return (await self.everything(conversation)).recording
+
+    async def everything(self, conversation: Conversation) -> Settings:
+        """All settings as they count for this conversation now."""
         found = await self.explain(
             account=conversation.account, template=conversation.template, conversation=conversation.id
         )
-        values = {key.removeprefix(f"{SECTION}."): one.value for key, one in found.items()}
-        return msgspec.structs.replace(self._server, **values)
+        return _with(self._server, found)
 
     async def explain(
         self, *, account: str, template: str | None = None, conversation: str | None = None
@@ -58,7 +63,7 @@ class ScopedSettings:
             asked.append((Scope.CONVERSATION, conversation))
         said = await self._table.of(asked)
         inner = [Layer(scope, dict(_still_valid(said[scope]))) for scope, _ in asked if scope in said]
-        locked = {f"{SECTION}.{name}" for name in self._server.locked}
+        locked = {f"{SECTION}.{name}" for name in self._locked}
         return resolve([*self._outer, *inner], narrowing=NARROWING, locked=locked)
 
     async def said(self, scope: Scope, owner: str) -> Said:
@@ -73,8 +78,7 @@ class ScopedSettings:
         Raises 422 unknown_setting, invalid_setting, setting_not_allowed, setting_immutable, setting_locked
         (the detail begins with the key); 412 settings_changed.
         """
-        locked = self._server.locked
-        parsed = {key: parse_setting(scope, key, value, locked=locked) for key, value in values.items()}
+        parsed = {key: parse_setting(scope, key, value, locked=self._locked) for key, value in values.items()}
         before = await self._table.get(scope, owner)
         if version is not None and version != before.version:
             raise _changed(before.version)
@@ -92,19 +96,39 @@ def template_of(account: str, template: str) -> str:
 
 def scoped_definitions() -> dict[str, Definition]:
     """The keys that inner scopes may say, by full name, in the order in which they are written down."""
-    return {f"{SECTION}.{name}": key for name, key in definitions(RecordingSettings).items() if key.scopes}
+    return {
+        f"{section}.{name}": key
+        for section, kind in sections().items()
+        for name, key in definitions(kind).items()
+        if key.scopes
+    }
 
 
 NARROWING = frozenset(name for name, key in scoped_definitions().items() if key.narrows)
 
 
-def _plain(recording: RecordingSettings) -> dict[str, Any]:
-    return {name: getattr(recording, key.name) for name, key in scoped_definitions().items()}
+def _with(server: Settings, found: Mapping[str, Resolved]) -> Settings:
+    tables: dict[str, dict[str, Any]] = {}
+    for key, resolved in found.items():
+        section, _, name = key.partition(".")
+        tables.setdefault(section, {})[name] = resolved.value
+    replaced = {
+        section: msgspec.structs.replace(getattr(server, section), **values)
+        for section, values in tables.items()
+    }
+    return msgspec.structs.replace(server, **replaced)
 
 
-def _differing(server: RecordingSettings) -> dict[str, Any]:
+def _plain(settings: Settings) -> dict[str, Any]:
+    return {
+        name: getattr(getattr(settings, name.partition(".")[0]), key.name)
+        for name, key in scoped_definitions().items()
+    }
+
+
+def _differing(server: Settings) -> dict[str, Any]:
     """What the operator says; where that is the default, nobody can tell whether it was said."""
-    default = _plain(RecordingSettings())
+    default = _plain(Settings())
     return {name: value for name, value in _plain(server).items() if value != default[name]}
 
 

@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Meta
 
 from recorder.kernel.conversation import Consent, InteractionKind, Role
+from recorder.kernel.file import FILE_BYTES_MAX
 from recorder.kernel.limits import MIB, PICTURE_PIXELS_MAX
 from recorder.kernel.media import IceTransportPolicy
 from recorder.kernel.network.media import IpFamilies
@@ -234,6 +235,46 @@ class RecordingSettings(Section, frozen=True):
     ] = ()
 
 
+class FileSettings(Section, frozen=True):
+    """Files that people send each other in a conversation."""
+
+    agents: Annotated[
+        bool, Meta(description="whether agents and supervisors may send files", extra=EVERYWHERE)
+    ] = False
+    customers: Annotated[bool, Meta(description="whether visitors may send files", extra=EVERYWHERE)] = False
+    bytes_max: Annotated[int, Meta(ge=1, le=FILE_BYTES_MAX, description="of one file")] = FILE_BYTES_MAX
+    scan_command: Annotated[
+        tuple[str, ...],
+        Meta(description="looks at each file before anybody gets it: its path follows; 0 is good, 1 is not"),
+    ] = ()
+    scan_timeout_s: Annotated[
+        float, Meta(gt=0, le=3600, description="then the scan counts as failed, and is tried again")
+    ] = 120.0
+
+
+class BackgroundSettings(Section, frozen=True):
+    """Pictures that agents may stand in front of in the built-in room."""
+
+    offered: Annotated[
+        bool, Meta(description="whether agents are offered backgrounds at all", extra=EVERYWHERE)
+    ] = True
+    show_for_agents: Annotated[
+        bool,
+        Meta(
+            description="the built-in ones too; off: where some were uploaded, those alone",
+            extra=ABOVE_CONVERSATIONS,
+        ),
+    ] = True
+
+
+class SnapshotSettings(Section, frozen=True):
+    """Pictures that agents take of a visitor's camera or share."""
+
+    allow: Annotated[tuple[Role, ...], Meta(description="roles that may take them", extra=EVERYWHERE)] = (
+        AGENTS
+    )
+
+
 class EntryPointSettings(Section, frozen=True):
     """Where publishers find the recorder."""
 
@@ -446,6 +487,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     storage: StorageSettings = StorageSettings()
     stores: dict[StoreName, StorageSettings] = {}  # besides that of [storage], each a table of its own
     recording: RecordingSettings = RecordingSettings()
+    files: FileSettings = FileSettings()
+    backgrounds: BackgroundSettings = BackgroundSettings()
+    snapshots: SnapshotSettings = SnapshotSettings()
     entry_point: EntryPointSettings = EntryPointSettings()
     call: CallSettings = CallSettings()
     turn: TurnSettings = TurnSettings()

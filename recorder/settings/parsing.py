@@ -25,7 +25,7 @@ def parse_setting(scope: Scope, key: str, value: Any, *, locked: Collection[str]
         raise _refused("setting_immutable", key, "only the server's own settings say this")
     if scope not in found.scopes:
         raise _refused("setting_not_allowed", key, f"may be said by {', '.join(found.scopes)}, not {scope}")
-    if found.name in locked:
+    if key == f"recording.{found.name}" and found.name in locked:
         raise _refused("setting_locked", key, "the operator of the server keeps this to themselves")
     try:
         converted = msgspec.convert(value, found.type)

@@ -10,7 +10,7 @@ from signaling.http.idempotency import HEADER
 from signaling.http.problems import MEDIA_TYPE, Problem
 from signaling.http.session_cookie import SECURE_COOKIE
 from signaling.routes.access import Scheme
-from signaling.routes.operation import PATH_PARAMETER_PATTERN, Header, Operation, Reply, TextBody
+from signaling.routes.operation import PATH_PARAMETER_PATTERN, BinaryBody, Header, Operation, Reply, TextBody
 
 _REF = "#/components/schemas/{name}"
 _TEXT = {"type": "string"}
@@ -86,6 +86,11 @@ def _operation(operation: Operation, schema_of: dict[type[msgspec.Struct], Json]
         described["requestBody"] = {
             "required": True,
             "content": {operation.body.media_type: {"schema": _TEXT}},
+        }
+    elif isinstance(operation.body, BinaryBody):
+        described["requestBody"] = {
+            "required": True,
+            "content": {media_type: {} for media_type in operation.body.media_types},
         }
     elif operation.body is not None:
         schema = schema_of[operation.body]

@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from datetime import datetime
 from http import HTTPStatus
 from typing import TypeVar
@@ -18,6 +18,7 @@ from signaling.http.problems import InvalidInputError
 BODY_READ_S_MAX = 30.0  # 64 KiB in this time is slower than any link that could carry a call
 YEAR_MIN, YEAR_MAX = 1970, 9998  # of times that callers send
 _CHUNK_BYTES = 16 * 1024
+_STREAMED_CHUNK_BYTES = 64 * 1024  # what aiohttp buffers anyway
 _DETAIL_CHARS_MAX = 200  # msgspec quotes the name of an unknown field, which the caller chose
 _VALIDATION_PATH = re.compile(r" - at (?:`key` in )?`(?P<path>[^`]*)`\Z")
 
@@ -98,6 +99,30 @@ def require_media_type(request: web.Request, media_type: str) -> None:
     """Raise 415 unless the request's Content-Type is this; parameters (charset) do not count."""
     if request.headers.get("Content-Type", "").partition(";")[0].strip().lower() != media_type:
         raise caller_error("unsupported_media_type", f"The Content-Type has to be {media_type}.", status=415)
+
+
+async def chunks_of(
+    request: web.Request, media_types: Collection[str], *, bytes_max: int
+) -> AsyncIterator[bytes]:
+    """The body in chunks, for whoever keeps no more than one of them. Raises 415, 413, 400 malformed_body.
+
+    How long a chunk may take is up to the reader.
+    """
+    found = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    if found not in media_types:
+        wanted = " or ".join(media_types)
+        raise caller_error("unsupported_media_type", f"The Content-Type has to be {wanted}.", status=415)
+    if request.content_length is not None and request.content_length > bytes_max:
+        raise _too_large(bytes_max)
+    received = 0
+    try:
+        async for chunk in request.content.iter_chunked(_STREAMED_CHUNK_BYTES):
+            received += len(chunk)
+            if received > bytes_max:
+                raise _too_large(bytes_max)
+            yield chunk
+    except (web.RequestPayloadError, aiohttp.ClientPayloadError, aiohttp.http.HttpProcessingError) as error:
+        raise caller_error("malformed_body", "The body's encoding is broken.") from error
 
 
 async def read_body(request: web.Request, bytes_max: int) -> bytes:

@@ -1,5 +1,8 @@
 """The built-in call room: people talk peer to peer in a browser, and the hidden participant listens in."""
 
+import asyncio
+from collections.abc import AsyncIterator
+
 from aiohttp import web
 
 from recorder.kernel.clock import Clock, SystemClock
@@ -40,6 +43,13 @@ def add_room_routes(
     app.router.add_get("/room/{conversation}", pages.room)
     app.router.add_get("/room/{conversation}/socket", RoomSocket(ports, rooms, clock, door).serve)
     app.router.add_get("/web/{name}", pages.asset)
+
+    async def watch_storage(_: web.Application) -> AsyncIterator[None]:
+        watching = asyncio.create_task(rooms.watch_storage())
+        yield
+        watching.cancel()
+
+    app.cleanup_ctx.append(watch_storage)
 
     async def close_rooms(_: web.Application) -> None:
         await rooms.close()

@@ -77,6 +77,7 @@ class OpenRoom:
         self._tasks: set[asyncio.Task[None]] = set()
         self._expiry: asyncio.TimerHandle | None = None
         self._watching = self._task(self._watch())
+        self._watching_files = self._task(self._watch_files())
 
     def enter(self, connection: Connection, guest: Guest, ice_servers: list[IceServer]) -> int:
         """Seat this participant; returns the number that stands for the connection from now on."""
@@ -89,6 +90,7 @@ class OpenRoom:
             guest.instance,
             ice_servers=ice_servers,
             answer=guest.answer,
+            services=guest.services,
             now=self._now(),
         )
         self._apply(entered)
@@ -103,9 +105,17 @@ class OpenRoom:
         self._participants.pop(number, None)
         self._apply(self._core.lost(number, self._now()))
 
+    def is_seated(self, participant: str) -> bool:
+        """Whether they are here, with a page that hears."""
+        return self._core.is_seated(participant)
+
     def heard(self, line: ChatLine) -> None:
         """Somebody said this by the API."""
         self._apply(self._core.heard(line))
+
+    def services_changed(self) -> None:
+        """What needs the store was switched off, or on again."""
+        self._apply(self._core.services_changed())
 
     def consent_kept(self, participant: str, answer: ConsentAnswer) -> None:
         """This answer counts from now on."""
@@ -180,6 +190,7 @@ class OpenRoom:
     def _finish(self) -> None:
         if not self._watching.cancelling():  # a start that returns after everybody left comes by here again
             self._watching.cancel()
+            self._watching_files.cancel()
             self._interactions.close()
             self._chat_log.close()
             self._finished()
@@ -198,6 +209,10 @@ class OpenRoom:
                 _log.exception("Watching the recordings of %s failed.", self._conversation)
             await asyncio.sleep(retry_s)
             retry_s = min(2 * retry_s, _WATCH_RETRY_S_MAX)
+
+    async def _watch_files(self) -> None:
+        async for file in self._ports.files.watch(self._conversation):
+            self._apply(self._core.file_changed(file))
 
     async def _start_recording(self, participant: Participant) -> None:
         try:

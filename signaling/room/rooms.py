@@ -1,8 +1,10 @@
 """The rooms that are open on this server, by conversation: found, opened, and closed when it stops."""
 
 import asyncio
+import logging
 
 from recorder.kernel.conversation import Participant
+from recorder.kernel.errors import BystanderError
 from recorder.kernel.message import ConsentAnswer, Message
 from recorder.kernel.permissions import ConversationTerms
 from signaling.room.connection import Connection
@@ -10,6 +12,10 @@ from signaling.room.core.messages import ChatLine, CloseCode, Past
 from signaling.room.open_room import OpenRoom
 from signaling.room.past import past_of
 from signaling.room.terms import Guest, RoomTerms
+
+STORAGE_LOOK_S = 2.0  # between looks at the storage test's verdict: one small file
+
+_log = logging.getLogger(__name__)
 
 
 class Rooms:
@@ -29,6 +35,11 @@ class Rooms:
     def is_open(self, conversation: str) -> bool:
         """Whether somebody has a seat there, so that what was said is known."""
         return conversation in self._open
+
+    def is_seated(self, conversation: str, participant: str) -> bool:
+        """Whether this participant's page is in the room now."""
+        room = self._open.get(conversation)
+        return room is not None and room.is_seated(participant)
 
     async def past(self, participant: Participant, counts: ConversationTerms) -> Past:
         """A conversation that has ended, as this participant may read it."""
@@ -58,6 +69,24 @@ class Rooms:
         room = self._open.get(conversation)
         if room is not None:
             room.end(CloseCode.ENDED)
+
+    async def watch_storage(self) -> None:
+        """Tell every room when what needs the store is switched off, or on again; without an end."""
+        worked = True
+        while True:
+            works = await self._storage_works(worked)
+            if works is not worked:
+                worked = works
+                for room in list(self._open.values()):
+                    room.services_changed()
+            await asyncio.sleep(STORAGE_LOOK_S)
+
+    async def _storage_works(self, worked: bool) -> bool:
+        try:
+            return await self._terms.ports.files.storage_works()
+        except BystanderError as error:
+            _log.warning("The storage test's verdict cannot be read: %s", error)
+            return worked
 
     async def close(self) -> None:
         """The server stops: everybody is sent away to come back later; returns when that has been told."""

@@ -126,7 +126,8 @@ class RoomSocket:
                 )
             history = () if self._rooms.is_open(conversation) else await kept_lines(self._ports, conversation)
             answer = await self._answer_of(participant)
-            return Guest(participant, hello.instance, counts, answer, tuple(history))
+            services = await self._ports.files.services(caller, conversation)
+            return Guest(participant, hello.instance, counts, answer, tuple(history), services)
         except msgspec.DecodeError as error:
             raise _bad_message(error) from error
         except BystanderError as error:

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from recorder.kernel.clock import Clock
 from recorder.kernel.conversation import Participant
+from recorder.kernel.file import ConversationServices
 from recorder.kernel.media import IceServer
 from recorder.kernel.message import ConsentAnswer
 from recorder.kernel.permissions import ConversationTerms
@@ -31,7 +32,8 @@ class RoomTerms(NamedTuple):
 
 
 class Guest(NamedTuple):
-    """Who comes in, by which page; what counts in the conversation, and their answer to being recorded.
+    """Who comes in, by which page; what counts in the conversation, their answer to being recorded,
+    and what they may do beside talking.
 
     `history`: what is kept of the conversation, for a room that is not open yet.
     """
@@ -41,3 +43,4 @@ class Guest(NamedTuple):
     counts: ConversationTerms = ConversationTerms()
     answer: ConsentAnswer | None = None
     history: tuple[ChatLine, ...] = ()
+    services: ConversationServices | None = None

@@ -55,6 +55,7 @@ def _seen(*, signed_link: bool = False) -> Access:
 _PUBLIC = Access(Scheme.PUBLIC)
 _SESSION = Access(Scheme.SESSION)
 _ENTRY_POINT = Access(Scheme.ENTRY_POINT)
+_FILE_CONTENT = Access(Scheme.BEARER, KeyScope.CONVERSATIONS_READ, EVERYBODY, signed_link=True)
 _ADMIN = _key(KeyScope.ADMIN)
 _AUDIT = Access(Scheme.BEARER, KeyScope.AUDIT, whole_server=True)
 _WHOLE_SERVER = Access(Scheme.BEARER, KeyScope.ADMIN, whole_server=True)
@@ -79,6 +80,26 @@ ACCESS: Mapping[str, Access] = {
     "listMessages": _key(KeyScope.CONVERSATIONS_READ, EVERYBODY),
     "answerConsent": _key(KeyScope.CONVERSATIONS_WRITE, EVERYBODY),
     "listConsents": _key(KeyScope.CONVERSATIONS_READ, EVERYBODY),
+    # files, snapshots and backgrounds; the services behind them know whose each is
+    "getServices": _key(KeyScope.CONVERSATIONS_READ, EVERYBODY),
+    "listFiles": _key(KeyScope.CONVERSATIONS_READ, EVERYBODY),
+    "getFile": _key(KeyScope.CONVERSATIONS_READ, EVERYBODY),
+    "getFileContent": _FILE_CONTENT,
+    "headFileContent": _FILE_CONTENT,
+    "getUploadTerms": _PUBLIC,
+    "createUpload": _key(KeyScope.CONVERSATIONS_WRITE, EVERYBODY),
+    "getUpload": _key(KeyScope.CONVERSATIONS_WRITE, EVERYBODY),
+    "appendUpload": _key(KeyScope.CONVERSATIONS_WRITE, EVERYBODY),
+    "cancelUpload": _key(KeyScope.CONVERSATIONS_WRITE, EVERYBODY),
+    "takeSnapshot": _key(KeyScope.CONVERSATIONS_WRITE, AGENTS),
+    "sendSnapshot": _key(KeyScope.CONVERSATIONS_WRITE, EVERYBODY),
+    "refuseSnapshot": _key(KeyScope.CONVERSATIONS_WRITE, EVERYBODY),
+    "listOfferedBackgrounds": _key(KeyScope.CONVERSATIONS_READ, AGENTS),
+    "getOfferedBackground": _key(KeyScope.CONVERSATIONS_READ, AGENTS),
+    "addBackground": _key(KeyScope.SETTINGS),
+    "listBackgrounds": _key(KeyScope.SETTINGS),
+    "getBackground": _key(KeyScope.SETTINGS),
+    "deleteBackground": _key(KeyScope.SETTINGS),
     # recordings
     "startRecording": _key(KeyScope.RECORDINGS_WRITE, AGENTS),
     "invitePublisher": _key(KeyScope.RECORDINGS_WRITE),

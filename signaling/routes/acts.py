@@ -20,7 +20,7 @@ REFUSALS = (
     HTTPStatus.TOO_MANY_REQUESTS,
 )
 GONE = "caller_gone"  # before there was an answer
-_COUNTED_CHANGES = frozenset({"trickle"})  # of one session, many a second
+_COUNTED_CHANGES = frozenset({"trickle", "appendUpload"})  # of one session, many a second
 _SECRET_PARAMETERS = frozenset({"entry_point"})
 _SUBJECTS = frozenset({"conversation", "recording"})
 

@@ -11,6 +11,7 @@ UNNOTED = frozenset(
     {
         *("getHealth", "getReadiness", "getMetrics", "getOpenapi", "getDocs", "getConsoleSession"),
         *("optionsEndpoint", "optionsSession", "getEndpoint", "headEndpoint", "getSession", "headSession"),
+        *("getUploadTerms", "getServices"),
         *("previewFilename", "listSettingDefinitions"),
     }
 )

@@ -1,7 +1,7 @@
 """The shape of the route table: one Operation is a route, an entry in /openapi.json and a rule of access."""
 
 import re
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import TypeVar
@@ -11,7 +11,7 @@ from aiohttp import web
 
 from recorder.kernel.errors import not_found
 from recorder.kernel.limits import JSON_BODY_BYTES_MAX
-from signaling.http.bodies import read_json, read_query, read_text
+from signaling.http.bodies import chunks_of, read_json, read_query, read_text
 from signaling.ports import Caller
 from signaling.routes.access import Access, Scheme, access_to
 from signaling.routes.admission import admit, count
@@ -30,6 +30,14 @@ class TextBody:
     """A request body that is not JSON: its media type and most bytes."""
 
     media_type: str
+    bytes_max: int
+
+
+@dataclass(frozen=True, slots=True)
+class BinaryBody:
+    """A request body that is read in chunks: its media types and most bytes."""
+
+    media_types: tuple[str, ...]
     bytes_max: int
 
 
@@ -68,7 +76,7 @@ class Operation:
     replies: tuple[Reply, ...]
     tag: str
     query: type[msgspec.Struct] | None = None
-    body: type[msgspec.Struct] | TextBody | None = None
+    body: type[msgspec.Struct] | TextBody | BinaryBody | None = None
     headers: tuple[Header, ...] = ()
     problems: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
     confidential_path: bool = False  # the path itself is a secret and never logged
@@ -81,7 +89,8 @@ class Operation:
     @property
     def is_repeatable(self) -> bool:
         """Whether it takes an Idempotency-Key."""
-        return self.method == "POST" and self.access.scheme is Scheme.BEARER
+        is_small = not isinstance(self.body, BinaryBody)
+        return self.method == "POST" and self.access.scheme is Scheme.BEARER and is_small
 
     @property
     def waits_for_audit(self) -> bool:
@@ -125,7 +134,7 @@ class Operation:
             yield {413: ("body_too_large",), 415: ("unsupported_media_type",)}
         if isinstance(self.body, TextBody):
             yield {400: ("invalid_text",)}
-        elif self.body is not None:
+        elif self.body is not None and not isinstance(self.body, BinaryBody):
             yield {400: ("invalid_json",), 422: ("invalid_body",)}
 
 
@@ -169,6 +178,13 @@ class ApiCall:
         if not isinstance(body, TextBody):
             raise TypeError(f"{self.operation.id} declares no text body")
         return await read_text(self.request, body.media_type, bytes_max=body.bytes_max)
+
+    def chunks(self) -> AsyncIterator[bytes]:
+        """The body as it comes, of the operation's declared media types and within its bound."""
+        body = self.operation.body
+        if not isinstance(body, BinaryBody):
+            raise TypeError(f"{self.operation.id} declares no binary body")
+        return chunks_of(self.request, body.media_types, bytes_max=body.bytes_max)
 
 
 OPERATION = web.RequestKey("operation", Operation)

@@ -114,9 +114,17 @@ def settings_for(
 
 
 async def open_node(
-    tmp_path: Path, stack: AsyncExitStack, store: ObjectStore | None, settings: Settings | None = None
+    tmp_path: Path,
+    stack: AsyncExitStack,
+    store: ObjectStore | None,
+    settings: Settings | None = None,
+    *,
+    warm: bool = True,
 ) -> Node:
-    """Opened like the server does it, on the stores of the settings or on this one; `stack` closes it."""
+    """Opened like the server does it, on the stores of the settings or on this one; `stack` closes it.
+
+    `warm` where it will record.
+    """
     settings = settings or settings_for(tmp_path)
     data = DataDirectory(tmp_path, lock=-1)
     await asyncio.to_thread(data.run.mkdir, exist_ok=True)
@@ -130,7 +138,7 @@ async def open_node(
         return archive_of(store, uploader, data.spool, StorageVerdict(data.root, settings.storage))
 
     forkserver = Forkserver(fake_workers.main, preload=["tests.support.fake_workers"])
-    core = await open_core(settings, data, stack, forkserver, open_archive=open_archive)
+    core = await open_core(settings, data, stack, forkserver, warm=warm, open_archive=open_archive)
     composed = await compose(core, data, stack, BASE_URLS, CollectorRegistry())
     stack.push_async_callback(composed.registry.drain, 20.0)
     await composed.take_up()

@@ -28,7 +28,7 @@ from recorder.services.conversation.conversation_terms import EffectiveTerms
 from recorder.services.conversation.messages import Messages
 from recorder.services.effective_settings import ScopedSettings
 from recorder.services.idempotency import IdempotencyStore
-from recorder.settings.definitions import RecordingSettings
+from recorder.settings.definitions import Settings
 from recorder.settings.scopes import Scope
 from signaling.ports import Caller, IdempotencyResponse
 
@@ -44,7 +44,7 @@ class Archive:
         self.recordings = RecordingTable(database)
         self.history = HistoryTable(database)
         self.usage = UsageTable(database)
-        self.settings = ScopedSettings(RecordingSettings(), SettingsTable(database), self.clock)
+        self.settings = ScopedSettings(Settings(), SettingsTable(database), self.clock)
         terms = EffectiveTerms(self.settings, self.conversations)
         self.messages = Messages(MessageTable(database), self.conversations, terms, self.clock)
         answers = ConsentTable(database)

@@ -14,7 +14,7 @@ from recorder.kernel.errors import BystanderError
 from recorder.kernel.ids import new_id
 from recorder.kernel.recording import RecordingType, TriggeringMode
 from recorder.services.effective_settings import ScopedSettings, scoped_definitions
-from recorder.settings.definitions import RecordingSettings
+from recorder.settings.definitions import RecordingSettings, Settings
 from recorder.settings.parsing import parse_setting
 from recorder.settings.scopes import INNER_SCOPES, Scope
 
@@ -29,7 +29,7 @@ async def conversation(database: Database) -> AsyncIterator[Conversation]:
 
 
 def scoped(database: Database, **server: Any) -> ScopedSettings:
-    return ScopedSettings(RecordingSettings(**server), SettingsTable(database), CLOCK)
+    return ScopedSettings(Settings(recording=RecordingSettings(**server)), SettingsTable(database), CLOCK)
 
 
 class TestWhatCounts:
@@ -37,7 +37,7 @@ class TestWhatCounts:
         self, database: Database, conversation: Conversation
     ) -> None:
         server = RecordingSettings(type=RecordingType.AUDIO, width=640)
-        settings = ScopedSettings(server, SettingsTable(database), CLOCK)
+        settings = ScopedSettings(Settings(recording=server), SettingsTable(database), CLOCK)
         assert await settings.effective(conversation) == server
 
     async def test_is_said_by_the_innermost_scope(

@@ -13,7 +13,7 @@ from recorder.kernel.conversation import Role
 from recorder.kernel.recording import RecordingType
 from recorder.services.effective_settings import ScopedSettings, scoped_definitions
 from recorder.services.settings import SettingsService
-from recorder.settings.definitions import RecordingSettings
+from recorder.settings.definitions import RecordingSettings, Settings
 from tests.support.fake_ports import FakeServer
 from tests.support.http import Served, problem, serve
 
@@ -22,7 +22,7 @@ from tests.support.http import Served, problem, serve
 async def served(database: Database) -> AsyncIterator[Served]:
     fake = FakeServer()
     scoped = ScopedSettings(
-        RecordingSettings(type=RecordingType.AUDIO, locked=("consent",)),
+        Settings(recording=RecordingSettings(type=RecordingType.AUDIO, locked=("consent",))),
         SettingsTable(database),
         SystemClock(),
     )

@@ -3,6 +3,7 @@
 The table itself is held against a second one, written down by hand: what changes there is seen in a review.
 """
 
+from collections.abc import AsyncIterator
 from typing import Any
 
 import msgspec
@@ -10,6 +11,7 @@ import pytest
 from aiohttp import ClientResponse
 
 from recorder.kernel.conversation import Role
+from recorder.kernel.file import PictureSource
 from recorder.kernel.permissions import AGENTS, ApiKey, ConversationTerms, KeyScope, granted
 from signaling.app import API
 from signaling.ports import Caller
@@ -30,12 +32,26 @@ ROLES: dict[str, frozenset[Role]] = {
             "listMessages",
             "answerConsent",
             "listConsents",
+            "getServices",
+            "listFiles",
+            "getFile",
+            "getFileContent",
+            "headFileContent",
+            "createUpload",
+            "getUpload",
+            "appendUpload",
+            "cancelUpload",
+            "sendSnapshot",
+            "refuseSnapshot",
         ],
         frozenset(Role),
     ),
     **dict.fromkeys(
         [
             "endConversation",
+            "takeSnapshot",
+            "listOfferedBackgrounds",
+            "getOfferedBackground",
             "startInteraction",
             "getInteraction",
             "endInteraction",
@@ -72,6 +88,8 @@ BODIES: dict[str, Any] = {
     "startInteraction": {"kind": "CALL"},
     "sendMessage": {"text": "Hello"},
     "answerConsent": {"answer": "AGREED"},
+    "takeSnapshot": {"participant": "part_nobody"},
+    "refuseSnapshot": {"reason": "no_picture"},
     "createKey": {"name": "desk", "scopes": ["usage"]},
     "rotateKey": {},
     "putAccountSettings": {"values": {}},
@@ -123,6 +141,27 @@ class Scene:
         return bearer(made.secret)
 
 
+async def with_files(served: Served, scene: Scene) -> None:
+    """A file, an upload, a snapshot that is asked for, and a background."""
+    files = served.fake.files
+    for name, length in (("file", 4), ("upload", 8)):
+        made = await files.create(
+            Caller(), scene.conversation, filename=name, content_type="text/plain", length=length
+        )
+        scene.names[name] = made.id
+    await files.append(Caller(), scene.conversation, scene.names["file"], offset=0, chunks=chunks(b"some"))
+    asked = await files.ask(
+        Caller(), scene.conversation, subject=scene.names["participant"], source=PictureSource.CAMERA
+    )
+    scene.names["snapshot"] = asked.id
+    added = await served.fake.backgrounds.add("default", None, name="office", chunks=chunks(b"picture"))
+    scene.names["background"] = added.id
+
+
+async def chunks(data: bytes) -> AsyncIterator[bytes]:
+    yield data
+
+
 @pytest.fixture
 async def scene(served: Served) -> Scene:
     conversation = await served.conversation()
@@ -140,6 +179,7 @@ async def scene(served: Served) -> Scene:
     )
     scene.names["key"] = key.id
     scene.names["webhook"] = "wh_none"
+    await with_files(served, scene)
     return scene
 
 

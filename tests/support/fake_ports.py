@@ -51,6 +51,7 @@ from tests.support.fake_access import (
 )
 from tests.support.fake_audit import FakeAudit
 from tests.support.fake_console import FakeConsole
+from tests.support.fake_files import FakeBackgrounds, FakeFiles
 from tests.support.fake_webhooks import FakeWebhooks
 
 API_KEY = "fake-api-key"
@@ -118,6 +119,8 @@ class FakeServer:
         self.consents = FakeConsents(self)
         self.webhooks = FakeWebhooks()
         self.audit = FakeAudit()
+        self.files = FakeFiles(self)
+        self.backgrounds = FakeBackgrounds(self)
         self.ports = Ports(
             authority=FakeAuthority(self),
             keys=self.keys,
@@ -130,6 +133,10 @@ class FakeServer:
             kept_answers=FakeKeptAnswers(),
             settings=FakeSettings(self),
             webhooks=self.webhooks,
+            files=self.files,
+            uploads=self.files,
+            snapshots=self.files,
+            backgrounds=self.backgrounds,
             conversations=FakeConversations(self),
             recordings=FakeRecordings(self),
             decisions=FakeDecisions(self),

@@ -25,7 +25,7 @@ def _shown(key: str, one: Definition, server: RecordingSettings) -> SettingDefin
         schema=_plain(msgspec.json.schema(one.type)),
         default=msgspec.to_builtins(one.default),
         scopes=[str(scope.value) for scope in one.scopes],
-        locked=key.removeprefix(f"{SECTION}.") in server.locked,
+        locked=key in {f"{SECTION}.{name}" for name in server.locked},
     )
 
 

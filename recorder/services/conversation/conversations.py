@@ -8,6 +8,7 @@ import msgspec
 from recorder.database import ConversationTable
 from recorder.database.keys import token_hash
 from recorder.deletion.deletion import RecordingDeletion
+from recorder.deletion.file_deletion import FileDeletion
 from recorder.kernel.clock import Clock
 from recorder.kernel.conversation import (
     Conversation,
@@ -35,6 +36,7 @@ class Conversations:
         table: ConversationTable,
         registry: RecordingRegistry,
         deletion: RecordingDeletion,
+        files: FileDeletion,
         supervisors: Supervisors,
         clock: Clock,
         *,
@@ -44,6 +46,7 @@ class Conversations:
         self._table = table
         self._registry = registry
         self._deletion = deletion
+        self._files = files
         self._supervisors = supervisors
         self._clock = clock
         self._token_ttl = timedelta(seconds=token_ttl_s)
@@ -79,7 +82,7 @@ class Conversations:
         return ended
 
     async def delete(self, conversation: str, *, end_recordings: bool = False) -> None:
-        """Removes its recordings, with their media, first: a row without media could be tried again.
+        """Removes its recordings and files, with their bytes, first: rows without them are tried again.
 
         409 recording_in_progress while something is being recorded, unless that is to end and go, too.
         """
@@ -87,8 +90,10 @@ class Conversations:
             detail = "The conversation is being recorded: end it first, or ask for end_recordings."
             raise caller_error("recording_in_progress", detail, status=409)
         await self._deletion.check(conversation)
+        await self._files.check(conversation, self._clock.utc_now())
         await self._supervisors.close(await self._table.end(conversation, self._clock.utc_now()))
         await self._deletion.delete_all_of(conversation)
+        await self._files.delete_all_of(conversation, self._clock.utc_now())
         await self._table.delete(conversation)
 
     async def add_participant(self, conversation: str, *, role: Role, name: str) -> Participant:

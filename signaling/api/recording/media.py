@@ -7,19 +7,13 @@ size, so a tag never stands for two contents. Fragments are appended whole, so e
 import dataclasses
 from http import HTTPStatus
 from typing import Literal
-from urllib.parse import quote
 
 import msgspec
 from aiohttp import web
 
-from recorder.kernel.errors import BystanderError, Fault
-from signaling.http.ranges import ByteRange, entity_tag, matches_weakly, parse_range, range_applies
+from signaling.http.byte_answers import answer_bytes, content_disposition
 from signaling.http.signed_links import link_expiry
-from signaling.http.streams import closing, write
-from signaling.ports import MediaBytes
 from signaling.routes.operation import ApiCall, Header, Operation, Reply
-
-STALL_S_MAX = 600.0  # a paused player stops reading; later it asks again with Range
 
 
 class MediaQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -41,7 +35,7 @@ async def media(call: ApiCall) -> web.StreamResponse:
         return await _redirect(call, download=query.download)
     opened = await call.context.ports.recordings.media(call.path("recording"))
     try:
-        return await _answer(call.request, opened, download=query.download)
+        return await answer_bytes(call.request, opened, attachment=query.download)
     finally:
         await opened.reader.close()
 
@@ -60,73 +54,6 @@ async def _redirect(call: ApiCall, *, download: bool) -> web.Response:
     )
     headers = {"Location": url, "Cache-Control": "no-store"}
     return web.Response(status=HTTPStatus.TEMPORARY_REDIRECT, headers=headers)
-
-
-async def _answer(request: web.Request, opened: MediaBytes, *, download: bool) -> web.StreamResponse:
-    etag = _etag_of(opened)
-    headers = {
-        "ETag": etag,
-        "Accept-Ranges": "bytes",
-        "Content-Disposition": content_disposition(opened.filename, attachment=download),
-        "Cache-Control": "private, no-cache" if opened.complete else "no-store",
-    }
-    if matches_weakly(request.headers.get("If-None-Match", ""), etag):
-        return web.Response(status=HTTPStatus.NOT_MODIFIED, headers=headers)
-    part = _part(request, opened.size, etag)
-    if part is not None:
-        headers["Content-Range"] = part.content_range(opened.size)
-    response = web.StreamResponse(
-        status=HTTPStatus.OK if part is None else HTTPStatus.PARTIAL_CONTENT, headers=headers
-    )
-    response.content_type = opened.content_type
-    await _send(request, response, opened, part or ByteRange(0, opened.size))
-    return response
-
-
-def _etag_of(opened: MediaBytes) -> str:
-    if opened.complete:
-        return entity_tag(opened.etag)
-    return entity_tag(f"{opened.etag.strip(chr(34))}+{opened.size}")
-
-
-def _part(request: web.Request, size: int, etag: str) -> ByteRange | None:
-    wanted = request.headers.get("Range")
-    # RFC 9110 14.2: Range is defined for GET; a HEAD answers with the fields of the whole
-    if wanted is None or request.method != "GET":
-        return None
-    if not range_applies(request.headers.get("If-Range"), etag):
-        return None
-    return parse_range(wanted, size)
-
-
-async def _send(
-    request: web.Request, response: web.StreamResponse, opened: MediaBytes, part: ByteRange
-) -> None:
-    response.content_length = part.length
-    if request.method == "HEAD" or part.length == 0:
-        await response.prepare(request)
-        return
-    sent = 0
-    async with closing(opened.reader.read(part.start, part.stop)) as chunks:
-        async for chunk in chunks:
-            if sent == 0:  # not before: until here an error still becomes a problem document
-                await response.prepare(request)
-            sent += len(chunk)
-            await write(response, chunk, stall_s_max=STALL_S_MAX)
-    if sent != part.length:
-        raise BystanderError(
-            "media_incomplete", "The recording gave less than it has.", fault=Fault.DESTINATION, status=502
-        )
-    await response.write_eof()
-
-
-def content_disposition(filename: str, *, attachment: bool) -> str:
-    """RFC 6266: the name in ASCII for old programs, and as it is, encoded, for all others."""
-    kept = "".join(char if char.isprintable() and char not in '/\\"' else "_" for char in filename)
-    plain = kept.encode("ascii", "replace").decode().replace("?", "_").replace("%", "_")
-    encoded = quote(kept.encode("utf-8", "replace"), safe="")
-    kind = "attachment" if attachment else "inline"
-    return f"{kind}; filename=\"{plain}\"; filename*=UTF-8''{encoded}"
 
 
 _ETAG = Header("ETag", "Names exactly these bytes; another one with every byte appended.")

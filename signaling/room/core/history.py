@@ -9,11 +9,12 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 
 from recorder.kernel.conversation import Role
+from recorder.kernel.file import FileKind
 from recorder.kernel.message import SHOWS_RECORDING, Message, MessageKind
 from recorder.kernel.recording import Recording, RecordingState
 from signaling.room.core.announcement import RoomPolicy
 from signaling.room.core.limits import CHAT_MESSAGES_KEPT_MAX
-from signaling.room.core.messages import ChatLine
+from signaling.room.core.messages import ChatLine, FileNotice
 
 _LAST = {
     RecordingState.AVAILABLE: MessageKind.RECORDING_AVAILABLE,
@@ -63,6 +64,20 @@ def line_of(message: Message) -> ChatLine:
         at=message.at,
         kind=message.kind,
         recording=message.recording,
+        file=_file_of(message),
+    )
+
+
+def _file_of(message: Message) -> FileNotice | None:
+    if message.file is None:
+        return None
+    snapshot = message.kind is MessageKind.SNAPSHOT_TAKEN
+    return FileNotice(
+        id=message.file,
+        kind=FileKind.SNAPSHOT if snapshot else FileKind.FILE,
+        filename=message.filename or "",
+        content_type=message.content_type or "",
+        bytes=message.bytes or 0,
     )
 
 

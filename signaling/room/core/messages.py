@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Meta
 
 from recorder.kernel.conversation import Consent, InteractionKind, LayerKind, Role
+from recorder.kernel.file import ConversationServices, FileKind, FileState, PictureSource
 from recorder.kernel.limits import CHAT_CHARS_MAX, SDP_BYTES_MAX, TEXT_CHARS_MAX
 from recorder.kernel.media import IceServer, IceTransportPolicy
 from recorder.kernel.message import ConsentAnswer, MessageKind
@@ -201,8 +202,22 @@ class RecordingStatus(msgspec.Struct, frozen=True, kw_only=True):
     action: RecordingAction | None = None
 
 
+class FileNotice(msgspec.Struct, frozen=True, kw_only=True):
+    """A file or a snapshot, as far as a room is told of it; what it holds is fetched by the API."""
+
+    id: str
+    kind: FileKind = FileKind.FILE
+    state: FileState = FileState.AVAILABLE
+    filename: str
+    content_type: str
+    bytes: int
+    subject: str | None = None
+    source: PictureSource | None = None
+    failure: str | None = None
+
+
 class ChatLine(msgspec.Struct, frozen=True, kw_only=True):
-    """One line of the history: what somebody said, or what became of a recording."""
+    """One line of the history: what somebody said or sent, or what became of a recording."""
 
     sender: str
     name: str
@@ -210,6 +225,7 @@ class ChatLine(msgspec.Struct, frozen=True, kw_only=True):
     at: datetime
     kind: MessageKind = MessageKind.CHAT
     recording: str | None = None
+    file: FileNotice | None = None
 
 
 class InteractionState(StrEnum):
@@ -237,6 +253,7 @@ class Welcome(_Tagged, frozen=True, tag=_snake):
     call: InteractionState = InteractionState.ENDED
     consent: Consent = Consent.ANNOUNCE
     answer: ConsentAnswer | None = None  # of this participant, to being recorded
+    services: ConversationServices | None = None  # what this participant may do beside talking
 
 
 class Past(_Tagged, frozen=True, tag=_snake):
@@ -319,6 +336,25 @@ class ConsentChanged(_Tagged, frozen=True, tag=_snake):
     answer: ConsentAnswer
 
 
+class FileChanged(_Tagged, frozen=True, tag=_snake):
+    """What became of a file or snapshot, told to who sent it or asked for it."""
+
+    file: FileNotice
+
+
+class SnapshotWanted(_Tagged, frozen=True, tag=_snake):
+    """Make a picture of your camera or share and send it, or refuse; where `ask`, its subject decides."""
+
+    file: str
+    source: PictureSource
+    by: str | None
+    ask: bool
+
+
+class ServicesChanged(_Tagged, frozen=True, tag=_snake):
+    """The storage test passed, or failed: ask again what may be done."""
+
+
 class Publish(_Tagged, frozen=True, tag=_snake):
     """Send what you send to your peers to this WHIP endpoint too: one session for each `source`.
 
@@ -365,6 +401,9 @@ ServerMessage = (
     | RecordingChanged
     | StatusChanged
     | ConsentChanged
+    | FileChanged
+    | SnapshotWanted
+    | ServicesChanged
     | Publish
     | Unpublish
     | Error

@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from typing import assert_never
 
 from recorder.kernel.conversation import Participant
+from recorder.kernel.file import ConversationServices, SharedFile
 from recorder.kernel.media import IceServer
 from recorder.kernel.message import ConsentAnswer
 from recorder.kernel.recording import Recording
@@ -30,6 +31,7 @@ from signaling.room.core.effects import (
     ShareEnded,
     Spoken,
 )
+from signaling.room.core.files import RoomFiles
 from signaling.room.core.history import RoomHistory, is_shown
 from signaling.room.core.limits import (
     PARTICIPANTS_PER_ROOM_MAX,
@@ -52,6 +54,7 @@ from signaling.room.core.messages import (
     Returned,
     Said,
     Say,
+    ServicesChanged,
     SetMedia,
     SetScreen,
     Signal,
@@ -81,11 +84,17 @@ class Room:
         self._call = Call()
         self._recordings = RoomRecordings(self._seats, self._call, policy, links)
         self._history = RoomHistory(history)
+        self._files = RoomFiles(self._seats, policy, self._history)
 
     @property
     def is_empty(self) -> bool:
         """Nobody has a seat, not even one that is kept for a return."""
         return not self._seats
+
+    def is_seated(self, participant: str) -> bool:
+        """Whether this participant has a seat and a connection to it."""
+        seat = self._seats.of(participant)
+        return seat is not None and seat.connection is not None
 
     def deadline_ns(self) -> int | None:
         """When `expire` has something to do next, on the monotonic clock."""
@@ -100,11 +109,13 @@ class Room:
         *,
         ice_servers: list[IceServer],
         answer: ConsentAnswer | None = None,
+        services: ConversationServices | None = None,
         now: Now,
     ) -> list[Effect]:
         """A page has proved who it is: it takes its seat again, replaces another page, or gets a new seat.
 
-        `answer` is what this participant has said to being recorded, as it is kept.
+        `answer` is what this participant has said to being recorded, as it is kept; `services` what they may
+        do beside talking.
         """
         seat = self._seats.of(participant.id)
         if seat is None and len(self._seats) >= PARTICIPANTS_PER_ROOM_MAX:
@@ -124,9 +135,10 @@ class Room:
         seat.taken(answer)
         effects += self._call_changes(now, but=seat)  # whoever is told holds back what they hear of this seat
         arrival = Returned(member=seat.member()) if resumed else Joined(member=seat.member())
-        effects.append(Send(connection, self._welcome(seat, resumed, ice_servers, now)))
+        effects.append(Send(connection, self._welcome(seat, resumed, ice_servers, services, now)))
         effects += self._seats.tell_all(arrival, but=seat)
         effects += self._recordings.invite(seat)
+        effects += self._files.seated(seat)
         if seat.screen is not None:
             effects += self._seats.tell(seat, seat.share_changed())
         return effects + self._recordings.statuses(now.utc)
@@ -196,6 +208,14 @@ class Room:
         self._history.add(line)
         return self._seats.tell_all(Said(line=line))
 
+    def file_changed(self, file: SharedFile) -> list[Effect]:
+        """A file of this conversation is as it is said here, now."""
+        return self._files.changed(file)
+
+    def services_changed(self) -> list[Effect]:
+        """What needs the store was switched off, or on again."""
+        return self._seats.tell_all(ServicesChanged())
+
     # --- what is decided ---------------------------------------------------------------------------
     def interaction_decided(
         self, began: CallBegan | ShareBegan, state: InteractionState, now: Now, reason: str | None = None
@@ -251,7 +271,14 @@ class Room:
         return effects
 
     # --- inside ------------------------------------------------------------------------------------
-    def _welcome(self, seat: Seat, resumed: bool, ice_servers: list[IceServer], now: Now) -> Welcome:
+    def _welcome(
+        self,
+        seat: Seat,
+        resumed: bool,
+        ice_servers: list[IceServer],
+        services: ConversationServices | None,
+        now: Now,
+    ) -> Welcome:
         return Welcome(
             you=seat.member(),
             roster=[other.member() for other in self._seats if other is not seat],
@@ -266,6 +293,7 @@ class Room:
             call=self._call.state,
             consent=self._policy.consent,
             answer=seat.answer,
+            services=services,
         )
 
     def _relay(self, seat: Seat, signal: Signal) -> list[Effect]:
