@@ -37,6 +37,7 @@ async def past_of(terms: RoomTerms, participant: Participant, counts: Conversati
     return Past(
         you=participant.id,
         name=participant.name,
+        role=role,
         recordings=notices if policy.may_see(role) else [],
         chat=[line for line in lines if is_shown(line, role, policy)],
     )

@@ -8,6 +8,8 @@ const RECORDING = {
   RECORDING_FAILED: "Not recorded",
   CONSENT_GIVEN: "agreed to being recorded",
   CONSENT_REFUSED: "does not agree to being recorded",
+  FILE_EXPIRED: "A file was here, and was deleted because of its age",
+  SNAPSHOT_TAKEN: "took a picture",
 };
 
 const byId = (id) => document.getElementById(id);
@@ -17,11 +19,18 @@ export class Chat extends EventTarget {
   #unread = 0;
   #you = "";
   #recordingOf;
+  #fileLink;
+  #thumbnail;
 
-  /** `recordingOf` gives the notice of a recording by its id, where one is known. */
-  constructor(recordingOf) {
+  /**
+   * `recordingOf` gives the notice of a recording by its id, where one is known; `fileLink` and `thumbnail` make
+   * what stands in the line of a file or a picture.
+   */
+  constructor(recordingOf, { fileLink, thumbnail }) {
     super();
     this.#recordingOf = recordingOf;
+    this.#fileLink = fileLink;
+    this.#thumbnail = thumbnail;
     byId("say").onsubmit = (event) => {
       event.preventDefault();
       const input = byId("say-text");
@@ -64,13 +73,20 @@ export class Chat extends EventTarget {
   }
 
   #line(line) {
-    const { sender, name, text, at, kind, recording } = line;
+    const { sender, name, text, at, kind, recording, file } = line;
     const item = document.createElement("li");
     const when = new Date(at).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
+    if (kind === "FILE_SHARED") {
+      item.dataset.own = sender === this.#you;
+      item.append(paragraph("small", `${sender === this.#you ? "You" : name || "Somebody"} · ${when}`), this.#fileLink(file));
+      return item;
+    }
     if (kind !== "CHAT") {
       item.className = "event";
       Object.assign(item.dataset, { kind, recording: recording ?? "" });
       item.append(paragraph("small", [name, RECORDING[kind] ?? "The recording can be watched", `· ${when}`].filter(Boolean).join(" ")));
+      const picture = kind === "SNAPSHOT_TAKEN" && file ? this.#thumbnail(file) : null;
+      if (picture) item.append(picture);
       if (kind === "RECORDING_AVAILABLE") item.append(...this.#available(this.#recordingOf(recording)));
       return item;
     }

@@ -4,14 +4,18 @@ import { Announcement } from "./announce.js";
 import { Chat } from "./chat.js";
 import { Consent } from "./consent.js";
 import { LocalMedia } from "./devices.js";
+import { Files } from "./files.js";
 import { Mesh, configurationOf } from "./mesh.js";
 import { playButton } from "./player.js";
 import { RecorderLink } from "./recorder.js";
+import { RoomApi } from "./room_api.js";
+import { Snapshots } from "./snapshot.js";
 import { RoomSocket } from "./socket.js";
 import { takeToken } from "./token.js";
 import { Tiles, roleName } from "./tiles.js";
 import { byId, farewell, onActions, phase, pressed, problem, showPast, toast } from "./ui.js";
 
+const AGENTS = new Set(["AGENT", "SECONDARY_AGENT", "SUPERVISOR"]);
 const LEVELS_INTERVAL_MS = 250;
 const HELD_TEXT = "The call begins as soon as it can be recorded.";
 const ALONE_TEXT = byId("alone").textContent;
@@ -21,13 +25,20 @@ const socket = new RoomSocket(`${location.href.split(/[?#]/)[0].replace(/^http/,
 const media = new LocalMedia();
 const tiles = new Tiles(byId("grid"));
 const announcement = new Announcement();
-const chat = new Chat((id) => announcement.recording(id));
+const api = new RoomApi(token);
+const files = new Files(api);
+const snapshots = new Snapshots(api, media, () => AGENTS.has(role));
+const chat = new Chat((id) => announcement.recording(id), {
+  fileLink: (notice) => files.link(notice),
+  thumbnail: (notice) => snapshots.thumbnail(notice),
+});
 const consent = new Consent();
 
 const members = new Map(); // id -> Member
 const mesh = new Mesh(media, (message) => socket.send(message));
 const recorders = new Map(); // recording -> RecorderLink
 let welcome = null;
+let role = null; // ours
 let held = false; // the call may not start before it can be recorded
 let waiting = []; // what happens to the mesh once it may
 
@@ -40,6 +51,9 @@ const handlers = {
     members.clear();
     message.roster.forEach((member) => members.set(member.id, member));
     announcement.reset(message.status, message.recordings);
+    role = message.you.role;
+    document.body.dataset.agent = AGENTS.has(role);
+    allow(message.services);
     chat.reset(message.chat, message.you.id);
     consent.reset(message.consent, message.answer);
     waiting = [];
@@ -50,6 +64,7 @@ const handlers = {
     tellScreen();
   },
   past(message) {
+    role = message.role;
     announcement.reset(undefined, message.recordings);
     chat.reset(message.chat, message.you);
     showPast(`${message.name} · Conversation`, message.chat.length > 0 || message.recordings.length > 0);
@@ -94,6 +109,15 @@ const handlers = {
   consent_changed({ answer }) {
     consent.changed(answer);
   },
+  file_changed({ file }) {
+    (file.kind === "SNAPSHOT" ? snapshots : files).changed(file);
+  },
+  snapshot_wanted(request) {
+    snapshots.wanted(request);
+  },
+  services_changed() {
+    askServices();
+  },
   publish(invitation) {
     if (recorders.has(invitation.recording)) return; // it survived our socket
     const link = new RecorderLink(invitation, configurationOf(invitation), media);
@@ -122,6 +146,21 @@ socket.addEventListener("end", ({ detail }) => {
   hangUp();
   if (document.body.dataset.phase !== "past") farewell("The call is over for you", detail);
 });
+
+function allow(services) {
+  if (!services) return;
+  files.allow(services);
+  snapshots.allow(services);
+}
+
+/** What may be done beside talking: it changes with the storage test, and with settings. */
+async function askServices() {
+  try {
+    allow(await api.services());
+  } catch (error) {
+    console.info("What may be done was not told.", error.code ?? error.name); // the next welcome says it
+  }
+}
 
 /** Do it when the call may start, in the order in which it came. */
 function whenLet(action) {
@@ -253,7 +292,14 @@ onActions({
   microphone: () => media.setMicrophone(!media.microphoneOn),
   camera: () => media.setCamera(!media.cameraOn),
   share: () => (media.screen ? media.stopShare() : media.startShare()),
-  panel: () => chat.toggle(),
+  panel() {
+    chat.toggle();
+    if (welcome) askServices();
+  },
+  snapshot(button) {
+    const { participant, kind } = button.closest(".tile").dataset;
+    snapshots.take(participant, kind === "screen" ? "screen_share" : "camera");
+  },
   leave() {
     hangUp();
     farewell("You have left the call", "");
@@ -268,6 +314,8 @@ function hangUp() {
   mesh.close();
   media.close();
 }
+
+document.addEventListener("show-panel", () => chat.toggle(true));
 
 byId("again").onclick = () => location.reload();
 byId("join").onclick = () => {

@@ -64,6 +64,7 @@ class FakeFiles:
     data: dict[str, bytearray] = field(default_factory=dict)
     services_on: bool = True  # as far as settings say
     storage_on: bool = True
+    bytes_max: int | None = None  # as it is for everybody
     watchers: set[asyncio.Queue[SharedFile]] = field(default_factory=set)
 
     async def services(self, caller: Caller, conversation: str) -> ConversationServices:
@@ -71,7 +72,8 @@ class FakeFiles:
         one = ON if self.storage_on else FAILED
         if not self.services_on:
             one = StorageService(enabled=False, reason="file_transfer_disabled")
-        return ConversationServices(file_transfer=one, snapshots=one, backgrounds=one)
+        bounds = {} if self.bytes_max is None else {"file_bytes_max": self.bytes_max}
+        return ConversationServices(file_transfer=one, snapshots=one, backgrounds=one, **bounds)
 
     async def storage_works(self) -> bool:
         return self.storage_on

@@ -261,6 +261,7 @@ class Past(_Tagged, frozen=True, tag=_snake):
 
     you: str
     name: str
+    role: Role
     recordings: list[RecordingNotice]
     chat: list[ChatLine]
 
