@@ -161,7 +161,7 @@ async def compose(
     stack.push_async_callback(supervisors.leave)
 
     view = RecordingView(registry, dependencies, secrets, base_url=urls.entry_points)
-    recordings = RecordingService(registry, supervisors, dependencies, conversations, view, effective)
+    recordings = RecordingService(registry, supervisors, dependencies, conversations, view, scoped.everything)
     answers = ConsentTable(database)
     requirement = ConsentRequirement(answers, terms)
     entry_points = EntryPoints(

@@ -431,8 +431,8 @@ export default {
   "key_scope.recordings_write": "Aufzeichnungen beginnen und beenden",
   "key_scope.settings": "Aufzeichnungsoptionen",
   "key_scope.webhooks": "Webhooks",
-  "key_scope.audit": "Prüfprotokoll",
   "key_scope.usage": "Nutzung",
+  "key_scope.audit": "Prüfprotokoll",
   "key_scope.admin": "Verwaltung (alles)",
 
   "usage.title": "Nutzung",
