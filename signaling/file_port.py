@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from datetime import datetime
 from typing import Protocol
 
-from recorder.kernel.file import Background, ConversationServices, PictureSource, SharedFile
+from recorder.kernel.files.file import Background, ConversationServices, PictureSource, SharedFile
 from signaling.caller import Caller
 from signaling.media_port import MediaBytes
 

@@ -17,6 +17,7 @@ ROOMS: dict[str, list[str]] = {
         "kernel/audit",
         "kernel",
         "kernel/connectors",
+        "kernel/files",
         "version",
         "node",
         "settings",
@@ -168,7 +169,7 @@ LIBRARY_OBJECTS: dict[str, set[str]] = {
     "recorder/demo/publisher.py": {"aioice", "frame"},
     "recorder/worker/main.py": {"logging"},
     "signaling/api/recording/events.py": {"response"},
-    "signaling/api/recording/media.py": {"response"},
+    "signaling/http/byte_answers.py": {"response"},
     "signaling/room/pages.py": {"response"},
     "storage/spool/insert_range.py": {"call"},
 }

@@ -11,7 +11,7 @@ from recorder.database.connection import Database
 from recorder.database.rows import fields
 from recorder.database.schema import backgrounds
 from recorder.kernel.errors import not_found
-from recorder.kernel.file import Background
+from recorder.kernel.files.file import Background
 
 
 class BackgroundRow(msgspec.Struct, frozen=True, kw_only=True):

@@ -20,9 +20,9 @@ from recorder.database.outbox import enqueue
 from recorder.database.rows import fields
 from recorder.database.schema import conversations, files, messages
 from recorder.kernel.errors import not_found
-from recorder.kernel.file import FileState, SharedFile
+from recorder.kernel.files.file import FileState, SharedFile
+from recorder.kernel.files.file_event import file_event
 from recorder.kernel.message import Message
-from recorder.kernel.webhook_event import file_event
 
 _UNFINISHED = (FileState.ASKED, FileState.UPLOADING, FileState.STORING)
 

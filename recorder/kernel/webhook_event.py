@@ -6,7 +6,6 @@ from typing import Any
 import msgspec
 
 from recorder.kernel.conversation import Conversation, Interaction
-from recorder.kernel.file import SharedFile
 from recorder.kernel.recording import RecordingState
 from recorder.kernel.webhook import EventType
 
@@ -51,7 +50,7 @@ def recording_event(
     """`recording` has the fields of a recording's row; how often a worker was launched for it is beside."""
     shown = {name: recording[name] for name in _OF_RECORDING}
     shown |= {"mime_type": MIME_TYPE, "attempts": attempts, "links": _links_of(recording["id"])}
-    return _event(type_, conversation, {"recording": shown}, occurred_at)
+    return conversation_event(type_, conversation, {"recording": shown}, occurred_at)
 
 
 def interaction_event(
@@ -69,16 +68,7 @@ def interaction_event(
     """
     waited_for = None if recording is None else {"id": recording, "links": _links_of(recording)}
     about = {"interaction": interaction, "reason": reason, "recording": waited_for}
-    return _event(type_, conversation, about, occurred_at)
-
-
-def file_event(conversation: Conversation, file: SharedFile, *, occurred_at: datetime) -> WebhookEvent:
-    """file.available or .refused, snapshot.available or .refused, by what the file is and became."""
-    shown = msgspec.structs.asdict(file)
-    path = f"/v1/conversations/{file.conversation}/files/{file.id}"
-    shown["links"] = {"self": path, "content": f"{path}/content"}
-    type_ = EventType(f"{file.kind.lower()}.{file.state.lower()}")
-    return _event(type_, conversation, {"file": shown}, occurred_at)
+    return conversation_event(type_, conversation, about, occurred_at)
 
 
 def _links_of(recording: str) -> dict[str, str]:
@@ -103,9 +93,10 @@ _OF_RECORDING = (
 )
 
 
-def _event(
+def conversation_event(
     type_: EventType, conversation: Conversation, about: dict[str, Any], occurred_at: datetime
 ) -> WebhookEvent:
+    """An event of a conversation, and what it is about beside that."""
     links = {"self": f"/v1/conversations/{conversation.id}"}
     data = {"conversation": {**msgspec.structs.asdict(conversation), "links": links}, **about}
     return WebhookEvent(

@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Meta
 
 from recorder.kernel.conversation import Consent, InteractionKind, Role
-from recorder.kernel.file import FILE_BYTES_MAX
+from recorder.kernel.files.file import FILE_BYTES_MAX
 from recorder.kernel.limits import MIB, PICTURE_PIXELS_MAX
 from recorder.kernel.media import IceTransportPolicy
 from recorder.kernel.network.media import IpFamilies

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from recorder.kernel.clock import Clock
 from recorder.kernel.conversation import Participant
-from recorder.kernel.file import ConversationServices
+from recorder.kernel.files.file import ConversationServices
 from recorder.kernel.media import IceServer
 from recorder.kernel.message import ConsentAnswer
 from recorder.kernel.permissions import ConversationTerms

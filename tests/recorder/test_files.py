@@ -17,7 +17,13 @@ from recorder.database.files import FileTable
 from recorder.file_composition import FOLDER
 from recorder.kernel.conversation import Participant, Role
 from recorder.kernel.errors import BystanderError
-from recorder.kernel.file import FILE_BYTES_MAX, FILENAME_BYTES_MAX, FileState, PictureSource, SharedFile
+from recorder.kernel.files.file import (
+    FILE_BYTES_MAX,
+    FILENAME_BYTES_MAX,
+    FileState,
+    PictureSource,
+    SharedFile,
+)
 from recorder.kernel.message import MessageKind
 from recorder.services.files import finishing, uploads
 from recorder.services.files.finishing import NO_ANSWER, REFUSED_BY_SCANNER

@@ -11,7 +11,7 @@ import pytest
 from aiohttp import ClientResponse
 
 from recorder.kernel.conversation import Role
-from recorder.kernel.file import PictureSource
+from recorder.kernel.files.file import PictureSource
 from recorder.kernel.permissions import AGENTS, ApiKey, ConversationTerms, KeyScope, granted
 from signaling.app import API
 from signaling.ports import Caller

@@ -12,7 +12,7 @@ from PIL import Image
 from playwright.async_api import Browser
 
 from recorder.kernel.conversation import Consent
-from recorder.kernel.file import FileKind, FileState
+from recorder.kernel.files.file import FileKind, FileState
 from recorder.kernel.permissions import ConversationTerms
 from tests.signaling.test_room_in_chromium import CONNECTED, Stage, sees
 from tests.support.browser import Visitor, chromium

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from recorder.kernel.errors import BystanderError, Fault, caller_error, not_found
-from recorder.kernel.file import (
+from recorder.kernel.files.file import (
     Background,
     ConversationServices,
     FileKind,

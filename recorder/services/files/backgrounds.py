@@ -9,7 +9,7 @@ from recorder.database import ConversationTable
 from recorder.database.backgrounds import BackgroundRow, BackgroundTable
 from recorder.kernel.clock import Clock
 from recorder.kernel.errors import caller_error, not_found
-from recorder.kernel.file import Background
+from recorder.kernel.files.file import Background
 from recorder.kernel.ids import new_id
 from recorder.services.files.names import safe_filename
 from recorder.services.files.pictures import received_picture, scratch_id

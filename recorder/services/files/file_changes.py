@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 
-from recorder.kernel.file import SharedFile
+from recorder.kernel.files.file import SharedFile
 
 WATCHER_PENDING_MAX = 256  # changes that a watcher has not taken; then the oldest goes: the newest counts
 

@@ -11,7 +11,7 @@ from recorder.database import ConversationTable
 from recorder.database.files import FileTable
 from recorder.kernel.conversation import Role
 from recorder.kernel.errors import caller_error, not_found
-from recorder.kernel.file import ConversationServices, FileKind, FileState, SharedFile
+from recorder.kernel.files.file import ConversationServices, FileKind, FileState, SharedFile
 from recorder.services.files.file_changes import FileChanges
 from recorder.services.files.service_terms import ServiceTerms
 from signaling.ports import Caller, MediaBytes

@@ -16,7 +16,7 @@ from recorder.database.files import FileRow, FileTable
 from recorder.database.messages import new_message_id
 from recorder.kernel.clock import Clock
 from recorder.kernel.errors import BystanderError
-from recorder.kernel.file import FileKind, FileState, SharedFile
+from recorder.kernel.files.file import FileKind, FileState, SharedFile
 from recorder.kernel.message import Message, MessageKind
 from recorder.services.files.file_changes import FileChanges
 from recorder.services.files.scanning import Scanner

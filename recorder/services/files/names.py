@@ -3,7 +3,7 @@
 import re
 import unicodedata
 
-from recorder.kernel.file import FILENAME_BYTES_MAX
+from recorder.kernel.files.file import FILENAME_BYTES_MAX
 
 FALLBACK = "file"
 _EXTENSION_CHARS_MAX = 16

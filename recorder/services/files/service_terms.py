@@ -7,7 +7,7 @@ from recorder.archive.archive import Archive
 from recorder.database import ConversationTable
 from recorder.kernel.conversation import Conversation, Role
 from recorder.kernel.errors import BystanderError, caller_error
-from recorder.kernel.file import ConversationServices, StorageService
+from recorder.kernel.files.file import ConversationServices, StorageService
 from recorder.kernel.permissions import AGENTS
 from recorder.services.effective_settings import ScopedSettings
 from recorder.settings.definitions import Settings

@@ -15,7 +15,7 @@ from recorder.database.files import FileTable
 from recorder.kernel.clock import Clock
 from recorder.kernel.conversation import Participant
 from recorder.kernel.errors import BystanderError, caller_error, not_found
-from recorder.kernel.file import FileKind, FileState, PictureSource, SharedFile
+from recorder.kernel.files.file import FileKind, FileState, PictureSource, SharedFile
 from recorder.kernel.ids import new_id
 from recorder.kernel.permissions import AGENTS
 from recorder.services.files.file_changes import FileChanges

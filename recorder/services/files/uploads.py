@@ -15,7 +15,7 @@ from recorder.archive.file_spool import PREFIX, FileSpool
 from recorder.database.files import FileRow, FileTable
 from recorder.kernel.clock import Clock
 from recorder.kernel.errors import BystanderError, Fault, caller_error, not_found
-from recorder.kernel.file import FileState, SharedFile
+from recorder.kernel.files.file import FileState, SharedFile
 from recorder.kernel.ids import new_id
 from recorder.kernel.limits import MIB
 from recorder.services.files.file_changes import FileChanges

@@ -5,7 +5,7 @@ from http import HTTPStatus
 import msgspec
 from aiohttp import web
 
-from recorder.kernel.file import Background
+from recorder.kernel.files.file import Background
 from recorder.kernel.limits import MIB
 from signaling.http.byte_answers import answer_bytes
 from signaling.http.text_types import Text

@@ -3,7 +3,7 @@
 import msgspec
 from aiohttp import web
 
-from recorder.kernel.file import Background, ConversationServices
+from recorder.kernel.files.file import Background, ConversationServices
 from signaling.http.byte_answers import answer_bytes
 from signaling.routes.operation import ApiCall, Operation, Reply, json_response
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import msgspec
 from aiohttp import web
 
-from recorder.kernel.file import FileState, SharedFile
+from recorder.kernel.files.file import FileState, SharedFile
 from signaling.http.byte_answers import answer_bytes
 from signaling.http.pages import PageQuery, first_page
 from signaling.http.signed_links import link_expiry

@@ -9,7 +9,7 @@ from aiohttp import web
 from msgspec import Meta
 
 from recorder.kernel.errors import caller_error
-from recorder.kernel.file import PictureSource, SharedFile
+from recorder.kernel.files.file import PictureSource, SharedFile
 from recorder.kernel.limits import MIB
 from signaling.api.conversation.files import with_links
 from signaling.room import ROOMS

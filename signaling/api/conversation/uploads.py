@@ -14,7 +14,7 @@ from wsgiref.handlers import format_date_time
 from aiohttp import web
 
 from recorder.kernel.errors import BystanderError, caller_error
-from recorder.kernel.file import FILE_BYTES_MAX, FileState, SharedFile
+from recorder.kernel.files.file import FILE_BYTES_MAX, FileState, SharedFile
 from recorder.kernel.limits import TEXT_CHARS_MAX
 from signaling.routes.operation import LOCATION, ApiCall, BinaryBody, Header, Operation, Reply
 

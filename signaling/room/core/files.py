@@ -1,7 +1,7 @@
 """Files of a conversation as its room tells of them: lines, and snapshots that are wanted. Pure."""
 
 from recorder.kernel.conversation import Consent
-from recorder.kernel.file import FileKind, FileState, SharedFile
+from recorder.kernel.files.file import FileKind, FileState, SharedFile
 from recorder.kernel.message import MessageKind
 from signaling.room.core.announcement import RoomPolicy
 from signaling.room.core.effects import Effect

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 
 from recorder.kernel.conversation import Role
-from recorder.kernel.file import FileKind
+from recorder.kernel.files.file import FileKind
 from recorder.kernel.message import SHOWS_RECORDING, Message, MessageKind
 from recorder.kernel.recording import Recording, RecordingState
 from signaling.room.core.announcement import RoomPolicy

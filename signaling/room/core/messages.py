@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Meta
 
 from recorder.kernel.conversation import Consent, InteractionKind, LayerKind, Role
-from recorder.kernel.file import ConversationServices, FileKind, FileState, PictureSource
+from recorder.kernel.files.file import ConversationServices, FileKind, FileState, PictureSource
 from recorder.kernel.limits import CHAT_CHARS_MAX, SDP_BYTES_MAX, TEXT_CHARS_MAX
 from recorder.kernel.media import IceServer, IceTransportPolicy
 from recorder.kernel.message import ConsentAnswer, MessageKind

@@ -9,7 +9,7 @@ from datetime import datetime
 from recorder.kernel.message import ConsentAnswer
 from recorder.kernel.recording import Recording
 from signaling.room.core import announcement
-from signaling.room.core.announcement import RecordingLinks, RoomPolicy
+from signaling.room.core.announcement import OTHERWISE, RecordingLinks, RoomPolicy, words
 from signaling.room.core.call import Call
 from signaling.room.core.effects import ConsentAnswered, Effect, RecordingUnwanted, RecordingWanted
 from signaling.room.core.known_recordings import KnownRecordings
@@ -24,7 +24,6 @@ from signaling.room.core.messages import (
 )
 from signaling.room.core.seats import Seat, Seats
 from signaling.room.core.status import Situation, status
-from signaling.room.core.wording import OTHERWISE, words
 
 
 class RoomRecordings:

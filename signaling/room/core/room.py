@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from typing import assert_never
 
 from recorder.kernel.conversation import Participant
-from recorder.kernel.file import ConversationServices, SharedFile
+from recorder.kernel.files.file import ConversationServices, SharedFile
 from recorder.kernel.media import IceServer
 from recorder.kernel.message import ConsentAnswer
 from recorder.kernel.recording import Recording

@@ -10,9 +10,8 @@ from typing import NamedTuple
 
 from recorder.kernel.conversation import Role
 from recorder.kernel.recording import EndReason, Recording, RecordingState
-from signaling.room.core.announcement import RoomPolicy, is_active
+from signaling.room.core.announcement import RoomPolicy, is_active, words
 from signaling.room.core.messages import RecordingAction, RecordingStatus, StatusKind
-from signaling.room.core.wording import words
 
 STARTING_TEXT = "The recording starts…"
 INTERRUPTED_TEXT = "The recording is interrupted"
