@@ -11,6 +11,11 @@ from typing import Any, TextIO
 
 from recorder.kernel.log.subject import subject
 
+# Libraries that would say, at info and debug, who calls from where, what is in the database, and keys.
+CHATTY = (
+    *("aioice", "aiortc", "aiosqlite", "asyncio", "asyncssh"),
+    *("aiobotocore", "alembic", "azure", "botocore", "google", "sqlalchemy", "urllib3"),
+)
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
@@ -58,7 +63,7 @@ class _Context(logging.Filter):
 def configure(log_format: str, level: str, **context: str) -> None:
     """Send this process's log to stderr; every line carries `context`."""
     logging.basicConfig(level=level.upper(), handlers=[log_to(sys.stderr, log_format, **context)], force=True)
-    for chatty in ("aioice", "aiortc", "botocore", "aiobotocore", "alembic", "sqlalchemy", "asyncio"):
+    for chatty in CHATTY:
         logging.getLogger(chatty).setLevel(logging.WARNING)
 
 

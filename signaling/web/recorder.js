@@ -1,11 +1,12 @@
 /** What we send to the hidden participant of one recording: a session for the camera, one for a shared screen. */
 
 import { base } from "./base.js";
-import { WhipSession } from "./whip.js";
+import { WhipRefusal, WhipSession } from "./whip.js";
 
 const RETRY_MS_FIRST = 500;
 const RETRY_MS_MAX = 10_000;
-const DISCONNECTED_MS_MAX = 4_000;
+const DISCONNECTED_MS_MAX = 1_500; // the browser has waited some seconds itself; media goes on meanwhile if it can
+const RESTART_MS_MAX = 20_000; // then the session is given up, and another begun
 const BITRATE_MAX = { camera: 1_500_000, screen_share: 2_500_000 }; // bit/s; no tile of a composite shows more
 
 /** Keeps one session alive for as long as the recording wants it. */
@@ -79,10 +80,24 @@ class Feed {
       if (this.#session.state === "closed") throw new SessionEndedError("The recorder ended the session.");
       if (await this.#isLost()) {
         this.#say("connecting");
-        await this.#session.restart();
-        this.#say("connected");
+        await this.#restart();
+        if (!this.#closed) this.#say("connected");
       } else {
         await this.#woken();
+      }
+    }
+  }
+
+  /** Look for another path until there is one: a TURN server that went may be coming back. */
+  async #restart() {
+    const until = Date.now() + RESTART_MS_MAX;
+    while (!this.#closed) {
+      try {
+        return await this.#session.restart();
+      } catch (error) {
+        const gone = error instanceof WhipRefusal && error.status !== 503;
+        if (gone || this.#session.state === "closed" || Date.now() > until) throw error;
+        await this.#woken(RETRY_MS_FIRST);
       }
     }
   }

@@ -1,16 +1,18 @@
 /** A WHIP client (RFC 9725): one send-only session with one endpoint. */
 
 import { iceFragment, withRestartedIce } from "./fragment.js";
+import { iceServersOf } from "./iceServers.js";
 
 const TRICKLE_MS = 50; // candidates come in bursts; one PATCH carries a burst
 const CONNECT_MS_MAX = 15_000;
-const RESTART_MS_MAX = 8_000;
+const RESTART_MS_MAX = 5_000; // then it is asked for again
 const DELETE_MS_MAX = 3_000;
 
 /** The server said no. `final`: it refused the offer itself, and would again; a session that is gone can be replaced. */
 export class WhipRefusal extends Error {
   constructor(method, status, retryAfterS) {
     super(`The recorder answered ${status} to ${method}.`);
+    this.status = status;
     this.retryAfterS = retryAfterS;
     this.final = method === "POST" && status >= 400 && status < 500 && status !== 408 && status !== 429;
   }
@@ -77,8 +79,9 @@ export class WhipSession {
     if (this.#connection.signalingState !== "closed") await this.#senders[kind]?.replaceTrack(track);
   }
 
-  /** Look for new paths within the same session; rejects when there are none. */
+  /** Look for new paths within the same session, with credentials of now; rejects when there are none. */
   async restart() {
+    await this.#renew();
     this.#candidates = [];
     this.#gathered = false;
     this.#etag = null; // candidates wait for the new tag
@@ -135,6 +138,15 @@ export class WhipSession {
     const body = iceFragment(this.#connection.localDescription.sdp, candidates, { complete: this.#gathered });
     // A refused candidate costs a path, not the session: whether one is left, ICE will say.
     await this.#patch(body, this.#etag).catch((error) => console.warn("Candidates were refused.", error));
+  }
+
+  /** TURN servers may not take the credentials of the beginning any more. */
+  async #renew() {
+    const headers = { Authorization: `Bearer ${this.#token}` };
+    const response = await fetch(this.#resource, { method: "OPTIONS", headers });
+    if (!response.ok) throw new WhipRefusal("OPTIONS", response.status, 0);
+    const iceServers = iceServersOf(response.headers.get("Link"));
+    if (iceServers.length > 0) this.#connection.setConfiguration({ ...this.#connection.getConfiguration(), iceServers });
   }
 
   // --- requests ----------------------------------------------------------------------------------

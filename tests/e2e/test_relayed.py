@@ -8,6 +8,7 @@ from typing import Any
 
 import aiohttp
 import msgspec
+from yarl import URL
 
 from media.check.file import check_file
 from recorder.kernel.media import IceServer
@@ -52,16 +53,22 @@ async def test_all_media_goes_through_the_relay(tmp_path: Path) -> None:
 
 def are_short_lived(servers: list[IceServer], relay: TurnServer) -> None:
     """What a publisher is told to use: only the relay, with credentials that expire."""
-    (told,) = servers
-    assert told.urls == [relay.url]
-    assert told.username is not None
-    expires = int(told.username.partition(":")[0])
+    (server,) = servers
+    assert server.urls == [relay.url]
+    assert server.username is not None
+    expires = int(server.username.partition(":")[0])
     assert 0 < expires - time.time() <= 3600 + 5
-    assert told.credential == turn_credential(relay.secret, told.username)
+    assert server.credential == turn_credential(relay.secret, server.username)
 
 
 async def publish(entry_point: dict[str, Any], publisher: AiortcPeer) -> str:
     """Offer to the entry point; the answer."""
+    answer, _ = await published(entry_point, publisher)
+    return answer
+
+
+async def published(entry_point: dict[str, Any], publisher: AiortcPeer) -> tuple[str, str]:
+    """Offer to the entry point; the answer, and the session's URL."""
     headers = {"Authorization": f"Bearer {entry_point['token']}", "Content-Type": "application/sdp"}
     offer = await publisher.offer()
     assert set(re.findall(r"a=candidate:.* typ (\w+)", offer)) == {"relay"}
@@ -72,8 +79,9 @@ async def publish(entry_point: dict[str, Any], publisher: AiortcPeer) -> str:
         answer = await response.text()
         assert response.status == 201, answer
         assert 'rel="ice-server"' in response.headers["Link"]
+        session = str(response.url.join(URL(response.headers["Location"])))
     await publisher.answered(answer)
-    return answer
+    return answer, session
 
 
 async def told(relay: TurnServer, users: set[str]) -> dict[str, int]:

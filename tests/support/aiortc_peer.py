@@ -95,9 +95,9 @@ class AiortcPeer:
         """Begin to connect and send."""
         await self.connection.setRemoteDescription(RTCSessionDescription(sdp=answer, type="answer"))
 
-    async def new_ice_session(self) -> str:
+    async def new_ice_session(self, relay: IceServer | None = None) -> str:
         """Gather anew and return the fragment that asks for an ICE restart, which aiortc does not know."""
-        return await self._restarts.ask()
+        return await self._restarts.ask(relay)
 
     async def move_to(self, fragment: str) -> None:
         """Connect the new session to what the restart was answered with, and send through it from now on."""
