@@ -36,6 +36,7 @@ from recorder.kernel.recording import RecordingPlan, RecordingType
 REPORTS_AWAITED_NS_MAX = (
     1_000_000_000  # most senders report within their first second; Chromium's voice does not
 )
+DOUBTS_AWAITED_NS_MAX = 1_500_000_000  # until it is certain whether a sender's clock stood still
 LONGEST_WAITS = 5  # so many times the agreed wait a receiver may ask again for what is missing
 WAITS_OF_SILENCE = 2  # ... and so many times all streams of a sender that fell silent at once are waited for
 SILENT_NS = 150_000_000  # nothing of a sender for so long: its way stalls, or it does
@@ -235,7 +236,8 @@ class Renderer:
             for key, source in session.streams.items():
                 for since_ns, timestamp in session.clock.awaited(key):
                     open_ns = source.open_ns(timestamp)
-                    if open_ns is not None and now_ns - since_ns < self._reports_wait_ns:
+                    wait_ns = self._reports_wait_ns if timestamp is None else DOUBTS_AWAITED_NS_MAX
+                    if open_ns is not None and now_ns - since_ns < wait_ns:
                         yield Progress(open_ns, since_ns)
 
     def _stalled(self, now_ns: int) -> Iterator[Progress]:

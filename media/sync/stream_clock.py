@@ -13,26 +13,22 @@ really new (first second, another SSRC) is jumped to, and a picture's first lead
 picture. Pure; times are nanoseconds.
 """
 
-from collections import deque
 from collections.abc import Iterable
-from statistics import median_low
 
 from media.handover.encoded_frame import Codec, SenderReport
-from media.sync.clock_steps import STEP_NS_MIN, Doubt, RecentExcess, SteadyClock, Step, StepDetector
+from media.sync.clock_steps import STEP_NS_MIN, Doubt, SteadyClock, Step, StepDetector
+from media.sync.lateness import RecentExcess
 from media.sync.one_way_delay import OneWayDelay
+from media.sync.sender_reports import SenderReports
 
 LEAK_PPM = 200  # twice the +-100 ppm that crystals drift, so that the floor follows either sign
 SETTLING_NS = 1_000_000_000  # young estimates improve by jumps; later ones only by slewing
 SLEW_PPM_AUDIO = 5_000  # 0.5 %: nine cents of pitch, not heard in speech
 SLEW_PPM_VIDEO = 50_000  # a picture 2 ms early or late is not seen
 JUMP_NS = 500_000_000  # further off than this is a new timeline, which slewing would take minutes to reach
-RAISE_NS = 300_000_000  # every frame of every stream so far above its floor ...
-RAISE_AFTER_NS = 5_000_000_000  # ... for so long: the way got longer by more than may be waited for
-REPORTS_KEPT = 5  # 5 to 25 s of reports: one in two may be wrong
-REPORTS_AGREE_NS = (
-    25_000_000  # how exact an honest sender's reports are (some stamp the last packet, not now)
-)
-REPORTS_FRESH_NS = 30_000_000_000  # 30 s at 100 ppm are 3 ms; older ones say nothing about lips
+RAISE_NS = 300_000_000  # every frame so far above its floor ...
+RAISE_AFTER_NS = 5_000_000_000  # ... for so long: the way of all of a sender's streams got longer
+LATE_NS_MAX = 2_000_000_000  # ... or a stream is later than the output waits for, and would be lost
 LEAD_NS_MAX = 1_000_000_000  # what a sender may hold a stream up by; the output can wait for no more
 
 
@@ -56,8 +52,8 @@ class StreamClock:
         self._applied = 0
         self._last_arrival = 0
         self._above: tuple[int, int] | None = None  # since when, and the least excess of those
-        self._relations: deque[tuple[int, int]] = deque(maxlen=REPORTS_KEPT)  # timestamp, NTP minus it
-        self._reported_at: int | None = None
+        self._reports = SenderReports()
+        self._newest = 0, 0  # timestamp and arrival of the newest frame
 
     @property
     def started(self) -> bool:
@@ -76,7 +72,7 @@ class StreamClock:
     @property
     def reported(self) -> bool:
         """Whether a report, or the timeline before, tells how this one lies to the sender's others."""
-        return self.bound or self._reported_at is not None
+        return self.bound or bool(self._reports)
 
     @property
     def behind_ns(self) -> int:
@@ -108,10 +104,13 @@ class StreamClock:
         `companions`: the sender's other streams. `sound_behind_ns`: what pictures share with its sound.
         """
         self._distance.pass_time(arrival_ns)
+        self._newest = rtp_timestamp, arrival_ns
         offset = arrival_ns - self._steady_ns(rtp_timestamp)
         if self._floor is None:
             self._begin(offset, arrival_ns)
             return None
+        if offset < self._floor - STEP_NS_MIN and (taken_ns := self._steady.take_back(self._floor - offset)):
+            offset += taken_ns  # a clock that had stood still would not have caught up
         elapsed = max(0, arrival_ns - self._last_arrival)
         self._last_arrival += elapsed
         self._floor = min(offset, self._floor + elapsed * LEAK_PPM // 1_000_000)
@@ -130,23 +129,20 @@ class StreamClock:
             self.recent.lower(step.since_ns, step.length_ns)
             self._above = None
         else:
-            self._raise(excess, arrival_ns)
+            self._note_above(excess, arrival_ns)
         self._approach(self._floor - self.lead_ns + sound_behind_ns, elapsed)
         return step
 
     def relate(self, report: SenderReport) -> None:
         """Keep what a sender report says about this RTP clock."""
-        self._relations.append((report.rtp_timestamp, report.ntp_ns))
-        self._reported_at = report.arrival_ns
+        self._reports.note(report, *self._newest, self._steady_ns)
 
     def sender_offset(self, now_ns: int) -> int | None:
         """Local time minus sender's NTP time for the quickest frames; None without believable reports."""
-        if self._floor is None or self._reported_at is None or now_ns - self._reported_at > REPORTS_FRESH_NS:
+        if self._floor is None:
             return None
-        relations = [ntp_ns - self._steady_ns(timestamp) for timestamp, ntp_ns in self._relations]
-        middle = median_low(relations)
-        agreeing = sum(abs(relation - middle) <= REPORTS_AGREE_NS for relation in relations)
-        return self._floor - middle if 2 * agreeing > len(relations) else None
+        relation_ns = self._reports.believed(now_ns, self._floor, self._steady_ns)
+        return None if relation_ns is None else self._floor - relation_ns
 
     def bind(self, lead_ns: int, *, anew: bool = False) -> None:
         """Believe this lead: the first one is taken at once where nobody hears it, others are approached.
@@ -157,6 +153,18 @@ class StreamClock:
         self.lead_ns = lead_ns
         if first and self._floor is not None and (self._is_video or self._young):
             self._applied = self._floor - lead_ns
+
+    def above_ns(self, now_ns: int) -> int:
+        """By how much all frames of the last RAISE_AFTER_NS were above the floor; 0 where some were not."""
+        if self._above is None or now_ns - self._above[0] < RAISE_AFTER_NS:
+            return 0
+        return self._above[1]
+
+    def raise_floor(self, by_ns: int) -> None:
+        """Follow a way that got longer: slowly, as what was captured when is known better from before."""
+        if self._floor is not None:
+            self._floor += by_ns
+            self._above = None
 
     def settle(self) -> None:
         """Nothing more comes, so nothing stays in doubt."""
@@ -176,16 +184,12 @@ class StreamClock:
         self.began_ns = self._last_arrival = arrival_ns
         self.recent.note(arrival_ns, 0)
 
-    def _raise(self, excess: int, arrival_ns: int) -> None:
-        """Follow a way that got longer, slowly: what was captured when is known better from before."""
+    def _note_above(self, excess: int, arrival_ns: int) -> None:
         if excess < RAISE_NS:
             self._above = None
             return
         since, least = self._above or (arrival_ns, excess)
         self._above = since, min(least, excess)
-        if arrival_ns - since >= RAISE_AFTER_NS and self._floor is not None:
-            self._floor += min(least, excess)
-            self._above = None
 
     def _approach(self, target: int, elapsed: int) -> None:
         error = target - self._applied

@@ -23,7 +23,7 @@ from collections.abc import Iterator
 
 from media.handover.encoded_frame import Codec, SenderReport
 from media.sync.one_way_delay import OneWayDelay
-from media.sync.stream_clock import LEAD_NS_MAX, StreamClock
+from media.sync.stream_clock import LATE_NS_MAX, LEAD_NS_MAX, RAISE_AFTER_NS, StreamClock
 
 FOLLOWED_NS_MAX = 2_000_000_000  # sound that was silent for longer says nothing about pictures
 
@@ -53,6 +53,8 @@ class SenderClock:
         step = clock.observe(rtp_timestamp, arrival_ns, self._streams.values(), sound_behind_ns=behind_ns)
         if step is not None and self._judged_ns >= step.since_ns:
             self._judge(arrival_ns, anew=True)  # what reports said since was held against a floor of before
+        if above_ns := clock.above_ns(arrival_ns):
+            self._raise(clock, above_ns, arrival_ns)
         return clock
 
     def forget_timeline(self, key: str) -> None:
@@ -109,9 +111,21 @@ class SenderClock:
             for stream, lead in leads:
                 stream.bind(lead, anew=anew)
 
+    def _raise(self, late: StreamClock, late_ns: int, now_ns: int) -> None:
+        """Follow a way that got longer for all streams; one that alone is late is kept from being lost."""
+        living = [
+            stream for stream in self._streams.values() if now_ns - stream.last_arrival_ns < RAISE_AFTER_NS
+        ]
+        common_ns = min(stream.above_ns(now_ns) for stream in living)
+        if common_ns:
+            for stream in living:
+                stream.raise_floor(common_ns)
+        elif late_ns > LATE_NS_MAX:
+            late.raise_floor(late_ns - LATE_NS_MAX // 2)
+
     def _sound_behind(self, now_ns: int) -> int:
         """How far the sender's sound is from where it should be, while there is any."""
         for stream in self._streams.values():
-            if stream.is_sound and stream.bound and now_ns - stream.last_arrival_ns < FOLLOWED_NS_MAX:
+            if stream.is_sound and now_ns - stream.last_arrival_ns < FOLLOWED_NS_MAX:
                 return stream.behind_ns
         return 0

@@ -11,10 +11,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 MARGIN_NS_MIN = 150_000_000  # jitter of an ordinary link and the wait for the packet that shows a gap
-MARGIN_NS_MAX = 600_000_000  # what one slow source may cost the freshness of all
+MARGIN_NS_MAX = 2_000_000_000  # what one slow source may cost the freshness of all
 HANDOVER_NS = 100_000_000  # from giving up a gap on the event loop to the frames behind it being here
 HEADROOM_NS = 30_000_000  # above the latest frame seen
-FORGETTING_PPM = 50_000  # of the time that passes: a peak of 300 ms is forgotten in 6 s
+FORGETTING_PPM = 50_000  # of the time that passes: a peak of 300 ms is forgotten in 6 s, of 2 s in 40 s
 CATCH_UP = 4  # so much faster than time passes: a second is caught up with in a third of one
 
 

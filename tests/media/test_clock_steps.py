@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from media.handover.encoded_frame import Codec
-from media.sync.clock_steps import STEPS_KEPT_MAX, SteadyClock, Step
+from media.sync.clock_steps import STEP_NS_MIN, STEPS_KEPT_MAX, SteadyClock, Step
 from media.sync.timeline import SenderClock
 
 MS, S = 1_000_000, 1_000_000_000
@@ -24,8 +24,16 @@ class Call:
         self._pictures = pictures
         self._arrivals: list[tuple[int, str, Codec, int]] = []
 
-    def play(self, seconds: float, stalls: dict[int, int], *, later_way: tuple[int, int] = (0, 0)) -> None:
-        """Send everything; `stalls`: packet and ms of each, `later_way`: from when, by how much."""
+    def play(
+        self,
+        seconds: float,
+        stalls: dict[int, int],
+        *,
+        later_way: tuple[int, int] = (0, 0),
+        until_ms: int = 10**9,
+    ) -> None:
+        """Send everything; `stalls`: packet and ms of each, `later_way`: from when (to when), by how much."""
+        self._later_until_ns = until_ms * MS
         self.sent: list[tuple[int, int]] = []  # timestamp, true capture time of the sound
         stood_ns = 0
         for number in range(round(seconds * S / PACKET_NS)):
@@ -43,7 +51,7 @@ class Call:
                 self.errors_ms.append((arrival_ns / MS, error_ns / MS))
 
     def _send(self, key: str, codec: Codec, timestamp: int, true_ns: int, later_way: tuple[int, int]) -> None:
-        way_ns = later_way[1] * MS if true_ns >= later_way[0] * MS else 0
+        way_ns = later_way[1] * MS if later_way[0] * MS <= true_ns < self._later_until_ns else 0
         late_ns = round(self._random.random() * self._jitter_ns) + way_ns
         self._arrivals.append((true_ns + late_ns, key, codec, timestamp))
 
@@ -106,3 +114,22 @@ def test_more_steps_than_are_kept_still_count() -> None:
     for number in range(STEPS_KEPT_MAX + 1, 2 * STEPS_KEPT_MAX + 1):
         assert clock.shift(number * 1000) == number * 48
         assert clock.shift(number * 1000 - 1) == (number - 1) * 48
+
+
+def test_a_step_that_was_none_is_taken_back_where_it_was() -> None:
+    clock = SteadyClock(48_000)
+    clock.stand_still(Step(1_000, 100 * MS, 0))
+    clock.stand_still(Step(2_000, 50 * MS, 0))
+    assert clock.take_back(80 * MS) == 80 * MS
+    assert [clock.shift(timestamp) // 48 for timestamp in (999, 1_000, 1_999, 2_000)] == [0, 70, 70, 70]
+    assert clock.take_back(100 * MS) == 70 * MS
+    assert clock.shift(10**9) == 0
+
+
+@given(st.integers(0, 10**6), st.integers(100, 900))
+@settings(max_examples=15, deadline=None)
+def test_sound_that_catches_up_was_late_and_its_clock_never_stood_still(seed: int, late_ms: int) -> None:
+    call = Call(seed, 10.0, pictures=False)
+    call.play(10.0, {}, later_way=(3000, late_ms), until_ms=6000)
+    assert call.clock.stream("sound", Codec.OPUS).steady(10**9) - 10**9 <= STEP_NS_MIN * 48_000 // S
+    assert max(abs(error) for at_ms, error in call.errors_ms if at_ms > 6000 + late_ms) < 15

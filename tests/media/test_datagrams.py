@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import time
 from collections.abc import AsyncIterator
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from media.webrtc.network.udp import BEAT_S, EARLY_S, SILENT_BEATS_MAX, SKB_BYTES, BatchedUdpSocket, next_beat
 from recorder.kernel.clock import SystemClock
 
+HELD_UP_S = 0.02
 MEDIA = b"\x80media"
 STUN = b"\x00\x01stun"
 LOOPBACK = ("127.0.0.1", 0)
@@ -152,3 +154,23 @@ def test_a_timer_that_fires_a_little_early_waits_for_another_beat() -> None:
         assert following - at == pytest.approx(BEAT_S)
         assert next_beat(following - EARLY_S / 2) == pytest.approx(following + BEAT_S)
         at = following
+
+
+async def test_nothing_looks_early_when_we_are_held_up_between_two_clocks(
+    ends: Ends, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    civil = time.time_ns
+
+    def held_up() -> int:
+        time.sleep(HELD_UP_S)
+        civil_ns = civil()
+        time.sleep(HELD_UP_S)
+        return civil_ns
+
+    await asyncio.sleep(4 * HELD_UP_S)  # so that early is not before the socket was read last
+    monkeypatch.setattr("media.webrtc.udp.time.time_ns", held_up)
+    sent_ns = ends.clock.monotonic_ns()
+    ends.sender.send(MEDIA)
+    ends.tried.read()
+    ((_, arrival_ns),) = ends.owner.received
+    assert arrival_ns >= sent_ns
