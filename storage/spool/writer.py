@@ -134,13 +134,13 @@ class SpoolWriter:
         return writer
 
     def stand_inside(self) -> Path:
-        """Make its directory the process's own, and reach its files from there; returns the directory.
+        """Make its directory the process's own, and reach its files from there; returns it as it is reached.
 
         So a process goes on writing that may not look into the directories above any more.
         """
-        directory, self._directory = self._directory, Path()
-        os.chdir(directory)
-        return directory
+        os.chdir(self._directory)
+        self._directory = Path()
+        return self._directory
 
     @property
     def size(self) -> int:

@@ -124,6 +124,12 @@ def test_nobody_becomes_who_could_not_read_the_program(tmp_path: Path) -> None:
     assert os.geteuid() == os.getuid()
 
 
+@needs_landlock
+def test_a_wall_that_shuts_out_the_recording_itself_is_not_built(tmp_path: Path) -> None:
+    with pytest.raises(OSError):
+        landlock.restrict(write=tmp_path / "missing", read=(), tcp_ports=())
+
+
 @given(pid=st.integers(1, 1 << 22), tcp=st.booleans(), machine=st.sampled_from(["x86_64", "aarch64"]))
 def test_every_jump_of_the_filter_ends_inside_it(pid: int, tcp: bool, machine: str) -> None:
     program = seccomp.program(machine, pid=pid, tcp=tcp)

@@ -66,10 +66,14 @@ class RunningServer:
 
 @contextmanager
 def running_server(
-    data_dir: Path, *, settings: Mapping[str, str] | None = None, command: str = "recorder"
+    data_dir: Path,
+    *,
+    settings: Mapping[str, str] | None = None,
+    command: str = "recorder",
+    python: str = sys.executable,
 ) -> Iterator[RunningServer]:
     """Serve on a free port; afterwards SIGTERM has to give exit code 0 and leave no worker."""
-    server = start_server(data_dir, settings=settings, command=command)
+    server = start_server(data_dir, settings=settings, command=command, python=python)
     try:
         yield server
     finally:
@@ -84,7 +88,12 @@ def running_server(
 
 
 def start_server(
-    data_dir: Path, *, settings: Mapping[str, str] | None = None, command: str = "recorder", port: int = 0
+    data_dir: Path,
+    *,
+    settings: Mapping[str, str] | None = None,
+    command: str = "recorder",
+    port: int = 0,
+    python: str = sys.executable,
 ) -> RunningServer:
     """Start `python -m <command> serve` on the defaults and `settings` alone; returns once it listens."""
     data_dir.mkdir(parents=True, exist_ok=True)
@@ -94,7 +103,7 @@ def start_server(
     log = data_dir / "server.log"
     with log.open("a") as stderr:
         process = subprocess.Popen(
-            [sys.executable, "-m", command, "serve", *options],
+            [python, "-m", command, "serve", *options],
             stdout=subprocess.PIPE,
             stderr=stderr,
             bufsize=0,  # so that select tells of every line

@@ -3,6 +3,7 @@
 import importlib.util
 import logging
 import os
+import sys
 import sysconfig
 from collections.abc import Sequence
 from pathlib import Path
@@ -40,6 +41,7 @@ _SYSTEM_FILES = (  # for names of TURN servers, certificates of those over TLS, 
     "/dev/urandom",
 )
 _PACKAGES = ("recorder", "media", "storage")
+_OF_PACKAGES = ("site-packages", "dist-packages")  # also those that a .pth file names
 
 _log = logging.getLogger(__name__)
 
@@ -105,6 +107,7 @@ def _code() -> tuple[Path, ...]:
     """What Python may still import, and codecs load: the standard library, its packages, and our own."""
     names = ("stdlib", "platstdlib", "purelib", "platlib")
     places = {Path(path).resolve() for name in names if (path := sysconfig.get_path(name))}
+    places |= {Path(path).resolve() for path in sys.path if Path(path).name in _OF_PACKAGES}
     for package in _PACKAGES:
         spec = importlib.util.find_spec(package)
         if spec is not None:

@@ -7,6 +7,7 @@ abstract sockets.
 import ctypes
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from recorder.worker.sandbox.system_calls import (
@@ -73,7 +74,8 @@ def restrict(*, write: Path, read: Iterable[Path], tcp_ports: Iterable[int], lis
         own = _READ_FILE | _READ_DIR | _WRITE_FILE | _REMOVE_FILE | _MAKE_FILE | _TRUNCATE
         _allow_path(ruleset, write, own & handled)
         for path in read:
-            _allow_path(ruleset, path, (_READ_FILE | _READ_DIR) & handled)
+            with suppress(OSError):  # what is not there, or not for this user, cannot be read anyway
+                _allow_path(ruleset, path, (_READ_FILE | _READ_DIR) & handled)
         for port in tcp_ports if known >= VERSION_OF_TCP else ():
             _add(ruleset, _RULE_PORT, _PortRule(_CONNECT_TCP, port))
         call(LANDLOCK_RESTRICT_SELF, ctypes.c_int(ruleset), ctypes.c_uint32(0))
@@ -83,10 +85,7 @@ def restrict(*, write: Path, read: Iterable[Path], tcp_ports: Iterable[int], lis
 
 
 def _allow_path(ruleset: int, path: Path, rights: int) -> None:
-    try:
-        parent = os.open(path, os.O_PATH | os.O_CLOEXEC)
-    except OSError:
-        return  # what is not there, or not for this user, cannot be read anyway
+    parent = os.open(path, os.O_PATH | os.O_CLOEXEC)
     try:
         allowed = rights if path.is_dir() else rights & _ON_FILES
         _add(ruleset, _RULE_PATH, _PathRule(allowed, parent))
