@@ -78,7 +78,8 @@ class Capacity(msgspec.Struct, frozen=True, kw_only=True):
 
     The backlog is what is recorded and not in the store: how long the oldest of it has waited at least, how
     long it takes at the rate of the last minutes (null while nothing is sent), and when the disk is full at
-    that rate (null while it does not get fuller).
+    that rate (null while it does not get fuller). `worker_walls` is what the newest worker stands behind
+    (null before the first): docs/how/sandbox.md says what each is.
     """
 
     recordings: int
@@ -95,6 +96,7 @@ class Capacity(msgspec.Struct, frozen=True, kw_only=True):
     backlog_bytes: int = 0
     backlog_age_s: float = 0.0
     backlog_drained_in_s: float | None = None
+    worker_walls: list[str] | None = None
 
 
 class SettingDefinition(msgspec.Struct, frozen=True, kw_only=True):

@@ -56,6 +56,11 @@ class RecordingRegistry:
     def count(self) -> int:
         return len(self._actors)
 
+    @property
+    def worker_walls(self) -> list[str] | None:
+        """What the newest worker stands behind; None before the first."""
+        return self._dependencies.workers.walls
+
     # --- looking them up -------------------------------------------------------------------------------
     def get(self, recording: str) -> RecordingActor | None:
         """None where it is over."""

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from recorder.kernel.errors import BystanderError, Fault
-from recorder.worker.protocol import Event
+from recorder.worker.protocol import Event, Hello
 from recorder.worker_pool.forkserver import Forkserver
 from recorder.worker_pool.process import ProcessWatch
 from recorder.worker_pool.socket_path import connect, listed, peer, socket_path
@@ -33,12 +33,18 @@ class WorkerPool:
         self._forkserver = forkserver
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="launch")  # one fork at a time
         self._running: dict[str, Worker] = {}
+        self._walls: list[str] | None = None
 
     def __iter__(self) -> Iterator[Worker]:
         return iter(list(self._running.values()))
 
     def __len__(self) -> int:
         return len(self._running)
+
+    @property
+    def walls(self) -> list[str] | None:
+        """What the worker that was launched or found last stands behind; None before the first."""
+        return self._walls
 
     async def warm_up(self) -> None:
         """Start the forkserver, so that the first launch is as fast as the others."""
@@ -105,6 +111,8 @@ class WorkerPool:
 
     def _worker(self, recording: str, path: Path, tell: Tell) -> Worker:
         def tell_and_forget(event: Event | WorkerGone) -> None:
+            if isinstance(event, Hello):
+                self._walls = event.statistics.walls
             if isinstance(event, WorkerGone) and self._running.get(recording) is worker:
                 del self._running[recording]
             tell(event)

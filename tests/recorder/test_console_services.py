@@ -76,8 +76,11 @@ async def test_capacity_is_of_this_machine(tmp_path: Path) -> None:
     clock, store = ManualClock(), MemoryStore()
     archive = archive_of(store, Uploader(store, tmp_path, clock, StorageSettings()), tmp_path)
     watch = BacklogWatch(archive, clock, 7)
-    probe = CapacityProbe(lambda: 3, archive, watch, clock, recordings_max=10, disk_free_bytes_min=7)
+    probe = CapacityProbe(
+        lambda: 3, lambda: ["limits"], archive, watch, clock, recordings_max=10, disk_free_bytes_min=7
+    )
     found = await probe.now()
     assert (found.recordings, found.recordings_max, found.uploads_waiting) == (3, 10, 0)
     assert (found.disk_free_bytes_min, found.backlog_bytes, found.backlog_drained_in_s) == (7, 0, 0.0)
+    assert found.worker_walls == ["limits"]
     assert found.disk_bytes >= found.disk_free_bytes > 0 and found.cores > 0

@@ -51,7 +51,9 @@ async def worker_pid(node: Node) -> int:
 
 class TestALife:
     async def test_from_start_to_store(self, node: Node) -> None:
+        assert node.registry.worker_walls is None
         started = await node.start()
+        assert "no_new_privs" in (node.registry.worker_walls or ())
         assert started.state is RecordingState.READY
         assert started.entry_point is not None
         await node.publish(started)

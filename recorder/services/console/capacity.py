@@ -18,6 +18,7 @@ class CapacityProbe:
     def __init__(
         self,
         recordings: Callable[[], int],
+        walls: Callable[[], list[str] | None],
         archive: Archive,
         backlog: BacklogWatch,
         clock: Clock,
@@ -26,6 +27,7 @@ class CapacityProbe:
         disk_free_bytes_min: int,
     ) -> None:
         self._recordings = recordings
+        self._walls = walls
         self._archive = archive
         self._backlog = backlog
         self._clock = clock
@@ -52,4 +54,5 @@ class CapacityProbe:
             backlog_bytes=self._archive.backlog_bytes(),
             backlog_age_s=self._archive.backlog_age_s(self._clock.monotonic_ns() / 1e9),
             backlog_drained_in_s=backlog.drained_in_s,
+            worker_walls=self._walls(),
         )

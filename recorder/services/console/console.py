@@ -43,6 +43,7 @@ class Console:
         self._storage = StorageOverview(settings.storage, StorageVerdict(data_dir, settings.storage))
         self._capacity = CapacityProbe(
             lambda: sum(1 for _ in registry),
+            lambda: registry.worker_walls,
             archive,
             backlog,
             clock,
