@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from recorder.kernel import limits as kernel
 from recorder.node.process import DESCRIPTORS_RESERVED
+from recorder.services.idempotency import ANSWERS_MAX, ANSWERS_PER_PAYER_MAX
 from recorder.services.recording import entry_points
 from recorder.settings.definitions import LimitSettings, WebhookSettings
 from recorder.webhooks import dispatcher, registrations
@@ -144,6 +145,12 @@ SHARES: dict[str, tuple[Share, ...]] = {
             f"{registrations.TRIALS_PER_ACCOUNT_MAX}",
             None,
             "429 `too_many_trials`",
+        ),
+        Share(
+            "answers to requests with an Idempotency-Key, kept for a day",
+            f"{ANSWERS_PER_PAYER_MAX} of {ANSWERS_MAX}",
+            None,
+            "its own oldest are forgotten",
         ),
         Share(
             _STREAMS,

@@ -27,6 +27,13 @@ class Caller:
         return None if self.key is None else self.key.account
 
     @property
+    def payer(self) -> str:
+        """Whose share of what is kept this counts against: an account's; a participant's is their call's."""
+        if self.participant is not None:
+            return self.participant.conversation
+        return self.account or "server"
+
+    @property
     def name(self) -> str:
         """Who this is among all callers, for counting and logs; no secret."""
         if self.participant is not None:

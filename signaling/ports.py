@@ -346,10 +346,10 @@ class IdempotencyResponse:
 
 
 class IdempotencyStore(Protocol):
-    """For a day, by the hash of what was asked."""
+    """For a day, by the hash of what was asked; each payer has a share."""
 
     async def get(self, request: str) -> IdempotencyResponse | None: ...
-    async def put(self, request: str, answer: IdempotencyResponse) -> None: ...
+    async def put(self, request: str, answer: IdempotencyResponse, *, payer: str) -> None: ...
 
 
 class StorageProbe(Protocol):

@@ -281,6 +281,8 @@ kept_answers = Table(
     Column("fingerprint", String(HASH_CHARS), nullable=False),  # of the body
     Column("sealed", LargeBinary, nullable=False),  # the answer; whoever reads the database cannot
     Column("kept_at", UtcTime, nullable=False, index=True),
+    Column("payer", String(TEXT_CHARS), nullable=False, server_default=""),  # whose share it is of
+    Index("ix_kept_answers_payer_kept_at", "payer", "kept_at"),
 )
 
 console_sessions = Table(

@@ -69,7 +69,8 @@ class Idempotency:
             )
         self._in_flight.add(name)
         try:
-            return await self._answered(name, fingerprint) or await self._keep(name, fingerprint, handle)
+            kept = await self._answered(name, fingerprint)
+            return kept or await self._keep(name, fingerprint, caller.payer, handle)
         finally:
             self._in_flight.discard(name)
 
@@ -91,7 +92,7 @@ class Idempotency:
         )
 
     async def _keep(
-        self, name: str, fingerprint: str, handle: Callable[[], Awaitable[web.StreamResponse]]
+        self, name: str, fingerprint: str, payer: str, handle: Callable[[], Awaitable[web.StreamResponse]]
     ) -> web.StreamResponse:
         response = await handle()
         if not isinstance(response, web.Response) or response.status >= HTTPStatus.BAD_REQUEST:
@@ -102,7 +103,7 @@ class Idempotency:
             answer = Answer(response.status, response.content_type, headers, body)
             nonce = secrets.token_bytes(_NONCE_BYTES)
             sealed = self._cipher.encrypt(nonce, msgspec.msgpack.encode(answer), name.encode())
-            await self._kept.put(name, IdempotencyResponse(fingerprint, nonce + sealed))
+            await self._kept.put(name, IdempotencyResponse(fingerprint, nonce + sealed), payer=payer)
         return response
 
 

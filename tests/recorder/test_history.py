@@ -347,9 +347,9 @@ class TestKeptAnswers:
     async def test_are_given_again_for_a_day_and_bounded(self, database: Database) -> None:
         clock = ManualClock(utc=NOON)
         kept = IdempotencyStore(IdempotencyTable(database), clock, answers_max=2)
-        await kept.put("one", IdempotencyResponse("f", b"1"))
+        await kept.put("one", IdempotencyResponse("f", b"1"), payer="x")
         assert await kept.get("one") == IdempotencyResponse("f", b"1")
-        await kept.put("one", IdempotencyResponse("g", b"2"))
+        await kept.put("one", IdempotencyResponse("g", b"2"), payer="x")
         assert await kept.get("one") == IdempotencyResponse("g", b"2")
         assert await kept.get("two") is None
         clock.advance(86_400)
@@ -358,7 +358,19 @@ class TestKeptAnswers:
         assert await kept.get("one") is None
         for number in range(5):
             clock.advance(1)
-            await kept.put(str(number), IdempotencyResponse("f", b"x"))
-        await IdempotencyTable(database).sweep(before=NOON, most=2)
+            await kept.put(str(number), IdempotencyResponse("f", b"x"), payer="x")
+        await IdempotencyTable(database).sweep(before=NOON, most=2, most_of_each=3)
         left = [number for number in range(5) if await kept.get(str(number)) is not None]
         assert left == [3, 4]
+
+    async def test_of_an_account_push_out_nobody_elses(self, database: Database) -> None:
+        clock = ManualClock(utc=NOON)
+        table = IdempotencyTable(database)
+        kept = IdempotencyStore(table, clock)
+        await kept.put("theirs", IdempotencyResponse("f", b"x"), payer="others")
+        for number in range(9):
+            clock.advance(1)
+            await kept.put(str(number), IdempotencyResponse("f", b"x"), payer="greedy")
+        await table.sweep(before=NOON, most=5, most_of_each=3)
+        left = [name for name in ("theirs", *map(str, range(9))) if await kept.get(name) is not None]
+        assert left == ["theirs", "6", "7", "8"]

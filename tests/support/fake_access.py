@@ -264,5 +264,5 @@ class FakeKeptAnswers:
     async def get(self, request: str) -> IdempotencyResponse | None:
         return self.kept.get(request)
 
-    async def put(self, request: str, answer: IdempotencyResponse) -> None:
+    async def put(self, request: str, answer: IdempotencyResponse, *, payer: str) -> None:
         self.kept[request] = answer
