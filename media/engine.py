@@ -27,6 +27,7 @@ from recorder.kernel.recording import EndReason, RecordingPlan, RecordingState, 
 
 BATCH_S_BEGINNING = 0.04  # here received frames are in a hurry: "recording" is said when media is there
 DURATION_MARGIN_S = 60.0  # a server that is there ends the recording first, and knows why
+SESSION_STATE_S_MAX = 10.0  # how long a change of a connection's state is waited for
 CATCH_UP = 2  # so much faster than it passes, time is told after a hold-up
 
 logger = logging.getLogger(__name__)
@@ -98,9 +99,18 @@ class Engine:
         """Use these, with credentials that are good now, for ICE sessions that begin from now on."""
         self._ice_servers = servers
 
+    async def renegotiate(self, session: str, offer: str) -> tuple[str, str]:
+        """One more offer of a publisher; see media.webrtc.peer.Peer.renegotiate."""
+        return await self._publishers.session(session).peer.renegotiate(offer, self._ice_servers)
+
     async def trickle(self, session: str, fragment: str, etag: str | None) -> tuple[str, str] | None:
         """Candidates or an ICE restart for a publisher; see media.webrtc.peer.Peer.trickle."""
         return await self._publishers.session(session).peer.trickle(fragment, etag, self._ice_servers)
+
+    async def session_state(self, session: str, other_than: str) -> tuple[str, str | None]:
+        """A publisher's connection, once its state is another one, or after SESSION_STATE_S_MAX."""
+        known = self._publishers.session(session)
+        return await known.state_other_than(other_than, SESSION_STATE_S_MAX)
 
     async def unpublish(self, session: str) -> None:
         """End a publisher's session; what it sent before is recorded."""

@@ -63,6 +63,13 @@ class RtpReceiver:
         """See StreamControl."""
         return None if self._active is None else self._active.blocked_since_ns
 
+    def continue_as(self, media: MediaFormat) -> bool:
+        """Go on with what was negotiated anew; False where that is another stream."""
+        if media.video != self.media.video or media.rids != self.media.rids:
+            return False
+        self.media = media
+        return True
+
     def request_keyframe(self) -> None:
         """See StreamControl: a PLI leaves with the next feedback.
 

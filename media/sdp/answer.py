@@ -20,15 +20,24 @@ _PARAMETERS_SAID_BACK = {  # some senders match the whole set, and our decoders 
 }
 
 
-def write_answer(offer: Offer, local: LocalTransport, *, session_id: int) -> str:
-    """Our answer: what was accepted is received only, what was not is rejected with port 0."""
-    lines = ["v=0", f"o=- {session_id} 1 IN IP4 0.0.0.0", "s=-", "t=0 0"]
+def write_answer(offer: Offer, local: LocalTransport, *, session_id: int, version: int = 1) -> str:
+    """Our answer: what was accepted is received only, what was not is rejected with port 0.
+
+    `version` counts the answers of a session (RFC 8866 5.2).
+    """
+    lines = ["v=0", f"o=- {session_id} {version} IN IP4 0.0.0.0", "s=-", "t=0 0"]
     accepted = [section.mid for section in offer.sections if section.media is not None]
+    accepted += [section.mid for section in offer.sections if section.idle is not None]
     if offer.bundled:
         lines.append("a=group:BUNDLE " + " ".join(mid for mid in accepted if mid is not None))
     lines.append("a=msid-semantic: WMS")
     transport_written = False
     for section in offer.sections:
+        if section.idle is not None:
+            lines += _acceptance(section, section.idle, "inactive") + _transport(
+                offer, local, candidates=False
+            )
+            continue
         if section.media is None:
             # With the transport's lines too: webrtcbin discards an answer where a section lacks them.
             lines += _rejection(section) + _transport(offer, local, candidates=False)
@@ -61,7 +70,7 @@ def _rejection(section: AnswerSection) -> list[str]:
     return lines
 
 
-def _acceptance(section: AnswerSection, media: MediaFormat) -> list[str]:
+def _acceptance(section: AnswerSection, media: MediaFormat, direction: str = "recvonly") -> list[str]:
     offered = section.offered
     numbers = list(media.payloads)
     numbers += dict.fromkeys(
@@ -70,7 +79,7 @@ def _acceptance(section: AnswerSection, media: MediaFormat) -> list[str]:
     lines = [
         f"m={offered.kind} 9 {offered.protocol} {' '.join(map(str, numbers))}",
         "c=IN IP4 0.0.0.0",
-        "a=recvonly",
+        f"a={direction}",
         "a=rtcp-mux",
     ]
     if section.mid is not None:

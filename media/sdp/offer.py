@@ -20,11 +20,15 @@ _PROTOCOLS = ("UDP/TLS/RTP/SAVPF", "UDP/TLS/RTP/SAVP", "RTP/SAVPF", "RTP/SAVP") 
 
 @dataclass(frozen=True, slots=True)
 class AnswerSection:
-    """How one section of the offer is answered: `media` is None where it is rejected."""
+    """How one section of the offer is answered: `media` is None where nothing is received by it.
+
+    `idle` is the format of one that is inactive: it stays, and may be used again.
+    """
 
     offered: sdp.Section
     mid: str | None
     media: MediaFormat | None
+    idle: MediaFormat | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +77,8 @@ def read_offer(text: str) -> Offer:
         if media is not None and accepted == STREAMS_PER_PUBLISHER_MAX:
             media, refusal = None, "too_many_streams"
         accepted += media is not None
-        sections.append(AnswerSection(section, mid, media))
+        idle = _idle(section, mid) if mid in bundle else None
+        sections.append(AnswerSection(section, mid, media, idle))
         if media is not None and first is None:
             first = sections[-1]
         if refusal is not None:
@@ -142,6 +147,13 @@ def _judge(
         return None, "unsupported_transport"
     media = read_format(section, mid)
     return media, "unsupported_codecs" if media is None else None
+
+
+def _idle(section: sdp.Section, mid: str | None) -> MediaFormat | None:
+    """The format of a section that is in the bundle and sends nothing now."""
+    attributes = section.attributes
+    usable = section.kind in ("audio", "video") and section.port != 0 and "rtcp-mux" in attributes
+    return read_format(section, mid) if usable and "inactive" in attributes else None
 
 
 def _bundle(description: sdp.Description) -> set[str | None]:

@@ -1,6 +1,8 @@
 """One publisher on the event loop: its peer, and the way of its frames to the render thread."""
 
+import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Protocol
 
 from media.handover.encoded_frame import EncodedFrame, SenderReport, StreamControl
@@ -35,6 +37,9 @@ class PeerConnection(Protocol):
     @property
     def statistics(self) -> Counters: ...
     async def accept(self, offer: str) -> tuple[str, str]: ...
+    async def renegotiate(
+        self, offer: str, ice_servers: list[IceServer] | None = None
+    ) -> tuple[str, str]: ...
     async def trickle(
         self, fragment: str, etag: str | None, ice_servers: list[IceServer] | None = None
     ) -> tuple[str, str] | None: ...
@@ -66,6 +71,8 @@ class PublisherSession:
         self._pictures = pictures
         self._on_state = on_state
         self.connected = False
+        self._state: tuple[str, str | None] = ("new", None)
+        self._state_changed = asyncio.Event()  # another one for each change
         self._joined = False
         self._left = False
         self._round_trip: RoundTripMeasured | None = None  # that was measured before there was a seat
@@ -125,7 +132,18 @@ class PublisherSession:
                 pass  # it may come back; until then its last picture and silence are recorded
             case _:
                 raise ValueError(f"unknown connection state {state!r}")
+        self._state = (state, reason)
+        self._state_changed.set()
+        self._state_changed = asyncio.Event()
         self._on_state(self, state, reason)
+
+    async def state_other_than(self, known: str, timeout_s: float) -> tuple[str, str | None]:
+        """Its connection's state and the reason, once it is another one, or when the time is over."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                while self._state[0] == known:
+                    await self._state_changed.wait()
+        return self._state
 
     def round_trip_measured(self, round_trip_ns: int) -> None:
         """What the peer says about its path."""

@@ -28,6 +28,15 @@ class Publish(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     ice_servers: list[IceServer] = []  # with credentials from now on; none: those that are known
 
 
+class Renegotiate(msgspec.Struct, frozen=True, tag=True, kw_only=True):
+    """One more offer of a session, on the same transport: streams come and go, or ICE is restarted."""
+
+    request: int
+    session: str
+    offer: str
+    ice_servers: list[IceServer] = []  # as in Publish
+
+
 class Trickle(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     """A WHIP PATCH: candidates, or new ICE credentials, as an SDP fragment (RFC 8840)."""
 
@@ -43,6 +52,14 @@ class Unpublish(msgspec.Struct, frozen=True, tag=True, kw_only=True):
 
     request: int
     session: str
+
+
+class AwaitSessionState(msgspec.Struct, frozen=True, tag=True, kw_only=True):
+    """How a session's connection is, once its state is another one; answered after a while all the same."""
+
+    request: int
+    session: str
+    other_than: str
 
 
 class Stop(msgspec.Struct, frozen=True, tag=True, kw_only=True):
@@ -76,7 +93,8 @@ class RecordEvent(msgspec.Struct, frozen=True, tag="Note", kw_only=True):  # as 
     ago_s: float = 0.0
 
 
-Request = Publish | Trickle | Unpublish | Stop | Pause | Resume | GetStatistics | RecordEvent
+OfSession = Publish | Renegotiate | Trickle | AwaitSessionState | Unpublish
+Request = OfSession | Stop | Pause | Resume | GetStatistics | RecordEvent
 
 
 # --- replies: worker to server -----------------------------------------------------------------------
@@ -92,6 +110,14 @@ class Trickled(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     request: int
     fragment: str | None = None
     etag: str | None = None
+
+
+class SessionState(msgspec.Struct, frozen=True, tag=True, kw_only=True):
+    """`state` is new, connected, disconnected, failed or closed."""
+
+    request: int
+    state: str
+    reason: str | None
 
 
 class Done(msgspec.Struct, frozen=True, tag=True, kw_only=True):
@@ -158,7 +184,7 @@ class Ended(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     bytes: int
 
 
-Reply = Published | Trickled | Done | Stopped | StatisticsReply | Refused
+Reply = Published | Trickled | SessionState | Done | Stopped | StatisticsReply | Refused
 Event = Hello | Happened | SpoolGrew | Ended
 Message = Reply | Event
 

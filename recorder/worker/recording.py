@@ -18,6 +18,7 @@ from recorder.worker.engine import EngineLike, OnEvent, Write
 from recorder.worker.memory import OwnMemory
 from recorder.worker.notes import Notes
 from recorder.worker.protocol import (
+    AwaitSessionState,
     Done,
     Ended,
     Event,
@@ -28,9 +29,11 @@ from recorder.worker.protocol import (
     Publish,
     Published,
     RecordEvent,
+    Renegotiate,
     Reply,
     Request,
     Resume,
+    SessionState,
     StatisticsReply,
     Stop,
     Stopped,
@@ -162,16 +165,22 @@ class WorkerRecording:
 
     async def _answer(self, request: Request) -> Reply:
         number, engine = request.request, self._engine
-        if isinstance(request, Publish | Trickle) and request.ice_servers:
+        if isinstance(request, Publish | Renegotiate | Trickle) and request.ice_servers:
             engine.use_ice_servers(request.ice_servers)
         match request:
             case Publish():
                 answer, etag = await engine.publish(request.session, request.publisher, request.offer)
                 return Published(request=number, answer=answer, etag=etag)
+            case Renegotiate():
+                answer, etag = await engine.renegotiate(request.session, request.offer)
+                return Published(request=number, answer=answer, etag=etag)
             case Trickle():
                 restarted = await engine.trickle(request.session, request.fragment, request.etag)
                 fragment, etag_now = restarted or (None, None)
                 return Trickled(request=number, fragment=fragment, etag=etag_now)
+            case AwaitSessionState():
+                state, reason = await engine.session_state(request.session, request.other_than)
+                return SessionState(request=number, state=state, reason=reason)
             case Unpublish():
                 await engine.unpublish(request.session)
                 return Done(request=number)

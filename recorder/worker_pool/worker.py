@@ -15,6 +15,7 @@ from recorder.kernel.media import IceServer, MediaEvent, Publisher
 from recorder.kernel.recording import EndReason, Statistics
 from recorder.worker.protocol import (
     STOP_TIMEOUT_S,
+    AwaitSessionState,
     Done,
     Ended,
     Event,
@@ -23,6 +24,8 @@ from recorder.worker.protocol import (
     Publish,
     Published,
     RecordEvent,
+    Renegotiate,
+    SessionState,
     StatisticsReply,
     Stop,
     Stopped,
@@ -38,6 +41,7 @@ from recorder.worker_pool.socket_path import connect
 # How long an answer is waited for, by what has to be done for it.
 PUBLISH_TIMEOUT_S = 10.0  # gathers candidates, perhaps from a TURN server that is slow
 TRICKLE_TIMEOUT_S = 5.0
+SESSION_STATE_TIMEOUT_S = 20.0  # twice as long as the engine waits
 UNPUBLISH_TIMEOUT_S = 5.0
 NOTE_TIMEOUT_S = 2.0
 STATISTICS_TIMEOUT_S = 2.0
@@ -124,6 +128,18 @@ class Worker:
         )
         return answer.answer, answer.etag
 
+    async def renegotiate(
+        self, session: str, offer: str, ice_servers: Sequence[IceServer] = ()
+    ) -> tuple[str, str]:
+        """The SDP answer to one more offer of a session, and the entity tag of its ICE session."""
+        servers = list(ice_servers)
+        answer = await self._link.ask(
+            lambda number: Renegotiate(request=number, session=session, offer=offer, ice_servers=servers),
+            Published,
+            timeout_s=PUBLISH_TIMEOUT_S,
+        )
+        return answer.answer, answer.etag
+
     async def trickle(
         self, session: str, fragment: str, etag: str | None, ice_servers: Sequence[IceServer] = ()
     ) -> tuple[str, str] | None:
@@ -139,6 +155,15 @@ class Worker:
         if answer.fragment is None or answer.etag is None:
             return None
         return answer.fragment, answer.etag
+
+    async def session_state(self, session: str, other_than: str) -> tuple[str, str | None]:
+        """The state of a session's connection and its reason, once it is another one, or after a while."""
+        answer = await self._link.ask(
+            lambda number: AwaitSessionState(request=number, session=session, other_than=other_than),
+            SessionState,
+            timeout_s=SESSION_STATE_TIMEOUT_S,
+        )
+        return answer.state, answer.reason
 
     async def unpublish(self, session: str) -> None:
         await self._link.ask(

@@ -1,6 +1,5 @@
 """Connector: one way to come by a call's media, and what it hands over to."""
 
-from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from recorder.kernel.connectors.status import ConnectorStream
@@ -27,6 +26,17 @@ class Intake(Protocol):
         """Take a sender's offer, as the entry point does; raises BystanderError as that does."""
         ...
 
+    async def renegotiate(self, session: str, offer: str) -> PublishedSession:
+        """One more offer of a session, on the same transport; refused, it leaves the session as it was."""
+        ...
+
+    async def state(self, session: str, other_than: str) -> tuple[str, str | None]:
+        """How a session's connection is and why, once its state is another one, or after a while.
+
+        States are new, connected, disconnected, failed and closed. Raises BystanderError where it is gone.
+        """
+        ...
+
     async def unpublish(self, session: str) -> None:
         """The sender has left; no matter whether the session is still there."""
         ...
@@ -41,10 +51,6 @@ class Connector(Protocol):
     """
 
     async def run(self, intake: Intake) -> None: ...
-
-
-MakeConnector = Callable[[], Connector]
-Step = Callable[[], Awaitable[None]]
 
 
 def connection_lost(detail: str) -> BystanderError:

@@ -22,6 +22,12 @@ class Recording:
     async def publish(self, publisher: Publisher, offer: str) -> PublishedSession:
         raise NotImplementedError
 
+    async def renegotiate(self, session: str, offer: str) -> PublishedSession:
+        raise NotImplementedError
+
+    async def state(self, session: str, other_than: str) -> tuple[str, str | None]:
+        raise NotImplementedError
+
     async def unpublish(self, session: str) -> None:
         raise BystanderError("not_found", "It has ended by itself.", fault=Fault.CALLER, status=404)
 

@@ -68,6 +68,9 @@ class ScriptedPeer:
             raise BystanderError("malformed_sdp", "No.", fault=Fault.CALLER, status=400)
         return "answer to " + offer, "etag"
 
+    async def renegotiate(self, offer: str, ice_servers: object = None) -> tuple[str, str]:
+        return "another answer to " + offer, "etag"
+
     async def trickle(
         self, fragment: str, etag: str | None, ice_servers: object = None
     ) -> tuple[str, str] | None:

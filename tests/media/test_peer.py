@@ -16,7 +16,7 @@ from recorder.kernel.clock import SystemClock
 from recorder.kernel.errors import BystanderError
 from recorder.kernel.network.media import MediaNetwork
 from tests.support.aiortc_odd import make_lite, use_rsa_certificate
-from tests.support.aiortc_peer import AiortcPeer
+from tests.support.aiortc_peer import AiortcPeer, MovingBar
 from tests.support.lossy_link import Impairment, LossyLink, without_candidates
 from tests.support.recording_sink import RecordingSink
 
@@ -294,6 +294,50 @@ async def test_credentials_said_again_restart_nothing() -> None:
         told = [re.search(rf"a={name}:\S+", offer) for name in names]
         fragment = "\r\n".join(found[0] for found in told if found is not None)
         assert await receiver.peer.trickle(fragment, "*") is None
+
+
+async def test_streams_come_and_go_in_the_same_session() -> None:
+    async with Receiver() as receiver, AiortcPeer(video_codec=None) as publisher:
+        sink, peer, sender = receiver.sink, receiver.peer, publisher.connection
+        await receiver.connect(publisher)
+        await sink.until(lambda: len(sink.audio()) >= 5)
+        added = sender.addTransceiver(MovingBar(), direction="sendonly")
+        answer, etag = await peer.renegotiate(await publisher.offer())
+        await publisher.answered(answer)
+        await sink.until(lambda: len(sink.video()) >= 5)
+        added.direction = "inactive"
+        again, same = await peer.renegotiate(await publisher.offer())
+        await publisher.answered(again)
+        assert etag == same
+        assert sink.names().count("stream_started") == 2
+        assert sink.names().count("stream_ended") == 1
+        heard = len(sink.audio())
+        await sink.until(lambda: len(sink.audio()) >= heard + 5)  # as if nothing had been
+        assert receiver.states == ["connected"]
+        assert [re.findall(r"^o=- (\d+) (\d+)", one, re.M)[0] for one in (answer, again)] == [
+            (session_of(answer), "2"),
+            (session_of(answer), "3"),
+        ]
+
+
+def session_of(sdp: str) -> str:
+    return str(re.findall(r"^o=- (\d+)", sdp, re.M)[0])
+
+
+async def test_an_offer_that_is_refused_leaves_the_session_as_it_was() -> None:
+    async with Receiver() as receiver, AiortcPeer(video_codec=None) as publisher:
+        sink, peer = receiver.sink, receiver.peer
+        with pytest.raises(BystanderError, match="session_closed"):
+            await peer.renegotiate(await publisher.offer())
+        await receiver.connect(publisher)
+        await sink.until(lambda: len(sink.audio()) >= 5)
+        offer = await publisher.offer()
+        other = re.sub(r"(?<=a=fingerprint:sha-256 )\w\w", "00", offer)
+        for refused in (other, "v=0\r\n", offer.replace("a=sendonly", "a=inactive")):
+            with pytest.raises(BystanderError):
+                await peer.renegotiate(refused)
+        heard = len(sink.audio())
+        await sink.until(lambda: len(sink.audio()) >= heard + 5)
 
 
 async def test_a_second_offer_is_refused() -> None:

@@ -95,11 +95,17 @@ class FakeEngine:
         await self._media()
         return f"answer to {offer}", "etag-1"
 
+    async def renegotiate(self, session: str, offer: str) -> tuple[str, str]:
+        return f"another answer to {offer}", "etag-1"
+
     async def trickle(self, session: str, fragment: str, etag: str | None) -> tuple[str, str] | None:
         return ("restarted", "etag-2") if etag == "*" else None
 
     def use_ice_servers(self, servers: list[IceServer]) -> None:
         pass
+
+    async def session_state(self, session: str, other_than: str) -> tuple[str, str | None]:
+        return "connected", None
 
     async def unpublish(self, session: str) -> None:
         await self._media()

@@ -16,6 +16,21 @@ WAIT_S = 20.0
 LOOK_S = 0.02
 
 
+class States:
+    """The states that a connection goes through."""
+
+    def __init__(self) -> None:
+        self.all: list[tuple[str, str | None]] = [("new", None)]
+
+    def changed(self, state: str, reason: str | None) -> None:
+        self.all.append((state, reason))
+
+    async def other_than(self, known: str) -> tuple[str, str | None]:
+        while self.all[-1][0] == known:  # noqa: ASYNC110 - as simple as can be
+            await asyncio.sleep(LOOK_S)
+        return self.all[-1]
+
+
 @dataclass
 class Taken:
     """One session."""
@@ -23,6 +38,8 @@ class Taken:
     publisher: Publisher
     peer: Peer
     sink: CountingSink
+    states: "States"
+    offers: int = 1
 
     @property
     def who(self) -> tuple[str, SourceKind]:
@@ -53,11 +70,20 @@ class ReceivingIntake:
     async def publish(self, publisher: Publisher, offer: str) -> PublishedSession:
         if self.refusal is not None:
             raise self.refusal
-        sink, session = CountingSink(), new_id("ses")
-        peer = Peer(sink=sink, clock=SystemClock(), ice_servers=[])
+        sink, session, states = CountingSink(), new_id("ses"), States()
+        peer = Peer(sink=sink, clock=SystemClock(), ice_servers=[], on_state=states.changed)
         sdp, etag = await peer.accept(offer)
-        self.sessions[session] = Taken(publisher, peer, sink)
+        self.sessions[session] = Taken(publisher, peer, sink, states)
         return PublishedSession(id=session, sdp=sdp, etag=etag)
+
+    async def renegotiate(self, session: str, offer: str) -> PublishedSession:
+        taken = self.sessions[session]
+        taken.offers += 1
+        sdp, etag = await taken.peer.renegotiate(offer)
+        return PublishedSession(id=session, sdp=sdp, etag=etag)
+
+    async def state(self, session: str, other_than: str) -> tuple[str, str | None]:
+        return await self.sessions[session].states.other_than(other_than)
 
     async def unpublish(self, session: str) -> None:
         taken = self.sessions.pop(session)

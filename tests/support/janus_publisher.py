@@ -83,8 +83,9 @@ class JanusPublisher:
         descriptions: Sequence[str | None] = (),
         pin: str | None = None,
         token: str | None = None,
+        api_secret: str | None = None,
     ) -> None:
-        self._client = JanusClient(url)
+        self._client = JanusClient(url, api_secret=api_secret)
         self._join: dict[str, Any] = {"request": "join", "ptype": "publisher", "room": room}
         self._join["display"] = display
         self._join |= {name: value for name, value in (("pin", pin), ("token", token)) if value is not None}
@@ -95,6 +96,7 @@ class JanusPublisher:
         for _ in range(pictures):
             self.connection.addTransceiver(MovingBar(), direction="sendonly")
         self.id = 0
+        self._published = False
 
     async def __aenter__(self) -> "JanusPublisher":
         await self._client.__aenter__()
@@ -120,7 +122,9 @@ class JanusPublisher:
             for mid, text in zip(mids, self._descriptions, strict=False)
             if text is not None
         ]
-        body = {"request": "publish", **({"descriptions": described} if described else {})}
+        request = "configure" if self._published else "publish"
+        self._published = True
+        body = {"request": request, **({"descriptions": described} if described else {})}
         jsep = {"type": "offer", "sdp": _for_janus(self.connection.localDescription.sdp)}
         answer = (await self._client.room(body, jsep))["jsep"]
         await self.connection.setRemoteDescription(RTCSessionDescription(**answer))
@@ -131,8 +135,10 @@ class JanusPublisher:
 
     async def show(self, track: Any, description: str | None = None) -> None:
         """Send one stream more."""
+        before = len(self.connection.getTransceivers())
         self.connection.addTransceiver(track, direction="sendonly")
-        self._descriptions = [*self._descriptions, description]
+        unnamed = [None] * (before - len(self._descriptions))
+        self._descriptions = [*self._descriptions, *unnamed, description]
         await self.negotiate()
 
 

@@ -25,6 +25,8 @@ class RecordingEntrance(Protocol):
     """The recording that a connection is for."""
 
     async def publish(self, publisher: Publisher, offer: str) -> PublishedSession: ...
+    async def renegotiate(self, session: str, offer: str) -> PublishedSession: ...
+    async def state(self, session: str, other_than: str) -> tuple[str, str | None]: ...
     async def unpublish(self, session: str) -> None: ...
     async def note(self, identity: str, event: MediaEvent) -> None: ...
 
@@ -121,6 +123,12 @@ class Connection:
 
     async def publish(self, publisher: Publisher, offer: str) -> PublishedSession:
         return await self._entrance.publish(publisher, offer)
+
+    async def renegotiate(self, session: str, offer: str) -> PublishedSession:
+        return await self._entrance.renegotiate(session, offer)
+
+    async def state(self, session: str, other_than: str) -> tuple[str, str | None]:
+        return await self._entrance.state(session, other_than)
 
     async def unpublish(self, session: str) -> None:
         try:

@@ -17,6 +17,14 @@ class Entrance:
         """Asks for consent and for what the settings say, as for every publisher."""
         return await self._entry_points.publish(self._entry_point, publisher, offer)
 
+    async def renegotiate(self, session: str, offer: str) -> PublishedSession:
+        """One more offer of a session."""
+        return await self._entry_points.renegotiate(self._entry_point, session, offer)
+
+    async def state(self, session: str, other_than: str) -> tuple[str, str | None]:
+        """A session's state and its reason, once it is another one, or after a while."""
+        return await self._worker.session_state(session, other_than)
+
     async def unpublish(self, session: str) -> None:
         await self._worker.unpublish(session)
 

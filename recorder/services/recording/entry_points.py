@@ -118,6 +118,13 @@ class EntryPoints:
             raise
         return PublishedSession(id=session, sdp=answer, etag=etag)
 
+    async def renegotiate(self, entry_point: str, session: str, offer: str) -> PublishedSession:
+        """One more offer of a session, on its own transport."""
+        actor = self._registry.published_at(entry_point)
+        servers = self._view.recorder_ice_servers(actor)
+        answer, etag = await self._worker(entry_point).renegotiate(_session(session), offer, servers)
+        return PublishedSession(id=session, sdp=answer, etag=etag)
+
     async def trickle(
         self, entry_point: str, session: str, fragment: str, if_match: str | None, *, by: str | None = None
     ) -> tuple[str, str] | None:

@@ -9,10 +9,11 @@ import logging
 from recorder.kernel.connectors.source import FeedId, JanusSource
 from signaling.connectors.connector import Intake
 from signaling.connectors.janus.api import open_janus
-from signaling.connectors.janus.feed import FeedReceiver, let_go
+from signaling.connectors.janus.feed import FeedReceiver
 from signaling.connectors.janus.people import Feed, People
 from signaling.connectors.janus.video_room import VideoRoom
 from signaling.connectors.targets import ConnectorTargets
+from signaling.connectors.tasks import let_go
 
 LOOK_S = 0.5  # between two looks at who publishes
 

@@ -1,9 +1,8 @@
-"""One publisher of a room, received for as long as it is there; again where that ended or was refused."""
+"""One publisher of a room: its streams looked at, and received in a part for each source."""
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Iterable
-from typing import Any
+from dataclasses import dataclass
 
 import msgspec
 
@@ -11,12 +10,14 @@ from recorder.kernel.connectors.status import ConnectorStream, StreamState
 from recorder.kernel.errors import BystanderError
 from recorder.kernel.media import SourceKind
 from signaling.connectors.connector import Intake
+from signaling.connectors.janus.part import FeedPart
 from signaling.connectors.janus.people import Feed, People
-from signaling.connectors.janus.video_room import Subscription, VideoRoom
+from signaling.connectors.janus.video_room import VideoRoom
+from signaling.connectors.tasks import let_go
 
+LOOK_S = 2.0  # between two looks at a feed's streams: Janus tells nobody who only subscribes
 AGAIN_S_FIRST = 0.5  # before what was refused, or failed, is asked for again; doubled each time
 AGAIN_S_MAX = 8.0
-
 _GONE = ("connection_lost", "feed_not_found")
 
 _log = logging.getLogger(__name__)
@@ -24,6 +25,14 @@ _log = logging.getLogger(__name__)
 
 class _GoneError(Exception):
     """There is nothing more to receive."""
+
+
+@dataclass
+class _Part:
+    """A part, and the task that receives it."""
+
+    part: FeedPart
+    task: asyncio.Task[None]
 
 
 class FeedReceiver:
@@ -34,67 +43,71 @@ class FeedReceiver:
         self._people = people
         self._room = room
         self._intake = intake
+        self._parts: dict[SourceKind, _Part] = {}
 
     async def run(self) -> None:
         """Until it is cancelled, or the feed or the connection to Janus is gone."""
-        failed = self._stream(SourceKind.CAMERA)
+        wait_s = AGAIN_S_FIRST
         try:
-            wait_s = AGAIN_S_FIRST
             while True:
-                if await self._try(failed):
+                if await self._look():
                     wait_s = AGAIN_S_FIRST
-                    continue
-                await asyncio.sleep(wait_s)
-                wait_s = min(2 * wait_s, AGAIN_S_MAX)
+                    await asyncio.sleep(LOOK_S)
+                else:
+                    await asyncio.sleep(wait_s)
+                    wait_s = min(2 * wait_s, AGAIN_S_MAX)
         except _GoneError:
             pass  # who looks at the room will know
         finally:
-            self._intake.forget(failed.id)
+            await let_go([one.task for one in self._parts.values()])
+            self._intake.forget(self._stream(SourceKind.CAMERA).id)
 
-    async def _try(self, failed: ConnectorStream) -> bool:
-        """Receive it as long as that goes; whether it went at all."""
+    async def _look(self) -> bool:
+        """Receive what the feed has now; False where it may not be looked at."""
         try:
-            return await self._receive()
+            streams = await self._room.streams(self._feed.id)
         except BystanderError as error:
-            if error.code in _GONE:
-                raise _GoneError from None
-            _log.warning("a feed is not received", extra={"feed": self._feed.id, "code": error.code})
-            self._tell(failed, StreamState.REFUSED, error.code)
+            self._refused(self._stream(SourceKind.CAMERA), error)
             return False
+        wanted = self._people.parts(self._feed, streams)
+        await let_go([self._parts.pop(source).task for source in list(self._parts) if source not in wanted])
+        for source, mids in wanted.items():
+            if source in self._parts:
+                self._parts[source].part.want(mids)
+            else:
+                self._begin(source, mids)
+        return True
 
-    async def _receive(self) -> bool:
-        """Until one of its connections has ended; whether there ever was one."""
-        whole = await self._room.subscribe(self._feed.id)
-        parts = self._people.parts(self._feed, whole.streams)
-        if len(parts) == 1:
-            return await self._receive_part(next(iter(parts)), whole)
-        await whole.close()
-        subscriptions = [
-            (source, await self._room.subscribe(self._feed.id, mids)) for source, mids in parts.items()
-        ]
-        return await _first_of(self._receive_part(source, part) for source, part in subscriptions)
-
-    async def _receive_part(self, source: SourceKind, part: Subscription) -> bool:
+    def _begin(self, source: SourceKind, mids: list[str]) -> None:
         stream = self._stream(source)
-        self._tell(stream, StreamState.CONNECTING)
+        publisher = self._people.publisher(self._feed, source)
+        part = FeedPart(self._feed.id, mids, stream, publisher, self._room, self._intake)
+        task = asyncio.create_task(self._receive(part, stream), name=f"feed {stream.id}")
+        task.add_done_callback(_done)
+        self._parts[source] = _Part(part, task)
+
+    async def _receive(self, part: FeedPart, stream: ConnectorStream) -> None:
+        """Receive a part for as long as it is there; again where that ended or was refused."""
+        wait_s = AGAIN_S_FIRST
         try:
-            session = await self._intake.publish(self._people.publisher(self._feed, source), part.offer)
-            try:
-                await part.start(session.sdp)
-                connected = await part.until_connected()
-                if connected:
-                    self._tell(stream, StreamState.CONNECTED)
-                reason = await part.ended()
-            finally:
-                await self._intake.unpublish(session.id)
+            while True:
+                try:
+                    connected = await part.receive()
+                except BystanderError as error:
+                    self._refused(stream, error)
+                    connected = False
+                wait_s = AGAIN_S_FIRST if connected else min(2 * wait_s, AGAIN_S_MAX)
+                await asyncio.sleep(0 if connected else wait_s)
+        except _GoneError:
+            pass  # whoever looks at the feed or the room will know
         finally:
             self._intake.forget(stream.id)
-            await part.close()
-        _log.info("a feed's connection ended", extra={"feed": self._feed.id, "reason": reason})
-        return connected
 
-    def _tell(self, stream: ConnectorStream, state: StreamState, reason: str | None = None) -> None:
-        self._intake.tell(msgspec.structs.replace(stream, state=state, reason=reason))
+    def _refused(self, stream: ConnectorStream, error: BystanderError) -> None:
+        if error.code in _GONE:
+            raise _GoneError from None
+        _log.warning("a feed is not received", extra={"stream": stream.id, "code": error.code})
+        self._intake.tell(msgspec.structs.replace(stream, state=StreamState.REFUSED, reason=error.code))
 
     def _stream(self, source: SourceKind) -> ConnectorStream:
         who = self._people.publisher(self._feed, source)
@@ -107,21 +120,6 @@ class FeedReceiver:
         )
 
 
-async def _first_of(receiving: Iterable[Coroutine[Any, Any, bool]]) -> bool:
-    """What the first of them that ends came to; the others are ended with it."""
-    tasks = [asyncio.create_task(one) for one in receiving]
-    if not tasks:
-        return False
-    try:
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        await let_go(tasks)
-    return next(iter(done)).result()
-
-
-async def let_go(tasks: list[asyncio.Task[Any]]) -> None:
-    """Cancel all of them, and wait until they have cleaned up."""
-    for task in tasks:
-        task.cancel()
-    if tasks:
-        await asyncio.wait(tasks)
+def _done(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        _log.error("a defect in receiving a feed", exc_info=error)

@@ -55,7 +55,7 @@ class People:
         """
         found: dict[SourceKind, list[str]] = {}
         for stream in streams:
-            if stream.type in ("audio", "video") and stream.feed_mid is not None:
+            if stream.active and stream.type in ("audio", "video") and stream.feed_mid is not None:
                 found.setdefault(self._source(feed, stream), []).append(stream.feed_mid)
         return found
 

@@ -1,6 +1,7 @@
 """A VideoRoom as a subscriber sees it, who is in no list of participants: who publishes, and their offers."""
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, TypeVar
 
@@ -14,6 +15,7 @@ from signaling.connectors.janus.people import Feed, Stream
 
 PLUGIN = "janus.plugin.videoroom"
 FEEDS_MAX = 64  # more than a recording has seats for
+OFFERS_PENDING_MAX = 8  # Janus makes no other offer before the last one is answered
 
 NO_SUCH_ROOM, UNAUTHORIZED, NO_SUCH_FEED = 426, 433, 428  # as the plugin counts its errors
 
@@ -39,65 +41,80 @@ class VideoRoom:
         listed = _converted(data.get("participants"), list[Feed])
         return [feed for feed in listed if feed.publisher][:FEEDS_MAX]
 
-    async def subscribe(self, feed: FeedId, mids: list[str] | None = None) -> "Subscription":
-        """Subscribe to a feed, or to some of its streams; nothing flows before `start`.
+    async def streams(self, feed: FeedId) -> list[Stream]:
+        """What a feed has now; found by a subscription that is never begun.
 
         Raises BystanderError: room_not_found, unauthorized, feed_not_found.
         """
-        subscription = Subscription(self._api)
-        await subscription.open()
-        streams = [{"feed": feed}] if mids is None else [{"feed": feed, "mid": mid} for mid in mids]
-        body: dict[str, Any] = {"request": "join", "ptype": "subscriber", "room": self._source.room}
-        body["streams"] = streams
-        for name, value in (("pin", self._source.pin), ("token", self._source.token)):
-            if value is not None:
-                body[name] = value
+        probe = Subscription(self._api, feed)
+        await probe.open()
         try:
-            await subscription.join(body)
+            return _streams(await probe.join(self._join([{"feed": feed}])))
+        finally:
+            await probe.close()
+
+    async def subscribe(self, feed: FeedId, mids: list[str]) -> "Subscription":
+        """Subscribe to some of a feed's streams; nothing flows before `start`. Raises as `streams` does."""
+        subscription = Subscription(self._api, feed, mids)
+        await subscription.open()
+        try:
+            await subscription.join(self._join([{"feed": feed, "mid": mid} for mid in mids]))
         except BaseException:
             await subscription.close()
             raise
         return subscription
 
+    def _join(self, streams: list[dict[str, Any]]) -> dict[str, Any]:
+        source = self._source
+        body: dict[str, Any] = {"request": "join", "ptype": "subscriber", "room": source.room}
+        shown = (("pin", source.pin), ("token", source.token))
+        return {**body, "streams": streams, **{name: value for name, value in shown if value is not None}}
+
 
 class Subscription:
-    """One handle: what it offers, and how its connection is. `offer` is there after `join`."""
+    """One handle, and its offers: the first is there after `join`, others come as streams do."""
 
-    def __init__(self, api: JanusApi) -> None:
+    def __init__(self, api: JanusApi, feed: FeedId, mids: Sequence[str] = ()) -> None:
         self._api = api
+        self._feed = feed
+        self._mids = list(mids)
         self._handle: Handle = 0
         self.offer = ""
-        self.streams: list[Stream] = []
-        loop = asyncio.get_running_loop()
-        self._connected: asyncio.Future[None] = loop.create_future()
-        self._ended: asyncio.Future[str] = loop.create_future()
+        self._offers: asyncio.Queue[str | None] = asyncio.Queue(OFFERS_PENDING_MAX)  # None: it has ended
 
     async def open(self) -> None:
         self._handle = await self._api.attach(PLUGIN, self._heard)
 
-    async def join(self, body: dict[str, Any]) -> None:
-        """Join as a subscriber; Janus answers with its offer."""
+    async def join(self, body: dict[str, Any]) -> dict[str, Any]:
+        """Join as a subscriber; Janus answers with its first offer, and with what it is about."""
         answer = await self._api.message(self._handle, body)
         data = _checked(answer)
-        if answer.jsep is None or answer.jsep.type != "offer":
+        if answer.jsep is None:
             raise not_understood("Janus offers nothing.")
         self.offer = answer.jsep.sdp
-        self.streams = _converted(data.get("streams", []), list[Stream])
+        return data
 
     async def start(self, answer: str) -> None:
-        """Give our answer: media flows from now on."""
-        request = {"request": "start"}
-        _checked(await self._api.message(self._handle, request, Description("answer", answer)))
+        """Give our answer to the offer before."""
+        await self._ask({"request": "start"}, Description("answer", answer))
 
-    async def until_connected(self) -> bool:
-        """Wait for the connection; False where it ended before."""
-        first: list[asyncio.Future[Any]] = [self._connected, self._ended]
-        await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
-        return self._connected.done()
+    async def next_offer(self) -> str | None:
+        """Wait for the next offer; None where the connection has ended."""
+        return await self._offers.get()
 
-    async def ended(self) -> str:
-        """Wait for the end of the connection, and give Janus' reason."""
-        return await asyncio.shield(self._ended)
+    async def change_to(self, mids: list[str]) -> None:
+        """Subscribe to other streams of the feed; an offer follows."""
+        more = [{"feed": self._feed, "mid": mid} for mid in mids if mid not in self._mids]
+        less = [{"feed": self._feed, "mid": mid} for mid in self._mids if mid not in mids]
+        self._mids = mids
+        if less:
+            await self._ask({"request": "unsubscribe", "streams": less})
+        if more:
+            await self._ask({"request": "subscribe", "streams": more})
+
+    async def restart_ice(self) -> None:
+        """Ask Janus for an offer with another ICE session."""
+        await self._ask({"request": "configure", "restart": True})
 
     async def close(self) -> None:
         """Give the handle back."""
@@ -105,18 +122,24 @@ class Subscription:
             with suppress(BystanderError):  # it went with the session
                 await self._api.detach(self._handle)
 
-    def _heard(self, message: Message) -> None:
-        if message.janus == "webrtcup":
-            if not self._connected.done():
-                self._connected.set_result(None)
-        elif message.janus in ("hangup", "detached"):
-            self._end("hung_up")
-        elif message.janus == "event" and message.jsep is not None:
-            self._end("offered_again")
+    async def _ask(self, body: dict[str, Any], jsep: Description | None = None) -> None:
+        answer = await self._api.message(self._handle, body, jsep)
+        _checked(answer)
+        self._heard(answer)
 
-    def _end(self, reason: str) -> None:
-        if not self._ended.done():
-            self._ended.set_result(reason)
+    def _heard(self, message: Message) -> None:
+        if message.janus in ("hangup", "detached"):
+            self._queue(None)
+        elif message.jsep is not None and message.jsep.type == "offer":
+            self._queue(message.jsep.sdp)
+
+    def _queue(self, entry: str | None) -> None:
+        if not self._offers.full():  # else it is about to end already
+            self._offers.put_nowait(entry)
+
+
+def _streams(data: dict[str, Any]) -> list[Stream]:
+    return _converted(data.get("streams", []), list[Stream])
 
 
 def _checked(answer: Message) -> dict[str, Any]:
