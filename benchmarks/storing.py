@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks import storing_memory
+from benchmarks import storing_memory, storing_proofs
 from media.isobmff.progressive.movie import ProgressiveMovie
 from recorder.archive.finalisers import finalise_init, finalise_init_grown
 from recorder.kernel.clock import ManualClock, SystemClock
@@ -72,6 +72,7 @@ async def measure() -> None:
         for kind in STORES:
             await _finalise("1 h", kind, server.endpoint, full, 3600)
         await storing_memory.measure(server.endpoint, _facts())
+        await storing_proofs.measure(server.endpoint, _facts())
     await _requests()
 
 
