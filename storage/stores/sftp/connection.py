@@ -70,7 +70,7 @@ class SftpConnection:
     @asynccontextmanager
     async def client(self, *, body_bytes: int = 0) -> AsyncIterator[asyncssh.SFTPClient]:
         """The client for some requests, with a deadline that allows for the length of what is carried."""
-        deadline_s = self._settings.read_timeout_s + body_bytes / SLOWEST_LINK_BYTES_PER_S
+        deadline_s = patience_s(self._settings.read_timeout_s, body_bytes)
         try:
             with sftp_errors():
                 async with asyncio.timeout(self._settings.connect_timeout_s):
@@ -126,7 +126,7 @@ class SftpFiles:
     def __init__(self, base: PurePosixPath, hidden: PurePosixPath, *, read_timeout_s: float) -> None:
         self.base = base
         self._new = hidden / "new"
-        self._quiet_s = read_timeout_s + WRITE_CHUNK_BYTES / SLOWEST_LINK_BYTES_PER_S
+        self._quiet_s = patience_s(read_timeout_s, WRITE_CHUNK_BYTES)
 
     async def write(self, client: asyncssh.SFTPClient, path: PurePosixPath, data: bytes) -> None:
         """Make a file with these bytes, or put it in place of another."""
@@ -166,6 +166,11 @@ class SftpFiles:
         with suppress(asyncssh.SFTPError):  # not empty, or not there
             for parent in path.relative_to(top).parents[:-1]:
                 await client.rmdir(str(top / parent))
+
+
+def patience_s(read_timeout_s: float, body_bytes: int) -> float:
+    """How long an answer may take whose request, or itself, carries so much."""
+    return read_timeout_s + body_bytes / SLOWEST_LINK_BYTES_PER_S
 
 
 async def sync(file: asyncssh.SFTPClientFile) -> None:
