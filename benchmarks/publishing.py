@@ -12,8 +12,8 @@ import av
 import msgspec
 from aiortc import MediaStreamTrack
 
-from benchmarks.replay import Replay
 from recorder.demo.publisher import WhipPublisher, stay_on_loopback
+from recorder.load.publisher.process import Replay
 
 VIDEO_CLOCK, AUDIO_CLOCK = 90_000, 48_000
 AUDIO_STEP = 960

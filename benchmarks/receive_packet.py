@@ -22,11 +22,11 @@ import numpy as np
 import uvloop
 from aiortc import RTCPeerConnection, RTCRtpSender, RTCSessionDescription
 
-from benchmarks.replay import Replay
 from media.handover.encoded_frame import EncodedFrame, SenderReport, StreamControl
 from media.webrtc.peer import Peer
 from recorder.kernel.clock import SystemClock
 from recorder.kernel.network.media import MediaNetwork
+from recorder.load.publisher.process import Replay
 
 RATIO_MAX = 0.35  # of stock aiortc's CPU per packet
 OURS, STOCK, STOCK_ON_UVLOOP = "ours", "stock", "stock on uvloop"

@@ -22,7 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit code is 0, or says whose fault it was."""
     parser = _parser()
     given, rest = parser.parse_known_args(arguments)
-    if rest and given.command != "demo":
+    if rest and given.command not in ("demo", "load"):  # which read their own
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     try:
         return int(given.run(given, rest))
@@ -200,6 +200,12 @@ def _demo(_: argparse.Namespace, rest: list[str]) -> int:
     return run(rest)
 
 
+def _load(_: argparse.Namespace, rest: list[str]) -> int:
+    from recorder.load.main import run
+
+    return run(rest)
+
+
 def _settings(given: argparse.Namespace) -> "Settings":
     """File and variables, and over them what the command line says."""
     from recorder.settings.loading import load
@@ -297,6 +303,11 @@ def _parser() -> argparse.ArgumentParser:
 
     demo = commands.add_parser("demo", add_help=False, help="record a call of two synthetic participants")
     demo.set_defaults(run=_demo)
+
+    load = commands.add_parser(
+        "load", add_help=False, help="hold many calls, and judge a server by their files"
+    )
+    load.set_defaults(run=_load)
     return parser
 
 

@@ -43,6 +43,8 @@ ROOMS: dict[str, list[str]] = {
         "file_composition",
         "composition",
         "demo",
+        "load/publisher",
+        "load",
         "check",
         "diagrams",
         "limits_page",
@@ -123,8 +125,14 @@ ROOMS: dict[str, list[str]] = {
 
 # A library and the files, or folders, that may import it.
 CONFINED: dict[str, set[str]] = {
-    "aiohttp": {"signaling", "recorder/app.py", "recorder/demo", "recorder/webhooks/sender.py"},
-    "aiortc": {"media/webrtc/dtls.py", "recorder/demo"},
+    "aiohttp": {
+        "signaling",
+        "recorder/app.py",
+        "recorder/demo",
+        "recorder/load",
+        "recorder/webhooks/sender.py",
+    },
+    "aiortc": {"media/webrtc/dtls.py", "recorder/demo", "recorder/load/publisher"},
     "aioice": {"media/webrtc/ice.py", "media/webrtc/gathering.py", "recorder/demo"},
     "pylibsrtp": {"media/webrtc/srtp.py"},
     "aioboto3": {"storage/stores/s3/connection.py"},
@@ -167,6 +175,8 @@ LIBRARY_OBJECTS: dict[str, set[str]] = {
     "media/webrtc/ice.py": {"protocol"},
     "recorder/database/connection.py": {"connection"},
     "recorder/demo/publisher.py": {"aioice", "frame"},
+    "recorder/load/publisher/clip.py": {"frame", "stream"},
+    "recorder/load/publisher/process.py": {"packet"},
     "recorder/worker/main.py": {"logging"},
     "signaling/api/recording/events.py": {"response"},
     "signaling/http/byte_answers.py": {"response"},
