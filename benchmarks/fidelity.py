@@ -19,12 +19,19 @@ from media.handover.encoded_frame import Codec
 from tests.support.encoded_source import Reports
 from tests.support.live_call import LEAD_IN_S, LiveCall, Performance, Script, said
 from tests.support.lossy_link import Impairment, LossyLink, without_candidates
+from tests.support.processor import Slices
 from tests.support.rtp_publisher import RtpPublisher
-from tests.support.simulated_time import simulate
+from tests.support.simulated_time import SimulatedTimeLoop, simulate
 
 SECONDS = 20.0
 SEED = 5
 ADA = Script(sound_reports=Reports(first_s=2.5, every_s=5.0))
+STALLS_S = (0.02, 0.04, 0.1, 0.3, 0.5)
+STARVED = {
+    "sender has 22 % of a processor": Slices(0.022, 0.078, 0.0008, to_s=6.0),
+    "sender has 15 % of a processor": Slices(0.015, 0.085, 0.0008, to_s=6.0),
+    "sender has a second of each two": Slices(1.0, 1.0, 0.0008, to_s=6.0),
+}
 Disturb = Callable[[LossyLink, float], Awaitable[None]]
 
 
@@ -45,6 +52,18 @@ async def bursts(link: LossyLink, seconds: float) -> None:
         link.cut = True
         await asyncio.sleep(0.2)
         link.cut = False
+
+
+def standing_still(length_s: float) -> Disturb:
+    """Who receives gets no processor for so long every 1.3 s; nobody does on libwebrtc's side."""
+
+    async def disturb(link: LossyLink, seconds: float) -> None:
+        loop = asyncio.get_running_loop()
+        while isinstance(loop, SimulatedTimeLoop):
+            await asyncio.sleep(1.3)
+            loop.stand_still(length_s)
+
+    return disturb
 
 
 @dataclass(frozen=True)
@@ -76,9 +95,19 @@ def rows() -> dict[str, Row]:
     made["5 %, no retransmission"] = Row(replace(ADA, retransmission=False), links["5 %, 30+30 ms"])
     made["bursts of 200 ms"] = Row(ADA, links["clean"], bursts)
     made["way 150 ms longer"] = Row(ADA, links["clean"], longer_way)
-    for length_s in (0.02, 0.04, 0.1, 0.3, 0.5):
+    for length_s in STALLS_S:
+        length = f"{length_s * 1e3:.0f} ms"
         stalls = tuple((1.3 * number, length_s) for number in range(1, 60))
-        made[f"sound stalls {length_s * 1e3:.0f} ms"] = Row(replace(ADA, stalls=stalls), links["clean"])
+        held = tuple((start_s, start_s + length_s) for start_s, _ in stalls)
+        made[f"sound stalls {length}"] = Row(replace(ADA, stalls=stalls), links["clean"])
+        made[f"pictures stall {length}"] = Row(replace(ADA, pictures_held=held), links["clean"])
+        sender = replace(ADA, sound_held=held, pictures_held=held)
+        made[f"sender stalls {length}"] = Row(sender, links["clean"])
+        made[f"recorder stalls {length}"] = Row(ADA, links["clean"], standing_still(length_s))
+    for name, slices in STARVED.items():
+        reports = Reports(first_s=1.1, of_sending=True)
+        starved = replace(ADA, slices=slices, sound_reports=reports, picture_reports=reports)
+        made[name] = Row(starved, links["clean"])
     return made
 
 
@@ -144,13 +173,13 @@ async def _or_reason(made: Awaitable[Result]) -> Result | str:
 
 def main(seconds: float, words: list[str]) -> None:
     """Print the table."""
-    print(f"{'':26}{'ours':52}libwebrtc\n{'':26}{HEADER:52}{HEADER}")
+    print(f"{'':32}{'ours':52}libwebrtc\n{'':32}{HEADER:52}{HEADER}")
     for name, row in rows().items():
         if words and not any(word in name for word in words):
             continue
         said(row.script, seconds)  # coded before the call begins, or it would keep the first packets
         results = simulate(ours(row, seconds)), asyncio.run(_or_reason(theirs(row, seconds)))
-        print(f"{name:26}" + "".join(f"{result!s:52}" for result in results), flush=True)
+        print(f"{name:32}" + "".join(f"{result!s:52}" for result in results), flush=True)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from collections import Counter
 
 import numpy as np
 
-from media.audio.opus import OpusDecoder, OpusError, Samples, packet_samples
+from media.audio.opus import OpusDecoder, OpusError, Samples, carries_correction, packet_samples
 
 CONCEALED_SAMPLES_MAX = 5_760  # 120 ms: longer, and libopus has faded to silence anyway
 _CONCEALMENT_STEP = 120  # 2.5 ms, the grain of Opus
@@ -50,9 +50,11 @@ class SoundDecoder:
             pieces = []
             if length > recoverable:
                 pieces.append(self._decoder.conceal(length - recoverable))
-                self.dropped["audio_concealed_samples"] += length - recoverable
             if recoverable:
                 pieces.append(self._decoder.recover(next_data, recoverable))
+            corrected = recoverable if carries_correction(next_data) else 0
+            if length > corrected:
+                self.dropped["audio_concealed_samples"] += length - corrected
         except OpusError:
             self.dropped["audio_not_concealed"] += 1
             return np.zeros((self._channels, 0), dtype=np.float32)

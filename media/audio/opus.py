@@ -82,9 +82,25 @@ def packet_samples(packet: bytes) -> int:
     return samples if samples <= PACKET_SAMPLES_MAX else 0
 
 
+def carries_correction(packet: bytes) -> bool:
+    """Whether a packet holds what was before it as well, coded with less (RFC 6716, 4.2.4).
+
+    Read of packets with one frame or two: with three, as those of 60 ms may be, it is taken to hold none.
+    """
+    configuration, code = packet[0] >> 3, packet[0] & 3
+    start = 1 if code < 2 else 2 + (packet[1:2] >= b"\xfc")  # behind the length of the first of two
+    if len(packet) <= start or configuration >= 16 or code == 3:
+        return False
+    silk_frames = (1, 1, 2, 3)[configuration & 3] if configuration < 12 else 1
+    flags = packet[start] >> (7 - silk_frames) & 1
+    if packet[0] & 4:  # stereo: the side channel has flags of its own
+        flags |= packet[start] >> max(0, 6 - 2 * silk_frames) & 1
+    return bool(flags)
+
+
 @cache
 def _library() -> ctypes.CDLL:
-    library = ctypes.CDLL(_library_path())
+    library = ctypes.CDLL(library_path())
     library.opus_decoder_create.restype = ctypes.c_void_p
     library.opus_decoder_create.argtypes = [ctypes.c_int32, ctypes.c_int, ctypes.c_void_p]
     library.opus_decode_float.restype = ctypes.c_int
@@ -101,7 +117,8 @@ def _library() -> ctypes.CDLL:
     return library
 
 
-def _library_path() -> str:
+def library_path() -> str:
+    """The file of libopus: the one that PyAV brings, else the system's."""
     spec = find_spec("av")
     if spec is not None and spec.origin is not None:
         bundled = Path(spec.origin).parent.parent / "av.libs"

@@ -14,11 +14,12 @@ from statistics import median_low
 from media.handover.encoded_frame import SenderReport
 
 REPORTS_KEPT = 5  # 5 to 25 s of reports: one in two may be wrong
+FRAMES_KEPT = 8  # a report comes with the frame that it is about, or overtakes it
 REPORTS_AGREE_NS = (
     25_000_000  # how exact an honest sender's reports are (some stamp the last packet, not now)
 )
 REPORTS_FRESH_NS = 30_000_000_000  # 30 s at 100 ppm are 3 ms; older ones say nothing about lips
-PUNCTUAL_NS = 40_000_000  # a packet no later than this was hardly late when it left
+PUNCTUAL_NS = 25_000_000  # a packet no later than this was hardly late when it left
 LATENESS_CHANGE_NS_MIN = 40_000_000  # less than that between two reports may be jitter
 FOLLOWS_SHARE = 2  # a report follows the lateness that it changes by more than this part of
 VOTES_MAX = 3  # so many pairs of reports outvote what was found before
@@ -28,12 +29,12 @@ Instant = Callable[[int], int]  # a timestamp in nanoseconds of a clock that nev
 
 @dataclass(frozen=True, slots=True)
 class _Relation:
-    """What a report says, and the newest packet that had come before it."""
+    """What a report says, and the frame that it is about."""
 
     rtp_timestamp: int
     ntp_ns: int
-    packet_timestamp: int
-    packet_arrival_ns: int
+    frame_timestamp: int
+    frame_arrival_ns: int
 
 
 class SenderReports:
@@ -41,20 +42,27 @@ class SenderReports:
 
     def __init__(self) -> None:
         self._relations: deque[_Relation] = deque(maxlen=REPORTS_KEPT)
+        self._frames: deque[tuple[int, int]] = deque(maxlen=FRAMES_KEPT)  # timestamp, arrival
         self._newest_ns: int | None = None
         self._votes = 0  # above zero: reports name when packets left
 
     def __bool__(self) -> bool:
         return bool(self._relations)
 
-    def note(
-        self, report: SenderReport, packet_timestamp: int, packet_arrival_ns: int, steady: Instant
-    ) -> None:
-        """Keep a report, and the newest packet that came before it."""
-        relation = _Relation(report.rtp_timestamp, report.ntp_ns, packet_timestamp, packet_arrival_ns)
+    def seen(self, rtp_timestamp: int, arrival_ns: int) -> None:
+        """Note a frame, which a report may be about."""
+        self._frames.append((rtp_timestamp, arrival_ns))
+
+    def knows(self, report: SenderReport) -> bool:
+        """Whether the frame that the report is about has come, or one behind it."""
+        return bool(self._frames) and self._frames[-1][0] >= report.rtp_timestamp
+
+    def note(self, report: SenderReport, steady: Instant) -> None:
+        """Keep a report that `knows` is true of."""
+        about = next(frame for frame in self._frames if frame[0] >= report.rtp_timestamp)
         if len(self._relations) > 1:  # the newest may lie behind a step that is not certain yet
             self._vote(self._relations[-2], self._relations[-1], steady)
-        self._relations.append(relation)
+        self._relations.append(_Relation(report.rtp_timestamp, report.ntp_ns, *about))
         self._newest_ns = report.arrival_ns
 
     def believed(self, now_ns: int, floor_ns: int, steady: Instant) -> int | None:
@@ -71,7 +79,7 @@ class SenderReports:
     def _said(self, floor_ns: int, steady: Instant) -> Iterator[int]:
         """What the reports say; of senders not known yet those alone whose packets were on time."""
         for relation in self._relations:
-            late_ns = relation.packet_arrival_ns - steady(relation.packet_timestamp) - floor_ns
+            late_ns = relation.frame_arrival_ns - steady(relation.frame_timestamp) - floor_ns
             said_ns = relation.ntp_ns - steady(relation.rtp_timestamp)
             if self._votes > 0:
                 yield said_ns - max(0, late_ns)
@@ -84,7 +92,7 @@ class SenderReports:
         def change(of: Callable[[_Relation], int]) -> int:
             return of(after) - of(before)
 
-        later_ns = change(lambda r: r.packet_arrival_ns - steady(r.packet_timestamp))
+        later_ns = change(lambda r: r.frame_arrival_ns - steady(r.frame_timestamp))
         moved_ns = change(lambda r: r.ntp_ns - steady(r.rtp_timestamp))
         if abs(later_ns) >= LATENESS_CHANGE_NS_MIN:
             follows = abs(moved_ns - later_ns) * FOLLOWS_SHARE < abs(later_ns)

@@ -53,7 +53,6 @@ class StreamClock:
         self._last_arrival = 0
         self._above: tuple[int, int] | None = None  # since when, and the least excess of those
         self._reports = SenderReports()
-        self._newest = 0, 0  # timestamp and arrival of the newest frame
 
     @property
     def started(self) -> bool:
@@ -104,7 +103,7 @@ class StreamClock:
         `companions`: the sender's other streams. `sound_behind_ns`: what pictures share with its sound.
         """
         self._distance.pass_time(arrival_ns)
-        self._newest = rtp_timestamp, arrival_ns
+        self._reports.seen(rtp_timestamp, arrival_ns)
         offset = arrival_ns - self._steady_ns(rtp_timestamp)
         if self._floor is None:
             self._begin(offset, arrival_ns)
@@ -133,9 +132,12 @@ class StreamClock:
         self._approach(self._floor - self.lead_ns + sound_behind_ns, elapsed)
         return step
 
-    def relate(self, report: SenderReport) -> None:
-        """Keep what a sender report says about this RTP clock."""
-        self._reports.note(report, *self._newest, self._steady_ns)
+    def relate(self, report: SenderReport) -> bool:
+        """Keep what a report says about this RTP clock; False, and later again, before its frame came."""
+        if not self._reports.knows(report):
+            return False
+        self._reports.note(report, self._steady_ns)
+        return True
 
     def sender_offset(self, now_ns: int) -> int | None:
         """Local time minus sender's NTP time for the quickest frames; None without believable reports."""

@@ -35,6 +35,7 @@ class SenderClock:
         self.distance = OneWayDelay()
         self._streams: dict[str, StreamClock] = {}
         self._leads: dict[str, int] = {}
+        self._early_reports: dict[str, SenderReport] = {}  # the newest, before the frame that it is about
         self._judged_ns = 0  # when the newest report came that was believed
 
     def stream(self, key: str, codec: Codec) -> StreamClock:
@@ -53,6 +54,8 @@ class SenderClock:
         step = clock.observe(rtp_timestamp, arrival_ns, self._streams.values(), sound_behind_ns=behind_ns)
         if step is not None and self._judged_ns >= step.since_ns:
             self._judge(arrival_ns, anew=True)  # what reports said since was held against a floor of before
+        if key in self._early_reports:
+            self.report(key, self._early_reports.pop(key))
         if above_ns := clock.above_ns(arrival_ns):
             self._raise(clock, above_ns, arrival_ns)
         return clock
@@ -60,12 +63,14 @@ class SenderClock:
     def forget_timeline(self, key: str) -> None:
         """Another SSRC: a new RTP timeline with the next frame, through a pipeline as slow as before."""
         old = self._streams.pop(key, None)
+        self._early_reports.pop(key, None)
         if old is not None and old.bound:
             self._leads[key] = old.lead_ns
 
     def forget(self, key: str) -> None:
         """The stream ended."""
         self._streams.pop(key, None)
+        self._early_reports.pop(key, None)
         self._leads.pop(key, None)
 
     def awaited(self, key: str) -> Iterator[tuple[int, int | None]]:
@@ -87,8 +92,10 @@ class SenderClock:
         clock = self._streams.get(key)
         if clock is None:
             return  # a report before the first frame; there will be another
-        clock.relate(report)
-        self._judge(report.arrival_ns)
+        if clock.relate(report):
+            self._judge(report.arrival_ns)
+        else:
+            self._early_reports[key] = report
 
     def settle(self) -> None:
         """Nothing more comes from this sender."""

@@ -1,11 +1,13 @@
+import ctypes
 from dataclasses import replace
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 
 from media.audio.decoder import CONCEALED_SAMPLES_MAX, SoundDecoder
-from media.audio.opus import packet_samples
+from media.audio.opus import carries_correction, library_path, packet_samples
 from media.handover.encoded_frame import Codec, EncodedFrame
 from media.video.decoder import PictureDecoder
 from media.video.decoder_limits import REST_NS, TIME_BURST_NS, TIME_SHARE_MAX, MemoryShare
@@ -178,6 +180,24 @@ class TestLimits:
         assert rest >= REST_NS * 0.8 / (100_000_000 * TIME_SHARE_MAX) - 4
 
 
+def speech_packets(layout: str, milliseconds: int) -> list[bytes]:
+    """A tone that comes and goes, in Opus packets of that length with forward correction."""
+    encoder = av.CodecContext.create("libopus", "w")
+    encoder.sample_rate, encoder.layout, encoder.format, encoder.bit_rate = 48_000, layout, "flt", 24_000
+    encoder.options = {"fec": "1", "packet_loss": "20", "application": "voip"}
+    encoder.options |= {"frame_duration": str(milliseconds)}
+    samples, channels = 48 * milliseconds, encoder.channels
+    at_s = np.arange(40 * samples) / 48_000
+    tone = (0.3 * np.sin(2 * np.pi * 220 * at_s) * (np.sin(9 * at_s) > 0)).astype(np.float32)
+    packets = []
+    for start in range(0, tone.size, samples):
+        block = np.repeat(tone[start : start + samples], channels)[None]
+        frame = av.AudioFrame.from_ndarray(block, format="flt", layout=layout)
+        frame.sample_rate, frame.pts = 48_000, start
+        packets += [bytes(packet) for packet in encoder.encode(frame)]
+    return packets
+
+
 class TestSound:
     def test_packets_give_as_many_samples_as_they_say(self) -> None:
         decoder = SoundDecoder(1)
@@ -199,6 +219,25 @@ class TestSound:
         assert original is not None
         assert np.std(bridge) > 0.5 * np.std(original)
         assert lossy.concealed_samples == 960
+        assert lossy.dropped["audio_concealed_samples"] == 0
+
+    def test_what_no_correction_brings_is_counted_as_made_up(self) -> None:
+        packets = opus_packets(1.0, tuple(i * 0.08 for i in range(12)))
+        decoder = SoundDecoder(1)
+        decoder.decode(packets[0])
+        decoder.bridge(960, packets[2])
+        assert decoder.dropped["audio_concealed_samples"] == 960
+
+    @pytest.mark.parametrize("layout", ["mono", "stereo"])
+    @pytest.mark.parametrize("milliseconds", [10, 20, 40])
+    def test_correction_is_told_as_libopus_tells_it(self, layout: str, milliseconds: int) -> None:
+        library = ctypes.CDLL(library_path())
+        packets = speech_packets(layout, milliseconds)
+        if not hasattr(library, "opus_packet_has_lbrr"):
+            pytest.skip("this libopus does not tell")
+        tells = [bool(library.opus_packet_has_lbrr(packet, len(packet))) for packet in packets]
+        assert any(tells)
+        assert [carries_correction(packet) for packet in packets] == tells
 
     @pytest.mark.parametrize("missing", [1, 119, 120, 2880, 5760, 48_000])
     def test_a_bridge_is_never_longer_than_the_loss(self, missing: int) -> None:

@@ -22,7 +22,10 @@ def reported(late_ms: list[int], *, follows: bool) -> list[int | None]:
         timestamp, true_ns = number * 48_000, number * S
         ntp_ns = EPOCH + true_ns + (late * MS if follows else 0)
         arrival_ns = true_ns + late * MS
-        reports.note(SenderReport(timestamp, ntp_ns, arrival_ns), timestamp, arrival_ns, steady)
+        report = SenderReport(timestamp, ntp_ns, arrival_ns)
+        assert not reports.knows(report)
+        reports.seen(timestamp, arrival_ns)
+        reports.note(report, steady)
         said = reports.believed(arrival_ns, 0, steady)
         believed.append(None if said is None else said - EPOCH)
     return believed

@@ -208,12 +208,16 @@ class Sender:
 
 @dataclass(frozen=True)
 class Reports:
-    """How a stream's sender reports come: from when, how often, how wrong, how late."""
+    """How a stream's sender reports come: from when, how often, how wrong, how late.
+
+    `of_sending`: they name when the last frame was sent, not when it was captured.
+    """
 
     first_s: float = 0.5
     every_s: float = 1.0
     error_s: Callable[[float], float] = lambda at_s: 0.0
     late_s: float = 0.0
+    of_sending: bool = False
 
 
 @dataclass

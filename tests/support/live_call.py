@@ -21,6 +21,7 @@ from recorder.kernel.media import Canvas, Fragment, MediaEvent, Publisher, Sourc
 from recorder.kernel.recording import RecordingPlan, Statistics
 from tests.support.encoded_source import FLASH_S, PACKET_SAMPLES, Reports, opus_packets, plain
 from tests.support.lossy_link import Impairment, LossyLink, without_candidates
+from tests.support.processor import Processor, Slices
 from tests.support.rtp_publisher import Outgoing, RtpPublisher
 from tests.support.simulated_time import running_clock, watched_inbox
 
@@ -62,6 +63,9 @@ class Script:
     back: Impairment | None = None
     rejoins_at_s: float | None = None
     stalls: Spans = ()  # (at, length): its sound clock, by which it flashes and beeps, stands still then
+    sound_held: Spans = ()  # (from, to): what should leave then waits until it is over
+    pictures_held: Spans = ()
+    slices: Slices | None = None  # of the processor, which it has for itself otherwise
 
     def true_s(self, counted_s: float) -> float:
         """When the sound clock, which may stand still, counts so far."""
@@ -206,6 +210,7 @@ class Performance:
         self._zero_s = zero_s
         self._seconds = seconds
         self._events_s = tuple(script.true_s(at_s) for at_s in event_times(seconds))
+        self._processor = Processor(script.slices, zero_s)
 
     async def run(self, publisher: RtpPublisher, *, from_s: float = 0.0, to_s: float | None = None) -> None:
         """Send what falls between these times of the call."""
@@ -218,12 +223,13 @@ class Performance:
 
     async def speak(self, publisher: RtpPublisher, source: Outgoing, from_s: float, to_s: float) -> None:
         """Send sound."""
-        reports = _Reporting(publisher, source, self.script.sound_reports)
+        reports = _Reporting(publisher, source, self.script.sound_reports, self._zero_s)
         for number, data in enumerate(said(self.script, self._seconds)):
             at_s = number * PACKET_S
             true_s = self.script.true_s(at_s + PACKET_S) - PACKET_S
             if from_s <= true_s < to_s and _within(self.script.sound, true_s):
-                await self._until(true_s + PACKET_S)
+                await self._until(_released(self.script.sound_held, true_s + PACKET_S))
+                await self._processor.frame()
                 await publisher.send(source, Codec.OPUS, at_s, data)
                 await reports.sent(at_s, true_s=true_s)
 
@@ -239,7 +245,7 @@ class Performance:
     ) -> None:
         """Send pictures; key frames at the beginning, after a pause, and when they are asked for."""
         codec = codec or self.script.codec
-        reports = _Reporting(publisher, source, self.script.picture_reports)
+        reports = _Reporting(publisher, source, self.script.picture_reports, self._zero_s)
         camera = Camera(codec, size or SIZE, self._events_s)
         paused = True
         for number in range(round(self._seconds * FPS)):
@@ -247,7 +253,8 @@ class Performance:
             if not (from_s <= at_s < to_s and _within(self.script.pictures, at_s)):
                 paused = True
                 continue
-            await self._until(at_s, late_s=self.script.pipeline_s)
+            await self._until(_released(self.script.pictures_held, at_s), late_s=self.script.pipeline_s)
+            await self._processor.frame()
             data = camera.picture(number, keyframe=paused or source.keyframe_wanted)
             paused = source.keyframe_wanted = False
             await publisher.send(source, codec, at_s, data)
@@ -264,8 +271,8 @@ class Performance:
 class _Reporting:
     """The sender reports of one stream, as its script wants them."""
 
-    def __init__(self, publisher: RtpPublisher, source: Outgoing, how: Reports | None) -> None:
-        self._publisher, self._source, self._how = publisher, source, how
+    def __init__(self, publisher: RtpPublisher, source: Outgoing, how: Reports | None, zero_s: float) -> None:
+        self._publisher, self._source, self._how, self._zero_s = publisher, source, how, zero_s
         self._began_s: float | None = None
         self._next_s = 0.0
 
@@ -279,8 +286,15 @@ class _Reporting:
             self._began_s, self._next_s = at_s, at_s + how.first_s
         if at_s >= self._next_s:
             self._next_s += how.every_s
+            if how.of_sending:
+                true_s = asyncio.get_running_loop().time() - self._zero_s
             ntp_s = 3_900_000_000.0 + self._publisher.epoch_s + true_s + how.error_s(at_s)
             await self._publisher.report(self._source, at_s, ntp_s, late_s=how.late_s)
+
+
+def _released(held: Spans, at_s: float) -> float:
+    """When something leaves that should at this instant."""
+    return next((to_s for from_s, to_s in held if from_s <= at_s < to_s), at_s)
 
 
 def _within(spans: Spans, at_s: float) -> bool:

@@ -8,6 +8,7 @@ import asyncio
 import random
 import re
 import struct
+from collections import deque
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -27,6 +28,7 @@ from tests.support.rtp import one_byte_extension, rtp_bytes
 
 PAYLOAD_TYPES = {Codec.OPUS: 111, Codec.VP8: 96, Codec.H264: 98}
 RETRANSMISSION_TYPES = {Codec.VP8: 97, Codec.H264: 99}
+RED_TYPE = 63
 RID_EXTENSION, REPAIRED_RID_EXTENSION = 4, 5
 HISTORY_PACKETS_MAX = 1024
 CONNECT_S_MAX = 20.0
@@ -68,7 +70,8 @@ class _Dtls(RTCDtlsTransport):
 class RtpPublisher:
     """One audio and one video section (or one of them), offered and connected like any publisher's.
 
-    `retransmission`: NACK and RTX are offered and answered. `rids` makes the video section simulcast.
+    `retransmission`: NACK and RTX are offered and answered, of sound too unless `sound_retransmission` says
+    otherwise. `redundancy`: so many packets of sound each brings along (RED). `rids`: video is simulcast.
     """
 
     def __init__(
@@ -78,6 +81,8 @@ class RtpPublisher:
         audio: bool = True,
         video: bool = True,
         retransmission: bool = True,
+        sound_retransmission: bool = True,
+        redundancy: int = 0,
         rids: tuple[str, ...] = (),
     ) -> None:
         self._random = random.Random(seed)
@@ -88,6 +93,10 @@ class RtpPublisher:
         self._dtls = _Dtls(self._ice, [RTCCertificate.generateCertificate()])
         self._dtls.on_rtcp = self._rtcp
         self._retransmission = retransmission
+        self._sound_retransmission = retransmission and sound_retransmission
+        self._spoken: deque[tuple[int, bytes]] = deque(
+            maxlen=redundancy
+        )  # timestamp and payload, the newest last
         self._rids = rids
         self.sound = self.source(video=False) if audio else None
         self.layers = [self.source(video=True, rid=rid) for rid in rids or (None,)] if video else []
@@ -177,6 +186,8 @@ class RtpPublisher:
     def _section(self, kind: str) -> list[str]:
         codecs = [codec for codec in PAYLOAD_TYPES if codec.is_video == (kind == "video")]
         numbers = [PAYLOAD_TYPES[codec] for codec in codecs]
+        if kind == "audio" and self._spoken.maxlen:
+            numbers.insert(0, RED_TYPE)
         repairs = [RETRANSMISSION_TYPES[codec] for codec in codecs if codec.is_video and self._retransmission]
         ice, local = self._gatherer.getLocalParameters(), self._dtls.getLocalParameters()
         lines = [
@@ -190,8 +201,11 @@ class RtpPublisher:
             *(f"a=fingerprint:{f.algorithm} {f.value}" for f in local.fingerprints),
             "a=setup:actpass",
         ]
-        for codec, number in zip(codecs, numbers, strict=True):
-            lines += self._codec(codec, number)
+        for codec in codecs:
+            lines += self._codec(codec, PAYLOAD_TYPES[codec])
+        if RED_TYPE in numbers:
+            opus = PAYLOAD_TYPES[Codec.OPUS]
+            lines += [f"a=rtpmap:{RED_TYPE} red/48000/2", f"a=fmtp:{RED_TYPE} {opus}/{opus}"]
         if kind == "video" and self._rids:
             lines.append(f"a=extmap:{RID_EXTENSION} urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id")
             lines.append(
@@ -211,7 +225,7 @@ class RtpPublisher:
             lines.append(f"a=fmtp:{number} packetization-mode=1;profile-level-id=42e01f")
         if codec.is_video:
             lines.append(f"a=rtcp-fb:{number} nack pli")
-        if self._retransmission:
+        if self._retransmission if codec.is_video else self._sound_retransmission:
             lines.append(f"a=rtcp-fb:{number} nack")
         if codec.is_video and self._retransmission:
             repair = RETRANSMISSION_TYPES[codec]
@@ -231,6 +245,8 @@ class RtpPublisher:
     async def send(self, source: Outgoing, codec: Codec, at_s: float, data: bytes) -> None:
         """Send one frame that was captured at `at_s` on the sender's clock."""
         payloads = _payloads(codec, data, source.picture_id)
+        if codec is Codec.OPUS and self._spoken.maxlen:
+            payloads = [self._redundant(source.timestamp(at_s), data)]
         source.picture_id = (source.picture_id + 1) % 2**15
         for index, payload in enumerate(payloads):
             marker = codec.is_video and index == len(payloads) - 1
@@ -243,6 +259,16 @@ class RtpPublisher:
                 source.sent[sequence] = (codec, payload, timestamp, marker)
                 source.sent.pop((sequence - HISTORY_PACKETS_MAX) % 2**16, None)
             await self._send(source, codec, sequence, timestamp, marker, payload)
+
+    def _redundant(self, timestamp: int, data: bytes) -> bytes:
+        """A packet that brings those before it along (RFC 2198)."""
+        opus, blocks = PAYLOAD_TYPES[Codec.OPUS], list(self._spoken)
+        heads = b"".join(
+            struct.pack("!BI", 0x80 | opus, (timestamp - older << 10 | len(block)) << 8)[:4]
+            for older, block in blocks
+        )
+        self._spoken.append((timestamp, data))
+        return heads + bytes([opus]) + b"".join(block for _, block in blocks) + data
 
     async def send_raw(self, data: bytes) -> None:
         """Protect and send any RTP or RTCP bytes."""
@@ -272,7 +298,7 @@ class RtpPublisher:
         extension = one_byte_extension({RID_EXTENSION: source.rid.encode()}) if source.rid else None
         await self.send_raw(
             rtp_bytes(
-                payload_type=PAYLOAD_TYPES[codec],
+                payload_type=self._payload_type(codec),
                 sequence=sequence,
                 timestamp=timestamp,
                 ssrc=source.ssrc,
@@ -281,6 +307,9 @@ class RtpPublisher:
                 extension=extension,
             )
         )
+
+    def _payload_type(self, codec: Codec) -> int:
+        return RED_TYPE if codec is Codec.OPUS and self._spoken.maxlen else PAYLOAD_TYPES[codec]
 
     # --- what the receiver asks for -------------------------------------------------------------------
     def _rtcp(self, data: bytes) -> None:
