@@ -59,6 +59,7 @@ from recorder.worker.forkserver import Target
 from recorder.worker.main import main as worker_main
 from recorder.worker_pool.forkserver import Forkserver
 from recorder.worker_pool.sampler import Sampler
+from recorder.worker_pool.stream_counters import StreamCounters
 from signaling.app import CONNECTIONS, build_app
 from signaling.http.rate_limits import RateLimit, RateLimits
 from signaling.network.connections import ConnectionLimits, GuardedSite
@@ -152,7 +153,7 @@ class Server:
             proxy=settings.proxy.as_proxy(),
             seal=SecretSeal(None if core.database.is_shared else node.secrets.seals()),
         )
-        sampler = Sampler(core.dependencies.workers)
+        sampler = Sampler(core.dependencies.workers, StreamCounters(registry))
         tasks = [BackgroundTask("sampling", sampler.run), webhooks.delivery, node.files.finishing]
         tasks += [*_retention(core), BackgroundTask("backlog", node.backlog.run)]
         checks = {task.name: task.check for task in tasks} | {"sampling": sampler.check}

@@ -5,6 +5,7 @@ import logging
 
 from recorder.kernel.errors import BystanderError, Fault
 from recorder.worker_pool.pool import WorkerPool
+from recorder.worker_pool.stream_counters import StreamCounters
 
 SAMPLE_INTERVAL_S = 5.0  # Prometheus scrapes every 15 s or so
 ROUND_AGE_S_MAX = 6 * SAMPLE_INTERVAL_S  # a round takes STATISTICS_TIMEOUT_S at most
@@ -15,8 +16,9 @@ _log = logging.getLogger(__name__)
 class Sampler:
     """Samples all workers of a pool until cancelled; `check` says whether it still does."""
 
-    def __init__(self, workers: WorkerPool) -> None:
+    def __init__(self, workers: WorkerPool, counters: StreamCounters) -> None:
         self._workers = workers
+        self._counters = counters
         self._sampled_s: float | None = None
 
     async def run(self) -> None:
@@ -31,6 +33,9 @@ class Sampler:
                     _log.error(
                         "a defect while sampling", extra={"recording": worker.recording}, exc_info=defect
                     )
+                elif worker.statistics is not None:
+                    self._counters.sampled(worker.recording, worker.statistics)
+            self._counters.keep({worker.recording for worker in self._workers})
 
     async def check(self) -> None:
         """Raises sampling_stopped where workers that hang would not be found."""

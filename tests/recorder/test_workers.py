@@ -13,6 +13,7 @@ from typing import TypeVar
 import msgspec
 import psutil
 import pytest
+from prometheus_client import CollectorRegistry
 
 import recorder.worker_pool.pool
 import recorder.worker_pool.sampler
@@ -30,6 +31,7 @@ from recorder.worker_pool.pool import WorkerPool
 from recorder.worker_pool.reconnects import RECONNECTS_WINDOW_S, ReconnectBudget
 from recorder.worker_pool.sampler import Sampler
 from recorder.worker_pool.socket_path import connect, listen, socket_path
+from recorder.worker_pool.stream_counters import StreamCounters
 from recorder.worker_pool.worker import UNANSWERED_SAMPLES_MAX, Worker, WorkerGone
 from storage.spool import SpoolReader
 from tests.support import fake_workers
@@ -477,7 +479,7 @@ class TestSampling:
             sampled.set()
 
         monkeypatch.setattr(worker, "sample", sample)
-        sampler = Sampler(workers)
+        sampler = Sampler(workers, StreamCounters(CollectorRegistry()))
         with pytest.raises(BystanderError, match="sampling_stopped"):
             await sampler.check()
         running = asyncio.create_task(sampler.run())

@@ -6,7 +6,7 @@ import { dateTime, t } from "../language.js";
 import { action, badge, checkbox, confirmed, empty, field, fill, openDialog, pageHead, table, words } from "../parts.js";
 import { tell } from "./webhooks.js";
 
-const SCOPES = ["conversations:read", "conversations:write", "recordings:read", "recordings:write", "settings", "webhooks", "usage", "admin"];
+const SCOPES = ["conversations:read", "conversations:write", "recordings:read", "recordings:write", "settings", "webhooks", "usage", "audit", "admin"];
 
 export function show(place, { signal, signedIn }) {
   const list = h("div", {});
