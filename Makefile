@@ -61,11 +61,11 @@ $(VENV)/.fuzz: requirements-fuzz.lock $(VENV)/.dev
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-fuzz.lock
 	touch $@
 
-# A second browser, and a player that is none.
+# A second browser, a player that is none, and shells.
 test-slow: setup-players
 .PHONY: setup-players
 setup-players:
-	@deploy/install-debian-packages firefox-esr vlc-bin vlc-plugin-base
+	@deploy/install-debian-packages firefox-esr fish vlc-bin vlc-plugin-base zsh
 
 # Rules of accessibility that pages are held to; nothing of it is served to anybody.
 test-slow: $(VENV)/axe/.installed

@@ -65,6 +65,7 @@ from signaling.http.rate_limits import RateLimit, RateLimits
 from signaling.network.connections import ConnectionLimits, GuardedSite
 from signaling.ports import Ports
 
+HAND_OVER = signal.SIGUSR2
 HTTP_CLOSE_TIMEOUT_S = 5.0  # for requests in flight, once every recording is stored
 
 _log = logging.getLogger(__name__)
@@ -83,21 +84,33 @@ async def serve(
 ) -> None:
     """Run a server until SIGTERM or SIGINT; then finish every recording, and return.
 
+    At SIGUSR2 it returns at once, and leaves running recordings to their workers and the next server.
     `started` is called once it listens. Raises BystanderError when it cannot start.
     """
     check_bind_host(settings.call.bind_host)
     check_interfaces(settings.call.interfaces)
     await asyncio.to_thread(check_certificates, settings.turn.ca_file)
     make_private()
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    stop, handing_over, loop = asyncio.Event(), asyncio.Event(), asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT, HAND_OVER):
+        loop.add_signal_handler(number, stop.set if number != HAND_OVER else _both(handing_over, stop))
     async with AsyncExitStack() as stack:
         server = await Server.open(settings, stack, worker)
         started(await server.listen(stack))
         await stop.wait()
-        _log.info("shutting down")
-        await server.drain()
+        if handing_over.is_set():
+            await server.hand_over()
+        else:
+            _log.info("shutting down")
+            await server.drain()
+
+
+def _both(*events: asyncio.Event) -> Callable[[], None]:
+    def setting() -> None:
+        for event in events:
+            event.set()
+
+    return setting
 
 
 class Server:
@@ -199,11 +212,22 @@ class Server:
             await site.start()
         return self._listening
 
-    async def drain(self) -> None:
-        """Accept nothing new, and wait, for so long as is set, until every recording is stored."""
+    async def hand_over(self) -> None:
+        """Accept nothing new, and leave all recordings and interactions as they are to the next server."""
+        await self._close_sites()
+        self._node.conversations.leave()
+        await self._node.supervisors.leave()
+        left = await self._node.registry.leave()
+        _log.info("handing over to the next server", extra={"recordings": left})
+
+    async def _close_sites(self) -> None:
         self._health.shut_down()
         for site in self._sites:
             await site.stop()
+
+    async def drain(self) -> None:
+        """Accept nothing new, and wait, for so long as is set, until every recording is stored."""
+        await self._close_sites()
         timeout_s = self._node.core.dependencies.settings.server.drain_timeout_s
         left = await self._node.registry.drain(timeout_s)
         if left:

@@ -20,10 +20,10 @@ EXIT_MISUSED = 2  # as argparse exits: the arguments or the settings are wrong
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit code is 0, or says whose fault it was."""
-    parser = _parser()
-    given, rest = parser.parse_known_args(arguments)
+    own = parser()
+    given, rest = own.parse_known_args(arguments)
     if rest and given.command not in ("demo", "load"):  # which read their own
-        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+        own.error(f"unrecognized arguments: {' '.join(rest)}")
     try:
         return int(given.run(given, rest))
     except BystanderError as error:
@@ -194,6 +194,36 @@ def _audit_export(given: argparse.Namespace, _: list[str]) -> int:
     return 0
 
 
+def _doctor(given: argparse.Namespace, _: list[str]) -> int:
+    from msgspec import json
+
+    from recorder.doctor.examination import examine
+    from recorder.doctor.finding import Finding, Verdict, failed, worst
+
+    def show(finding: Finding) -> None:
+        if not given.json:
+            print(f"{finding.verdict:<9}{finding.name:<15}{finding.detail}", flush=True)
+            if finding.remedy is not None:
+                print(f"{'':<24}-> {finding.remedy}", flush=True)
+
+    try:
+        findings = asyncio.run(examine(_settings(given), show))
+    except BystanderError as error:
+        findings = [failed("settings", error.detail, "Correct bystander.toml: docs/settings.md.")]
+        show(findings[0])
+    verdict = worst(findings)
+    if given.json:
+        print(json.format(json.encode({"verdict": verdict, "findings": findings})).decode())
+    return EXIT_FAILED if verdict is Verdict.FAILED else 0
+
+
+def _completion(given: argparse.Namespace, _: list[str]) -> int:
+    from recorder.completion import script
+
+    print(script(parser(), given.shell), end="")
+    return 0
+
+
 def _demo(_: argparse.Namespace, rest: list[str]) -> int:
     from recorder.demo.main import run
 
@@ -219,10 +249,11 @@ def _settings(given: argparse.Namespace) -> "Settings":
     return load(given.config, variables)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="bystander", description="Records WebRTC conversations.")
-    parser.add_argument("--version", action=_Version)
-    commands = parser.add_subparsers(dest="command", required=True)
+def parser() -> argparse.ArgumentParser:
+    """The command with all its subcommands and options."""
+    whole = argparse.ArgumentParser(prog="bystander", description="Records WebRTC conversations.")
+    whole.add_argument("--version", action=_Version)
+    commands = whole.add_subparsers(dest="command", required=True)
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--config", type=Path, help="default: ./bystander.toml where there is one")
     common.add_argument("--data-dir", help="default: ./data")
@@ -301,6 +332,16 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("--conversation", help="only entries about this one")
     export.set_defaults(run=_audit_export)
 
+    doctor = commands.add_parser(
+        "doctor", parents=[common], help="look for what is wrong with the settings and the machine"
+    )
+    doctor.add_argument("--json", action="store_true", help="print all findings as one JSON object")
+    doctor.set_defaults(run=_doctor)
+
+    completion = commands.add_parser("completion", help="print what completes this command in a shell")
+    completion.add_argument("shell", choices=("bash", "zsh", "fish"), help="whose completion")
+    completion.set_defaults(run=_completion)
+
     demo = commands.add_parser("demo", add_help=False, help="record a call of two synthetic participants")
     demo.set_defaults(run=_demo)
 
@@ -308,7 +349,7 @@ def _parser() -> argparse.ArgumentParser:
         "load", add_help=False, help="hold many calls, and judge a server by their files"
     )
     load.set_defaults(run=_load)
-    return parser
+    return whole
 
 
 class _Version(argparse.Action):

@@ -52,7 +52,10 @@ ROOMS: dict[str, list[str]] = {
         "recover",
         "database_move",
         "storage_move",
+        "doctor",
+        "completion",
         "cli",
+        "man_page",
         "__main__",
     ],
     "signaling": [

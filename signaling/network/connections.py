@@ -195,7 +195,8 @@ class GuardedSite(web.BaseSite):
         server = self._app_runner.server
         if server is None:
             raise RuntimeError("the runner was set up before the site was made")
-        inner = _Handler(server, loop=asyncio.get_running_loop(), keepalive_timeout=IDLE_S_MAX)
+        loop = asyncio.get_running_loop()
+        inner = _Handler(server, loop=loop, keepalive_timeout=IDLE_S_MAX, access_log=None)  # type: ignore[arg-type]
         return Guard(inner, self._connections, head_s=self._head_s)
 
 

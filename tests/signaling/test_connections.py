@@ -160,3 +160,14 @@ async def test_what_cannot_be_read_leaves_no_trace(line: bytes, caplog: pytest.L
     assert "bad_request" in answer
     assert "a-secret" not in caplog.text
     assert "Traceback" not in caplog.text
+
+
+async def test_no_line_of_the_log_holds_what_stands_in_a_url(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    async with listening(ConnectionLimits()) as server, aiohttp.ClientSession() as session:
+        for path in ("/whip/of-somebody?name=hidden", "/v1/recordings/rec/media?signature=hidden"):
+            async with session.get(server.url + path) as answer:
+                assert answer.status in (401, 403, 404)
+    ours = [record.getMessage() for record in caplog.records if not record.name.startswith("asyncio")]
+    assert len(ours) >= 2
+    assert not [line for line in ours if "somebody" in line or "hidden" in line]

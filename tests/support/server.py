@@ -94,8 +94,12 @@ def start_server(
     command: str = "recorder",
     port: int = 0,
     python: str = sys.executable,
+    release: Path | None = None,
 ) -> RunningServer:
-    """Start `python -m <command> serve` on the defaults and `settings` alone; returns once it listens."""
+    """Start `python -m <command> serve` on the defaults and `settings` alone; returns once it listens.
+
+    `release` is another tree than this one.
+    """
     data_dir.mkdir(parents=True, exist_ok=True)
     config = data_dir / "bystander.toml"
     config.touch()  # or the one of the current directory would count, which is a developer's own
@@ -107,6 +111,7 @@ def start_server(
             stdout=subprocess.PIPE,
             stderr=stderr,
             bufsize=0,  # so that select tells of every line
+            cwd=release,
             env={**os.environ, **(settings or {})},
         )
     base_url = _ready(process, log)

@@ -18,7 +18,7 @@ from recorder.kernel.conversation import (
     Participant,
     Role,
 )
-from recorder.kernel.errors import caller_error
+from recorder.kernel.errors import BystanderError, Fault, caller_error
 from recorder.kernel.ids import new_id, new_secret
 from recorder.kernel.recording import EndReason
 from recorder.recording.registry import RecordingRegistry
@@ -51,6 +51,11 @@ class Conversations:
         self._clock = clock
         self._token_ttl = timedelta(seconds=token_ttl_s)
         self._base_url = base_url
+        self._is_leaving = False
+
+    def leave(self) -> None:
+        """Change no interaction any more: rooms that close with this server go on in the next one."""
+        self._is_leaving = True
 
     async def create(
         self,
@@ -125,6 +130,7 @@ class Conversations:
         owner: str | None = None,
     ) -> Interaction:
         """With what it triggers: HELD where it has to wait until it can be recorded."""
+        self._check_staying()
         if (layer is not None) != (kind is InteractionKind.COLLABORATION_LAYER):
             detail = "A COLLABORATION_LAYER names its layer, and a CALL has none."
             raise caller_error("invalid_interaction", detail, status=422)
@@ -139,9 +145,15 @@ class Conversations:
         self, conversation: str, interaction: str, *, ended_by: Caller | None = None
     ) -> Interaction:
         """A room says itself when its call has ended: a participant who did would end the recording of it."""
+        self._check_staying()
         by_participant = ended_by is not None and ended_by.participant is not None
         known = await self._table.get(conversation)
         return await self._supervisors.end(known, interaction, unowned=by_participant)
+
+    def _check_staying(self) -> None:
+        if self._is_leaving:
+            detail = "This server hands over to the next one; ask again in a second."
+            raise BystanderError("server_leaving", detail, fault=Fault.RESOURCE, status=503)
 
     def _with_token(self, participant: Participant, token: str, expires_at: datetime) -> Participant:
         room_url = (
