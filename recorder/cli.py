@@ -218,9 +218,16 @@ def _doctor(given: argparse.Namespace, _: list[str]) -> int:
 
 
 def _completion(given: argparse.Namespace, _: list[str]) -> int:
-    from recorder.completion import script
+    from recorder.command.completion import script
 
     print(script(parser(), given.shell), end="")
+    return 0
+
+
+def _man(given: argparse.Namespace, _: list[str]) -> int:
+    from recorder.command.man_page import page
+
+    print(page(parser()), end="")
     return 0
 
 
@@ -341,6 +348,9 @@ def parser() -> argparse.ArgumentParser:
     completion = commands.add_parser("completion", help="print what completes this command in a shell")
     completion.add_argument("shell", choices=("bash", "zsh", "fish"), help="whose completion")
     completion.set_defaults(run=_completion)
+
+    man = commands.add_parser("man", help="print the man page")
+    man.set_defaults(run=_man)
 
     demo = commands.add_parser("demo", add_help=False, help="record a call of two synthetic participants")
     demo.set_defaults(run=_demo)

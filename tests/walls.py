@@ -53,9 +53,8 @@ ROOMS: dict[str, list[str]] = {
         "database_move",
         "storage_move",
         "doctor",
-        "completion",
+        "command",
         "cli",
-        "man_page",
         "__main__",
     ],
     "signaling": [

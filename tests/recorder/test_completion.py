@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from recorder.cli import parser
-from recorder.completion import SHELLS, levels, script
-from recorder.man_page import page
+from recorder.command.completion import SHELLS, levels, script
+from recorder.command.man_page import page
 
 MAN_PAGE = Path(__file__).parents[2] / "deploy/bystander.1"
 
@@ -61,4 +61,4 @@ def test_each_shell_understands_its_script(tmp_path: Path, shell: str) -> None:
 
 
 def test_the_man_page_is_what_the_command_says_now() -> None:
-    assert MAN_PAGE.read_text() == page(parser()), "python -m recorder.man_page > deploy/bystander.1"
+    assert MAN_PAGE.read_text() == page(parser()), "bystander man > deploy/bystander.1"

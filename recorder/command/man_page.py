@@ -1,13 +1,11 @@
-"""The man page, written from the command's own parser: `python -m recorder.man_page > deploy/bystander.1`."""
+"""The man page, written from the command's own parser: `bystander man > deploy/bystander.1`. Pure."""
 
 import argparse
-import sys
 from collections.abc import Iterator
 
-from recorder.cli import parser
-from recorder.completion import levels
+from recorder.command.completion import levels
 
-_BEGINNING = r""".\" Written by `python -m recorder.man_page`; not by hand.
+_BEGINNING = r""".\" Written by `bystander man`; not by hand.
 .TH BYSTANDER 1 "" "Bystander" "User Commands"
 .SH NAME
 bystander \- records WebRTC conversations into fragmented MP4
@@ -69,7 +67,3 @@ def _sentence(text: str) -> str:
 
 def _escaped(text: str) -> str:
     return text.replace("\\", "\\e").replace("-", "\\-")
-
-
-if __name__ == "__main__":
-    sys.stdout.write(page(parser()))
