@@ -13,7 +13,7 @@ SECONDS_OF_DEMO ?= 20
 PYTEST_ARGS ?=
 # Real parts that tests talk to: a browser, a TURN server, a second media stack, a font with accents, a database,
 # an SFU, and what judges a unit of systemd and alert rules (nothing of these is started).
-DEBIAN_PACKAGES := chromium coturn ffmpeg fonts-dejavu-core iproute2 janus nginx-light postgresql prometheus systemd
+DEBIAN_PACKAGES := chromium coturn ffmpeg fonts-dejavu-core groff-base iproute2 janus nginx-light postgresql prometheus systemd
 
 help: ## list the targets
 	@grep -hE '^[a-z -]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
