@@ -18,9 +18,14 @@ DEBIAN_PACKAGES := chromium coturn ffmpeg fonts-dejavu-core groff-base iproute2 
 help: ## list the targets
 	@grep -hE '^[a-z -]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
-setup: setup-runtime setup-system $(VENV)/.dev ## install what running and testing need, and nothing else
+setup: setup-npm setup-runtime setup-system $(VENV)/.dev ## install what running and testing need, and nothing else
 
-setup-runtime: $(VENV)/.runtime
+SEGMENTATION := signaling/web/segmentation/LICENSE.md
+setup-runtime: $(VENV)/.runtime $(SEGMENTATION)
+
+# What puts a background behind an agent. Without npm, or its registry, everything else works.
+$(SEGMENTATION): deploy/install-segmentation deploy/segmentation/package-lock.json | $(VENV)/bin/python
+	@deploy/install-segmentation $(abspath $(VENV))
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed"; exit 1; }
@@ -34,6 +39,10 @@ $(VENV)/.runtime: requirements.lock pyproject.toml | $(VENV)/bin/python
 $(VENV)/.dev: requirements-dev.lock $(VENV)/.runtime
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
 	touch $@
+
+.PHONY: setup-npm
+setup-npm:
+	@command -v npm >/dev/null || deploy/install-debian-packages nodejs npm
 
 setup-system:
 	@deploy/install-debian-packages $(DEBIAN_PACKAGES)
@@ -134,4 +143,4 @@ lock: $(VENV)/.dev ## pin every dependency again, with hashes and without addres
 	deploy/lock $(BIN)/uv
 
 clean: ## remove what the other targets made
-	rm -rf $(VENV) out .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
+	rm -rf $(VENV) signaling/web/segmentation out .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info

@@ -10,13 +10,15 @@ from signaling.ports import Ports
 from signaling.room.core.announcement import RecordingLinks, RoomPolicy, own_links
 from signaling.room.pages import Pages
 from signaling.room.rooms import Rooms
+from signaling.room.segmentation import segmentation_parts
 from signaling.room.socket import RoomSocket
 from signaling.room.terms import IceServers, RoomTerms, no_ice_servers
 from signaling.routes.admission import Door
 
-__all__ = ["ROOMS", "RoomPolicy", "add_room_routes"]
+__all__ = ["EFFECTS", "ROOMS", "RoomPolicy", "add_room_routes"]
 
 ROOMS = web.AppKey("rooms", Rooms)
+EFFECTS = web.AppKey("effects", bool)  # whether pages find here what puts a background behind somebody
 
 
 def add_room_routes(
@@ -38,7 +40,9 @@ def add_room_routes(
     """
     clock = clock or SystemClock()
     rooms = app[ROOMS] = Rooms(RoomTerms(ports, clock, policy or RoomPolicy(), recording_links, ice_servers))
-    pages = Pages()
+    parts = segmentation_parts()
+    app[EFFECTS] = bool(parts)
+    pages = Pages(parts)
     app.router.add_get("/", pages.landing)
     app.router.add_get("/room/{conversation}", pages.room)
     app.router.add_get("/room/{conversation}/socket", RoomSocket(ports, rooms, clock, door).serve)

@@ -1,6 +1,7 @@
 """The static pages: read once, served from memory, with headers that allow them nothing but this origin."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
 
@@ -11,13 +12,19 @@ _CONTENT_TYPES = {
     ".js": "text/javascript",
     ".css": "text/css",
     ".svg": "image/svg+xml",
+    ".wasm": "application/wasm",
+    ".tflite": "application/octet-stream",
 }
+_TEXTS = (".html", ".js", ".css", ".svg")
+_WASM_WORKER = "background_worker.js"  # alone may compile what it fetched from here: pages cannot
 
-_SECURITY_HEADERS = {
-    "Content-Security-Policy": "; ".join(
+
+def _policy(scripts: str) -> str:
+    return "; ".join(
         (
             "default-src 'none'",
-            "script-src 'self'",
+            f"script-src {scripts}",
+            "worker-src 'self'",
             "style-src 'self'",
             "img-src 'self'",
             "media-src 'self' blob: mediastream:",
@@ -26,7 +33,11 @@ _SECURITY_HEADERS = {
             "form-action 'none'",
             "frame-ancestors 'none'",
         )
-    ),
+    )
+
+
+_SECURITY_HEADERS = {
+    "Content-Security-Policy": _policy("'self'"),
     "Permissions-Policy": "camera=(self), microphone=(self), display-capture=(self), autoplay=(self)",
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
@@ -46,12 +57,14 @@ class Asset:
 class Pages:
     """The files of `signaling/web`, by name; any other name is not found, so no path is ever taken apart."""
 
-    def __init__(self) -> None:
-        self._assets = {
-            entry.name: _asset(entry.name, entry.read_bytes())
+    def __init__(self, parts: Mapping[str, bytes] | None = None) -> None:
+        """`parts` are files from elsewhere, by name."""
+        own = {
+            entry.name: entry.read_bytes()
             for entry in (resources.files("signaling") / "web").iterdir()
             if _suffix(entry.name) in _CONTENT_TYPES
         }
+        self._assets = {name: _asset(name, body) for name, body in {**(parts or {}), **own}.items()}
 
     async def landing(self, request: web.Request) -> web.Response:
         """`GET /`: the operator's page."""
@@ -70,11 +83,16 @@ class Pages:
         if asset is None:
             raise web.HTTPNotFound
         headers = {**_SECURITY_HEADERS, "Cache-Control": "no-cache"}  # ask again, and mostly hear 304
+        if name == _WASM_WORKER:
+            headers["Content-Security-Policy"] = _policy("'self' 'wasm-unsafe-eval'")
         if any(tag.value == asset.etag for tag in request.if_none_match or ()):
             response = web.Response(status=304, headers=headers)
         else:
             response = web.Response(
-                body=asset.body, content_type=asset.content_type, charset="utf-8", headers=headers
+                body=asset.body,
+                content_type=asset.content_type,
+                charset="utf-8" if _suffix(name) in _TEXTS else None,
+                headers=headers,
             )
         response.etag = asset.etag
         return response

@@ -1,5 +1,7 @@
 /** What this browser sends: its microphone, its camera, and the screen it shares. */
 
+import { BackgroundEffect } from "./background_effect.js";
+
 // A composite of two shows each at 640 pixels; more would cost an encoder per peer and show nowhere.
 const CAMERA = { width: { ideal: 960 }, height: { ideal: 540 }, frameRate: { ideal: 25, max: 30 } };
 const MICROPHONE = { echoCancellation: true, noiseSuppression: true, autoGainControl: true };
@@ -29,7 +31,7 @@ export function explain(error, kind) {
 
 /**
  * Events: `change` (a track came or went, was muted or unmuted), `screen` (the share started or stopped),
- * `problem` (detail: a sentence).
+ * `problem` (detail: a sentence), `slow` (this machine cannot do the background: the plain camera is sent).
  */
 export class LocalMedia extends EventTarget {
   /** The stream that camera and microphone belong to; its id stays the same for the whole call. */
@@ -38,6 +40,9 @@ export class LocalMedia extends EventTarget {
   screen = null;
   #letScreen = null; // the share that may be sent
   #wanted = { audio: true, video: true };
+  #camera = null; // the camera's own track; what is sent of it may have another background
+  #background = null; // { picture }, null in it for a blur; or null
+  #effect = null;
 
   get audio() {
     return this.stream.getAudioTracks()[0] ?? null;
@@ -58,7 +63,7 @@ export class LocalMedia extends EventTarget {
   /** Ask for both at once, so that the browser asks its user once; then for what can be had alone. */
   async open() {
     const both = await this.#ask({ audio: MICROPHONE, video: CAMERA });
-    if (both.stream) both.stream.getTracks().forEach((track) => this.#take(track));
+    if (both.stream) await Promise.all(both.stream.getTracks().map((track) => this.#take(track)));
     else await Promise.all([this.#openOne("audio"), this.#openOne("video")]);
     this.#changed();
   }
@@ -74,9 +79,16 @@ export class LocalMedia extends EventTarget {
   /** A camera that is off is closed, so that its light goes out. */
   async setCamera(on) {
     this.#wanted.video = on;
-    if (on && !this.video) await this.#openOne("video");
-    if (!on && this.video) this.#drop(this.video);
+    if (on && !this.#camera) await this.#openOne("video");
+    if (!on) this.#closeCamera();
     this.#changed();
+  }
+
+  /** Put this behind whoever the camera shows, from now on; `picture` null is a blur, all of it null nothing. */
+  async useBackground(background) {
+    this.#background = background;
+    if (this.#effect && background) this.#effect.show(background.picture);
+    else if (this.#camera) await this.#show(this.#camera);
   }
 
   /** The shared screen, once it may be sent. */
@@ -117,12 +129,13 @@ export class LocalMedia extends EventTarget {
   /** Let every device go. */
   close() {
     this.stopShare();
+    this.#closeCamera();
     this.stream.getTracks().forEach((track) => this.#drop(track));
   }
 
   async #openOne(kind) {
     const answer = await this.#ask(kind === "audio" ? { audio: MICROPHONE } : { video: CAMERA });
-    if (answer.stream) this.#take(answer.stream.getTracks()[0]);
+    if (answer.stream) await this.#take(answer.stream.getTracks()[0]);
     else this.#problem(explain(answer.error, kind));
   }
 
@@ -135,19 +148,76 @@ export class LocalMedia extends EventTarget {
     }
   }
 
-  #take(track) {
+  async #take(track) {
     if (!this.#wanted[track.kind] && track.kind === "video") {
       track.stop(); // switched off while the browser was still asking
       return;
     }
     track.enabled = this.#wanted[track.kind];
     track.onended = () => {
-      this.#drop(track);
+      if (track.kind === "video") this.#closeCamera();
+      else this.#drop(track);
       this.#problem(`Your ${WHAT[track.kind]} was disconnected.`);
       this.#changed();
     };
-    this.stream.getTracks().filter((other) => other.kind === track.kind).forEach((other) => this.#drop(other));
+    if (track.kind === "video") {
+      this.#closeCamera();
+      this.#camera = track;
+      await this.#show(track).catch(() => this.#plain(track));
+      return;
+    }
+    this.stream.getAudioTracks().forEach((other) => this.#drop(other));
     this.stream.addTrack(track);
+  }
+
+  /** Send the camera as it is to be seen; nothing of it is sent before that is ready. */
+  async #show(camera) {
+    if (this.#background === null) {
+      this.#plain(camera);
+      return;
+    }
+    let effect;
+    try {
+      effect = await BackgroundEffect.start(camera, this.#background.picture);
+    } catch (error) {
+      this.#plain(camera);
+      throw error;
+    }
+    if (this.#camera !== camera || this.#background === null) {
+      effect.close(); // switched off meanwhile
+      return;
+    }
+    this.#sendInstead(effect.track);
+    this.#effect = effect;
+    effect.addEventListener("slow", () => {
+      if (this.#effect !== effect) return;
+      this.#plain(camera);
+      this.dispatchEvent(new Event("slow"));
+    });
+  }
+
+  #plain(camera) {
+    this.#background = null;
+    if (this.#camera === camera) this.#sendInstead(camera);
+  }
+
+  #sendInstead(track) {
+    this.#effect?.close();
+    this.#effect = null;
+    this.stream.getVideoTracks().forEach((other) => this.stream.removeTrack(other));
+    this.stream.addTrack(track);
+    this.#changed();
+  }
+
+  #closeCamera() {
+    this.#effect?.close();
+    this.#effect = null;
+    this.stream.getVideoTracks().forEach((track) => this.#drop(track));
+    if (this.#camera) {
+      this.#camera.onended = null;
+      this.#camera.stop();
+      this.#camera = null;
+    }
   }
 
   #drop(track) {

@@ -1,6 +1,7 @@
 /** The call: brings socket, devices, peers, recorders and page together. */
 
 import { Announcement } from "./announce.js";
+import { Backgrounds } from "./backgrounds.js";
 import { Chat } from "./chat.js";
 import { Consent } from "./consent.js";
 import { LocalMedia } from "./devices.js";
@@ -27,6 +28,7 @@ const tiles = new Tiles(byId("grid"));
 const announcement = new Announcement();
 const api = new RoomApi(token);
 const files = new Files(api);
+const backgrounds = new Backgrounds(api, media);
 const snapshots = new Snapshots(api, media, () => AGENTS.has(role));
 const chat = new Chat((id) => announcement.recording(id), {
   fileLink: (notice) => files.link(notice),
@@ -151,6 +153,7 @@ function allow(services) {
   if (!services) return;
   files.allow(services);
   snapshots.allow(services);
+  backgrounds.allow(services);
 }
 
 /** What may be done beside talking: it changes with the storage test, and with settings. */
@@ -296,6 +299,7 @@ onActions({
     chat.toggle();
     if (welcome) askServices();
   },
+  backgrounds: () => backgrounds.toggle(),
   snapshot(button) {
     const { participant, kind } = button.closest(".tile").dataset;
     snapshots.take(participant, kind === "screen" ? "screen_share" : "camera");

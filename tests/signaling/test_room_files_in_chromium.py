@@ -1,7 +1,7 @@
 """Files and snapshots on the room's page in Chromium: sent, saved, refused, off and on with the store."""
 
 import io
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -47,11 +47,19 @@ async def browser() -> AsyncIterator[Browser]:
 
 
 @asynccontextmanager
-async def calling(browser: Browser, terms: ConversationTerms | None = None) -> AsyncIterator[Call]:
+async def calling(
+    browser: Browser,
+    terms: ConversationTerms | None = None,
+    *,
+    prepare: Callable[[Visitor], Awaitable[None]] | None = None,
+) -> AsyncIterator[Call]:
+    """`prepare` does something with the agent's page before it is loaded."""
     stage = Stage()
     await stage.start()
     stage.fake.terms.terms = terms or ConversationTerms()
     async with Visitor(browser) as agent, Visitor(browser) as visitor:
+        if prepare is not None:
+            await prepare(agent)
         ada, blaise = await stage.people()
         await stage.join(agent, ada)
         await stage.join(visitor, blaise)

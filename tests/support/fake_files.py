@@ -21,6 +21,7 @@ from recorder.kernel.files.file import (
 )
 from recorder.kernel.ids import new_id
 from recorder.kernel.message import Message, MessageKind
+from recorder.kernel.permissions import AGENTS
 from signaling.ports import Caller, MediaBytes
 
 if TYPE_CHECKING:
@@ -72,8 +73,12 @@ class FakeFiles:
         one = ON if self.storage_on else FAILED
         if not self.services_on:
             one = StorageService(enabled=False, reason="file_transfer_disabled")
+        who = caller.participant
+        backgrounds = one
+        if who is not None and who.role not in AGENTS:
+            backgrounds = StorageService(enabled=False, reason="backgrounds_disabled")
         bounds = {} if self.bytes_max is None else {"file_bytes_max": self.bytes_max}
-        return ConversationServices(file_transfer=one, snapshots=one, backgrounds=one, **bounds)
+        return ConversationServices(file_transfer=one, snapshots=one, backgrounds=backgrounds, **bounds)
 
     async def storage_works(self) -> bool:
         return self.storage_on

@@ -5,6 +5,7 @@ from aiohttp import web
 
 from recorder.kernel.files.file import Background, ConversationServices
 from signaling.http.byte_answers import answer_bytes
+from signaling.room import EFFECTS
 from signaling.routes.operation import ApiCall, Operation, Reply, json_response
 
 _TAG = "files"
@@ -12,9 +13,13 @@ _CONVERSATION = "/v1/conversations/{conversation}"
 
 
 class OfferedBackgrounds(msgspec.Struct, frozen=True, kw_only=True):
-    """What an agent may stand in front of: the page's own pictures (`built_in`), and those uploaded."""
+    """What an agent may stand in front of: the page's own pictures (`built_in`), and those uploaded.
+
+    `effects`: whether this server has what puts one behind somebody; without it a page offers none.
+    """
 
     built_in: bool
+    effects: bool
     items: list[Background]
 
 
@@ -24,7 +29,9 @@ async def services(call: ApiCall) -> web.Response:
 
 async def backgrounds(call: ApiCall) -> web.Response:
     built_in, items = await call.context.ports.backgrounds.offered(call.caller, call.path("conversation"))
-    return json_response(OfferedBackgrounds(built_in=built_in, items=items))
+    return json_response(
+        OfferedBackgrounds(built_in=built_in, effects=call.request.app[EFFECTS], items=items)
+    )
 
 
 async def background(call: ApiCall) -> web.StreamResponse:
