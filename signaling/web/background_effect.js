@@ -4,8 +4,8 @@ import { base } from "./base.js";
 
 const FPS = 25;
 const FPS_MIN = 8; // below it a picture is worse than the plain camera's
-const UNJUDGED_FRAMES = 10; // the first ones are slow everywhere
-const JUDGED_FRAMES = 40;
+const UNJUDGED_FRAMES = 5; // the first ones are slow everywhere
+const JUDGED_MS = 3_000; // of work, at the end of which it is judged
 const LOADING_MS_MAX = 20_000;
 const BLURRED_WIDTH = 40; // drawn that small and large again
 
@@ -145,8 +145,8 @@ export class BackgroundEffect extends EventTarget {
     const busyMs = performance.now() - this.#begunMs;
     this.#frames += 1;
     if (this.#frames > UNJUDGED_FRAMES) this.#busyMs += busyMs;
-    if (this.#frames === UNJUDGED_FRAMES + JUDGED_FRAMES) {
-      const slow = this.#busyMs / JUDGED_FRAMES > 1000 / FPS_MIN;
+    if (this.#busyMs > JUDGED_MS) {
+      const slow = this.#busyMs / (this.#frames - UNJUDGED_FRAMES) > 1000 / FPS_MIN;
       this.#frames = UNJUDGED_FRAMES;
       this.#busyMs = 0;
       if (slow) {

@@ -126,6 +126,7 @@ async def slowed(agent: Visitor) -> None:
     await agent.context.route("**/background_worker.js", tampered)
 
 
+@pytest.mark.slow
 async def test_a_machine_that_is_too_slow_says_so_and_shows_the_plain_camera(browser: Browser) -> None:
     async with calling(browser, prepare=slowed) as call:
         wall = await upload(call)
