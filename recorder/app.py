@@ -17,7 +17,7 @@ from recorder.archive.storage_test import StorageProbe
 from recorder.archive.storage_verdict import verdict_of
 from recorder.audit.opening import OpenedAudit, open_audit
 from recorder.audit.recordings import RecordingActs
-from recorder.composition import BaseUrls, Core, Node, compose, open_core
+from recorder.composition import BaseUrls, Node, compose, open_core
 from recorder.database import KeyTable
 from recorder.database.console_sessions import ConsoleSessionTable
 from recorder.database.history import HistoryTable
@@ -25,6 +25,7 @@ from recorder.database.idempotency import IdempotencyTable
 from recorder.database.messages import MessageTable
 from recorder.database.usage import UsageTable
 from recorder.deletion.clock_watch import FILE, ClockWatch
+from recorder.deletion.file_retention import FileRetention
 from recorder.deletion.retention import Retention, conversations_of
 from recorder.kernel.media import IceTransportPolicy
 from recorder.node.background_task import BackgroundTask
@@ -168,7 +169,7 @@ class Server:
         )
         sampler = Sampler(core.dependencies.workers, StreamCounters(registry))
         tasks = [BackgroundTask("sampling", sampler.run), webhooks.delivery, node.files.finishing]
-        tasks += [*_retention(core), BackgroundTask("backlog", node.backlog.run)]
+        tasks += [*_retention(node), BackgroundTask("backlog", node.backlog.run)]
         checks = {task.name: task.check for task in tasks} | {"sampling": sampler.check}
         checks["taking up"] = archive.check_looking
         checks["audit"] = audit.log.check_writing
@@ -234,12 +235,14 @@ class Server:
             _log.warning("some recordings are left for the next start", extra={"recordings": left})
 
 
-def _retention(core: Core) -> list[BackgroundTask]:
-    """The task that deletes what is too old, where anything ever is."""
-    dependencies = core.dependencies
+def _retention(node: Node) -> list[BackgroundTask]:
+    """The tasks that delete what is too old, where anything ever is."""
+    core, files, dependencies = node.core, node.files, node.core.dependencies
     days, archive = dependencies.settings.retention.days, dependencies.archive
     if days is None:
         return []
+    conversations = conversations_of(dependencies.settings, core.database)
+    watch = ClockWatch(dependencies.clock, archive.store, archive.spool.parent / FILE)
     retention = Retention(
         dependencies.table,
         archive.stores,
@@ -247,10 +250,23 @@ def _retention(core: Core) -> list[BackgroundTask]:
         dependencies.clock,
         days,
         node=dependencies.node,
-        conversations=conversations_of(dependencies.settings, core.database),
-        watch=ClockWatch(dependencies.clock, archive.store, archive.spool.parent / FILE),
+        conversations=conversations,
+        files=files.deletion,
+        watch=watch,
     )
-    return [BackgroundTask("retention", retention.apply_forever)]
+    of_files = FileRetention(
+        files.table,
+        dependencies.table,
+        files.deletion,
+        dependencies.clock,
+        days,
+        conversations=conversations,
+        watch=watch,
+    )
+    return [
+        BackgroundTask("retention", retention.apply_forever),
+        BackgroundTask("retention of files", of_files.apply_forever),
+    ]
 
 
 async def _ports(

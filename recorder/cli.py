@@ -144,11 +144,16 @@ def _retention(given: argparse.Namespace, _: list[str]) -> int:
     from recorder.deletion.retention import apply_configured
 
     done = "would be deleted" if given.dry_run else "deleted"
-    outcomes = asyncio.run(apply_configured(_settings(given), dry_run=given.dry_run))
+    outcomes, files = asyncio.run(apply_configured(_settings(given), dry_run=given.dry_run))
     for outcome in outcomes:
         told = f"kept ({outcome.kept})" if outcome.kept else done
         print(f"{outcome.row.id}  {outcome.row.ended_at:%Y-%m-%d}  {outcome.row.filename}  {told}")
-    print(f"{sum(outcome.kept is None for outcome in outcomes)} {done}.")
+    for report in files:
+        told = f"kept ({report.kept})" if report.kept else done
+        file = report.row.file
+        print(f"{file.id}  {file.created_at:%Y-%m-%d}  {file.filename}  {told}")
+    kept = [outcome.kept for outcome in outcomes] + [report.kept for report in files]
+    print(f"{kept.count(None)} {done}.")
     return 0
 
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from recorder.archive.file_spool import FileSpool
+from recorder.archive.file_spool import FOLDER, FileSpool
 from recorder.database import ConversationTable, Database
 from recorder.database.backgrounds import BackgroundTable
 from recorder.database.files import FileTable
@@ -19,8 +19,6 @@ from recorder.services.files.service_terms import ServiceTerms
 from recorder.services.files.snapshots import ConversationSnapshots
 from recorder.services.files.uploads import FileUploads
 
-FOLDER = "files"  # in the data directory, beside the spool of recordings
-
 
 @dataclass(frozen=True, slots=True)
 class FileServices:
@@ -30,6 +28,7 @@ class FileServices:
     uploads: FileUploads
     snapshots: ConversationSnapshots
     backgrounds: AccountBackgrounds
+    table: FileTable
     deletion: FileDeletion
     finishing: BackgroundTask
 
@@ -56,6 +55,7 @@ def compose_files(
         backgrounds=AccountBackgrounds(
             BackgroundTable(database), conversations, spool, archive, terms, clock
         ),
+        table=table,
         deletion=FileDeletion(table, archive.stores, spool),
         finishing=BackgroundTask("files", finishing.run),
     )

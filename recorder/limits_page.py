@@ -7,7 +7,9 @@ import sys
 from typing import NamedTuple
 
 from recorder.kernel import limits as kernel
+from recorder.kernel.files import file as files
 from recorder.node.process import DESCRIPTORS_RESERVED
+from recorder.services.files import backgrounds, pictures, uploads
 from recorder.services.idempotency import ANSWERS_MAX, ANSWERS_PER_PAYER_MAX
 from recorder.services.recording import entry_points
 from recorder.settings.definitions import LimitSettings, WebhookSettings
@@ -129,10 +131,28 @@ SHARES: dict[str, tuple[Share, ...]] = {
             None,
             _TOO_MANY,
         ),
+        Share(
+            "files on their way", f"{uploads.UPLOADS_PER_CONVERSATION_MAX}", None, "429 `too_many_uploads`"
+        ),
+        Share(
+            "one file", f"{files.FILE_BYTES_MAX // kernel.MIB} MiB", "files.bytes_max", "413 `file_too_large`"
+        ),
+        Share(
+            "one picture",
+            f"{pictures.PICTURE_BYTES_MAX // kernel.MIB} MiB, {pictures.PICTURE_PIXELS_MAX} pixels",
+            None,
+            "413 `picture_too_large`, 422 `picture_invalid`",
+        ),
         Share("publishers of one recording", f"{kernel.PUBLISHERS_PER_RECORDING_MAX}", None, "503"),
         Share("streams of one publisher", f"{kernel.STREAMS_PER_PUBLISHER_MAX}", None, "422"),
     ),
     "An account": (
+        Share(
+            "backgrounds",
+            f"{backgrounds.BACKGROUNDS_PER_ACCOUNT_MAX}",
+            None,
+            "409 `too_many_backgrounds`",
+        ),
         Share("webhooks", f"{registrations.WEBHOOKS_PER_ACCOUNT_MAX}", None, "409 `too_many_webhooks`"),
         Share(
             "deliveries on their way to its webhooks",

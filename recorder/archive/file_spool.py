@@ -18,6 +18,7 @@ from recorder.kernel.limits import KIB, MIB
 WRITE_BYTES = 256 * KIB  # collected before the disk is touched
 SYNC_BYTES = 8 * MIB  # a dropped connection costs no more than this much sending
 PREFIX = "file"
+FOLDER = "files"  # in the data directory, beside the spool of recordings
 
 
 T = TypeVar("T")

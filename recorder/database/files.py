@@ -5,6 +5,7 @@ among the messages, and webhooks hear of it, exactly when it is so.
 """
 
 import builtins
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
@@ -20,7 +21,7 @@ from recorder.database.outbox import enqueue
 from recorder.database.rows import fields
 from recorder.database.schema import conversations, files, messages
 from recorder.kernel.errors import not_found
-from recorder.kernel.files.file import FileState, SharedFile
+from recorder.kernel.files.file import FileKind, FileState, SharedFile
 from recorder.kernel.files.file_event import file_event
 from recorder.kernel.message import Message
 
@@ -53,9 +54,24 @@ class FileTable:
             row = (await connection.execute(query)).one_or_none()
         return _row(row)
 
-    async def list(self, conversation: str, *, after: str | None, limit: int) -> builtins.list[SharedFile]:
-        """By id, and so by age; those after the one named."""
-        query = select(files).where(files.c.conversation == conversation).order_by(files.c.id).limit(limit)
+    async def list(
+        self,
+        conversation: str,
+        *,
+        after: str | None,
+        limit: int,
+        kinds: Collection[FileKind] = tuple(FileKind),
+        reader: str | None = None,
+    ) -> builtins.list[SharedFile]:
+        """By id, and so by age; those of these kinds after the one named.
+
+        For a `reader`, a participant, those that can be fetched, and their own.
+        """
+        query = select(files).where(files.c.conversation == conversation, files.c.kind.in_(kinds))
+        if reader is not None:
+            fetchable = files.c.state == FileState.AVAILABLE
+            query = query.where(fetchable | (files.c.participant == reader))
+        query = query.order_by(files.c.id).limit(limit)
         if after is not None:
             query = query.where(files.c.id > after)
         return [row.file for row in await self._rows(query)]

@@ -7,9 +7,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from recorder.archive.file_spool import FOLDER, FileSpool
 from recorder.database import ConversationTable, Database, RecordingRow, RecordingTable
+from recorder.database.files import FileTable
 from recorder.deletion.clock_watch import FILE, ClockWatch
 from recorder.deletion.deletion import check_recordings_deletable, delete_stored, is_held_elsewhere
+from recorder.deletion.file_deletion import FileDeletion
+from recorder.deletion.file_retention import FileReport, FileRetention
 from recorder.kernel.clock import Clock, SystemClock
 from recorder.kernel.errors import BystanderError, caller_error
 from recorder.node.data_directory import node_of
@@ -42,7 +46,7 @@ class Retention:
     """Applies `retention.days` to recordings that are over and in the store.
 
     With `conversations` a recording goes with its conversation alone: once that has ended and all of its
-    recordings are due. Without, its messages stay and say that it has expired.
+    recordings and files are due. Without, its messages stay and say that it has expired.
     """
 
     def __init__(
@@ -55,6 +59,7 @@ class Retention:
         *,
         node: str | None,
         conversations: ConversationTable | None = None,
+        files: FileDeletion | None = None,
         watch: ClockWatch | None = None,
     ) -> None:
         """`node` is whose spool that is; None where no server has worked yet. Without a `watch` the clock
@@ -66,6 +71,7 @@ class Retention:
         self._age = timedelta(days=days)
         self._node = node
         self._conversations = conversations
+        self._files = files
         self._watch = watch
 
     async def apply(self, *, dry_run: bool) -> AsyncIterator[RetentionReport]:
@@ -115,30 +121,54 @@ class Retention:
         if (await self._conversations.get(row.conversation)).ended_at is None:
             return False
         others = await self._table.of(row.conversation)
-        return all(other.ended_at is not None and other.ended_at < now - self._age for other in others)
+        due = all(other.ended_at is not None and other.ended_at < now - self._age for other in others)
+        return due and await self._files_are_due(row.conversation, now)
+
+    async def _files_are_due(self, conversation: str, now: datetime) -> bool:
+        if self._files is None:
+            return True
+        await self._files.check(conversation, now)
+        files = [row.file for row in await self._files.of(conversation)]
+        return all((file.available_at or file.created_at) < now - self._age for file in files)
 
     async def _delete(self, row: RecordingRow) -> None:
         await delete_stored(self._stores, row)
         await self._table.expire(row.id)
         if self._conversations is not None and not await self._table.of(row.conversation):
+            if self._files is not None:
+                await self._files.delete_all_of(row.conversation, self._clock.utc_now())
             await self._conversations.delete(row.conversation)
 
 
-async def apply_configured(settings: Settings, *, dry_run: bool) -> list[RetentionReport]:
-    """The same without a server, or beside one."""
+async def apply_configured(
+    settings: Settings, *, dry_run: bool
+) -> tuple[list[RetentionReport], list[FileReport]]:
+    """The same without a server, or beside one; files after recordings."""
     if settings.retention.days is None:
         raise caller_error("invalid_settings", "retention.days is not set: recordings are kept for good.")
     async with opened(settings) as own:
         if own.database is None:
-            return []
+            return [], []
+        clock, days, recordings = SystemClock(), settings.retention.days, RecordingTable(own.database)
+        conversations = conversations_of(settings, own.database)
+        watch = ClockWatch(clock, own.stores.default.store, own.root / FILE)
+        table = FileTable(own.database)
+        deletion = FileDeletion(table, own.stores, FileSpool(own.root / FOLDER))
         retention = Retention(
-            RecordingTable(own.database),
+            recordings,
             own.stores,
             own.root / "spool",
-            SystemClock(),
-            settings.retention.days,
+            clock,
+            days,
             node=await asyncio.to_thread(node_of, own.root),
-            conversations=conversations_of(settings, own.database),
-            watch=ClockWatch(SystemClock(), own.stores.default.store, own.root / FILE),
+            conversations=conversations,
+            files=deletion,
+            watch=watch,
         )
-        return [outcome async for outcome in retention.apply(dry_run=dry_run)]
+        of_files = FileRetention(
+            table, recordings, deletion, clock, days, conversations=conversations, watch=watch
+        )
+        return (
+            [outcome async for outcome in retention.apply(dry_run=dry_run)],
+            [report async for report in of_files.apply(dry_run=dry_run)],
+        )

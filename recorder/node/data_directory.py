@@ -4,6 +4,7 @@ api-key         the API key alone, mode 0600 (unless one is configured)
 secret          what entry points and links are derived from, mode 0600
 bystander.db    the database (unless one is configured)
 spool/          recordings that are not yet in the store
+files/          what was received of files that are not yet in the store
 run/            the workers' sockets
 installation    who may complete this server's uploads, unless storage.installation says so
 audit-head      the newest entry of the audit log that this node wrote

@@ -86,7 +86,10 @@ export class Chat extends EventTarget {
       Object.assign(item.dataset, { kind, recording: recording ?? "" });
       item.append(paragraph("small", [name, RECORDING[kind] ?? "The recording can be watched", `· ${when}`].filter(Boolean).join(" ")));
       const picture = kind === "SNAPSHOT_TAKEN" && file ? this.#thumbnail(file) : null;
-      if (picture) item.append(picture);
+      if (picture) {
+        picture.querySelector("img").onload = scrollDown; // it had no height before
+        item.append(picture);
+      }
       if (kind === "RECORDING_AVAILABLE") item.append(...this.#available(this.#recordingOf(recording)));
       return item;
     }

@@ -3,6 +3,7 @@
 import { Refused } from "./room_api.js";
 
 const VERSION = { "Tus-Resumable": "1.0.0" };
+const PIECE_BYTES = 8 * 1024 * 1024; // a proxy that collects requests shows progress, and loses no more than this
 const RETRY_MS_FIRST = 500;
 const RETRY_MS_MAX = 10_000;
 // What another attempt would meet again. Everything else is tried until it works, or is cancelled.
@@ -10,6 +11,7 @@ const FINAL = new Set([
   ...["file_transfer_disabled", "conversation_ended", "file_too_large", "body_too_large", "too_many_uploads"],
   ...["disk_full", "not_found", "upload_gone", "unauthorized", "forbidden"],
 ]);
+const FINAL_STATUS = new Set([401, 403, 404, 410, 413]); // also where a proxy, or a HEAD, says no code
 const WAITS_FOR_STORAGE = "storage_test_failed";
 
 /** Why a file is not sent, in words. */
@@ -62,7 +64,7 @@ export class Upload extends EventTarget {
         return;
       } catch (error) {
         if (this.isOver) return;
-        if (error instanceof Refused && FINAL.has(error.code)) return this.refuse(REASONS[error.code] ?? error.message);
+        if (error instanceof Refused && (FINAL.has(error.code) || FINAL_STATUS.has(error.status))) return this.refuse(REASONS[error.code] ?? error.message);
         this.#change(error.code === WAITS_FOR_STORAGE ? "waiting" : "reconnecting");
         if (this.sent > before) retryMs = RETRY_MS_FIRST;
         await this.#woken(Math.max(retryMs, (error.retryAfterS ?? 0) * 1000));
@@ -80,7 +82,7 @@ export class Upload extends EventTarget {
     this.#change("cancelled");
     this.#request?.abort();
     this.#wake();
-    if (this.id) await this.#api.send("DELETE", `/uploads/${this.id}`, { headers: VERSION }).catch(() => {}); // it expires
+    if (this.id) await this.#giveUp();
   }
 
   /** Nobody will get it. */
@@ -104,8 +106,15 @@ export class Upload extends EventTarget {
     const headers = { ...VERSION, "Upload-Length": String(this.size), "Upload-Metadata": metadata.join(",") };
     const response = await this.#api.send("POST", "/uploads", { headers });
     this.id = response.headers.get("Location").split("/").pop();
-    if (this.state === "cancelled") throw new Error("cancelled"); // while it was being created
+    if (this.state === "cancelled") {
+      await this.#giveUp(); // while it was being created
+      throw new Error("cancelled");
+    }
     this.#took(0);
+  }
+
+  #giveUp() {
+    return this.#api.send("DELETE", `/uploads/${this.id}`, { headers: VERSION }).catch(() => {}); // it expires
   }
 
   async #offset() {
@@ -113,7 +122,7 @@ export class Upload extends EventTarget {
     return Number(response.headers.get("Upload-Offset"));
   }
 
-  /** Everything that is left, in one request: the browser reads it from the disk as the network takes it. */
+  /** The next piece: the browser reads it from the disk as the network takes it. */
   #append() {
     const from = this.sent;
     return new Promise((resolve, reject) => {
@@ -128,7 +137,7 @@ export class Upload extends EventTarget {
         else reject(new Refused(request.status, parsed(request.responseText)));
       };
       request.onerror = request.onabort = () => reject(new Error("The connection was lost."));
-      request.send(this.#file.slice(from));
+      request.send(this.#file.slice(from, from + PIECE_BYTES));
     });
   }
 

@@ -19,6 +19,7 @@ def pages(scene: ConsoleScene) -> dict[str, str]:
         "usage": "/console/usage",
         "options": "/console/options",
         "options of a template": "/console/options?scope=template&template=gold",
+        "backgrounds": "/console/backgrounds",
         "storage": "/console/storage",
         "webhooks": "/console/webhooks",
         "keys": "/console/keys",

@@ -1,12 +1,13 @@
 """Screenshots of every page of the console: `python -m tests.console.screenshots [name]`."""
 
 import asyncio
+import io
 import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
+from PIL import Image, ImageOps
 from playwright.async_api import Browser, Page
 
 from tests.support.browser import chromium
@@ -39,6 +40,7 @@ def shots(scene: ConsoleScene) -> dict[str, tuple[str, dict[str, Any]]]:
         "usage": ("/console/usage", {}),
         "options": ("/console/options", {}),
         "options-phone": ("/console/options", {"viewport": PHONE}),
+        "backgrounds": ("/console/backgrounds", {"backgrounds": True}),
         "storage": ("/console/storage", {"before": TEST, "waits": "[data-tone=good] >> nth=8"}),
         "webhooks": ("/console/webhooks", {}),
         "keys": ("/console/keys", {"keys": True}),
@@ -74,6 +76,7 @@ async def _shoot(
     waits: str | None = None,
     recording: bool = False,
     keys: bool = False,
+    backgrounds: bool = False,
 ) -> None:
     scheme: Any = "dark" if dark else "light"
     size: Any = viewport
@@ -91,6 +94,8 @@ async def _shoot(
         await _record(page, scene)
     if keys:
         await _make_keys(page, scene)
+    if backgrounds:
+        await _add_backgrounds(page, scene)
     await page.goto(scene.server.base_url + path)
     await settled(page)
     if before is not None:
@@ -129,6 +134,17 @@ async def _make_keys(page: Page, scene: ConsoleScene) -> None:
         body = {"name": name, "scopes": scopes, "account": "default"}
         path = f"{scene.server.base_url}/v1/keys"
         assert (await page.request.post(path, headers=scene.server.headers, data=body)).ok
+
+
+async def _add_backgrounds(page: Page, scene: ConsoleScene) -> None:
+    for name, (dark, light) in {"Office": ("#3b4a54", "#d9e2e7"), "Spring": ("#3f6f4d", "#f1e9c9")}.items():
+        drawn = io.BytesIO()
+        shades = Image.linear_gradient("L").resize((1280, 720)).rotate(180)
+        ImageOps.colorize(shades, dark, light).save(drawn, "JPEG")
+        path = f"{scene.server.base_url}/v1/accounts/default/backgrounds?name={name}.jpg"
+        headers = {**scene.server.headers, "Content-Type": "image/jpeg"}
+        answer = await page.request.post(path, headers=headers, data=drawn.getvalue())
+        assert answer.ok, await answer.text()
 
 
 async def settled(page: Page) -> None:

@@ -1,8 +1,10 @@
 """The console in Chromium, on a real server: signing in, finding, looking, and texts that try to be HTML."""
 
 import asyncio
+import io
 
 import pytest
+from PIL import Image
 from playwright.async_api import Page
 
 from tests.console.pages import opened, pages, settled
@@ -113,6 +115,35 @@ async def test_texts_of_others_stay_texts(visitor: Visitor, scene: ConsoleScene)
     assert HOSTILE in await page.inner_text("main")
     refused = [one for one in visitor.complaints if "Content Security Policy" in one or "Trusted" in one]
     assert refused == []
+
+
+async def test_files_and_pictures_stand_in_the_conversation(visitor: Visitor, scene: ConsoleScene) -> None:
+    page = visitor.page
+    await opened(page, scene, f"/console/conversations/{scene.conversation}")
+    await visitor.until("document.querySelector('.transcript .snapshot img').naturalWidth === 960")
+    async with page.expect_download() as saving:
+        await page.locator(".transcript .file-link").click()
+    assert (await saving.value).suggested_filename == "Standing order (signed).pdf"
+    assert await page.locator(".files li").count() == 2
+
+
+async def test_backgrounds_are_uploaded_shown_and_removed(visitor: Visitor, scene: ConsoleScene) -> None:
+    page = visitor.page
+    await opened(page, scene, "/console/backgrounds")
+    await page.wait_for_selector("text=No backgrounds were uploaded")
+    made = io.BytesIO()
+    Image.new("RGB", (640, 360), (40, 120, 90)).save(made, "JPEG")
+    wall = {"name": "Green wall.jpg", "mimeType": "image/jpeg", "buffer": made.getvalue()}
+    broken = {"name": "broken.png", "mimeType": "image/png", "buffer": b"no picture"}
+    await page.set_input_files("input[type=file]", [wall, broken])
+    await page.click("text=Upload >> nth=-1")
+    await page.wait_for_selector("[role=alert] >> text=broken.png")
+    await visitor.until("document.querySelector('.backgrounds img')?.naturalWidth === 640")
+    visitor.complaints.clear()  # the browser's own line about the 422
+    await page.click("text=Remove")
+    await page.click("dialog >> text=Remove >> nth=-1")
+    await page.wait_for_selector("text=No backgrounds were uploaded")
+    assert visitor.complaints == []
 
 
 @pytest.mark.slow

@@ -6,15 +6,20 @@ import shutil
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import msgspec
 import pytest
 from PIL import Image
 
+from recorder.archive.file_spool import FOLDER
 from recorder.archive.storage_verdict import StorageVerdict, Verdict
+from recorder.database import RecordingRow
 from recorder.database.files import FileTable
-from recorder.file_composition import FOLDER
+from recorder.deletion.file_retention import FileRetention
+from recorder.deletion.retention import Retention
+from recorder.kernel.clock import ManualClock
 from recorder.kernel.conversation import Participant, Role
 from recorder.kernel.errors import BystanderError
 from recorder.kernel.files.file import (
@@ -24,7 +29,9 @@ from recorder.kernel.files.file import (
     PictureSource,
     SharedFile,
 )
+from recorder.kernel.ids import new_id
 from recorder.kernel.message import MessageKind
+from recorder.kernel.recording import RecordingState, RecordingType
 from recorder.services.files import finishing, uploads
 from recorder.services.files.finishing import NO_ANSWER, REFUSED_BY_SCANNER
 from recorder.services.files.names import media_type, safe_filename
@@ -362,6 +369,24 @@ class TestWhoMay:
                 await call
 
 
+class TestListing:
+    async def test_everybody_sees_what_is_theirs_to_see(self, place: Place) -> None:
+        stored = await place.until(await place.sent(b"hello"), FileState.AVAILABLE)
+        halfway = await place.create(10)
+        asked = await place.files.snapshots.ask(
+            place.agent, place.conversation, subject=who(place.visitor).id, source=PictureSource.CAMERA
+        )
+
+        async def seen(caller: Caller, limit: int = 10) -> list[str]:
+            listed = place.files.files.list(caller, place.conversation, after=None, limit=limit)
+            return [file.id for file in await listed]
+
+        assert await seen(Caller()) == [stored.id, halfway.id, asked.id]
+        assert await seen(place.agent) == [stored.id, halfway.id, asked.id]
+        assert await seen(place.visitor) == [stored.id]
+        assert await seen(Caller(), limit=2) == [stored.id, halfway.id]
+
+
 class TestScan:
     async def test_nobody_gets_what_the_scanner_refuses(self, open_place: Open) -> None:
         place = await open_place(scan_command=SCANNER)
@@ -450,6 +475,68 @@ class TestDeletion:
         await place.node.conversations.delete(place.conversation)
         deleted.set()
         await so(lambda: place.store.requests.count("delete") >= 2 and not place.store.keys)
+
+
+class TestRetention:
+    @pytest.fixture
+    async def ended(self, place: Place) -> SharedFile:
+        """A file of a conversation that is over."""
+        file = await place.until(await place.sent(b"hello"), FileState.AVAILABLE)
+        await place.node.conversations.end(place.conversation)
+        return file
+
+    def retention(self, place: Place, later: float, *, alone: bool = False) -> FileRetention:
+        """As it is so many days later."""
+        conversations = None if alone else place.node.composed.core.conversations
+        recordings, clock = place.node.table, ManualClock(utc=datetime.now(UTC) + timedelta(days=later))
+        deletion = place.files.deletion
+        return FileRetention(place.table, recordings, deletion, clock, 30, conversations=conversations)
+
+    async def test_a_conversation_without_recordings_goes_with_its_files(
+        self, place: Place, ended: SharedFile
+    ) -> None:
+        assert [one async for one in self.retention(place, 29.9).apply(dry_run=False)] == []
+        (told,) = [one async for one in self.retention(place, 30.1).apply(dry_run=True)]
+        assert (told.row.file, told.kept) == (ended, None)
+        assert len(place.store.keys) == 1
+        assert len([one async for one in self.retention(place, 30.1).apply(dry_run=False)]) == 1
+        assert place.store.keys == []
+        with refused("not_found"):
+            await place.node.conversations.get(place.conversation)
+
+    async def test_or_each_by_itself_and_its_message_says_so(self, place: Place, ended: SharedFile) -> None:
+        assert len([one async for one in self.retention(place, 30.1, alone=True).apply(dry_run=False)]) == 1
+        assert place.store.keys == []
+        (told,) = await place.node.messages(place.conversation)
+        assert (told.kind, told.file, told.filename) == (MessageKind.FILE_EXPIRED, None, None)
+
+    async def test_one_with_recordings_goes_by_theirs(self, place: Place, ended: SharedFile) -> None:
+        row = RecordingRow(
+            id=new_id("rec"),
+            conversation=place.conversation,
+            number=1,
+            type=RecordingType.AUDIO,
+            state=RecordingState.AVAILABLE,
+            object_key=f"{place.conversation}/x.mp4",
+            filename="x.mp4",
+            requested_at=datetime.now(UTC),
+            ended_at=datetime.now(UTC),
+        )
+        await place.node.table.add(row)
+        (told,) = [one async for one in self.retention(place, 40).apply(dry_run=False)]
+        assert told.kept == "conversation_exists"
+        retention = Retention(
+            place.node.table,
+            place.node.dependencies.archive.stores,
+            place.data / "spool",
+            ManualClock(utc=datetime.now(UTC) + timedelta(days=40)),
+            30,
+            node=None,
+            conversations=place.node.composed.core.conversations,
+            files=place.files.deletion,
+        )
+        assert [one.kept async for one in retention.apply(dry_run=False)] == [None]
+        assert place.store.keys == []
 
 
 class TestSnapshot:

@@ -1,5 +1,6 @@
 """Files and snapshots on the room's page in Chromium: sent, saved, refused, off and on with the store."""
 
+import asyncio
 import io
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -12,10 +13,11 @@ from PIL import Image
 from playwright.async_api import Browser
 
 from recorder.kernel.conversation import Consent
-from recorder.kernel.files.file import FileKind, FileState
+from recorder.kernel.files.file import FileKind, FileState, SharedFile
 from recorder.kernel.permissions import ConversationTerms
-from tests.signaling.test_room_in_chromium import CONNECTED, Stage, sees
+from tests.signaling.test_room_in_chromium import CONNECTED, Stage, sees, until
 from tests.support.browser import Visitor, chromium
+from tests.support.fake_ports import overloaded
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -102,6 +104,31 @@ async def test_by_dropping_and_by_pasting(call: Call, kind: str, target: str) ->
     await call.visitor.page.evaluate(DROP, [kind, target, f"{kind}.txt"])
     await call.agent.page.get_by_text(f"{kind}.txt").wait_for()
     assert await call.visitor.page.input_value("#say-text") == ""
+
+
+async def test_a_broken_connection_is_gone_on_with(call: Call) -> None:
+    call.stage.fake.fail("uploads.append", overloaded())
+    await send(call.agent, "again.txt", b"x" * 1000)
+    await call.visitor.page.get_by_text("again.txt").wait_for()
+    await call.agent.page.wait_for_selector(".upload", state="detached")
+    call.agent.complaints.clear()  # the browser's own line about the 503
+
+
+async def test_one_on_its_way_is_cancelled(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, files = asyncio.Event(), call.stage.fake.files
+
+    async def hanging(*_: object, **__: object) -> SharedFile:
+        begun.set()
+        await asyncio.Event().wait()
+        raise AssertionError("nobody goes on with it")
+
+    monkeypatch.setattr(files, "append", hanging)
+    known = set(files.files)
+    await send(call.agent, "regretted.txt", b"x" * 1000)
+    await begun.wait()
+    await call.agent.page.click("[aria-label='Cancel regretted.txt']")
+    await call.agent.page.get_by_text("Cancelled").wait_for()
+    await until(lambda: set(files.files) == known)
 
 
 async def test_what_is_being_dragged_is_told_where_to_go(call: Call) -> None:

@@ -1,6 +1,7 @@
 """A server with a history: conversations, recordings that can be played, keys, webhooks, for the console."""
 
 import asyncio
+import io
 import json
 import shutil
 import subprocess
@@ -11,11 +12,20 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from PIL import Image, ImageOps
 from sqlalchemy import insert
 
 from recorder.database import Database
 from recorder.database.connection import sqlite_url
-from recorder.database.schema import attempts, conversations, messages, participants, recordings, search_terms
+from recorder.database.schema import (
+    attempts,
+    conversations,
+    files,
+    messages,
+    participants,
+    recordings,
+    search_terms,
+)
 from recorder.database.search_terms import metadata_term, participant_term
 from recorder.database.webhook_schema import webhook_deliveries, webhook_events, webhooks
 from recorder.kernel.ids import new_id
@@ -76,6 +86,8 @@ async def _fill(data: Path, quiet: int, *, hostile: bool) -> dict[str, str]:
     at = NOW - timedelta(minutes=38)
     rows.recording(conversation, at - timedelta(minutes=1), type_="AUDIO")
     played = rows.recording(conversation, at)
+    rows.file(conversation, at + timedelta(minutes=2), "Standing order (signed).pdf")
+    rows.file(conversation, at + timedelta(minutes=3), "snapshot.png", snapshot=True)
     rows.conversation(NOW - timedelta(minutes=4), number=3, running=True)
     rows.webhooks(conversation)
     async with database.writing() as connection:
@@ -90,11 +102,21 @@ async def _fill(data: Path, quiet: int, *, hostile: bool) -> dict[str, str]:
 async def _store(data: Path, rows: "_Rows") -> None:
     store = open_store(StorageSettings(), data_dir=data)
     media = await asyncio.to_thread(_media, data)
+    for key in rows.pictures:
+        await store.put(key, _picture(), ObjectProperties("image/png"))
     for recording, (key, named) in rows.stored.items():
         told = "".join(json.dumps(one) + "\n" for one in _events(named))
         await store.put(key, media, ObjectProperties("video/mp4", (("bystander-recording", recording),)))
         await store.put(events_key(key), told.encode(), ObjectProperties("application/x-ndjson"))
     await store.close()
+
+
+def _picture() -> bytes:
+    """What a visitor's camera may have shown."""
+    drawn = io.BytesIO()
+    shades = Image.linear_gradient("L").resize((960, 540))
+    ImageOps.colorize(shades, "#20303c", "#e7d3b8").save(drawn, "PNG")
+    return drawn.getvalue()
 
 
 def _media(scratch: Path) -> bytes:
@@ -152,11 +174,12 @@ class _Rows:
     """Rows as a server would have written them."""
 
     def __init__(self) -> None:
-        tables = (conversations, participants, recordings, attempts, messages, search_terms)
+        tables = (conversations, participants, recordings, attempts, files, messages, search_terms)
         self.tables: dict[Any, list[dict[str, Any]]] = {
             table: [] for table in (*tables, webhooks, webhook_events, webhook_deliveries)
         }
         self.stored: dict[str, tuple[str, list[tuple[str, str, str]]]] = {}
+        self.pictures: list[str] = []  # keys of files
         self.people: dict[str, list[tuple[str, str, str]]] = {}
 
     def conversation(
@@ -223,6 +246,33 @@ class _Rows:
         if stored:
             self.stored[identity] = key, self.people[of]
         return identity
+
+    def file(self, of: str, at: datetime, filename: str, *, snapshot: bool = False) -> None:
+        """Somebody sent it; a snapshot is what the agent had taken of the visitor."""
+        identity = new_id("file", now_ms=_ms(at))
+        (agent, visitor), key = self.people[of], f"{of}/files/{identity}_{filename}"
+        sender = agent if snapshot else visitor
+        facts = {"subject": visitor[0], "source": "camera"} if snapshot else {"subject": None, "source": None}
+        self.tables[files].append(
+            {
+                "id": identity,
+                "conversation": of,
+                "kind": "SNAPSHOT" if snapshot else "FILE",
+                "state": "AVAILABLE",
+                "filename": filename,
+                "content_type": "image/png",
+                "bytes": len(_picture()),
+                "participant": sender[0],
+                "name": sender[1],
+                **facts,
+                "object_key": key,
+                "node": "here",
+                "created_at": at,
+                "available_at": at,
+            }
+        )
+        self.pictures.append(key)
+        self._message(of, at, "SNAPSHOT_TAKEN" if snapshot else "FILE_SHARED", who=sender, file=identity)
 
     def failed(self, of: str, at: datetime) -> None:
         identity = new_id("rec", now_ms=_ms(at))
@@ -318,11 +368,12 @@ class _Rows:
         who: tuple[str, str, str] | None = None,
         text: str | None = None,
         recording: str | None = None,
+        file: str | None = None,
     ) -> None:
         ms = _ms(at) + len(self.tables[messages]) % 1000
         row = {"id": new_id("msg", now_ms=ms), "conversation": of, "kind": kind, "at": at, "text": text}
         named = {"participant": who[0] if who else None, "name": who[1] if who else None}
-        self.tables[messages].append({**row, **named, "recording": recording})
+        self.tables[messages].append({**row, **named, "recording": recording, "file": file})
 
 
 def _ms(when: datetime) -> int:

@@ -65,7 +65,12 @@ class SharedFile(msgspec.Struct, frozen=True, kw_only=True):
 
     def is_shown_to(self, role: Role | None) -> bool:
         """Whether somebody in this role may fetch it; None is an API key."""
-        return self.kind is FileKind.FILE or role is None or role in AGENTS
+        return self.kind in shown_kinds(role)
+
+
+def shown_kinds(role: Role | None) -> tuple[FileKind, ...]:
+    """What somebody in this role sees of others: pictures that were taken are for agents."""
+    return tuple(FileKind) if role is None or role in AGENTS else (FileKind.FILE,)
 
 
 class StorageService(msgspec.Struct, frozen=True, kw_only=True):

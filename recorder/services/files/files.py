@@ -11,7 +11,7 @@ from recorder.database import ConversationTable
 from recorder.database.files import FileTable
 from recorder.kernel.conversation import Role
 from recorder.kernel.errors import caller_error, not_found
-from recorder.kernel.files.file import ConversationServices, FileKind, FileState, SharedFile
+from recorder.kernel.files.file import ConversationServices, FileKind, FileState, SharedFile, shown_kinds
 from recorder.services.files.file_changes import FileChanges
 from recorder.services.files.service_terms import ServiceTerms
 from signaling.ports import Caller, MediaBytes
@@ -50,8 +50,14 @@ class ConversationFiles:
     ) -> builtins.list[SharedFile]:
         """In the order in which they were begun; those that the caller's role may see."""
         await self._conversations.get(conversation)
-        found = await self._table.list(conversation, after=after, limit=limit)
-        return [await self._measured(file) for file in found if file.is_shown_to(_role(caller))]
+        found = await self._table.list(
+            conversation,
+            after=after,
+            limit=limit,
+            kinds=shown_kinds(_role(caller)),
+            reader=caller.participant.id if caller.participant else None,
+        )
+        return [await self._measured(file) for file in found]
 
     async def get(self, caller: Caller, conversation: str, file: str) -> SharedFile:
         """404 where this caller may not see it."""

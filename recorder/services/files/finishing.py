@@ -54,6 +54,7 @@ class FileFinishing:
         self._clock = clock
         self._node = node
         self._woken = asyncio.Event()
+        self._swept = False
         self._busy: dict[str, asyncio.Task[None]] = {}
         self._slots = asyncio.Semaphore(FINISHED_AT_ONCE_MAX)
 
@@ -69,7 +70,9 @@ class FileFinishing:
 
     async def run(self) -> None:
         """Finish what is to be finished, for ever."""
-        await self._remove_forgotten()
+        if not self._swept:
+            await self._remove_forgotten()
+            self._swept = True  # later there are pictures that are just being looked at
         try:
             while True:
                 self._woken.clear()

@@ -35,21 +35,22 @@ function keep(state) {
 }
 
 /** The answer's JSON; null where there is none. Raises Refusal or Unreachable. */
-export async function call(method, path, { body, query, headers = {}, signal } = {}) {
-  const response = await send(method, path, { body, query, headers, signal });
+export async function call(method, path, { body, file, query, headers = {}, signal } = {}) {
+  const response = await send(method, path, { body, file, query, headers, signal });
   if (response.status === 204) return null;
   return response.json();
 }
 
-/** The answer itself, of which more may come. */
-export async function send(method, path, { body, query, headers = {}, signal } = {}) {
+/** The answer itself, of which more may come. `file` is sent as it is, `body` as JSON. */
+export async function send(method, path, { body, file, query, headers = {}, signal } = {}) {
   const given = { Accept: "application/json", ...headers };
   if (body !== undefined) given["Content-Type"] = "application/json";
+  if (file !== undefined) given["Content-Type"] = file.type;
   if (!SAFE.includes(method) && csrfToken) given["X-CSRF-Token"] = csrfToken;
   let response;
   try {
-    const text = body === undefined ? undefined : JSON.stringify(body);
-    response = await fetch(path + asked(query), { method, headers: given, body: text, signal, redirect: "error" });
+    const sent = body === undefined ? file : JSON.stringify(body);
+    response = await fetch(path + asked(query), { method, headers: given, body: sent, signal, redirect: "error" });
   } catch (error) {
     if (error.name === "AbortError") throw error;
     throw new Unreachable(String(error));

@@ -17,6 +17,7 @@ const PAGES = [
   { path: /^\/console\/live$/, name: "live", file: "live", needs: "recordings:read" },
   { path: /^\/console\/usage$/, name: "usage", file: "usage", needs: "usage" },
   { path: /^\/console\/options$/, name: "options", file: "options", needs: "settings" },
+  { path: /^\/console\/backgrounds$/, name: "backgrounds", file: "backgrounds", needs: "settings" },
   { path: /^\/console\/storage$/, name: "storage", file: "storage", needs: "admin", everywhere: true },
   { path: /^\/console\/webhooks$/, name: "webhooks", file: "webhooks", needs: "webhooks" },
   { path: /^\/console\/keys$/, name: "keys", file: "keys", needs: "admin" },
@@ -25,7 +26,7 @@ const PAGES = [
 
 const NAVIGATION = [
   ["nav.group.work", ["history", "live", "usage"]],
-  ["nav.group.settings", ["options", "storage", "webhooks", "keys"]],
+  ["nav.group.settings", ["options", "backgrounds", "storage", "webhooks", "keys"]],
   ["nav.group.server", ["health"]],
 ];
 

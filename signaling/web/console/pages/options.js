@@ -11,6 +11,9 @@ const GROUPS = [
   ["options.what", ["type", "cobrowse", "cobrowse_pin_starts"]],
   ["options.people", ["banner", "banner_text", "consent", "visible_to"]],
   ["options.files", ["filename_pattern"]],
+  ["options.file_transfer", ["files.agents", "files.customers"]],
+  ["options.snapshots", ["snapshots.allow"]],
+  ["options.backgrounds", ["backgrounds.offered", "backgrounds.show_for_agents"]],
 ];
 const PREVIEW_AFTER_MS = 300;
 

@@ -5,7 +5,7 @@ import { h } from "../dom.js";
 import { count, dateTime, decimal, t } from "../language.js";
 import { action, badge, checkbox, confirmed, empty, field, fill, notice, openDialog, pageHead, table, toast, words } from "../parts.js";
 
-const EVENTS = ["recording.started", "recording.paused", "recording.resumed", "recording.available", "recording.failed", "interaction.hold", "interaction.release", "interaction.abort"];
+const EVENTS = ["recording.started", "recording.paused", "recording.resumed", "recording.available", "recording.failed", "file.available", "file.refused", "snapshot.available", "snapshot.refused", "interaction.hold", "interaction.release", "interaction.abort"];
 const TONES = { DELIVERED: "good", PENDING: "accent", GIVEN_UP: "alert" };
 const PAGE_ITEMS = 25;
 
