@@ -155,8 +155,8 @@ class UploadSteps:
             )
             raise _kept(STORED_IS_LONGER, detail)
         _log.warning("%s is in the store already, and longer than its spool", state.key)
-        if state.upload_id is not None or state.strays:
-            await self.abort_strays(state)
+        if not state.adopts:
+            await self.abort_strays(state)  # also of what a spool from the past cannot know
         lacks = shortfall(entries, self._reader.ending, (), held=info.size)
         return plan.held_already(state, info, lacks)
 

@@ -97,6 +97,17 @@ async def test_a_spool_from_the_past_does_not_replace_a_longer_object(
     assert [upload.id async for upload in store.uploads.list_uploads()] == []
 
 
+async def test_a_spool_from_the_past_leaves_no_upload_that_it_cannot_know(root: Path) -> None:
+    """It was begun after the backup was made, and its object was brought about by another one."""
+    store = small()
+    record(root / "past", *SIZES[:4])
+    record(root / "now", *SIZES)
+    await shipped(store, root / "now")
+    await store.uploads.begin(KEY, ObjectProperties("video/mp4"))
+    assert (await shipped(store, root / "past", part_size_bytes=50_000)).proof is Proof.HELD_ALREADY
+    assert [upload.id async for upload in store.uploads.list_uploads()] == []
+
+
 @pytest.mark.parametrize("kind", STORES)
 async def test_a_longer_object_with_other_contents_stays_and_so_does_the_spool(
     root: Path, tmp_path: Path, kind: str
