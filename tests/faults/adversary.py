@@ -35,6 +35,7 @@ from tests.faults.small_disk import fill, small_disk
 from tests.faults.world import BALLAST, SETTINGS
 
 STEPS = 30
+CONFIGURED = ((0, 1), (1, 0))  # stores, the default first
 FINISH_S_MAX, REAL_FINISH_S_MAX = 20.0, 90.0  # of real time, with waits that take none
 KILLED_AFTER_S_MAX = 0.2
 
@@ -60,13 +61,16 @@ class Adversary(Damage):
 
     def __init__(self, seed: int, place: Place, root: Path, disk: Path | None, terms: Terms) -> None:
         """`disk` is a small one, for the spools; None: `root` has them."""
-        super().__init__(seed, place, root, disk or root)
+        adopts = place.adopts if terms.wide else place.stores[0].adoption is not None
+        super().__init__(seed, place, root, disk or root, adopts=adopts)
         self.terms = terms
         self._ballast = None if disk is None else disk / BALLAST
 
     # --- the program -----------------------------------------------------------------------------------
     async def run(self) -> None:
         self._draw_manner()
+        if self.terms.wide:
+            self._draw_homes()
         for recording in self.recordings:
             self._create(recording)
         await self._start()
@@ -85,6 +89,14 @@ class Adversary(Damage):
         tail_s = self.chance.choice((0.0, 10.0, 10.0))
         self.settings = msgspec.structs.replace(SETTINGS, container=container, tail_interval_s=tail_s)
         self.store.lies.opaque_tags = self.chance.random() < 0.2
+
+    def _draw_homes(self) -> None:
+        """In one world of three there are two stores, and the settings name either as the default."""
+        if not self.place.second or self.chance.random() > 1 / 3:
+            return
+        self.configured = self.chance.choice(CONFIGURED)
+        for recording in self.recordings:
+            recording.home = self.chance.randrange(2)
 
     def _steps(self) -> list[Step]:
         return [
@@ -116,7 +128,7 @@ class Adversary(Damage):
         steps: list[Step] = []
         if self.place.link is not None:
             steps.append(("link", 5, self.the_link_breaks))
-        if self.place.settings is not None and self.terms.kills:
+        if self.place.settings and self.terms.kills:
             steps.append(("killed", 1, self.a_shipping_process_is_killed))
         if self._ballast is not None:
             steps += [("disk full", 1, self.the_disk_is_full), ("disk has room", 1, self.the_disk_has_room)]
@@ -124,6 +136,8 @@ class Adversary(Damage):
             steps.append(("other takes over", 2, self.the_other_takes_over))
         if self.place.server is not None:
             steps.append(("store killed", 1, self.the_store_is_killed))
+        if len(self.configured) > 1:
+            steps.append(("other stores", 2, self.the_server_starts_with_other_stores))
         if len(self.place.stores) > 1:
             steps.append(("store settings", 1, self.the_server_starts_with_another_way_to_the_store))
         return steps
@@ -151,6 +165,13 @@ class Adversary(Damage):
         self.store.inner = self.chance.choice(self.place.stores)
         await self._start()
 
+    async def the_server_starts_with_other_stores(self) -> None:
+        """Another one is the default, or one is gone from the settings for a while."""
+        await self._stop()
+        self.configured = self.chance.choice((*CONFIGURED, (0,), (1,)))
+        await self._start()
+        await self.pass_time()
+
     async def time_passes(self) -> None:
         self.clock.advance(self.chance.choice((2, 11, 60)))
         await self.pass_time()
@@ -160,7 +181,7 @@ class Adversary(Damage):
             return
         other = self._node("other")
         with suppress(BystanderError):
-            survey = await other.take_up()
+            survey = await other.survey()
             if survey.restored and not self.ever & UNKEPT:
                 raise BrokenInvariantError("another node took what a living one works on")
             self.oracle.checked["a living node keeps what it has"] += 1
@@ -172,10 +193,13 @@ class Adversary(Damage):
         self.clock.advance(self.settings.takeover_after_s * 2)
         other = self._node("other")
         with suppress(BystanderError):
-            survey = await other.take_up()
+            survey = await other.survey()
             for _ in range(self.chance.randrange(8)):
                 await self._breathe()
-            for recording in survey.restored if self.chance.random() < 0.5 else ():
+            finishing = self.chance.random() < 0.5
+            for recording in self.recordings if finishing else ():
+                if recording.id not in survey.restored:
+                    continue
                 with suppress(TimeoutError):
                     async with asyncio.timeout(0.5 if self.place.real else 0.05):
                         await other.finish(recording)
@@ -187,14 +211,11 @@ class Adversary(Damage):
 
     async def a_shipping_process_is_killed(self) -> None:
         """kill -9 at any instant, over the link and to the store itself; then a server starts again."""
-        assert self.place.settings is not None
         await self._stop()
         orders = killed.Orders(
-            store=self.place.settings,
+            stores=self.place.settings,
             root=self.spools,
-            node=self.node_name,
-            settings=self.settings,
-            replaces_parts=self.replaces,
+            node=self._node_settings(self.node_name),
             age_s=self.clock.monotonic_ns() / 1e9,
         )
         process = await asyncio.to_thread(killed.shipping, orders)
@@ -240,10 +261,10 @@ class Adversary(Damage):
 
     async def one_is_finished_early(self) -> None:
         recording = self._one()
-        if recording.writer is None and self.uploader is not None:
+        if recording.writer is None and self.node is not None:
             with suppress(BystanderError, TimeoutError):
                 async with asyncio.timeout(0.05):
-                    recording.stored = await self.uploader.finish(recording.id)
+                    recording.stored = await self.node.finish(recording)
 
     # --- the store -------------------------------------------------------------------------------------
     async def the_store_lies(self) -> None:
@@ -274,7 +295,9 @@ class Adversary(Damage):
         await self.pass_time()
 
     def _heal(self) -> None:
-        self.store.lies = Lies(opaque_tags=self.store.lies.opaque_tags)
+        lies = Lies(opaque_tags=self.store.lies.opaque_tags)
+        for door in self.doors:
+            door.lies = lies
         if self.place.link is not None:
             self.place.link.faults = link.LinkFaults()
 
@@ -287,9 +310,9 @@ class Adversary(Damage):
         self._uploads_are_gone()
 
     async def the_bucket_aborts_uploads(self) -> None:
-        truth = self.place.truth
-        for upload in [upload async for upload in truth.uploads.list_uploads()]:
-            await truth.uploads.abort(upload)
+        for truth in self.place.truths:
+            for upload in [upload async for upload in truth.uploads.list_uploads()]:
+                await truth.uploads.abort(upload)
         self._uploads_are_gone()
 
     def _uploads_are_gone(self) -> None:
@@ -307,6 +330,8 @@ class Adversary(Damage):
             else:
                 self._die(recording)
         await self._stop()
+        if len(self.configured) > 1 or any(recording.home for recording in self.recordings):
+            self.configured = CONFIGURED[0]
         if self.terms.wide:
             self.clock.advance(self.settings.takeover_after_s * 2)  # whoever else took something up is lost
         await self._start()
@@ -314,8 +339,8 @@ class Adversary(Damage):
         await self._watch()
         for recording in self.recordings:
             await self.oracle.judge(recording)
-        assert self.uploader is not None
-        await self.oracle.judge_states(self.uploader, self.recordings, self.spools)
+        assert self.node is not None
+        await self.oracle.judge_states(self.node, self.recordings, self.spools)
         await self._finish_again()
         await self._stop()
 
@@ -333,13 +358,13 @@ class Adversary(Damage):
             self.oracle.judge_again(recording, before[recording.id])
 
     async def _finish_one(self, recording: Recording) -> None:
-        assert self.uploader is not None
+        assert self.node is not None
         recording.error = None
         try:
             async with asyncio.timeout(REAL_FINISH_S_MAX if self.place.real else FINISH_S_MAX):
-                recording.stored = await self.uploader.finish(recording.id)
+                recording.stored = await self.node.finish(recording)
         except TimeoutError as error:
-            stuck = self.uploader.troubles().get(recording.id)
+            stuck = self.node.troubles().get(recording.id)
             raise BrokenInvariantError(f"an upload does not end though the store is well: {stuck}") from error
         except BystanderError as error:
             recording.error = error.code
@@ -373,10 +398,10 @@ async def play(store: str, seeds: Iterable[int], tally: Tally, terms: Terms = WI
         async with PLACES[store]() as places:
             for seed in seeds:
                 with tempfile.TemporaryDirectory(dir="/dev/shm", ignore_cleanup_errors=True) as root:
-                    place = await places.for_seed(Path(root), seed)
                     spools = None if disk is None or not terms.wide else disk / f"seed-{seed}"
                     if spools is not None:
                         spools.mkdir()
+                    place = await places.for_seed(Path(root), spools or Path(root), seed)
                     try:
                         await _played(Adversary(seed, place, Path(root), spools, terms), tally)
                     finally:
@@ -394,13 +419,14 @@ async def _played(adversary: Adversary, tally: Tally) -> None:
     finally:
         await adversary._stop()
         if not adversary.place.real:
-            await adversary.store.close()
+            for door in adversary.doors:
+                await door.close()
         for recording in adversary.recordings:
             adversary._die(recording)
     tally.seeds += 1
     tally.checked += adversary.oracle.checked
     tally.outcomes += adversary.oracle.outcomes
-    tally.requests += adversary.store.requests
+    tally.requests += adversary.requests
     known = {name for name, _, _ in [*adversary._steps(), *adversary._more_steps()]}
     tally.steps += Counter(step for step in adversary.trace if step in known)
 

@@ -2,31 +2,25 @@
 
 import asyncio
 import multiprocessing
-from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
 from recorder.kernel.clock import ManualClock
-from recorder.kernel.errors import BystanderError
 from storage.open_store import open_store
 from storage.settings import StorageSettings
-from storage.takeover.lease import NodeLease
-from storage.upload.uploader import Uploader
-from tests.storage.test_upload_machine import Told, filled, grown
+from tests.faults.node import Node, NodeSettings
 
-LOOK_S = 0.002
+LONGEST_S = 60.0  # should nobody kill it
 
 
 @dataclass(frozen=True)
 class Orders:
-    """What the process does: the store, whose spools, and the node's own settings."""
+    """What the process does: the stores, whose spools, and the node's own settings."""
 
-    store: StorageSettings
+    stores: tuple[StorageSettings, ...]
     root: Path
-    node: str
-    settings: StorageSettings
-    replaces_parts: bool
+    node: NodeSettings
     age_s: float  # of the world, by its clock
 
 
@@ -44,33 +38,10 @@ def _main(orders: Orders) -> None:
 
 
 async def _ship(orders: Orders) -> None:
-    store, clock = open_store(orders.store), ManualClock()
+    """Nothing grows while it runs: whatever is there goes to the stores."""
+    clock = ManualClock()
     clock.advance(orders.age_s)
-    lease = NodeLease(
-        store,
-        clock,
-        installation="ours",
-        node=orders.node,
-        takeover_after_s=orders.settings.takeover_after_s,
-    )
-    same_disk = store.adoption is not None
-    uploader = Uploader(
-        store,
-        orders.root,
-        clock,
-        orders.settings,
-        finalise_init=filled,
-        grow_init=filled if same_disk else grown,
-        make_movie=Told,
-        lease=None if same_disk else lease,
-        replaces_parts=orders.replaces_parts,
-    )
-    with suppress(BystanderError):
-        await uploader.take_up()
-    found = await uploader.recover()
-    while True:
-        for recovered in found:
-            if recovered.damage is None:
-                with suppress(BystanderError):
-                    uploader.grew(recovered.recording)
-        await asyncio.sleep(LOOK_S)
+    stores = [open_store(settings) for settings in orders.stores]
+    node = Node(stores, orders.root, clock, orders.node, asyncio.sleep)
+    await node.start()
+    await asyncio.sleep(LONGEST_S)

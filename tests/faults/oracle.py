@@ -3,13 +3,14 @@ with what can be read."""
 
 import asyncio
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 from recorder.kernel.errors import BystanderError
 from storage.keys import events_key
 from storage.reading import open_media
 from storage.store import RECORDING_MARK, ObjectStore
-from storage.upload.uploader import Uploader
+from tests.faults.node import Node
 from tests.faults.recorded import Recording
 
 NODES = ("first", "other")
@@ -23,11 +24,11 @@ class BrokenInvariantError(AssertionError):
 class Oracle:
     """`checked` counts what was compared, by invariant; `outcomes` what became of recordings."""
 
-    def __init__(self, store: ObjectStore, root: Path, disk: Path, *, adopts: bool) -> None:
-        """`store` tells the truth; spools lie in `disk`, and `adopts` says that the store takes them over."""
+    def __init__(self, stores: Sequence[ObjectStore], root: Path, disk: Path, *, adopts: bool) -> None:
+        """`stores` tell the truth; spools lie in `disk`, and `adopts` says that stores take them over."""
         self.checked: Counter[str] = Counter()
         self.outcomes: Counter[str] = Counter()
-        self._store = store
+        self._stores = stores
         self._root = root
         self._disk = disk
         self._adopts = adopts
@@ -35,7 +36,7 @@ class Oracle:
     async def watch(self, recording: Recording, *, lying: bool, shortens: bool) -> None:
         """An object of a recording never becomes shorter; `lying`: the store may have kept less by itself."""
         try:
-            info = await self._store.head(recording.key)
+            info = await self._of(recording).head(recording.key)
         except BystanderError:
             if recording.longest:
                 raise BrokenInvariantError("an object vanished") from None
@@ -62,7 +63,22 @@ class Oracle:
             self._judge_stored(recording, data, absent)
             await self._judge_events(recording)
             await self._judge_leftovers(recording)
+        await self._judge_strangers(recording)
         self.checked["recordings judged"] += 1
+
+    def _of(self, recording: Recording) -> ObjectStore:
+        return self._stores[recording.home]
+
+    async def _judge_strangers(self, recording: Recording) -> None:
+        """Nothing of it lies in a store that it did not begin for."""
+        for number, store in enumerate(self._stores):
+            if number == recording.home:
+                continue
+            uploads = [upload.key async for upload in store.uploads.list_uploads(recording.key)]
+            objects = [info.key async for info in store.list_objects() if recording.id in info.key]
+            if uploads or objects:
+                raise BrokenInvariantError(f"another store has {uploads or objects}")
+            self.checked["nothing lies in another store"] += 1
 
     def _judge_stored(self, recording: Recording, data: bytes, absent: list[int]) -> None:
         stored = recording.stored
@@ -83,8 +99,9 @@ class Oracle:
         self.checked["what is said of it is true"] += 1
 
     async def _judge_events(self, recording: Recording) -> None:
-        info = await self._store.head(events_key(recording.key))
-        chunks = [chunk async for chunk in self._store.read(info.key, 0, info.size)] if info.size else []
+        store = self._of(recording)
+        info = await store.head(events_key(recording.key))
+        chunks = [chunk async for chunk in store.read(info.key, 0, info.size)] if info.size else []
         lines = b"".join(chunks).splitlines(keepends=True)
         lacks = [line for line in lines if line.startswith(LACKS)]
         if not recording.events_hit and [line for line in lines if line not in lacks] != recording.events:
@@ -96,7 +113,7 @@ class Oracle:
         self.checked["events say whether something is missing"] += 1
 
     async def _judge_leftovers(self, recording: Recording) -> None:
-        inner = self._store
+        inner = self._of(recording)
         dangling = [upload.id async for upload in inner.uploads.list_uploads(recording.key)]
         beside = [info.key async for info in inner.list_objects(f"_bystander/uploads/{recording.id}/")]
         if beside or dangling:
@@ -105,10 +122,10 @@ class Oracle:
 
     async def _object(self, recording: Recording) -> bytes:
         try:
-            info = await self._store.head(recording.key)
+            info = await self._of(recording).head(recording.key)
         except BystanderError:
             return b""
-        return b"".join([chunk async for chunk in self._store.read(recording.key, 0, info.size)])
+        return b"".join([chunk async for chunk in self._of(recording).read(recording.key, 0, info.size)])
 
     def _everything_kept(self, recording: Recording) -> bytes:
         """All that a person could still find of it on the disks."""
@@ -119,24 +136,24 @@ class Oracle:
     def _kept_aside(self, recording: Recording) -> bool:
         return any((self._disk / node / recording.id / "aside").is_dir() for node in NODES)
 
-    async def judge_states(self, uploader: Uploader, recordings: list[Recording], root: Path) -> None:
+    async def judge_states(self, node: Node, recordings: list[Recording], root: Path) -> None:
         """What is told of a node after everything is over: what is kept and why, and that nothing waits."""
         silent = ("recording_empty", "spool_missing")
         wanted = {r.id: r.error for r in recordings if r.error is not None and r.error not in silent}
-        if uploader.kept() != wanted:
-            raise BrokenInvariantError(f"kept, it was said: {uploader.kept()}, and is: {wanted}")
-        waits = [r.id for r in recordings if r.error is None and r.id in uploader.troubles()]
+        if node.kept() != wanted:
+            raise BrokenInvariantError(f"kept, it was said: {node.kept()}, and is: {wanted}")
+        waits = [r.id for r in recordings if r.error is None and r.id in node.troubles()]
         if waits:
             raise BrokenInvariantError(f"{waits} wait for the store, it was said, and are stored")
-        if not any(r.error for r in recordings) and uploader.backlog_bytes():
-            raise BrokenInvariantError(f"{uploader.backlog_bytes()} bytes wait, it was said, and are stored")
+        if not any(r.error for r in recordings) and node.backlog_bytes():
+            raise BrokenInvariantError(f"{node.backlog_bytes()} bytes wait, it was said, and are stored")
         self.checked["what waits and what is kept is said"] += 1
         for recording in recordings:
             if recording.stored is not None:
                 await self._judge_playing(recording, root)
 
     async def _judge_playing(self, recording: Recording, root: Path) -> None:
-        media = await open_media(self._store, root, recording.id, recording.key)
+        media = await open_media(self._of(recording), root, recording.id, recording.key)
         try:
             played = b"".join([chunk async for chunk in media.read(0, media.size)])
         finally:

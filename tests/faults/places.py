@@ -8,7 +8,7 @@ import shutil
 import tempfile
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
@@ -30,38 +30,48 @@ WAITING: Mapping[str, float] = {"connect_timeout_s": 2.0, "read_timeout_s": 2.0}
 
 @dataclass
 class Place:
-    """One store. `stores` are ways to it, by settings that a server may change at a restart."""
+    """A store, and a second one. `stores` are ways to the first, by settings that may change at a restart."""
 
     stores: list[ObjectStore]
-    truth: ObjectStore  # past the link
+    truths: list[ObjectStore]  # past the link, the first and the second
+    second: list[ObjectStore] = field(default_factory=list)
     link: Link | None = None
-    settings: StorageSettings | None = None  # with which another process opens it
+    settings: tuple[StorageSettings, ...] = ()  # with which another process opens the two
     server: ServerProcess | None = None  # one that forgets its uploads when it is killed
     real: bool = True  # requests take their time
+    adopts: bool = False  # spools' files are taken over
 
     async def clear(self) -> None:
         """Leave nothing to the next seed."""
-        async for upload in self.truth.uploads.list_uploads():
-            await self.truth.uploads.abort(upload)
-        for key in [info.key async for info in self.truth.list_objects()]:
-            await self.truth.delete(key)
+        for truth in self.truths:
+            async for upload in truth.uploads.list_uploads():
+                await truth.uploads.abort(upload)
+            for key in [info.key async for info in truth.list_objects()]:
+                await truth.delete(key)
+
+
+# Of what is on no node's disk, that which has the spools, and chance.
+Make = Callable[[Path, Path, random.Random], Place]
 
 
 class Places:
-    """What one run opens: `for_seed` gives each of its seeds a place of its own, or the one, emptied."""
+    """What one run opens: `for_seed` gives each of its seeds a place of its own, or the one, emptied.
 
-    async def for_seed(self, root: Path, seed: int) -> Place:
+    `disk` has the spools, `root` is on no node's disk.
+    """
+
+    async def for_seed(self, root: Path, disk: Path, seed: int) -> Place:
         raise NotImplementedError
 
 
 class Fresh(Places):
     """A store that is made in no time."""
 
-    def __init__(self, make: Callable[[Path, random.Random], Place]) -> None:
+    def __init__(self, make: Make) -> None:
         self._make = make
 
-    async def for_seed(self, root: Path, seed: int) -> Place:
-        return self._make(root, random.Random(f"store {seed}"))
+    async def for_seed(self, root: Path, disk: Path, seed: int) -> Place:
+        return self._make(root, disk, random.Random(f"store {seed}"))
 
 
 class Running(Places):
@@ -70,23 +80,25 @@ class Running(Places):
     def __init__(self, place: Place) -> None:
         self._place = place
 
-    async def for_seed(self, root: Path, seed: int) -> Place:
+    async def for_seed(self, root: Path, disk: Path, seed: int) -> Place:
         if self._place.link is not None:
             self._place.link.begin(f"link {seed}")
         await self._place.clear()
         return self._place
 
 
-def _memory(_: Path, chance: random.Random) -> Place:
+def _memory(_: Path, __: Path, chance: random.Random) -> Place:
     faults = Faults(part_size_bytes_min=1, replaces_parts=chance.random() < 0.5)
-    store = MemoryStore(chance.randrange(10**6), faults)
-    return Place([store], store, real=False)
+    stores: list[ObjectStore] = [MemoryStore(chance.randrange(10**6), faults) for _ in range(2)]
+    return Place(stores[:1], stores, stores[1:], real=False)
 
 
-def _directory(root: Path, _: random.Random) -> Place:
+def _directory(_: Path, disk: Path, __: random.Random) -> Place:
     """On the spools' disk, so that files are taken over."""
-    store = LocalStore(root / "objects")
-    return Place([store], store, settings=StorageSettings(url=str(root / "objects")), real=False)
+    places = [disk / "objects", disk / "other-objects"]
+    stores: list[ObjectStore] = [LocalStore(place) for place in places]
+    settings = tuple(StorageSettings(url=str(place)) for place in places)
+    return Place(stores[:1], stores, stores[1:], settings=settings, real=False, adopts=True)
 
 
 class Elsewhere(LocalStore):
@@ -96,13 +108,13 @@ class Elsewhere(LocalStore):
         return False
 
 
-def _elsewhere(root: Path, _: random.Random) -> Place:
-    store = Elsewhere(root / "objects")
-    return Place([store], store, real=False)
+def _elsewhere(root: Path, _: Path, __: random.Random) -> Place:
+    stores: list[ObjectStore] = [Elsewhere(root / "objects"), Elsewhere(root / "other-objects")]
+    return Place(stores[:1], stores, stores[1:], real=False)
 
 
 @asynccontextmanager
-async def _at_once(make: Callable[[Path, random.Random], Place]) -> AsyncIterator[Places]:
+async def _at_once(make: Make) -> AsyncIterator[Places]:
     yield Fresh(make)
 
 
@@ -115,13 +127,18 @@ async def _opened(stack: AsyncExitStack, *settings: StorageSettings) -> list[Obj
 
 @asynccontextmanager
 async def _s3(server: ServerProcess, *, forgets: bool = False, **others: object) -> AsyncIterator[Places]:
-    """With checksums and without, over a link and past it."""
+    """Two prefixes of one bucket, over a link and past it; the first with checksums and without."""
     async with AsyncExitStack() as stack:
         link = await stack.enter_async_context(http_link(server.endpoint))
-        with_digests = s3_settings(link.endpoint, **WAITING, **others)
-        without = msgspec.structs.replace(with_digests, checksums="none")
-        stores = await _opened(stack, with_digests, without, s3_settings(server.endpoint, **others))
-        yield Running(Place(stores[:2], stores[2], link, with_digests, server if forgets else None))
+        first, second = (
+            s3_settings(link.endpoint, prefix=prefix, **WAITING, **others) for prefix in ("first", "second")
+        )
+        without = msgspec.structs.replace(first, checksums="none")
+        *ways, other = await _opened(stack, first, without, second)
+        past = [msgspec.structs.replace(way, endpoint=server.endpoint) for way in (first, second)]
+        truths = await _opened(stack, *past)
+        forgetting = server if forgets else None
+        yield Running(Place(ways, truths, [other], link, (first, second), forgetting))
 
 
 @asynccontextmanager
@@ -152,9 +169,14 @@ async def _azurite() -> AsyncIterator[Places]:
     with tempfile.TemporaryDirectory() as directory, azurite(Path(directory)) as server:
         async with AsyncExitStack() as stack:
             link = await stack.enter_async_context(http_link(server.endpoint))
-            broken = msgspec.structs.replace(azure_settings(link.endpoint), **WAITING)
-            store, truth = await _opened(stack, broken, azure_settings(server.endpoint))
-            yield Running(Place([store], truth, link, broken))
+            settings, past = (
+                [azure_settings(endpoint, prefix=prefix) for prefix in ("first", "second")]
+                for endpoint in (link.endpoint, server.endpoint)
+            )
+            broken = [msgspec.structs.replace(one, **WAITING) for one in settings]
+            first, second = await _opened(stack, *broken)
+            truths = await _opened(stack, *past)
+            yield Running(Place([first], truths, [second], link, tuple(broken)))
 
 
 @asynccontextmanager
@@ -168,11 +190,14 @@ async def _sftp() -> AsyncIterator[Places]:
         key = known_hosts.read_text().partition(" ")[2]
         host, _, its_port = link.endpoint.partition(":")
         known_hosts.write_text(f"{known_hosts.read_text()}\n[{host}]:{its_port} {key}")
-        broken = msgspec.structs.replace(
-            usual, url=usual.url.replace(f"127.0.0.1:{port}", link.endpoint), **WAITING
-        )
-        store, truth = await _opened(stack, broken, usual)
-        yield _Files(Place([store], truth, link, broken), directory / "remote" / "objects")
+        url = usual.url.replace(f"127.0.0.1:{port}", link.endpoint)
+        both = ("/first", "/second")
+        broken = [msgspec.structs.replace(usual, url=url + place, **WAITING) for place in both]
+        past = [msgspec.structs.replace(usual, url=usual.url + place) for place in both]
+        first, second = await _opened(stack, *broken)
+        truths = await _opened(stack, *past)
+        place = Place([first], truths, [second], link, tuple(broken))
+        yield _Files(place, directory / "remote" / "objects")
 
 
 class _Files(Running):
@@ -182,10 +207,11 @@ class _Files(Running):
         super().__init__(place)
         self._directory = directory
 
-    async def for_seed(self, root: Path, seed: int) -> Place:
+    async def for_seed(self, root: Path, disk: Path, seed: int) -> Place:
         shutil.rmtree(self._directory, ignore_errors=True)
-        place = await super().for_seed(root, seed)
-        await place.truth.check()
+        place = await super().for_seed(root, disk, seed)
+        for truth in place.truths:
+            await truth.check()
         return place
 
 

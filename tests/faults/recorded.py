@@ -11,6 +11,7 @@ from recorder.kernel.media import Fragment, FragmentKind
 from storage.spool import SpoolFacts, SpoolWriter
 from storage.upload.uploader import StoredObject
 
+STORE_IDS = ("sto_00000000000000000000000001", "sto_00000000000000000000000002")
 INIT_BYTES = 96
 FRAGMENT_US = 2_000_000
 
@@ -36,6 +37,7 @@ class Recording:
 
     number: int
     id: str
+    home: int = 0  # which of the stores it began for
     fragments: list[Fragment] = field(default_factory=list)
     events: list[bytes] = field(default_factory=list)
     writer: SpoolWriter | None = None
@@ -51,6 +53,11 @@ class Recording:
     longest: int = 0  # that its object ever was
 
     @property
+    def store(self) -> str:
+        """Its store's id."""
+        return STORE_IDS[self.home]
+
+    @property
     def key(self) -> str:
         return f"conv_{self.number}/{self.id}.mp4"
 
@@ -62,6 +69,7 @@ class Recording:
             key=self.key,
             content_type="video/mp4",
             created_at=datetime(2026, 1, 1, tzinfo=UTC),
+            store=self.store,
         )
 
     def forget_from(self, number: int) -> None:

@@ -2,7 +2,6 @@
 
 import asyncio
 import random
-from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -12,13 +11,11 @@ from recorder.kernel.errors import BystanderError
 from recorder.kernel.recording import EndReason
 from storage.settings import StorageSettings
 from storage.spool import SpoolWriter
-from storage.takeover.lease import NodeLease
-from storage.upload.uploader import Uploader
 from tests.faults.lying_store import LyingStore
+from tests.faults.node import Node, NodeSettings
 from tests.faults.oracle import BrokenInvariantError, Oracle
 from tests.faults.places import Place
 from tests.faults.recorded import FRAGMENT_US, Recording, fragment_of
-from tests.storage.test_upload_machine import Told, filled, grown
 
 PART_SIZE_BYTES = 1200
 SETTINGS = msgspec.structs.replace(
@@ -40,27 +37,36 @@ async def soon(_seconds: float) -> None:
 class World:
     """One seed's world. `disk` has the spools; `root` what is on no node's disk."""
 
-    def __init__(self, seed: int, place: Place, root: Path, disk: Path) -> None:
+    def __init__(self, seed: int, place: Place, root: Path, disk: Path, *, adopts: bool) -> None:
+        """`adopts`: the stores take the spools' files over: damage to them is damage to the object."""
         self.seed = seed
         self.chance = random.Random(f"adversary {seed}")
         self.place = place
-        self.store = LyingStore(place.stores[0], f"lies {seed}")
+        self.doors = [LyingStore(store, f"lies {seed}") for store in (place.stores[0], *place.second)]
+        for door in self.doors:
+            door.lies = self.store.lies
         self.root = root
         self.disk = disk
+        self.adopts = adopts
         self.clock = ManualClock()
         self.settings = SETTINGS
         self.replaces = self.chance.random() < 0.5
         self.node_name = "first"
-        self.uploader: Uploader | None = None
+        self.configured: tuple[int, ...] = (0,)  # which of the stores the settings have, the default first
+        self.node: Node | None = None
         self.recordings = [Recording(n, f"rec_{n:026d}") for n in range(self.chance.choice((1, 1, 2)))]
         self.trace: list[str] = []
         self.ever: set[str] = set()  # the kinds of lies that the store told so far
-        self.oracle = Oracle(place.truth, root, disk, adopts=self.adopts)
+        self.oracle = Oracle(place.truths, root, disk, adopts=self.adopts)
 
     @property
-    def adopts(self) -> bool:
-        """Whether the store takes the spools' files over, so that damage to them is damage to the object."""
-        return self.store.adoption is not None
+    def store(self) -> LyingStore:
+        """The first, of which there always is one."""
+        return self.doors[0]
+
+    @property
+    def requests(self) -> int:
+        return sum(door.requests for door in self.doors)
 
     @property
     def disk_is_full(self) -> bool:
@@ -71,44 +77,27 @@ class World:
         return self.disk / self.node_name
 
     # --- servers ---------------------------------------------------------------------------------------
-    def _node(self, name: str) -> Uploader:
-        lease = NodeLease(
-            self.store,
-            self.clock,
-            installation="ours",
-            node=name,
-            takeover_after_s=self.settings.takeover_after_s,
-        )
-        same_disk = self.adopts
-        return Uploader(
-            self.store,
-            self.disk / name,
-            self.clock,
-            self.settings,
-            finalise_init=filled,
-            grow_init=filled if same_disk else grown,
-            make_movie=Told,
-            lease=None if same_disk else lease,
-            replaces_parts=self.replaces,
-            sleep=soon if self.place.real else at_once,
-            seed=self.seed,
-        )
+    def _node(self, name: str) -> Node:
+        settings = self._node_settings(name)
+        sleep = soon if self.place.real else at_once
+        return Node(self.doors, self.disk / name, self.clock, settings, sleep)
+
+    def _node_settings(self, name: str) -> NodeSettings:
+        return NodeSettings(name, self.settings, self.adopts, self.configured, self.replaces, seed=self.seed)
 
     async def _start(self) -> None:
         """A server starts, whatever is in its data directory."""
-        self.uploader = self._node(self.node_name)
+        self.node = self._node(self.node_name)
         try:
-            with suppress(BystanderError):  # a store that does not answer is asked again later
-                await self.uploader.take_up()
-            await self.uploader.recover()
+            await self.node.start()
         except BystanderError as error:
             raise BrokenInvariantError(f"a server does not start: {error}") from error
         self.oracle.checked["a server starts"] += 1
 
     async def _stop(self) -> None:
-        if self.uploader is not None:
-            await self.uploader.close()
-            self.uploader = None
+        if self.node is not None:
+            await self.node.close()
+            self.node = None
         await asyncio.sleep(0.002)  # its threads end
 
     async def pass_time(self) -> None:
@@ -118,19 +107,18 @@ class World:
 
     def _grew(self) -> None:
         for recording in self.recordings:
-            if self.uploader is not None and recording.writer is not None:
-                with suppress(BystanderError):
-                    self.uploader.grew(recording.id)
+            if self.node is not None and recording.writer is not None:
+                self.node.grew(recording)
 
     async def _breathe(self) -> None:
         """Until there was a request, or none is to be expected."""
         if not self.place.real:
             await asyncio.sleep(0.0005)
             return
-        before = self.store.requests
+        before = self.requests
         for _ in range(BREATHS):
             await asyncio.sleep(BREATH_S)
-            if self.store.requests != before:
+            if self.requests != before:
                 return
 
     # --- recording -------------------------------------------------------------------------------------
