@@ -70,11 +70,12 @@ $(VENV)/.fuzz: requirements-fuzz.lock $(VENV)/.dev
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-fuzz.lock
 	touch $@
 
-# A second browser, a player that is none, and shells.
+# A second browser, a player that is none, shells, and a sender of plain RTP.
 test-slow: setup-players
 .PHONY: setup-players
 setup-players:
-	@deploy/install-debian-packages firefox-esr fish vlc-bin vlc-plugin-base zsh
+	@deploy/install-debian-packages firefox-esr fish vlc-bin vlc-plugin-base zsh gstreamer1.0-tools \
+		gstreamer1.0-plugins-base gstreamer1.0-plugins-good
 
 # Rules of accessibility that pages are held to; nothing of it is served to anybody.
 test-slow: $(VENV)/axe/.installed

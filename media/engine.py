@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import msgspec
 
 from media.handover.render_queue import RenderQueue
+from media.plain_rtp.peer import PlainPeer
 from media.render.thread import Ending, RenderThread
 from media.webrtc.network.udp import BEAT_S, next_beat
 from media.webrtc.peer import Peer
@@ -21,6 +22,7 @@ from media.webrtc.publisher_session import PeerConnection, PublisherSession
 from media.webrtc.publishers import MakePeer, Publishers
 from media.webrtc.read_interval import batch_s
 from recorder.kernel.clock import Clock
+from recorder.kernel.connectors.source import RtpSource
 from recorder.kernel.errors import caller_error
 from recorder.kernel.media import Fragment, IceServer, MediaEvent, Publisher
 from recorder.kernel.recording import EndReason, RecordingPlan, RecordingState, RecordingType, Statistics
@@ -94,6 +96,14 @@ class Engine:
         """
         self._must_run()
         return await self._publishers.publish(session, publisher, offer)
+
+    async def receive_rtp(self, session: str, publisher: Publisher, source: RtpSource, address: str) -> None:
+        """Take somebody who sends plain RTP to ports of this address. Raises recording_ended (409) and what
+        media.webrtc.publishers.Publishers.receive raises."""
+        self._must_run()
+        await self._publishers.receive(
+            session, publisher, lambda session: self._plain(session, source, address)
+        )
 
     def use_ice_servers(self, servers: list[IceServer]) -> None:
         """Use these, with credentials that are good now, for ICE sessions that begin from now on."""
@@ -183,6 +193,16 @@ class Engine:
             reorder_wait_s=plan.reorder_wait_s,
             on_state=session.state_changed,
             on_round_trip=session.round_trip_measured,
+        )
+
+    def _plain(self, session: PublisherSession, source: RtpSource, address: str) -> PlainPeer:
+        return PlainPeer(
+            source=source,
+            address=address,
+            sink=session,
+            clock=self._clock,
+            reorder_wait_s=self._plan.reorder_wait_s,
+            on_state=session.state_changed,
         )
 
     @property

@@ -32,6 +32,7 @@ from recorder.recording.metrics import RecordingCollector, RecordingMetrics
 from recorder.recording.reconciliation import recover
 from recorder.recording.registry import RecordingRegistry
 from recorder.services.connectors.connectors import Connectors
+from recorder.services.connectors.terms import connector_kinds
 from recorder.services.conversation.consent import ConsentRequirement, Consents
 from recorder.services.conversation.consent_events import ConsentEvents
 from recorder.services.conversation.conversation_terms import EffectiveTerms
@@ -45,7 +46,6 @@ from recorder.supervision.decisions import Decisions
 from recorder.supervision.supervisors import Supervisors
 from recorder.worker_pool.forkserver import Forkserver
 from recorder.worker_pool.pool import WorkerPool
-from signaling.connectors.targets import ConnectorTargets
 
 OpenArchive = Callable[[Settings, DataDirectory, Clock, Database], Awaitable[Archive]]
 
@@ -180,7 +180,7 @@ async def compose(
         registry,
         entry_points,
         secrets,
-        ConnectorTargets(settings.connectors.targets),
+        connector_kinds(settings.connectors, settings.call),
         clock,
     )
     stack.push_async_callback(connectors.leave)

@@ -69,6 +69,7 @@ ROOMS: dict[str, list[str]] = {
         "network",
         "connectors",
         "connectors/janus",
+        "connectors/rtp",
         "routes",
         "room/core",
         "room",
@@ -100,6 +101,7 @@ ROOMS: dict[str, list[str]] = {
         "sdp",
         "webrtc/network",
         "webrtc",
+        "plain_rtp",
         "engine",
     ],
     "storage": [

@@ -7,7 +7,8 @@ the seats: whoever sends offers and nothing else keeps nobody out.
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from typing import Protocol, TypeVar
 
 from media.handover.render_queue import RenderQueue
 from media.webrtc.publisher_session import PeerConnection, PublisherSession
@@ -25,6 +26,16 @@ CLOSE_S_MAX = 2.0  # a TURN server that does not answer must not keep a recordin
 logger = logging.getLogger(__name__)
 
 MakePeer = Callable[[PublisherSession], PeerConnection]
+T = TypeVar("T")
+
+
+class ListeningPeer(PeerConnection, Protocol):
+    """One with whom nothing is negotiated."""
+
+    async def open(self) -> None: ...
+
+
+P = TypeVar("P", bound=ListeningPeer)
 ConnectionFailed = Callable[[Publisher, str], None]
 
 
@@ -89,6 +100,30 @@ class Publishers:
         Raises BystanderError: session_exists (409), too_many_sessions (409), too_many_publishers (503), and
         what media.webrtc.peer.Peer.accept raises.
         """
+        return await self._admit(key, publisher, self._make_peer, lambda peer: peer.accept(offer))
+
+    async def receive(
+        self, key: str, publisher: Publisher, make_peer: Callable[[PublisherSession], P]
+    ) -> None:
+        """Take somebody with whom nothing is negotiated: `make_peer` makes the one who listens to them.
+
+        Raises as `publish` does, and what the peer's `open` raises.
+        """
+        listening: list[P] = []
+
+        def make(session: PublisherSession) -> PeerConnection:
+            listening.append(make_peer(session))
+            return listening[0]
+
+        await self._admit(key, publisher, make, lambda peer: listening[0].open())
+
+    async def _admit(
+        self,
+        key: str,
+        publisher: Publisher,
+        make_peer: MakePeer,
+        begin: Callable[[PeerConnection], Awaitable[T]],
+    ) -> T:
         if key in self._sessions:
             raise caller_error("session_exists", "This session was published already.", status=409)
         self._make_room(publisher)
@@ -98,12 +133,12 @@ class Publishers:
             inbox=self._inbox,
             clock=self._clock,
             pictures=self._pictures,
-            make_peer=self._make_peer,
+            make_peer=make_peer,
             on_state=self._state_changed,
         )
         self._sessions[key] = session
         try:
-            return await session.peer.accept(offer)
+            return await begin(session.peer)
         except BaseException as error:
             self._sessions.pop(key, None)
             session.leave()

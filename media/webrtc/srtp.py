@@ -2,16 +2,18 @@
 
 import socket
 import struct
+from base64 import b64decode
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from pylibsrtp import ERRORS
+from pylibsrtp import ERRORS, Policy, Session
 from pylibsrtp import Error as SrtpError
 from pylibsrtp._binding import ffi, lib
 
 from media.rtp.wire.packet import PacketBuffer
 from media.webrtc.gathering import DATAGRAM_BYTES_MAX
 from recorder.kernel.clock import Clock
+from recorder.kernel.connectors.source import SrtpKeys, SrtpSuite
 
 SOURCES_MAX = 128  # SSRCs that libsrtp keeps state for; a section has two, six with simulcast
 RETIRED_SOURCES_MAX = 65_536  # SSRCs whose state was given up: a new one every second of a day in a call
@@ -19,6 +21,12 @@ _RTP_BYTES_MIN = 12
 _TRAILER_BYTES = 4 + 16 + 128  # what libsrtp may append: SRTCP index, tag, MKI
 
 _SSRC = struct.Struct("!I")
+_PROFILES = {
+    SrtpSuite.AES_CM_128_HMAC_SHA1_80: Policy.SRTP_PROFILE_AES128_CM_SHA1_80,
+    SrtpSuite.AES_CM_128_HMAC_SHA1_32: Policy.SRTP_PROFILE_AES128_CM_SHA1_32,
+    SrtpSuite.AEAD_AES_128_GCM: Policy.SRTP_PROFILE_AEAD_AES_128_GCM,
+    SrtpSuite.AEAD_AES_256_GCM: Policy.SRTP_PROFILE_AEAD_AES_256_GCM,
+}
 
 
 class MediaEvents(Protocol):
@@ -103,3 +111,57 @@ class SrtpReceiver:
         if status:
             raise SrtpError(ERRORS[status])
         return bytes(ffi.buffer(self._outgoing, length[0]))
+
+
+class Receiver(Protocol):
+    """What reads datagrams: SrtpReceiver, or PlainReceiver where nothing is protected."""
+
+    @property
+    def last_arrival_ns(self) -> int: ...
+    def datagram(self, data: bytes, arrival_ns: int) -> None: ...
+    def protect_rtcp(self, data: bytes) -> bytes: ...
+
+
+class PlainReceiver:
+    """Tells RTP from RTCP (RFC 5761 4), and protects nothing."""
+
+    def __init__(self, events: MediaEvents, clock: Clock, drop: Callable[[str], None]) -> None:
+        self._events = events
+        self._drop = drop
+        self.last_arrival_ns = clock.monotonic_ns()
+
+    def datagram(self, data: bytes, arrival_ns: int) -> None:
+        """One RTP or RTCP datagram, whatever its content."""
+        if not _RTP_BYTES_MIN <= len(data) <= DATAGRAM_BYTES_MAX:
+            self._drop("datagram_size")
+            return
+        self.last_arrival_ns = arrival_ns
+        if 192 <= data[1] <= 223:
+            self._events.rtcp_received(data, arrival_ns)
+        else:
+            self._events.rtp_received(data, len(data), arrival_ns)
+
+    def protect_rtcp(self, data: bytes) -> bytes:
+        return data
+
+
+class _GivenKeys:
+    """A KeyHolder of keys that were agreed on elsewhere (RFC 4568)."""
+
+    def __init__(self, keys: SrtpKeys) -> None:
+        profile = _PROFILES[keys.suite]
+        self._receiving = Session(
+            Policy(key=b64decode(keys.key), ssrc_type=Policy.SSRC_ANY_INBOUND, srtp_profile=profile)
+        )
+        back = b64decode(keys.key_back or keys.key)
+        self._sending = Session(Policy(key=back, ssrc_type=Policy.SSRC_ANY_OUTBOUND, srtp_profile=profile))
+
+    def srtp_contexts(self) -> tuple[Any, Any]:
+        return self._receiving._srtp[0], self._sending._srtp[0]
+
+
+def keyed_receiver(
+    keys: SrtpKeys, events: MediaEvents, clock: Clock, drop: Callable[[str], None]
+) -> SrtpReceiver:
+    """What unprotects by keys that were given."""
+    return SrtpReceiver(_GivenKeys(keys), events, clock, drop)

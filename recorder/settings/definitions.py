@@ -395,6 +395,13 @@ class ConnectorSettings(Section, frozen=True):
             ' or "public" for every public address; empty: nowhere'
         ),
     ] = []
+    rtp_address: Annotated[
+        str | None, Meta(description="address of this machine that takes plain RTP; unset: none is taken")
+    ] = None
+    rtp_port_min: Annotated[int, Meta(ge=0, le=65535, description="first port for plain RTP")] = 0
+    rtp_port_max: Annotated[
+        int, Meta(ge=0, le=65535, description="last one; 0: free ones from 20000 to 59999")
+    ] = 0
 
 
 class ConsoleSettings(Section, frozen=True):

@@ -197,6 +197,7 @@ _ADDRESSES: tuple[tuple[str, Callable[[str], str | None], Callable[[Settings], l
     ("call.stun_urls", stun_url, lambda settings: settings.call.stun_urls),
     ("turn.urls", turn_url, lambda settings: settings.turn.urls),
     ("proxy.url", proxy_url, lambda settings: _given(settings.proxy.url)),
+    ("connectors.rtp_address", address, lambda settings: _given(settings.connectors.rtp_address)),
     ("connectors.targets", connector_target, lambda settings: settings.connectors.targets),
 )
 _SECRET = ("proxy.url",)  # may carry a password, which no message repeats

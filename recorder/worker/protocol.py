@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import msgspec
 
+from recorder.kernel.connectors.source import RtpSource
 from recorder.kernel.errors import BystanderError, Fault
 from recorder.kernel.limits import WORKER_MESSAGE_BYTES_MAX
 from recorder.kernel.media import IceServer, MediaEvent, Publisher
@@ -26,6 +27,16 @@ class Publish(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     publisher: Publisher
     offer: str
     ice_servers: list[IceServer] = []  # with credentials from now on; none: those that are known
+
+
+class ReceiveRtp(msgspec.Struct, frozen=True, tag=True, kw_only=True):
+    """A new session of somebody who sends plain RTP to this address, and with whom nothing is negotiated."""
+
+    request: int
+    session: str
+    publisher: Publisher
+    source: RtpSource
+    address: str
 
 
 class Renegotiate(msgspec.Struct, frozen=True, tag=True, kw_only=True):
@@ -93,7 +104,7 @@ class RecordEvent(msgspec.Struct, frozen=True, tag="Note", kw_only=True):  # as 
     ago_s: float = 0.0
 
 
-OfSession = Publish | Renegotiate | Trickle | AwaitSessionState | Unpublish
+OfSession = Publish | ReceiveRtp | Renegotiate | Trickle | AwaitSessionState | Unpublish
 Request = OfSession | Stop | Pause | Resume | GetStatistics | RecordEvent
 
 

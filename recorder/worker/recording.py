@@ -28,6 +28,7 @@ from recorder.worker.protocol import (
     Pause,
     Publish,
     Published,
+    ReceiveRtp,
     RecordEvent,
     Renegotiate,
     Reply,
@@ -171,6 +172,9 @@ class WorkerRecording:
             case Publish():
                 answer, etag = await engine.publish(request.session, request.publisher, request.offer)
                 return Published(request=number, answer=answer, etag=etag)
+            case ReceiveRtp():
+                await engine.receive_rtp(request.session, request.publisher, request.source, request.address)
+                return Done(request=number)
             case Renegotiate():
                 answer, etag = await engine.renegotiate(request.session, request.offer)
                 return Published(request=number, answer=answer, etag=etag)

@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from recorder.kernel.connectors.source import RtpSource
 from recorder.kernel.errors import BystanderError
 from recorder.kernel.media import IceServer, MediaEvent, Publisher
 from recorder.kernel.recording import EndReason, Statistics
@@ -23,6 +24,7 @@ from recorder.worker.protocol import (
     Hello,
     Publish,
     Published,
+    ReceiveRtp,
     RecordEvent,
     Renegotiate,
     SessionState,
@@ -127,6 +129,16 @@ class Worker:
             timeout_s=PUBLISH_TIMEOUT_S,
         )
         return answer.answer, answer.etag
+
+    async def receive_rtp(self, session: str, publisher: Publisher, source: RtpSource, address: str) -> None:
+        """Listen for plain RTP on an address of this machine, in a new session."""
+        await self._link.ask(
+            lambda number: ReceiveRtp(
+                request=number, session=session, publisher=publisher, source=source, address=address
+            ),
+            Done,
+            timeout_s=PUBLISH_TIMEOUT_S,
+        )
 
     async def renegotiate(
         self, session: str, offer: str, ice_servers: Sequence[IceServer] = ()

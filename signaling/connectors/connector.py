@@ -2,6 +2,7 @@
 
 from typing import Protocol
 
+from recorder.kernel.connectors.source import RtpSource
 from recorder.kernel.connectors.status import ConnectorStream
 from recorder.kernel.errors import BystanderError, Fault
 from recorder.kernel.media import PublishedSession, Publisher
@@ -24,6 +25,10 @@ class Intake(Protocol):
 
     async def publish(self, publisher: Publisher, offer: str) -> PublishedSession:
         """Take a sender's offer, as the entry point does; raises BystanderError as that does."""
+        ...
+
+    async def receive_rtp(self, publisher: Publisher, source: RtpSource, address: str) -> str:
+        """Listen for plain RTP on an address of this machine; the session. Raises as `publish` does."""
         ...
 
     async def renegotiate(self, session: str, offer: str) -> PublishedSession:

@@ -5,12 +5,15 @@ from contextlib import AbstractAsyncContextManager, contextmanager
 from pathlib import Path
 from typing import Protocol
 
-from recorder.kernel.connectors.source import JanusSource
+from recorder.kernel.connectors.source import JanusSource, RtpCodec, RtpSource, RtpStream
 from signaling.connectors.connector import Connector
 from signaling.connectors.janus.connector import JanusConnector
+from signaling.connectors.rtp.connector import RtpConnector
+from signaling.connectors.rtp.preparation import RtpPlace, prepared
 from signaling.connectors.targets import ConnectorTargets
 from tests.support.janus_publisher import JanusPublisher
 from tests.support.janus_server import LOCKED_ROOM, PIN, JanusServer, janus_server
+from tests.support.plain_sender import PlainSender
 
 LOOPBACK = ConnectorTargets(["127.0.0.1"])
 
@@ -19,6 +22,7 @@ class Scene(Protocol):
     """A call on another system."""
 
     secrets: tuple[str, ...]  # that the connector is given
+    people_max: int  # that one connector brings
 
     def connector(self, targets: ConnectorTargets = LOOPBACK) -> Connector: ...
     def somebody(self, name: str) -> AbstractAsyncContextManager[object]:
@@ -34,6 +38,7 @@ class JanusScene:
     """A room with a PIN."""
 
     secrets = (PIN,)
+    people_max = 16
 
     def __init__(self, server: JanusServer) -> None:
         self._server = server
@@ -54,4 +59,39 @@ def janus_scene(directory: Path) -> Iterator[Scene]:
         yield JanusScene(server)
 
 
-SCENES = {"janus": janus_scene}
+class RtpScene:
+    """Ports of this machine, where one sender is expected."""
+
+    secrets = ()
+    people_max = 1
+
+    def __init__(self) -> None:
+        self.source = prepared(
+            RtpSource(
+                senders=["127.0.0.1"],
+                audio=RtpStream(codec=RtpCodec.OPUS, payload_type=111),
+                video=RtpStream(codec=RtpCodec.VP8, payload_type=96),
+                rtcp_mux=True,
+                name="Ada",
+            ),
+            RtpPlace(address="127.0.0.1", announced="127.0.0.1"),
+            set(),
+        )
+
+    def connector(self, targets: ConnectorTargets = LOOPBACK) -> Connector:
+        return RtpConnector(self.source, "127.0.0.1", targets)
+
+    def somebody(self, name: str) -> AbstractAsyncContextManager[object]:
+        return PlainSender(self.source)
+
+    def break_down(self) -> None:
+        raise NotImplementedError("there is no other system")
+
+
+@contextmanager
+def rtp_scene(directory: Path) -> Iterator[Scene]:
+    yield RtpScene()
+
+
+SCENES = {"janus": janus_scene, "rtp": rtp_scene}
+WITH_A_SERVER = ("janus",)  # kinds where there is another system that can break down

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 
 from recorder.kernel.clock import ManualClock
+from recorder.kernel.connectors.source import RtpSource
 from recorder.kernel.connectors.status import ConnectorState
 from recorder.kernel.errors import BystanderError, Fault
 from recorder.kernel.media import MediaEvent, PublishedSession, Publisher
@@ -20,6 +21,9 @@ class Recording:
         self.notes: list[tuple[str, dict[str, object]]] = []
 
     async def publish(self, publisher: Publisher, offer: str) -> PublishedSession:
+        raise NotImplementedError
+
+    async def receive_rtp(self, publisher: Publisher, source: RtpSource, address: str) -> str:
         raise NotImplementedError
 
     async def renegotiate(self, session: str, offer: str) -> PublishedSession:

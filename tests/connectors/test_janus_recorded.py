@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from media.check.file import check_file
+from tests.connectors.calls import Call
 from tests.e2e.conftest import SHORT_FRAGMENTS, serving
 from tests.support.api_client import POLL_S, STATE_S_MAX, ApiClient
 from tests.support.janus_publisher import JanusClient, JanusPublisher
@@ -46,52 +47,9 @@ async def api(server: RunningServer) -> AsyncIterator[ApiClient]:
         yield opened
 
 
-class Call:
-    """A conversation whose call is held in a room, and its recording."""
-
-    def __init__(self, api: ApiClient, conversation: str, interaction: str) -> None:
-        self.api = api
-        self.conversation = conversation
-        self.path = f"/v1/conversations/{conversation}/interactions/{interaction}"
-
-    @classmethod
-    async def begun(cls, api: ApiClient, janus: JanusServer, room: int = ROOM, **more: Any) -> "Call":
-        conversation = await api.conversation()
-        source = {"kind": "janus", "url": janus.url, "room": room, **more}
-        began = await api.call(
-            "POST", f"/v1/conversations/{conversation}/interactions", {"connector": source}, status=201
-        )
-        return cls(api, conversation, began["id"])
-
-    async def connector(self) -> dict[str, Any]:
-        found: dict[str, Any] = (await self.api.call("GET", self.path))["connector"]
-        return found
-
-    async def until(self, *names: str) -> dict[str, Any]:
-        """The connector, once it receives exactly these people."""
-        deadline = time.monotonic() + STATE_S_MAX
-        while True:
-            now = await self.connector()
-            if sorted(one["name"] for one in now["streams"] if one["state"] == "CONNECTED") == sorted(names):
-                return now
-            assert time.monotonic() < deadline, now
-            await asyncio.sleep(POLL_S)
-
-    async def recording(self) -> dict[str, Any]:
-        """The newest one."""
-        listed = await self.api.call("GET", f"/v1/conversations/{self.conversation}/recordings")
-        newest: dict[str, Any] = listed["items"][-1]
-        return newest
-
-    async def grows(self, by_s: float = 1.0) -> None:
-        """Wait until so much more is recorded."""
-        recording = (await self.recording())["id"]
-        before = (await self.api.recording(recording))["duration_s"] or 0.0
-        await self.api.until_it(recording, lambda now: (now["duration_s"] or 0.0) >= before + by_s)
-
-    async def end(self) -> dict[str, Any]:
-        await self.api.call("DELETE", self.path)
-        return await self.api.until((await self.recording())["id"], "AVAILABLE", "FAILED")
+async def begun(api: ApiClient, janus: JanusServer, room: int = ROOM, **more: Any) -> Call:
+    """A call in a room."""
+    return await Call.begun(api, {"kind": "janus", "url": janus.url, "room": room, **more})
 
 
 def holds(path: Path, secret: str) -> bool:
@@ -107,7 +65,7 @@ async def test_a_call_in_a_room_is_recorded_and_nobody_sees_the_recorder(
 ) -> None:
     async with JanusPublisher(janus.url, ROOM, "Ada"), JanusClient(janus.url) as guest:
         people = [{"feed": "Bob*", "name": "Robert", "role": "AGENT", "participant": "agent-7"}]
-        call = await Call.begun(api, janus, people=people)
+        call = await begun(api, janus, people=people)
         await call.until("Ada")
         async with JanusPublisher(janus.url, ROOM, "Bob B."):
             await call.until("Ada", "Robert")
@@ -134,7 +92,7 @@ async def test_a_share_is_a_share_whether_it_is_a_feed_or_a_stream(
         two = JanusPublisher(janus.url, ROOM, "Ada", pictures=2, descriptions=(None, None, "My screen"))
         await people.enter_async_context(two)
         await people.enter_async_context(JanusPublisher(janus.url, ROOM, "Bob's screen", audio=False))
-        call = await Call.begun(api, janus)
+        call = await begun(api, janus)
         now = await call.until("Ada", "Ada", "Bob's screen")
         shown = sorted((one["name"], one["source"]) for one in now["streams"])
         assert shown == [("Ada", "camera"), ("Ada", "screen_share"), ("Bob's screen", "screen_share")]
@@ -144,13 +102,13 @@ async def test_a_share_is_a_share_whether_it_is_a_feed_or_a_stream(
 
 async def test_a_room_with_a_pin_wants_the_right_one(api: ApiClient, janus: JanusServer) -> None:
     async with JanusPublisher(janus.url, LOCKED_ROOM, "Ada", pin=PIN):
-        wrong = await Call.begun(api, janus, LOCKED_ROOM, pin="wrong")
+        wrong = await begun(api, janus, LOCKED_ROOM, pin="wrong")
         deadline = time.monotonic() + STATE_S_MAX
         while not (streams := (await wrong.connector())["streams"]):
             assert time.monotonic() < deadline
             await asyncio.sleep(POLL_S)
         assert {(one["state"], one["reason"]) for one in streams} == {("REFUSED", "unauthorized")}
-        right = await Call.begun(api, janus, LOCKED_ROOM, pin=PIN)
+        right = await begun(api, janus, LOCKED_ROOM, pin=PIN)
         await right.until("Ada")
         await right.grows()
         assert PIN not in str(await api.call("GET", right.path))
@@ -164,7 +122,7 @@ async def test_janus_killed_in_mid_call_is_a_gap_in_the_same_recording(
     async with AsyncExitStack() as people:
         gone = JanusPublisher(janus.url, ROOM, "Ada")
         await gone.__aenter__()
-        call = await Call.begun(api, janus)
+        call = await begun(api, janus)
         await call.until("Ada")
         await call.grows()
         recording = (await call.recording())["id"]
@@ -192,7 +150,7 @@ async def test_a_worker_that_dies_is_connected_again(
 ) -> None:
     async with JanusPublisher(janus.url, ROOM, "Ada"):
         before = set(server.workers())
-        call = await Call.begun(api, janus)
+        call = await begun(api, janus)
         await call.until("Ada")
         await call.grows()
         recording = (await call.recording())["id"]
@@ -209,8 +167,8 @@ async def test_a_worker_that_dies_is_connected_again(
 async def test_a_restarted_server_connects_again(tmp_path: Path, janus: JanusServer) -> None:
     with serving(tmp_path / "data", SETTINGS) as server:
         async with JanusPublisher(janus.url, ROOM, "Ada"), ApiClient(server) as api:
-            await Call.begun(api, janus, LOCKED_ROOM, pin=PIN)
-            call = await Call.begun(api, janus)
+            await begun(api, janus, LOCKED_ROOM, pin=PIN)
+            call = await begun(api, janus)
             await call.until("Ada")
             await call.grows()
             assert not [path for path in server.data_dir.glob("*") if path.is_file() and holds(path, PIN)]

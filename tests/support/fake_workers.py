@@ -95,6 +95,9 @@ class FakeEngine:
         await self._media()
         return f"answer to {offer}", "etag-1"
 
+    async def receive_rtp(self, session: str, publisher: Publisher, source: object, address: str) -> None:
+        await self._media()
+
     async def renegotiate(self, session: str, offer: str) -> tuple[str, str]:
         return f"another answer to {offer}", "etag-1"
 

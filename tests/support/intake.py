@@ -4,8 +4,10 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from media.plain_rtp.peer import PlainPeer
 from media.webrtc.peer import Peer
 from recorder.kernel.clock import SystemClock
+from recorder.kernel.connectors.source import RtpSource
 from recorder.kernel.connectors.status import ConnectorStream
 from recorder.kernel.errors import BystanderError
 from recorder.kernel.ids import new_id
@@ -36,7 +38,7 @@ class Taken:
     """One session."""
 
     publisher: Publisher
-    peer: Peer
+    peer: Peer | PlainPeer
     sink: CountingSink
     states: "States"
     offers: int = 1
@@ -75,6 +77,22 @@ class ReceivingIntake:
         sdp, etag = await peer.accept(offer)
         self.sessions[session] = Taken(publisher, peer, sink, states)
         return PublishedSession(id=session, sdp=sdp, etag=etag)
+
+    async def receive_rtp(self, publisher: Publisher, source: RtpSource, address: str) -> str:
+        if self.refusal is not None:
+            raise self.refusal
+        sink, session, states = CountingSink(), new_id("ses"), States()
+        peer = PlainPeer(
+            source=source,
+            address=address,
+            sink=sink,
+            clock=SystemClock(),
+            reorder_wait_s=1.0,
+            on_state=states.changed,
+        )
+        await peer.open()
+        self.sessions[session] = Taken(publisher, peer, sink, states)
+        return session
 
     async def renegotiate(self, session: str, offer: str) -> PublishedSession:
         taken = self.sessions[session]

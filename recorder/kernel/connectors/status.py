@@ -47,3 +47,4 @@ class ConnectorStatus(msgspec.Struct, frozen=True, kw_only=True):
     reason: str | None = None  # a stable code, where it is not connected, of what is in the way
     attempts: int = 0  # to connect, since it was connected last
     streams: list[ConnectorStream] = []
+    sdp: str | None = None  # of plain RTP: where the recorder receives, for whoever sends

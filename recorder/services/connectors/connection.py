@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Protocol
 
 from recorder.kernel.clock import Clock
+from recorder.kernel.connectors.source import RtpSource
 from recorder.kernel.connectors.status import ConnectorState, ConnectorStatus, ConnectorStream
 from recorder.kernel.errors import BystanderError, Fault
 from recorder.kernel.log.subject import log_about
@@ -25,6 +26,7 @@ class RecordingEntrance(Protocol):
     """The recording that a connection is for."""
 
     async def publish(self, publisher: Publisher, offer: str) -> PublishedSession: ...
+    async def receive_rtp(self, publisher: Publisher, source: RtpSource, address: str) -> str: ...
     async def renegotiate(self, session: str, offer: str) -> PublishedSession: ...
     async def state(self, session: str, other_than: str) -> tuple[str, str | None]: ...
     async def unpublish(self, session: str) -> None: ...
@@ -123,6 +125,9 @@ class Connection:
 
     async def publish(self, publisher: Publisher, offer: str) -> PublishedSession:
         return await self._entrance.publish(publisher, offer)
+
+    async def receive_rtp(self, publisher: Publisher, source: RtpSource, address: str) -> str:
+        return await self._entrance.receive_rtp(publisher, source, address)
 
     async def renegotiate(self, session: str, offer: str) -> PublishedSession:
         return await self._entrance.renegotiate(session, offer)

@@ -22,11 +22,10 @@ from recorder.recording.events import Phase
 from recorder.recording.registry import RecordingRegistry
 from recorder.services.connectors.connection import Connection, Place
 from recorder.services.connectors.entrance import Entrance
-from recorder.services.connectors.kinds import check_source, connector_of, kind_of
+from recorder.services.connectors.kinds import Kinds, kind_of
 from recorder.services.recording.entry_points import EntryPoints
 from recorder.webhooks.sealing import SecretSeal
 from recorder.worker_pool.pool import Worker
-from signaling.connectors.targets import ConnectorTargets
 
 CONNECTORS_PER_CONVERSATION_MAX = 8
 
@@ -74,7 +73,7 @@ class Connectors:
         registry: RecordingRegistry,
         entry_points: EntryPoints,
         secrets: EntryPointSecrets,
-        targets: ConnectorTargets,
+        kinds: Kinds,
         clock: Clock,
     ) -> None:
         self._table = table
@@ -82,7 +81,7 @@ class Connectors:
         self._entry_points = entry_points
         self._secrets = secrets
         self._seal = SecretSeal(secrets.seals())
-        self._targets = targets
+        self._kinds = kinds
         self._clock = clock
         self._connectors: dict[str, _Connector] = {}  # by interaction
         self._ending: set[asyncio.Task[None]] = set()
@@ -90,15 +89,16 @@ class Connectors:
     # --- what callers ask ------------------------------------------------------------------------------
     def check(self, conversation: str, source: ConnectorSource) -> None:
         """Raises 403 target_not_allowed, 422 invalid_url and the like, 409 too_many_connectors."""
-        check_source(source, self._targets)
+        self._kinds.check(source)
         if len(self._of(conversation)) >= CONNECTORS_PER_CONVERSATION_MAX:
             raise caller_error("too_many_connectors", "The conversation has too many connectors.", status=409)
 
     async def begin(self, conversation: str, interaction: str, source: ConnectorSource) -> ConnectorStatus:
         """Connect whenever something of the conversation takes media, until `end`."""
+        source = self._kinds.prepare(source, [one.source for one in self._connectors.values()])
         sealed = self._seal.seal(msgspec.json.encode(source).decode())
         await self._table.add(ConnectorRow(interaction=interaction, conversation=conversation, source=sealed))
-        return self._add(interaction, conversation, source).status()
+        return self._status(self._add(interaction, conversation, source))
 
     async def end(self, interaction: str) -> None:
         """Disconnect for good; nothing where there is none."""
@@ -110,7 +110,7 @@ class Connectors:
     def status(self, interaction: str) -> ConnectorStatus | None:
         """How it is now; None where the interaction has none, or has ended."""
         connector = self._connectors.get(interaction)
-        return None if connector is None else connector.status()
+        return None if connector is None else self._status(connector)
 
     # --- what happens to recordings --------------------------------------------------------------------
     def changed(self, actor: RecordingActor, before: Phase | None) -> None:
@@ -137,6 +137,9 @@ class Connectors:
             await asyncio.wait(self._ending)
 
     # --- parts -----------------------------------------------------------------------------------------
+    def _status(self, connector: _Connector) -> ConnectorStatus:
+        return msgspec.structs.replace(connector.status(), sdp=self._kinds.description(connector.source))
+
     def _of(self, conversation: str) -> list[_Connector]:
         return [one for one in self._connectors.values() if one.conversation == conversation]
 
@@ -165,7 +168,7 @@ class Connectors:
         source = connector.source
         connection = Connection(
             Place(connector.interaction, recording, kind_of(source)),
-            lambda: connector_of(source, self._targets),
+            lambda: self._kinds.connector(source),
             Entrance(self._secrets.name(recording), self._entry_points, worker),
             self._clock,
         )

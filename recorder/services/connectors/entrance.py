@@ -1,5 +1,6 @@
 """The way into one recording for what a connector brings: its entry point, without a token."""
 
+from recorder.kernel.connectors.source import RtpSource
 from recorder.kernel.media import MediaEvent, PublishedSession, Publisher
 from recorder.services.recording.entry_points import EntryPoints
 from recorder.worker_pool.pool import Worker
@@ -16,6 +17,10 @@ class Entrance:
     async def publish(self, publisher: Publisher, offer: str) -> PublishedSession:
         """Asks for consent and for what the settings say, as for every publisher."""
         return await self._entry_points.publish(self._entry_point, publisher, offer)
+
+    async def receive_rtp(self, publisher: Publisher, source: RtpSource, address: str) -> str:
+        """Listen for plain RTP, in a session of its own."""
+        return await self._entry_points.receive_rtp(self._entry_point, publisher, source, address)
 
     async def renegotiate(self, session: str, offer: str) -> PublishedSession:
         """One more offer of a session."""

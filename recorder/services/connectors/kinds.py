@@ -1,9 +1,17 @@
-"""The kinds of connector: what is asked of each source before it counts, and what connects to it."""
+"""The kinds of connector: what is asked of each source, what it is given, and what connects to it."""
 
-from recorder.kernel.connectors.source import ConnectorSource, JanusSource
+from collections.abc import Iterable
+
+import msgspec
+
+from recorder.kernel.connectors.source import ConnectorSource, JanusSource, RtpSource
+from recorder.kernel.errors import caller_error
 from signaling.connectors.connector import Connector
 from signaling.connectors.janus.api import SCHEMES as JANUS_SCHEMES
 from signaling.connectors.janus.connector import JanusConnector
+from signaling.connectors.rtp.connector import RtpConnector
+from signaling.connectors.rtp.description import write_description
+from signaling.connectors.rtp.preparation import RtpPlace, check_rtp, ports_of, prepared
 from signaling.connectors.targets import ConnectorTargets
 
 
@@ -12,15 +20,44 @@ def kind_of(source: ConnectorSource) -> str:
     return str(source.__struct_config__.tag)
 
 
-def check_source(source: ConnectorSource, targets: ConnectorTargets) -> None:
-    """Raises BystanderError: target_not_allowed (403), invalid_url (422)."""
-    match source:
-        case JanusSource():
-            targets.check_url(source.url, JANUS_SCHEMES)
+class Kinds(msgspec.Struct, frozen=True):
+    """What this node lets connectors do; without `rtp` it receives no plain RTP."""
 
+    targets: ConnectorTargets
+    rtp: RtpPlace | None = None
 
-def connector_of(source: ConnectorSource, targets: ConnectorTargets) -> Connector:
-    """One connection to it, not yet made."""
-    match source:
-        case JanusSource():
-            return JanusConnector(source, targets)
+    def check(self, source: ConnectorSource) -> None:
+        """Raises BystanderError: 403 target_not_allowed, 409 rtp_not_received, 422 for what is malformed."""
+        match source:
+            case JanusSource():
+                self.targets.check_url(source.url, JANUS_SCHEMES)
+            case RtpSource():
+                self._place()
+                check_rtp(source, self.targets)
+
+    def prepare(self, source: ConnectorSource, others: Iterable[ConnectorSource]) -> ConnectorSource:
+        """The source with what the recorder gives out for it; `others` have theirs."""
+        if not isinstance(source, RtpSource):
+            return source
+        taken = {port for other in others if isinstance(other, RtpSource) for port in ports_of(other)}
+        return prepared(source, self._place(), taken)
+
+    def description(self, source: ConnectorSource) -> str | None:
+        """The session description for whoever sends; None where there is none to give."""
+        if not isinstance(source, RtpSource) or self.rtp is None:
+            return None
+        return write_description(source, self.rtp.announced)
+
+    def connector(self, source: ConnectorSource) -> Connector:
+        """One connection to it, not yet made."""
+        match source:
+            case JanusSource():
+                return JanusConnector(source, self.targets)
+            case RtpSource():
+                return RtpConnector(source, self._place().address, self.targets)
+
+    def _place(self) -> RtpPlace:
+        if self.rtp is None:
+            detail = "This server receives no plain RTP: connectors.rtp_address is not set."
+            raise caller_error("rtp_not_received", detail, status=409)
+        return self.rtp

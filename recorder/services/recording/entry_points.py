@@ -5,8 +5,10 @@ import secrets
 from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable
 from datetime import datetime
+from typing import TypeVar
 
 from recorder.database import RecordingRow
+from recorder.kernel.connectors.source import RtpSource
 from recorder.kernel.conversation import Participant
 from recorder.kernel.errors import BystanderError, Fault, caller_error, not_found
 from recorder.kernel.ids import is_id, new_id
@@ -28,6 +30,7 @@ PARTICIPANTS_KNOWN_MAX = 8_192  # more than a node's recordings have publishers
 
 _log = logging.getLogger(__name__)
 
+T = TypeVar("T")
 CheckSource = Callable[[RecordingRow, SourceKind], Awaitable[None]]
 """Raises why a recording does not take a stream of this source now."""
 
@@ -102,21 +105,44 @@ class EntryPoints:
         )
 
     async def publish(self, entry_point: str, publisher: Publisher, offer: str) -> PublishedSession:
-        worker = self._worker(entry_point)
         actor = self._registry.published_at(entry_point)
-        row = actor.row
+        servers = self._view.recorder_ice_servers(actor)
+
+        async def publish(worker: Worker, session: str) -> PublishedSession:
+            answer, etag = await worker.publish(session, publisher, offer, servers)
+            return PublishedSession(id=session, sdp=answer, etag=etag)
+
+        return await self._take(entry_point, publisher, publish)
+
+    async def receive_rtp(
+        self, entry_point: str, publisher: Publisher, source: RtpSource, address: str
+    ) -> str:
+        """Listen for plain RTP of somebody, in a new session."""
+
+        async def listen(worker: Worker, session: str) -> str:
+            await worker.receive_rtp(session, publisher, source, address)
+            return session
+
+        return await self._take(entry_point, publisher, listen)
+
+    async def _take(
+        self, entry_point: str, publisher: Publisher, begin: Callable[[Worker, str], Awaitable[T]]
+    ) -> T:
+        """Begin a session, where its publisher agrees and the settings take what they send."""
+        worker = self._worker(entry_point)
+        row = self._registry.published_at(entry_point).row
         await self._consent.require(row.conversation, publisher.participant)
         await self._check_source(row, publisher.source)
         session = new_id(SESSION_PREFIX)
         await self._make_room(row.conversation, publisher.participant)
         self._took(worker, session, row.conversation, publisher.participant)
-        answer, etag = await worker.publish(session, publisher, offer, self._view.recorder_ice_servers(actor))
+        begun = await begin(worker, session)
         try:
             await self._consent.require(row.conversation, publisher.participant)
         except BystanderError:  # they refused meanwhile
             await self.stop_taking(row.conversation, publisher.participant)
             raise
-        return PublishedSession(id=session, sdp=answer, etag=etag)
+        return begun
 
     async def renegotiate(self, entry_point: str, session: str, offer: str) -> PublishedSession:
         """One more offer of a session, on its own transport."""
