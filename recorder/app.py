@@ -20,12 +20,14 @@ from recorder.audit.recordings import RecordingActs
 from recorder.composition import BaseUrls, Node, compose, open_core
 from recorder.database import KeyTable
 from recorder.database.console_sessions import ConsoleSessionTable
+from recorder.database.deletions import DeletionTable
 from recorder.database.history import HistoryTable
 from recorder.database.idempotency import IdempotencyTable
 from recorder.database.messages import MessageTable
 from recorder.database.usage import UsageTable
 from recorder.deletion.clock_watch import FILE, ClockWatch
 from recorder.deletion.file_retention import FileRetention
+from recorder.deletion.late_arrivals import LateArrivals
 from recorder.deletion.retention import Retention, conversations_of
 from recorder.kernel.media import IceTransportPolicy
 from recorder.node.background_task import BackgroundTask
@@ -169,7 +171,7 @@ class Server:
         )
         sampler = Sampler(core.dependencies.workers, StreamCounters(registry))
         tasks = [BackgroundTask("sampling", sampler.run), webhooks.delivery, node.files.finishing]
-        tasks += [*_retention(node), BackgroundTask("backlog", node.backlog.run)]
+        tasks += [*_deleting(node), BackgroundTask("backlog", node.backlog.run)]
         checks = {task.name: task.check for task in tasks} | {"sampling": sampler.check}
         checks["taking up"] = archive.check_looking
         checks["audit"] = audit.log.check_writing
@@ -235,12 +237,14 @@ class Server:
             _log.warning("some recordings are left for the next start", extra={"recordings": left})
 
 
-def _retention(node: Node) -> list[BackgroundTask]:
-    """The tasks that delete what is too old, where anything ever is."""
+def _deleting(node: Node) -> list[BackgroundTask]:
+    """The tasks that delete: what came back, and what is too old, where anything ever is."""
     core, files, dependencies = node.core, node.files, node.core.dependencies
     days, archive = dependencies.settings.retention.days, dependencies.archive
+    late = LateArrivals(DeletionTable(core.database), archive.stores, dependencies.clock)
+    looking = BackgroundTask("late arrivals", late.look_forever)
     if days is None:
-        return []
+        return [looking]
     conversations = conversations_of(dependencies.settings, core.database)
     watch = ClockWatch(dependencies.clock, archive.store, archive.spool.parent / FILE)
     retention = Retention(
@@ -264,6 +268,7 @@ def _retention(node: Node) -> list[BackgroundTask]:
         watch=watch,
     )
     return [
+        looking,
         BackgroundTask("retention", retention.apply_forever),
         BackgroundTask("retention of files", of_files.apply_forever),
     ]

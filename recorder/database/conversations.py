@@ -9,8 +9,9 @@ from sqlalchemy import delete, insert, select, update
 from sqlalchemy.engine import Row
 
 from recorder.database.connection import Database
+from recorder.database.deletions import note_deleted
 from recorder.database.rows import fields
-from recorder.database.schema import conversations, interactions, participants
+from recorder.database.schema import conversations, interactions, participants, recordings
 from recorder.database.search_terms import index_terms, metadata_term, participant_term
 from recorder.kernel.conversation import Conversation, InteractionState, Participant
 from recorder.kernel.errors import not_found
@@ -56,6 +57,7 @@ class ConversationTable:
     async def delete(self, conversation: str) -> None:
         """Remove it with all that hangs on it."""
         async with self._database.writing() as connection:
+            await note_deleted(connection, recordings.c.conversation == conversation)
             gone = await connection.execute(delete(conversations).where(conversations.c.id == conversation))
         if gone.rowcount == 0:
             raise not_found("conversation")

@@ -9,6 +9,7 @@ from sqlalchemy.engine import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from recorder.database.connection import Database
+from recorder.database.deletions import note_deleted
 from recorder.database.messages import note_expired, note_recording
 from recorder.database.outbox import enqueue_move, recording_state
 from recorder.database.rows import fields
@@ -95,13 +96,16 @@ class RecordingTable:
 
     async def delete(self, recording: str) -> None:
         """Remove it with all that hangs on it. Removing what is not there is the same as once."""
+        it = recordings.c.id == recording
         async with self._database.writing() as connection:
-            await connection.execute(delete(recordings).where(recordings.c.id == recording))
+            await note_deleted(connection, it)
+            await connection.execute(delete(recordings).where(it))
 
     async def expire(self, recording: str) -> None:
         """Remove it because of its age: its conversation's messages go on saying that there was one."""
         async with self._database.writing() as connection:
             await note_expired(connection, recording)
+            await note_deleted(connection, recordings.c.id == recording)
             await connection.execute(delete(recordings).where(recordings.c.id == recording))
 
     async def count_of(self, conversation: str) -> int:

@@ -155,6 +155,17 @@ recordings = Table(
     Index("ix_recordings_started_at", "started_at"),
 )
 
+deletions = Table(
+    "deletions",
+    metadata,
+    Column("recording", String(ID_CHARS), primary_key=True),  # of no other table any more
+    Column("object_key", String(1024), nullable=False),
+    Column("store", String(ID_CHARS)),
+    Column("deleted_at", UtcTime, nullable=False),
+    Column("looks", Integer, nullable=False),
+    Column("look_at", UtcTime, nullable=False, index=True),
+)
+
 presences = Table(
     "presences",
     metadata,

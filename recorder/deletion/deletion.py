@@ -88,16 +88,21 @@ async def delete_stored(stores: NamedStores, row: RecordingRow) -> None:
 
 
 async def delete_objects(store: ObjectStore, row: RecordingRow) -> None:
+    """Remove all of it from one store."""
+    await delete_objects_of(store, row.id, row.object_key)
+
+
+async def delete_objects_of(store: ObjectStore, recording: str, key: str) -> None:
     """Remove the media, its events, what stands beside its upload, and the upload.
 
     Objects are named one by one; the only prefix that is listed is its own, which ends in a slash.
     """
-    async for upload in store.uploads.list_uploads(row.object_key):
-        if upload.key == row.object_key:
+    async for upload in store.uploads.list_uploads(key):
+        if upload.key == key:
             await store.uploads.abort(upload)
-    beside = [info.key async for info in store.list_objects(side_prefix(row.id))]
-    for key in (*beside, *keys_of(row.object_key)):
-        await store.delete(key)
+    beside = [info.key async for info in store.list_objects(side_prefix(recording))]
+    for name in (*beside, *keys_of(key)):
+        await store.delete(name)
 
 
 async def _places_of(stores: NamedStores, row: RecordingRow) -> list[NamedStore]:

@@ -12,6 +12,7 @@ from recorder.kernel.errors import BystanderError
 from recorder.kernel.limits import PART_SIZE_BYTES_MIN
 from storage.errors import CORRUPTED, DENIED, FAILED, PART_REFUSED, store_error
 from storage.store import TEST_PREFIX, MultipartUpload, ObjectProperties, ObjectStore, Part
+from storage.stores.encryption import Encrypting, check_encrypted
 from storage.stores.probe_speed import SLOW_MBIT_PER_S, SpeedTrial
 
 _PROPERTIES = ObjectProperties("application/octet-stream", (("bystander-test", "1"),))
@@ -120,6 +121,10 @@ class _Trial:
         self.replaces_parts = replacement is not None
         return None if replacement else "a part cannot be replaced; the first is held back to the end"
 
+    async def encryption(self) -> str | None:
+        await check_encrypted(self.store, (self.key, f"{self.key}.multipart"))
+        return None
+
     async def delete(self) -> str | None:
         if self.upload is not None:
             await self.store.uploads.abort(self.upload)
@@ -172,6 +177,7 @@ async def test_store(
         trial.read,
         trial.range,
         trial.multipart,
+        *([trial.encryption] if _is_asked_to_encrypt(store) else []),
         trial.throughput_up,
         trial.throughput_down,
     ):
@@ -183,6 +189,10 @@ async def test_store(
     elif (steps[0].detail or "").startswith(DENIED):
         await try_(trial.clock_skew)  # which may be why
     return ProbeResult(all(step.ok for step in steps), steps, trial.replaces_parts)
+
+
+def _is_asked_to_encrypt(store: ObjectStore) -> bool:
+    return isinstance(store, Encrypting) and store.asked_encryption.method is not None
 
 
 async def _tried(step: Callable[[], Awaitable[str | None]], clock: Clock) -> ProbeStep:

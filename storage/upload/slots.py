@@ -1,7 +1,7 @@
 """Slots for parts in memory: how many bodies travel at once follows what the link to the store bears.
 
-On a slow link many bodies at once all take too long, and all begin again: so a time-out halves their
-number, and successes let it grow again. Who needs the least to be done goes first.
+On a slow link many bodies at once all take long, and none is done: so one that took long, or was given up,
+halves their number, and quick ones let it grow again. Who needs the least to be done goes first.
 """
 
 import asyncio
@@ -12,6 +12,9 @@ from contextlib import asynccontextmanager
 from recorder.kernel.errors import BystanderError
 from storage.errors import UNREACHABLE
 
+LONG_S = 30.0  # of one body: then fewer at once are done sooner, each by itself
+SHORT_S = 10.0
+
 
 class UploadSlots:
     """At most `slots_max` at once, of all recordings together, and at least one."""
@@ -19,6 +22,7 @@ class UploadSlots:
     def __init__(self, slots_max: int) -> None:
         self._slots_max = slots_max
         self._limit = float(slots_max)
+        self._halved_s = 0.0  # when a long body last did
         self._in_use = 0
         self._arrivals = 0
         self.sent_bytes = 0  # that ever arrived, each time they were sent
@@ -37,6 +41,8 @@ class UploadSlots:
         """Wait for a slot, before those who have more left to send; what came of the request, which carries
         about `body_bytes`, is learnt from."""
         await self._take(remaining_bytes)
+        loop = asyncio.get_running_loop()
+        began_s = loop.time()
         try:
             yield
         except BystanderError as error:
@@ -45,10 +51,18 @@ class UploadSlots:
             raise
         else:
             self.sent_bytes += body_bytes
-            self._limit = min(self._slots_max, self._limit + 1 / self._limit)
+            self._learn(began_s, loop.time())
         finally:
             self._in_use -= 1
             self._hand_on()
+
+    def _learn(self, began_s: float, now_s: float) -> None:
+        """Of those that were on their way together only the first counts against them."""
+        if now_s - began_s > LONG_S:
+            if began_s >= self._halved_s:
+                self._limit, self._halved_s = max(1.0, self._limit / 2), now_s
+        elif now_s - began_s < SHORT_S:
+            self._limit = min(self._slots_max, self._limit + 1 / self._limit)
 
     async def _take(self, remaining_bytes: int) -> None:
         if self._in_use < self.limit and not self._waiting:

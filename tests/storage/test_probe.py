@@ -12,6 +12,7 @@ from storage.open_store import open_store
 from storage.settings import StorageSettings
 from storage.store import ObjectInfo, ObjectProperties, ObjectStore
 from storage.stores import probe
+from storage.stores.encryption import Encryption
 from storage.stores.memory import Faults, MemoryStore
 from tests.storage.stores import s3_settings
 from tests.support.ports import free_port
@@ -136,3 +137,35 @@ async def test_a_directory_that_cannot_be_made(tmp_path: Path) -> None:
     result = await probe.test_store(store)
     assert not result.ok
     assert [step.name for step in result.steps] == ["existence"]
+
+
+class Forgetful(MemoryStore):
+    """Takes the wish for encryption and keeps what it likes."""
+
+    def __init__(self, keeps: Encryption) -> None:
+        super().__init__()
+        self._keeps = keeps
+
+    @property
+    def asked_encryption(self) -> Encryption:
+        return Encryption("aws:kms", "key-1")
+
+    async def encryption_of(self, key: str) -> Encryption:
+        await self.head(key)
+        return self._keeps
+
+
+@pytest.mark.parametrize(
+    ("keeps", "ok"),
+    [
+        (Encryption(), False),
+        (Encryption("AES256"), False),
+        (Encryption("aws:kms", "key-2"), False),
+        (Encryption("aws:kms", "arn:aws:kms:eu-central-1:1:key/key-1"), True),
+    ],
+)
+async def test_a_store_that_ignores_encryption_fails(keeps: Encryption, ok: bool) -> None:
+    result = await probe.test_store(Forgetful(keeps))
+    found = {step.name: step for step in result.steps}
+    assert (result.ok, found["encryption"].ok) == (ok, ok)
+    assert found["delete"].ok

@@ -8,6 +8,7 @@ from recorder.kernel.errors import BystanderError
 from storage.open_store import open_store
 from storage.settings import StorageSettings
 from storage.store import SIDE_PREFIX, ObjectProperties, ObjectStore
+from storage.stores.encryption import check_encrypted
 from tests.storage.stores import s3_settings
 from tests.support.s3_servers import ACCESS_KEY_ID, BUCKET, SECRET_ACCESS_KEY, ServerProcess
 
@@ -140,3 +141,15 @@ def test_urls_of_no_store_are_refused(url: str, wrong: str) -> None:
 def test_settings_that_cannot_be_are_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(msgspec.ValidationError):
         msgspec.convert(wrong, StorageSettings)
+
+
+async def test_a_store_is_asked_whether_it_encrypts(moto_server: ServerProcess) -> None:
+    asked = s3_settings(moto_server.endpoint, prefix="sse", encryption="AES256")
+    store, plain = open_store(asked), open_store(msgspec.structs.replace(asked, encryption=None))
+    await plain.put("plain", b"1", PROPERTIES)
+    await store.put("kept", b"1", PROPERTIES)
+    await check_encrypted(store, ("kept",))
+    with pytest.raises(BystanderError, match="store_failed"):
+        await check_encrypted(store, ("kept", "plain"))
+    for one in (store, plain):
+        await one.close()

@@ -1,9 +1,10 @@
 """The connection to Azure Blob Storage; only the files of the Azure store know its library."""
 
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import aiohttp
 from azure.core.credentials import AzureNamedKeyCredential, AzureSasCredential
 from azure.core.exceptions import (
     AzureError,
@@ -12,6 +13,7 @@ from azure.core.exceptions import (
     ServiceRequestError,
     ServiceResponseError,
 )
+from azure.core.pipeline.transport import AioHttpTransport
 from azure.storage.blob.aio import BlobClient, ContainerClient
 
 from recorder.kernel.errors import BystanderError, caller_error
@@ -33,9 +35,10 @@ from storage.errors import (
 )
 from storage.settings import StorageSettings
 from storage.stores.answers import required, unreadable
+from storage.stores.outgoing import OutgoingSockets
 
 READ_REQUEST_BYTES = 1 * MIB  # the library holds one answer in memory; each is a request, and is paid
-BODY_TIMEOUT_S_MAX = 600  # for the largest part; storage.upload.recording_upload sends it again after that
+BODY_TIMEOUT_S_MAX = 24 * 3600  # the library's own limit, past every deadline that a body has
 
 _BY_CODE = {
     "ContainerNotFound": BUCKET_MISSING,
@@ -105,6 +108,7 @@ class AzureConnection:
         through = None if proxy is None else proxy.for_url(self._url)
         self._proxies = {} if through is None else {"http": through, "https": through}
         self._client: ContainerClient | None = None
+        self._sockets = OutgoingSockets()
 
     def full_key(self, key: str) -> str:
         """The key in the container."""
@@ -118,6 +122,7 @@ class AzureConnection:
     def container(self) -> ContainerClient:
         """The client; it connects with the first request."""
         if self._client is None:
+            connector = aiohttp.TCPConnector(socket_factory=self._sockets.socket_of)
             self._client = ContainerClient(
                 self._url,
                 self.name,
@@ -128,8 +133,13 @@ class AzureConnection:
                 max_single_get_size=READ_REQUEST_BYTES,
                 max_chunk_get_size=READ_REQUEST_BYTES,
                 proxies=self._proxies,
+                transport=AioHttpTransport(session=aiohttp.ClientSession(connector=connector)),
             )
         return self._client
+
+    async def send(self, request: Awaitable[Any]) -> Any:
+        """A request with a body, which may take any time, as long as it gets on."""
+        return await self._sockets.carry(request, self._settings.read_timeout_s)
 
     def blob(self, key: str) -> BlobClient:
         """The client of one object."""

@@ -48,7 +48,7 @@ class AzureStore:
     async def put(self, key: str, data: bytes, properties: ObjectProperties) -> ObjectInfo:
         blob = self._azure.blob(check_key(key))
         with azure_errors():
-            answer = await blob.upload_blob(
+            sending = blob.upload_blob(
                 data,
                 length=len(data),
                 overwrite=True,
@@ -56,6 +56,7 @@ class AzureStore:
                 content_settings=ContentSettings(content_type=properties.content_type),
                 validate_content=True,
             )
+            answer = await self._azure.send(sending)
         return ObjectInfo(key, len(data), etag_of(answer), properties.content_type, properties.metadata)
 
     async def head(self, key: str) -> ObjectInfo:

@@ -50,9 +50,9 @@ class AzureUploads:
     async def put_part(self, upload: MultipartUpload, number: int, offset: int, data: bytes) -> Part:
         name = _block(upload, number)
         with azure_errors():
-            answer = await self._azure.blob(upload.key).stage_block(
-                name, data, length=len(data), validate_content=True
-            )
+            blob = self._azure.blob(upload.key)
+            staging = blob.stage_block(name, data, length=len(data), validate_content=True)
+            answer = await self._azure.send(staging)
         required(answer, "request_id")  # it has no tag, but this is in every answer of Azure's
         md5 = hashlib.md5(data, usedforsecurity=False).hexdigest()
         return Part(number=number, offset=offset, size=len(data), etag=name, md5=md5)

@@ -3,13 +3,15 @@
 import asyncio
 import base64
 import io
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, suppress
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, Protocol
 
 import aioboto3
+from aiobotocore.config import AioConfig
+from aiobotocore.httpsession import AIOHTTPSession
 from botocore import UNSIGNED
 from botocore.config import Config
 from botocore.exceptions import ClientError
@@ -20,12 +22,11 @@ from storage.errors import FAILED, range_error, store_error
 from storage.settings import StorageSettings
 from storage.store import READ_CHUNK_BYTES
 from storage.stores.answers import required
+from storage.stores.outgoing import OutgoingSockets
 from storage.stores.s3.credentials import role_session
 from storage.stores.s3.errors import is_unreadable, s3_errors
 
-SLOWEST_LINK_BYTES_PER_S = 16 * 1024  # what the kernel still holds of a body is waited for at this rate
-SOCKET_BUFFER_BYTES = 4 * 1024 * 1024  # of a body that was read, so much may not have left the machine
-BODY_TIMEOUT_S_MAX = 3600  # the client's own limit, past every deadline that a call has
+BODY_TIMEOUT_S_MAX = 24 * 3600  # the client's own limit, past every deadline that a call has
 CONNECTIONS_BESIDE_PARTS = 16  # readers, and small requests
 
 # Swift sends a body with its refusals of a HEAD, which RFC 9110 (9.3.2) forbids and our client cannot read:
@@ -50,29 +51,11 @@ class Access(Protocol):
 
 
 class Body(io.BytesIO):
-    """What is sent. It shares the bytes, is read piece by piece, and puts a deadline off as long as it is
-    read."""
+    """What is sent. It shares the bytes, and is read piece by piece."""
 
     def __init__(self, data: bytes) -> None:
         super().__init__(data)
         self.length = len(data)
-        self._progress: Callable[[], object] | None = None
-
-    def extend_on_progress(self, deadline: asyncio.Timeout, quiet_s: float) -> None:
-        """Let the deadline be `quiet_s` after the last read."""
-        loop = asyncio.get_running_loop()
-
-        def put_off() -> None:
-            if deadline.when() is not None and not deadline.expired():
-                with suppress(RuntimeError):  # the request was over before this came to the loop
-                    deadline.reschedule(loop.time() + quiet_s)
-
-        self._progress = lambda: loop.call_soon_threadsafe(put_off)
-
-    def read(self, size: int | None = -1, /) -> bytes:
-        if self._progress is not None:
-            self._progress()  # also from the thread that reads for the client
-        return super().read(size)
 
 
 class S3Connection:
@@ -95,6 +78,7 @@ class S3Connection:
         self._stack = AsyncExitStack()
         self._opening = asyncio.Lock()
         self._client: Any = None
+        self._sockets = OutgoingSockets()
 
     def full_key(self, key: str) -> str:
         """The key in the bucket."""
@@ -114,19 +98,17 @@ class S3Connection:
         self, operation: str, /, *, body: "Body | None" = None, **parameters: Any
     ) -> dict[str, Any]:
         """One request. A body may take any time, as long as it gets on."""
-        buffered = min(SOCKET_BUFFER_BYTES, 0 if body is None else body.length)
-        quiet_s = self._settings.read_timeout_s + buffered / SLOWEST_LINK_BYTES_PER_S
         if body is not None:
             parameters |= {"Body": body, "ContentLength": body.length}
+        quiet_s = self._settings.read_timeout_s
         try:
             with s3_errors(operation):
                 client = await self._open()
-                async with asyncio.timeout(quiet_s) as deadline:
-                    if body is not None:
-                        body.extend_on_progress(deadline, quiet_s)
-                    answer: dict[str, Any] = await getattr(client, operation)(
-                        Bucket=self._bucket, **parameters
-                    )
+                request = getattr(client, operation)(Bucket=self._bucket, **parameters)
+                if body is not None:
+                    return dict(await self._sockets.carry(request, quiet_s))
+                async with asyncio.timeout(quiet_s):
+                    answer: dict[str, Any] = await request
         except BystanderError as error:
             if operation not in _WITH_A_BODY or not is_unreadable(error):
                 raise
@@ -216,7 +198,8 @@ class S3Connection:
             )
             session = aioboto3.Session(botocore_session=assumed, region_name=settings.region)
         path_style = settings.endpoint is not None if settings.path_style is None else settings.path_style
-        config = Config(
+        config = AioConfig(
+            http_session_cls=_session_on(self._sockets),
             connect_timeout=settings.connect_timeout_s,
             read_timeout=BODY_TIMEOUT_S_MAX,
             retries={"total_max_attempts": 1},  # who uploads retries, and knows what it may
@@ -240,6 +223,17 @@ class S3Connection:
             return None
         proxy = self._proxy.for_url(url)
         return {} if proxy is None else {"http": proxy, "https": proxy}
+
+
+def _session_on(sockets: OutgoingSockets) -> type[AIOHTTPSession]:
+    """The library's HTTP client, on sockets that we know of."""
+
+    class Session(AIOHTTPSession):  # type: ignore[misc]  # it has no types
+        def __init__(self, *given: Any, connector_args: dict[str, Any] | None = None, **named: Any) -> None:
+            own = {**(connector_args or {}), "socket_factory": sockets.socket_of}
+            super().__init__(*given, connector_args=own, **named)
+
+    return Session
 
 
 def etag_of(answer: dict[str, Any]) -> str:

@@ -13,6 +13,7 @@ from storage.keys import check_key
 from storage.settings import StorageSettings
 from storage.store import SIDE_PREFIX, TEST_PREFIX, ObjectInfo, ObjectProperties
 from storage.stores.answers import required
+from storage.stores.encryption import Encryption
 from storage.stores.object_lock import Hold
 from storage.stores.presigned_links import LINK_S_MAX, LinkTerms, no_store_link
 from storage.stores.s3.connection import Access, Body, S3Connection, etag_of, without_a_page
@@ -114,6 +115,14 @@ class S3Store:
             until=answer.get("ObjectLockRetainUntilDate"),
             legal_hold=answer.get("ObjectLockLegalHoldStatus") == "ON",
         )
+
+    @property
+    def asked_encryption(self) -> Encryption:
+        return Encryption(self._settings.encryption, self._settings.kms_key_id)
+
+    async def encryption_of(self, key: str) -> Encryption:
+        answer = await self._s3.call("head_object", Key=self._s3.full_key(check_key(key)))
+        return Encryption(answer.get("ServerSideEncryption"), answer.get("SSEKMSKeyId"))
 
     async def list_objects(self, prefix: str = "") -> AsyncIterator[ObjectInfo]:
         async for page in self._s3.pages("list_objects_v2", Prefix=self._s3.full_key(prefix)):
