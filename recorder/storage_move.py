@@ -148,13 +148,16 @@ class StorageMove:
             raise store_error(CORRUPTED, f"the copy has {copy.size} bytes of {original.size}")
 
     async def _left_behind(self, row: RecordingRow) -> None:
-        """Somebody was faster: where the recording was deleted meanwhile, its copy goes, too."""
+        """Somebody was faster, and deleted the recording or moved it: a copy that nobody knows of goes."""
         try:
-            await self._table.get(row.id)
+            now = await self._table.get(row.id)
         except BystanderError as error:
             if error.code != "not_found":
                 raise
-            await delete_objects(self._target.store, row)
+        else:
+            if self._target.id in (now.store, now.moved_from):
+                return
+        await delete_objects(self._target.store, row)
 
     async def _check_other(self, source: NamedStore, target: NamedStore) -> None:
         """Refuse to move a recording onto itself, and to delete it then: whatever the addresses say."""

@@ -18,7 +18,7 @@ from storage.store import (
     ObjectStore,
     Part,
 )
-from storage.upload_plan.remedy import OBJECT_FOREIGN
+from storage.upload_plan.remedy import OBJECT_FOREIGN, STORED_IS_LONGER
 
 PARTS_MAX = 9000  # S3 takes 10,000
 
@@ -46,8 +46,9 @@ class ObjectCopy:
     async def run(self) -> Copied:
         """Copy and prove it.
 
-        object_missing without an original; object_foreign (409) where another recording's object stands in
-        its place; object_corrupted where the copy is not what was read; the stores' own errors.
+        object_missing without an original; object_foreign, stored_is_longer (409) where another recording's
+        object, or more of this one, stands in its place; object_corrupted where the copy is not what was
+        read; the stores' own errors.
         """
         info = await self._source.head(self._key)
         held = await self._held(info)
@@ -66,6 +67,9 @@ class ObjectCopy:
         if theirs != ours:
             detail = "Another recording's object stands under this key; nothing was replaced."
             raise BystanderError(OBJECT_FOREIGN, detail, fault=Fault.DESTINATION, status=409)
+        if held.size > info.size and self._key.endswith(".mp4"):
+            detail = f"{held.size} bytes of this recording are there, {info.size} would replace them."
+            raise BystanderError(STORED_IS_LONGER, detail, fault=Fault.DESTINATION, status=409)
         return held
 
     async def _is_like(self, info: ObjectInfo, held: ObjectInfo) -> bool:

@@ -270,7 +270,7 @@ class Archive:
 
     async def _look_forever(self, told: Left) -> None:
         while True:
-            looked = all(one.was_looked_through for one in self._shipping.values())
+            looked = self._shipping[self.default.name].was_looked_through
             await asyncio.sleep(TAKE_UP_INTERVAL_S if looked else FIRST_LOOK_INTERVAL_S)
             try:
                 await told(left_behind(await self._take_up()))

@@ -8,7 +8,7 @@ from sqlalchemy import func, insert, or_, select, update
 from recorder.database.connection import Database
 from recorder.database.recordings import LAST_STATES
 from recorder.database.rows import fields
-from recorder.database.schema import recordings, stores
+from recorder.database.schema import backgrounds, files, recordings, stores
 from recorder.kernel.recording import RecordingRow
 
 
@@ -26,8 +26,9 @@ class StoreRow(msgspec.Struct, frozen=True, kw_only=True):
 class StoreContents(msgspec.Struct, frozen=True, kw_only=True):
     """How much lies in a store."""
 
-    recordings: int
-    bytes: int
+    recordings: int = 0
+    files: int = 0  # of conversations, and backgrounds
+    bytes: int = 0
 
 
 class StoreTable:
@@ -63,20 +64,30 @@ class StoreTable:
             await connection.execute(update(stores).where(stores.c.id == store).values(marked_at=now))
 
     async def assume(self, store: str) -> int:
-        """Recordings of before a store was remembered lie in this one; how many there were."""
-        unknown = recordings.c.store.is_(None)
+        """What is of before a store was remembered lies in this one; how much there was."""
+        changed = 0
         async with self._database.writing() as connection:
-            changed = await connection.execute(update(recordings).where(unknown).values(store=store))
-        return int(changed.rowcount)
+            for table in (recordings, files, backgrounds):
+                unknown = update(table).where(table.c.store.is_(None)).values(store=store)
+                changed += int((await connection.execute(unknown)).rowcount)
+        return changed
 
     async def contents(self) -> dict[str, StoreContents]:
         """How much lies in each, by id."""
-        c = recordings.c
-        counted = func.count(), func.coalesce(func.sum(c.bytes), 0)
-        query = select(c.store, *counted).where(c.store.is_not(None)).group_by(c.store)
+        found: dict[str, StoreContents] = {}
         async with self._database.reading() as connection:
-            rows = (await connection.execute(query)).all()
-        return {store: StoreContents(recordings=int(n), bytes=int(size)) for store, n, size in rows}
+            for table in (recordings, files, backgrounds):
+                c = table.c
+                counted = func.count(), func.coalesce(func.sum(c.bytes), 0)
+                query = select(c.store, *counted).where(c.store.is_not(None)).group_by(c.store)
+                for store, number, size in (await connection.execute(query)).all():
+                    before = found.get(store, StoreContents())
+                    found[store] = StoreContents(
+                        recordings=before.recordings + int(number) * (table is recordings),
+                        files=before.files + int(number) * (table is not recordings),
+                        bytes=before.bytes + int(size),
+                    )
+        return found
 
     # --- moving ----------------------------------------------------------------------------------------
     async def to_move(self, target: str, *, after: str | None, limit: int) -> list[RecordingRow]:

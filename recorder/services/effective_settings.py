@@ -16,7 +16,14 @@ from recorder.database.settings import Said, SettingsTable
 from recorder.kernel.clock import Clock
 from recorder.kernel.conversation import Conversation
 from recorder.kernel.errors import BystanderError, caller_error
-from recorder.settings.definitions import Definition, RecordingSettings, Settings, definitions, sections
+from recorder.settings.definitions import (
+    DEFAULT_STORE,
+    Definition,
+    RecordingSettings,
+    Settings,
+    definitions,
+    sections,
+)
 from recorder.settings.parsing import parse_setting
 from recorder.settings.scopes import Layer, Resolved, Scope, resolve
 
@@ -79,6 +86,7 @@ class ScopedSettings:
         (the detail begins with the key); 412 settings_changed.
         """
         parsed = {key: parse_setting(scope, key, value, locked=self._locked) for key, value in values.items()}
+        self._check_store(parsed.get(f"{SECTION}.store"))
         before = await self._table.get(scope, owner)
         if version is not None and version != before.version:
             raise _changed(before.version)
@@ -87,6 +95,13 @@ class ScopedSettings:
         if not await self._table.put(now, self._clock.utc_now()):
             raise _changed(now.version)
         return now
+
+    def _check_store(self, name: str | None) -> None:
+        """Only the operator knows how a store is reached; others choose among those."""
+        there = (DEFAULT_STORE, *self._server.stores)
+        if name is not None and name not in there:
+            detail = f"{SECTION}.store: there is no store {name!r}; there are {', '.join(there)}."
+            raise caller_error("invalid_setting", detail, status=422)
 
 
 def template_of(account: str, template: str) -> str:

@@ -5,7 +5,7 @@ from recorder.settings.definitions import Settings
 from recorder.stores.named_stores import NamedStores
 from recorder.stores.opening import opened
 
-_NOTHING = StoreContents(recordings=0, bytes=0)
+_NOTHING = StoreContents()
 
 
 async def list_stores(settings: Settings) -> list[str]:
@@ -34,4 +34,6 @@ async def accept(settings: Settings, name: str) -> str:
 def _line(stores: NamedStores, row: StoreRow, contents: StoreContents) -> str:
     place = stores.at_once(row.id)
     name = f"{row.name}  not in the settings" if place is None else place.name
-    return f"{name}  {row.url}  {contents.recordings} recordings, {contents.bytes} bytes"
+    return (
+        f"{name}  {row.url}  {contents.recordings} recordings, {contents.files} files, {contents.bytes} bytes"
+    )

@@ -13,10 +13,11 @@ from recorder.database.stores import StoreRow, StoreTable
 from recorder.kernel.clock import Clock
 from recorder.kernel.errors import BystanderError, Fault
 from storage.errors import NOT_CONFIGURED
-from storage.identity import check_mark, expect_mark, has_mark, put_mark
+from storage.identity import Markable, check_mark, expect_mark, has_mark, put_mark
 from storage.settings import StorageSettings
 from storage.store import ObjectStore
 
+SEEN_AGAIN_S = 60.0
 ASKED_AGAIN_S = 60.0  # whether one of the stores is what something remembers, where none was
 _PASSWORD = re.compile(r"(?<=:)[^:/@]+(?=@)")  # user:password@host in a URL
 
@@ -31,21 +32,29 @@ class StoreMark:
         self._clock = clock
         self._marked = row.marked_at is not None
         self._marking = asyncio.Lock()
+        self._seen_ns: int | None = None
         if self._marked:
             expect_mark(store, row.id)
 
     async def check(self) -> None:
         """Raises store_changed (503) where the store lost its mark; the store's own errors."""
         async with self._marking:
-            if self._marked:
-                await check_mark(self._store, self._id)
-            else:
+            if not self._marked:
                 await self._put()
+            elif self._is_to_be_seen():
+                await check_mark(self._store, self._id)
+                self._seen_ns = self._clock.monotonic_ns()
 
     async def put_again(self) -> None:
         """Take the store as it is: somebody knows that it is the right one."""
         async with self._marking:
             await self._put()
+
+    def _is_to_be_seen(self) -> bool:
+        """A bucket is not exchanged from one minute to the next, and is paid for each request."""
+        if self._seen_ns is None or isinstance(self._store, Markable):
+            return True
+        return self._clock.monotonic_ns() - self._seen_ns > SEEN_AGAIN_S * 1e9
 
     async def _put(self) -> None:
         await put_mark(self._store, self._id)

@@ -32,7 +32,9 @@ async def open_named(
     for name, own in configured(settings).items():
         row = await table.found_or_added(_row(name, own, database, clock, node))
         store = open_store(own, data_dir=root, proxy=settings.proxy.as_proxy())
-        opened.append(NamedStore(row.id, name, own, store, StoreMark(store, row, table, clock)))
+        kept = own.url != "memory:"  # whose contents, marks and all, end with the process
+        mark = StoreMark(store, row, table, clock) if kept else None
+        opened.append(NamedStore(row.id, name, own, store, mark))
     await table.assume(opened[0].id)
     return NamedStores(opened, await table.all())
 

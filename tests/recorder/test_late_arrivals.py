@@ -9,6 +9,7 @@ import pytest
 from recorder.database import ConversationTable, Database, RecordingRow
 from recorder.database.connection import sqlite_url
 from recorder.database.deletions import LOOKS_AFTER, DeletionTable
+from recorder.database.stores import StoreTable
 from recorder.deletion.late_arrivals import LateArrivals
 from recorder.kernel.clock import ManualClock
 from recorder.stores.named_stores import NamedStores
@@ -18,6 +19,8 @@ from storage.stores.memory import MemoryStore
 from tests.recorder.test_named_stores import Place
 from tests.support.archives import STORE, place_of
 
+AHEAD = timedelta(minutes=5)  # of the clock by which deletions are written down
+
 
 class World:
     """A store that answers late, and a clock that is set by hand."""
@@ -25,7 +28,7 @@ class World:
     def __init__(self, place: Place) -> None:
         self.place = place
         self.store = MemoryStore()
-        self.clock = ManualClock(utc=datetime.now(UTC))
+        self.clock = ManualClock(utc=datetime.now(UTC) + AHEAD)
         self.late = LateArrivals(
             DeletionTable(place.database), NamedStores([place_of(self.store)]), self.clock
         )
@@ -88,3 +91,13 @@ async def test_a_store_that_does_not_answer_is_asked_again(world: World) -> None
     assert await world.looks_after(LOOKS_AFTER[0]) == 0
     world.store.faults.outage = None
     assert await world.looks_after(LOOKS_AFTER[1]) == 1
+
+
+async def test_what_was_moved_while_it_was_deleted_is_found_where_it_was_moved_to(world: World) -> None:
+    """The deletion had looked where it lies before the move wrote down that it lies elsewhere."""
+    row = await world.place.row("sto_before")
+    await world.arrives(row)
+    await StoreTable(world.place.database).move(row.id, "sto_before", STORE)
+    await world.place.table.expire(row.id)
+    assert await world.looks_after(LOOKS_AFTER[0]) == 1
+    assert world.store.keys == []

@@ -234,8 +234,8 @@ async def test_stores_are_listed_also_those_that_are_not_in_the_settings(place: 
     server = ServerSettings(data_dir=str(place.root))
     lines = await list_stores(msgspec.structs.replace(stores("second"), server=server))
     assert lines == [
-        f"default  not in the settings  first  1 recordings, {len(INIT + MEDIA)} bytes",
-        "default  second  0 recordings, 0 bytes",
+        f"default  not in the settings  first  1 recordings, 0 files, {len(INIT + MEDIA)} bytes",
+        "default  second  0 recordings, 0 files, 0 bytes",
     ]
 
 

@@ -17,6 +17,7 @@ from recorder.services.effective_settings import ScopedSettings, scoped_definiti
 from recorder.settings.definitions import RecordingSettings, Settings
 from recorder.settings.parsing import parse_setting
 from recorder.settings.scopes import INNER_SCOPES, Scope
+from storage.settings import StorageSettings
 
 CLOCK = ManualClock()
 
@@ -30,6 +31,20 @@ async def conversation(database: Database) -> AsyncIterator[Conversation]:
 
 def scoped(database: Database, **server: Any) -> ScopedSettings:
     return ScopedSettings(Settings(recording=RecordingSettings(**server)), SettingsTable(database), CLOCK)
+
+
+class TestStores:
+    async def test_an_account_chooses_among_the_stores_of_the_operator(
+        self, database: Database, conversation: Conversation
+    ) -> None:
+        server = Settings(stores={"eu": StorageSettings(url="s3://eu")})
+        settings = ScopedSettings(server, SettingsTable(database), CLOCK)
+        await settings.say(Scope.ACCOUNT, "acme", {"recording.store": "eu"})
+        assert (await settings.effective(conversation)).store == "eu"
+        with pytest.raises(BystanderError) as refused:
+            await settings.say(Scope.ACCOUNT, "acme", {"recording.store": "us"})
+        assert (refused.value.code, refused.value.status) == ("invalid_setting", 422)
+        assert "there are default, eu" in refused.value.detail
 
 
 class TestWhatCounts:

@@ -1,6 +1,7 @@
 """`bystander storage move`: nothing is lost by it, whenever it is killed, and nothing locked is moved."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from recorder.database.connection import sqlite_url
 from recorder.database.stores import StoreTable
 from recorder.deletion.deletion import delete_recording
 from recorder.kernel.clock import SystemClock
+from recorder.kernel.limits import MIB
 from recorder.kernel.recording import RecordingState
 from recorder.settings.definitions import ServerSettings
 from recorder.storage_move import MoveReport, StorageMove
@@ -25,6 +27,8 @@ from storage.stores.memory import MemoryStore
 from storage.stores.object_lock import Hold
 from tests.recorder.test_deletion import LockingStore
 from tests.recorder.test_named_stores import INIT, MEDIA, Place, stores
+from tests.storage.stores import make_bucket, s3_settings
+from tests.support.s3_servers import moto
 
 WHOLE = INIT + MEDIA
 ENOUGH = 10**9
@@ -199,6 +203,26 @@ async def test_a_recording_that_is_deleted_in_mid_move_is_gone_from_both(world: 
     assert (world.keys(world.old), world.keys(world.new)) == ([], [])
 
 
+@pytest.mark.parametrize("meanwhile", ["moved elsewhere", "deleted"])
+async def test_a_copy_that_somebody_was_faster_than_is_not_left_behind(world: World, meanwhile: str) -> None:
+    row = await world.recorded()
+
+    class Faster(StoreTable):
+        async def move(self, recording: str, source: str, target: str) -> bool:
+            if meanwhile == "deleted":
+                await world.place.table.delete(recording)
+            else:
+                await super().move(recording, source, "sto_third")
+            return await super().move(recording, source, target)
+
+    own, spool = world.place, world.place.root / "spool"
+    places = Faster(own.database)
+    move = StorageMove(world.stores(), own.table, places, spool, SystemClock(), target="new")
+    assert [report.row.id async for report in move.run()] == [row.id]
+    assert world.keys(world.new) == []
+    assert row.object_key in world.old.keys
+
+
 async def test_a_recording_without_media_needs_no_store(world: World) -> None:
     row = await world.place.row("sto_gone")
     failed = msgspec.structs.replace(row, state=RecordingState.FAILED, started_at=None)
@@ -233,7 +257,7 @@ def test_the_command_moves_between_directories_and_says_what_it_kept(
     assert (tmp_path / "second" / row.object_key).read_bytes() == WHOLE
     assert not (tmp_path / "first" / row.object_key).exists()
     assert main(["storage", "list", *arguments]) == 0
-    assert f"second  second  1 recordings, {len(WHOLE)} bytes" in capsys.readouterr().out
+    assert f"second  second  1 recordings, 0 files, {len(WHOLE)} bytes" in capsys.readouterr().out
     file.write_text('[storage]\nurl = "third"\n')
     assert main(["storage", "move", "default", *arguments]) == 1
     assert "store_not_configured" in capsys.readouterr().out
@@ -249,3 +273,30 @@ async def test_a_store_is_not_moved_onto_itself_under_another_address(world: Wor
         reports = {report.row.id: report.kept async for report in move.run()}
         assert (reports[row.id] or "").startswith("same_store: ")
         assert await place.media(archive.stores, row) == WHOLE
+
+
+@pytest.mark.stores
+@pytest.mark.parametrize("size", [100_000, 12 * MIB])
+async def test_a_recording_moves_to_a_bucket_and_back(tmp_path: Path, size: int) -> None:
+    database = Database(sqlite_url(tmp_path / "bystander.db"))
+    await database.open()
+    place, table = Place(tmp_path, database), StoreTable(database)
+    with moto() as server:
+        await asyncio.to_thread(make_bucket, server.endpoint)
+        bucket = {"s3": s3_settings(server.endpoint)}
+        settings = msgspec.structs.replace(stores("here"), stores=bucket)
+        async with place.served(settings) as archive:
+            row = await place.recorded(archive)
+            media = os.urandom(size)
+            mark = ObjectProperties("video/mp4", ((RECORDING_MARK, row.id),))
+            await archive.store.put(row.object_key, media, mark)
+            for target in ("s3", "default"):
+                spool = place.root / "spool"
+                move = StorageMove(archive.stores, place.table, table, spool, SystemClock(), target=target)
+                assert [report.kept async for report in move.run()] == [None]
+                now = await place.table.get(row.id)
+                assert await place.media(archive.stores, now) == media
+            assert [
+                info.key async for info in archive.stores.named("s3").store.list_objects(row.conversation)
+            ] == []
+    await database.close()

@@ -119,6 +119,11 @@ async def test_another_recordings_object_is_not_replaced() -> None:
         await copy(source, target).run()
 
 
+async def test_more_of_a_recording_is_not_made_less() -> None:
+    with pytest.raises(BystanderError, match="stored_is_longer"):
+        await copy(await filled(WHOLE[:-1]), await filled()).run()
+
+
 async def test_nothing_is_copied_of_what_is_not_there() -> None:
     with pytest.raises(BystanderError, match="object_missing"):
         await copy(memory(), memory()).run()

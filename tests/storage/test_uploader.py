@@ -232,3 +232,22 @@ async def test_an_upload_whose_beginning_was_not_written_down_does_not_dangle(
     await again.close()
     assert await stored_bytes(store) == joined(FOUR_PARTS)
     assert [upload.id async for upload in store.uploads.list_uploads()] == []
+
+
+async def test_the_backlog_is_as_old_as_what_waits_longest(
+    store: MemoryStore, create: Create, root: Path
+) -> None:
+    clock = ManualClock()
+    uploader = Uploader(store, root, clock, StorageSettings(), sleep=at_once, seed=1)
+    store.faults.outage = "store_unreachable"
+    write(create(), sequence(1000, 2000))
+    uploader.begin(RECORDING)
+    await until(lambda: uploader.backlog_bytes() == 1024 + 3000)
+    clock.advance(100)
+    now_s = clock.monotonic_ns() / 1e9
+    assert (uploader.backlog_age_s(now_s), uploader.sent_bytes()) == (100, 0)
+    store.faults.outage = None
+    await uploader.finish(RECORDING)
+    assert (uploader.backlog_bytes(), uploader.backlog_age_s(now_s)) == (0, 0.0)
+    assert uploader.sent_bytes() == 1024 + 3000
+    await uploader.close()
