@@ -41,6 +41,7 @@ from recorder.node.process import (
     make_private,
     raise_descriptor_limit,
 )
+from recorder.node.tracing import open_tracing
 from recorder.node.turn_check import check_turn
 from recorder.services.access.api_keys import ApiKeys
 from recorder.services.access.audit import AuditService
@@ -98,6 +99,14 @@ async def serve(
     for number in (signal.SIGTERM, signal.SIGINT, HAND_OVER):
         loop.add_signal_handler(number, stop.set if number != HAND_OVER else _both(handing_over, stop))
     async with AsyncExitStack() as stack:
+        tracing = settings.tracing
+        await open_tracing(
+            tracing.otlp_url,
+            tracing.authorization,
+            tracing.sampled,
+            stack,
+            service_version=bystander_version(),
+        )
         server = await Server.open(settings, stack, worker)
         started(await server.listen(stack))
         await stop.wait()

@@ -129,6 +129,7 @@ ROOMS: dict[str, list[str]] = {
 
 # A library and the files, or folders, that may import it.
 CONFINED: dict[str, set[str]] = {
+    "opentelemetry": {"recorder/node/tracing.py"},
     "aiohttp": {
         "signaling",
         "storage/stores/azure/connection.py",

@@ -16,6 +16,7 @@ from recorder.archive.completion import complete_late, missing_s, shortcoming
 from recorder.archive.roster_log import RosterLog
 from recorder.database import Attempt, RecordingRow
 from recorder.kernel.errors import BystanderError
+from recorder.kernel.log.span import span
 from recorder.kernel.log.subject import log_about, logging_about
 from recorder.kernel.media import MediaEvent
 from recorder.kernel.recording import EndReason
@@ -107,6 +108,10 @@ class RecordingActor:
     async def run(self, changed: Callable[["RecordingActor"], None]) -> None:
         """Live the recording to its end, and say so whenever it changes."""
         log_about(self.row.id)
+        with span("recording", {"recording": self.row.id, "conversation": self.row.conversation}):
+            await self._live(changed)
+
+    async def _live(self, changed: Callable[["RecordingActor"], None]) -> None:
         self._changed = changed
         if self.row.state is not self.phase.state:
             await self._write_where_it_is()
@@ -247,6 +252,10 @@ class RecordingActor:
 
     async def _upload(self) -> None:
         """Ship what is missing."""
+        with span("finish upload", {"recording": self.row.id}):
+            await self._ship()
+
+    async def _ship(self) -> None:
         await self._control.gone()
         try:
             ending = await self._sealed(self.life.end_reason, self.life.failure or "worker_died")

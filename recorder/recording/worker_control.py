@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from recorder.database import RecordingRow
 from recorder.kernel.errors import BystanderError
+from recorder.kernel.log.span import span
 from recorder.kernel.media import MediaEvent
 from recorder.kernel.recording import EndReason, RecordingState
 from recorder.recording import events
@@ -69,7 +70,8 @@ class WorkerControl:
         try:
             spool = str(self._dependencies.archive.spool)
             order = worker_order(self._settings, self._row, spool, self._zero_ns)
-            worker = await self._dependencies.workers.launch(self._row.id, order, self._hearing(attempt))
+            with span("launch worker", {"recording": self._row.id, "attempt": attempt}):
+                worker = await self._dependencies.workers.launch(self._row.id, order, self._hearing(attempt))
         except BystanderError as error:
             if self._attempt == attempt:
                 self._end(events.WorkerLost(failure=error.code))

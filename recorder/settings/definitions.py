@@ -460,6 +460,20 @@ class AuditSettings(Section, frozen=True):
     ] = WhenAuditFails.GO_ON
 
 
+class TracingSettings(Section, frozen=True):
+    """Traces for OpenTelemetry, where the extra `tracing` is installed."""
+
+    otlp_url: Annotated[
+        str | None, Meta(description="of a collector that takes OTLP over HTTP; unset: nothing is traced")
+    ] = None
+    authorization: Annotated[
+        str | None, Meta(description="for the collector's header Authorization", extra=SECRET)
+    ] = None
+    sampled: Annotated[
+        float, Meta(ge=0, le=1, description="share of the traces that begin here; callers decide for theirs")
+    ] = 1.0
+
+
 class LimitSettings(Section, frozen=True):
     """What callers may ask: a burst is let through at once, then so many requests per second."""
 
@@ -506,6 +520,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     connectors: ConnectorSettings = ConnectorSettings()
     console: ConsoleSettings = ConsoleSettings()
     audit: AuditSettings = AuditSettings()
+    tracing: TracingSettings = TracingSettings()
     limits: LimitSettings = LimitSettings()
 
 

@@ -11,13 +11,14 @@ from aiohttp import web
 
 from recorder.kernel.errors import not_found
 from recorder.kernel.limits import JSON_BODY_BYTES_MAX
+from recorder.kernel.log.span import span
 from signaling.http.bodies import chunks_of, read_json, read_query, read_text
 from signaling.ports import Caller
 from signaling.routes.access import Access, Scheme, access_to
 from signaling.routes.admission import admit, count
 from signaling.routes.authorization import Granted, unauthorized
 from signaling.routes.context import Context
-from signaling.routes.facts import FACTS, UNNOTED, Facts
+from signaling.routes.facts import FACTS, REQUEST_ID, UNNOTED, Facts
 
 PATH_PARAMETER_PATTERN = r"^[A-Za-z0-9_\-]{1,128}$"  # ids and secrets of every kind
 _PATH_PARAMETER = re.compile(PATH_PARAMETER_PATTERN.removesuffix("$") + r"\Z")
@@ -215,11 +216,25 @@ def _endpoint(
         if operation.waits_for_audit:
             context.ports.audit.check()
         call = ApiCall(operation, request, context, granted)
-        if granted.caller is None or not operation.is_repeatable:
-            return await operation.handler(call)
-        return await context.idempotency.once(request, granted.caller, lambda: operation.handler(call))
+        with span(operation.id, _attributes(operation, request), parent=_parent(call)):
+            if granted.caller is None or not operation.is_repeatable:
+                return await operation.handler(call)
+            return await context.idempotency.once(request, granted.caller, lambda: operation.handler(call))
 
     return endpoint
+
+
+def _attributes(operation: Operation, request: web.Request) -> dict[str, str]:
+    """What a trace says of a request: what its path names, unless the path is a secret."""
+    named = {} if operation.confidential_path else dict(request.match_info)
+    told = {"http.request.method": operation.method, "http.route": operation.path, **named}
+    return {**told, "request": request[REQUEST_ID]}
+
+
+def _parent(call: ApiCall) -> str | None:
+    """The trace that a holder of a key goes on with; strangers write into nobody's."""
+    caller = call.granted.caller
+    return call.request.headers.get("traceparent") if caller is not None and caller.is_api_key else None
 
 
 def json_response(value: object, *, status: int = HTTPStatus.OK, location: str | None = None) -> web.Response:

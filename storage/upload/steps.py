@@ -8,6 +8,7 @@ import logging
 from collections.abc import Sequence
 
 from recorder.kernel.errors import BystanderError, Fault
+from recorder.kernel.log.span import span
 from storage.errors import CORRUPTED, FAILED, OBJECT_MISSING, UPLOAD_MISSING, store_error
 from storage.finalise.hard_link import finished_media, forget_head
 from storage.keys import events_key
@@ -60,6 +61,13 @@ class UploadSteps:
 
     async def perform(self, state: UploadState, action: Action, entries: Sequence[IndexEntry]) -> UploadState:
         """Do one action that `decide` chose; all but WAIT."""
+        told = {"recording": self._reader.facts.recording, "key": state.key}
+        with span(f"upload: {_name(action)}", told):
+            return await self._perform(state, action, entries)
+
+    async def _perform(
+        self, state: UploadState, action: Action, entries: Sequence[IndexEntry]
+    ) -> UploadState:
         if isinstance(action, SendPart):
             return await self._send_part(state, action, entries)
         if isinstance(action, PutWhole):
@@ -279,6 +287,10 @@ class UploadSteps:
     ) -> PartBytes:
         room = 0 if self._store.uploads.joins_parts else state.head_growth
         return await asyncio.to_thread(read_part, self._reader, entries, first, last, fill, room=room)
+
+
+def _name(action: Action) -> str:
+    return action.value if isinstance(action, Simple) else type(action).__name__
 
 
 def _upload(state: UploadState) -> MultipartUpload:

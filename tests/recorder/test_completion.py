@@ -1,5 +1,6 @@
 """What the command tells shells and people of itself: completions that complete, a man page of now."""
 
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -65,4 +66,4 @@ def test_the_man_page_names_every_command_and_is_understood(tmp_path: Path) -> N
         assert f".SS {' '.join(level.words)}\n".replace("-", "\\-") in file.read_text() or not level.words
     judged = subprocess.run(["groff", "-man", "-Tutf8", "-ww", str(file)], capture_output=True, text=True)
     assert (judged.returncode, judged.stderr) == (0, "")
-    assert "SIGUSR2" in judged.stdout
+    assert "SIGUSR2" in re.sub(".\b", "", judged.stdout)  # bold is overstruck
