@@ -164,7 +164,7 @@ def build_app(
         recording_links=_links_of_room(context.links, path_of(public_url)),
         clock=clock,
     )
-    add_console_pages(app)
+    add_console_pages(app, path_of(public_url))
     if oidc is not None:
         console_oidc.add_oidc(app, oidc, secret=link_secret, clock=clock, proxy=proxy)
 

@@ -5,6 +5,7 @@ script in them can turn a text into HTML (Trusted Types).
 """
 
 import hashlib
+import html
 from dataclasses import dataclass
 from http import HTTPStatus
 from importlib import resources
@@ -55,9 +56,14 @@ class Asset:
     etag: str
 
 
-def add_console_pages(app: web.Application) -> None:
-    """Mount `/console`, every page below it, and `/console-files/...`."""
+def add_console_pages(app: web.Application, prefix: str = "") -> None:
+    """Mount `/console`, every page below it, and `/console-files/...`.
+
+    `prefix` is what stands before these paths where browsers see them. Pages lie at every depth, so the shell
+    names its files from there; the modules find it in their own addresses.
+    """
     assets = dict(_assets(resources.files("signaling") / "web" / "console"))
+    assets[_SHELL] = _below(prefix, assets[_SHELL])
 
     async def shell(request: web.Request) -> web.Response:
         return _answer(request, assets[_SHELL])
@@ -71,6 +77,11 @@ def add_console_pages(app: web.Application) -> None:
     app.router.add_get("/console", shell)
     app.router.add_get("/console/{page:[A-Za-z0-9_/-]*}", shell)
     app.router.add_get("/console-files/{name:[a-z0-9_./-]+}", file)
+
+
+def _below(prefix: str, shell: Asset) -> Asset:
+    body = shell.body.replace(b'="/console-files/', f'="{html.escape(prefix)}/console-files/'.encode())
+    return Asset(body, shell.content_type, hashlib.sha256(body).hexdigest()[:32])
 
 
 def _answer(request: web.Request, asset: Asset) -> web.Response:

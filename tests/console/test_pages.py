@@ -47,6 +47,9 @@ async def test_somebody_signs_in_finds_a_recording_plays_it_and_signs_out(
     await tab.wait_for_selector(".lane >> nth=1")
     await playable(tab)
     assert await tab.locator(".bar[data-part=muted]").count() > 1  # one on a lane, one in the legend
+    chapters = tab.locator(".chapters button")
+    assert "Beginning" in await chapters.first.inner_text()
+    assert await chapters.count() >= 2
     await tab.close()
     await page.keyboard.press("Escape")
     await page.click("text=Sign out")

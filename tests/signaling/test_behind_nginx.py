@@ -69,7 +69,7 @@ async def test_what_is_created_is_found_by_its_location(behind: Proxied) -> None
 
 
 async def test_a_page_finds_its_files(behind: Proxied) -> None:
-    for page in ("/", "/room/conv_x"):
+    for page in ("/", "/room/conv_x", "/console", "/console/recordings/rec_x"):
         answer = await behind.get(behind.url + page)
         assert answer.status == 200
         for reference in re.findall(r'(?:src|href)="([^"#]+)"', await answer.text()):

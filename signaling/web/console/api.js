@@ -1,5 +1,7 @@
 /** The REST interface as the console calls it: with the session's cookie, and its token where something changes. */
 
+import { at } from "./base.js";
+
 const SAFE = ["GET", "HEAD"];
 let csrfToken = null;
 
@@ -50,7 +52,7 @@ export async function send(method, path, { body, file, query, headers = {}, sign
   let response;
   try {
     const sent = body === undefined ? file : JSON.stringify(body);
-    response = await fetch(path + asked(query), { method, headers: given, body: sent, signal, redirect: "error" });
+    response = await fetch(at(path) + asked(query), { method, headers: given, body: sent, signal, redirect: "error" });
   } catch (error) {
     if (error.name === "AbortError") throw error;
     throw new Unreachable(String(error));

@@ -1,5 +1,7 @@
 /** Elements made of texts: nothing here, or anywhere in the console, turns a text into HTML. */
 
+import { at } from "./base.js";
+
 const SVG = "http://www.w3.org/2000/svg";
 
 const ICONS = {
@@ -54,9 +56,9 @@ export function icon(name) {
   return drawn;
 }
 
-/** A link of the console, which the router follows without loading the page anew. */
+/** A link to a path of the console, which the router follows without loading the page anew. */
 export function link(href, attributes, ...children) {
-  return h("a", { href, ...attributes }, ...children);
+  return h("a", { href: at(href), ...attributes }, ...children);
 }
 
 let last = 0;

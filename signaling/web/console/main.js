@@ -1,6 +1,7 @@
 /** The console's frame: who is signed in, which page is shown, and the way between pages. */
 
 import { session } from "./api.js";
+import { at, base, here } from "./base.js";
 import { h, icon, link } from "./dom.js";
 import { choose, language, t } from "./language.js";
 import { failed } from "./parts.js";
@@ -80,11 +81,11 @@ async function pageModule() {
 }
 
 function page() {
-  return PAGES.find((one) => one.path.test(location.pathname));
+  return PAGES.find((one) => one.path.test(here()));
 }
 
 function context() {
-  const parts = page()?.path.exec(location.pathname)?.slice(1) ?? [];
+  const parts = page()?.path.exec(here())?.slice(1) ?? [];
   return { parts, query: new URLSearchParams(location.search), may };
 }
 
@@ -104,8 +105,8 @@ function mark(anchor, name) {
 
 /** To another page; `replace` where only what is shown of this one changes. */
 function go(path, { replace = false, quiet = false } = {}) {
-  if (replace) history.replaceState(null, "", path);
-  else history.pushState(null, "", path);
+  if (replace) history.replaceState(null, "", at(path));
+  else history.pushState(null, "", at(path));
   if (!quiet) {
     scrollTo(0, 0);
     show({ focus: true });
@@ -113,12 +114,12 @@ function go(path, { replace = false, quiet = false } = {}) {
 }
 
 document.addEventListener("click", (event) => {
-  const anchor = event.target.closest?.("a[href^='/console']");
+  const anchor = event.target.closest?.(`a[href^="${CSS.escape(base)}/console"]`);
   const plain = event.button === 0 && !event.metaKey && !event.ctrlKey && !event.shiftKey && !event.altKey;
   if (!anchor || !plain || anchor.target || anchor.dataset.leaves || anchor.hasAttribute("download")) return;
   event.preventDefault();
   side.dataset.open = "false";
-  go(anchor.getAttribute("href"));
+  go(anchor.getAttribute("href").slice(base.length));
 });
 window.addEventListener("popstate", () => show());
 window.addEventListener("signed-out", () => signedIn && enter({ session: null }));
@@ -127,7 +128,7 @@ window.addEventListener("signed-out", () => signedIn && enter({ session: null })
 function frame() {
   const groups = NAVIGATION.map(([title, entries]) => [title, entries.filter((name) => open(PAGES.find((one) => one.name === name)))]);
   return [
-    link("/console/history", { class: "brand" }, h("img", { src: "/console-files/icon.svg", alt: "" }), t("brand")),
+    link("/console/history", { class: "brand" }, h("img", { src: at("/console-files/icon.svg"), alt: "" }), t("brand")),
     menuButton(),
     h("nav", { class: "nav", "aria-label": t("nav") }, groups.filter(([, some]) => some.length).map(group)),
     account(),
@@ -193,7 +194,7 @@ function showTheme(name) {
 
 async function signOut() {
   await session.signOut().catch(() => null); // whatever was answered, this browser shows nothing any more
-  history.replaceState(null, "", "/console");
+  history.replaceState(null, "", at("/console"));
   enter({ session: null });
 }
 

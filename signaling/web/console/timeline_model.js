@@ -27,6 +27,31 @@ export function lanes(events, duration) {
   return { lanes: [...people.values()].map((one) => finished(one, duration)), pauses: pauses.until(duration), marks };
 }
 
+const APART_S = 2; // what happens together is one place to go to
+
+/** Places to go to: `[{at, kind, name}]`, each `kind` a text; the first is the beginning. */
+export function chapters(events) {
+  const found = [{ at: 0, kind: "begin", name: null }];
+  const there = new Map(); // sessions of each participant who is there
+  for (const event of events) {
+    const kind = chapterOf(event, there);
+    const { at } = found.at(-1);
+    if (kind && (event.at_s - at >= APART_S || (kind !== "joined" && event.at_s > 0))) found.push({ at: event.at_s, kind, name: event.name ?? null });
+  }
+  return found;
+}
+
+function chapterOf({ kind, participant, source }, there) {
+  if (["paused", "resumed", "gap"].includes(kind)) return kind;
+  if (kind !== "joined" && kind !== "left") return null;
+  if (source !== "camera" && source !== "microphone") return kind === "joined" ? "sharing" : "shared";
+  const before = there.get(participant) ?? 0;
+  const now = Math.max(0, before + (kind === "joined" ? 1 : -1));
+  there.set(participant, now);
+  if (kind === "joined") return before === 0 ? kind : null;
+  return now === 0 ? kind : null;
+}
+
 function person(people, { participant, name, role }) {
   if (!people.has(participant)) {
     const parts = Object.fromEntries(["present", "muted", "cameraOff", "sharing", "gaps"].map((part) => [part, intervals()]));

@@ -1,6 +1,7 @@
 /** Whether this server can do its work, and how much of the machine is left. */
 
 import { call } from "../api.js";
+import { at } from "../base.js";
 import { h } from "../dom.js";
 import { bytes, decimal, has, t } from "../language.js";
 import { badge, fill, pageHead } from "../parts.js";
@@ -28,7 +29,7 @@ async function content(signal) {
 
 /** Not ready is an answer, not an error. */
 async function readiness(signal) {
-  const response = await fetch("/readyz", { signal });
+  const response = await fetch(at("/readyz"), { signal });
   return response.json();
 }
 

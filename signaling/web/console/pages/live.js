@@ -1,6 +1,7 @@
 /** What is being recorded now, as the server tells it: state, length, what was lost, how far the store is behind. */
 
 import { call } from "../api.js";
+import { at } from "../base.js";
 import { h, icon, link } from "../dom.js";
 import { bytes, clock, decimal, t } from "../language.js";
 import { action, badge, confirmed, empty, loading, notice, pageHead, recordingBadge, table, toast } from "../parts.js";
@@ -11,7 +12,7 @@ export function show(place, { may, signal }) {
   const state = h("div", { class: "said" });
   const list = h("div", { "aria-live": "off" }, loading());
   place.append(pageHead(t("live.title"), t("live.note")), state, list);
-  const events = new EventSource("/v1/live/events");
+  const events = new EventSource(at("/v1/live/events"));
   signal.addEventListener("abort", () => events.close());
   let before = "";
   events.addEventListener("live", ({ data }) => {

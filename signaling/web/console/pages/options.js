@@ -7,7 +7,7 @@ import { action, badge, checkbox, field, fill, notice, pageHead, select, toast, 
 
 const SCOPES = ["account", "template"];
 const GROUPS = [
-  ["options.when", ["enabled", "triggering_mode", "triggering_sources", "allow_manual", "start_mode", "failover_mode", "max_retries", "max_retry_delay_s", "initialization_timeout_s"]],
+  ["options.when", ["enabled", "triggering_mode", "triggering_sources", "starts_with", "allow_manual", "allow_stop", "start_mode", "failover_mode", "after_interruption", "max_retries", "max_retry_delay_s", "initialization_timeout_s"]],
   ["options.what", ["type", "cobrowse", "cobrowse_pin_starts"]],
   ["options.people", ["banner", "banner_text", "consent", "visible_to"]],
   ["options.files", ["filename_pattern"]],
@@ -66,14 +66,17 @@ async function form({ scope, account, template }, signal) {
   const byName = new Map(definitions.map((one) => [one.key.replace("recording.", ""), one]));
   const problem = h("div", {});
   const rows = [];
-  const sections = GROUPS.map(([title, names]) => {
+  const grouped = GROUPS.flatMap(([, names]) => names);
+  const more = ["options.more", [...byName.keys()].filter((name) => !grouped.includes(name))];
+  const sections = [...GROUPS, more].map(([title, names]) => {
     const known = names.filter((name) => byName.has(name));
+    if (known.length === 0) return null;
     const some = known.map((name) => row(name, byName.get(name), state, signal));
     rows.push(...some);
     return h("section", { class: "card" }, h("h2", {}, t(title)), h("div", { class: "options" }, some));
   });
   const save = action(t("options.save"), () => put(path, whose, state, problem), { kind: "primary" });
-  return [problem, ...sections, h("div", { class: "row save-bar" }, save, h("p", { class: "hint" }, t("options.when_counts")))];
+  return [problem, ...sections.filter(Boolean), notice("", t("options.of_server")), h("div", { class: "row save-bar" }, save, h("p", { class: "hint" }, t("options.when_counts")))];
 }
 
 async function put(path, query, state, problem) {
@@ -105,7 +108,7 @@ function row(name, definition, state, signal) {
     const inherit = own && may ? h("button", { type: "button", class: "button quiet compact", onclick: () => inherited() }, t("options.inherit")) : null;
     const control = controlOf({ name, label, schema, value, change, disabled: !may, signal });
     made.replaceChildren(
-      h("div", { class: "stack tight" }, h("strong", {}, label), h("p", { class: "soft small" }, t(`setting_hint.${name}`))),
+      h("div", { class: "stack tight" }, h("strong", {}, label), h("p", { class: "soft small" }, has(`setting_hint.${name}`) ? t(`setting_hint.${name}`) : definition.description)),
       h("div", { class: "stack tight" }, control),
       h("div", { class: "stack tight provenance" }, origin(own, effective, state, locked), inherit),
     );

@@ -1,11 +1,12 @@
 /** One recording: the video, who was there below it, what was written beside it; live ones are followed. */
 
 import { all, call, send } from "../api.js";
+import { at } from "../base.js";
 import { h, icon, link } from "../dom.js";
 import { canFollow, follow } from "../following.js";
 import { clock, t } from "../language.js";
 import { fill, notice, pageHead, recordingBadge, words } from "../parts.js";
-import { lanes, parse } from "../timeline_model.js";
+import { chapters, lanes, parse } from "../timeline_model.js";
 import { inOrder } from "./conversation.js";
 import { failure, recordingFacts } from "./recording_list.js";
 import { timeline } from "./timeline.js";
@@ -47,7 +48,7 @@ function heading(recording, conversation, may) {
       recording.filename ?? recording.id,
       null,
       recordingBadge(recording.state),
-      h("a", { class: "button", href: media, download: recording.filename ?? "" }, icon("download"), t("download")),
+      h("a", { class: "button", href: at(media), download: recording.filename ?? "" }, icon("download"), t("download")),
     ),
   ].filter(Boolean);
 }
@@ -67,10 +68,11 @@ class Player {
     this.problem = h("div", {});
     this.chat = h("ol", { class: "chat-list", tabindex: "0", "aria-label": t("player.chat") });
     this.timeline = timeline((seconds) => this.seek(seconds));
+    this.chapters = h("ol", { class: "chapters" });
     this.root = h(
       "div",
       { class: "player" },
-      h("div", { class: "stack player-main" }, this.problem, this.video, this.timeline.root, h("p", { class: "hint" }, t("player.keys"))),
+      h("div", { class: "stack player-main" }, this.problem, this.video, this.timeline.root, h("section", { class: "stack tight", "aria-label": t("player.chapters") }, this.chapters), h("p", { class: "hint" }, t("player.keys"))),
       h("aside", { class: "card stack player-chat", "aria-label": t("player.chat") }, h("h2", {}, t("player.chat")), this.chat),
     );
     this.video.addEventListener("timeupdate", () => this.#moved());
@@ -100,14 +102,14 @@ class Player {
       this.#watch();
       if (!prefersHls(this.video) && canFollow()) {
         this.problem.replaceChildren(notice("", t("player.live")));
-        follow(this.video, `${this.#path}/media`, this.#signal).catch((error) => this.failed(error));
+        follow(this.video, at(`${this.#path}/media`), this.#signal).catch((error) => this.failed(error));
       } else this.#load();
     }
     await this.readEvents();
   }
 
   #load() {
-    this.video.src = prefersHls(this.video) ? `${this.#path}/hls/index.m3u8` : `${this.#path}/media`;
+    this.video.src = at(prefersHls(this.video) ? `${this.#path}/hls/index.m3u8` : `${this.#path}/media`);
   }
 
   /** What changes while it is recorded: its length, who is there, what is written. */
@@ -137,7 +139,14 @@ class Player {
     const { duration } = this;
     if (!this.events || duration <= 0) return;
     this.timeline.show(lanes(this.events, duration), duration);
+    this.chapters.replaceChildren(...chapters(this.events).map((one) => this.#chapter(one)));
     this.#moved();
+  }
+
+  #chapter({ at: seconds, kind, name }) {
+    const go = () => this.seek(seconds);
+    const what = h("span", {}, t(`chapter.${kind}`, { name: name ?? t("somebody") }));
+    return h("li", {}, h("button", { type: "button", class: "button quiet compact", onclick: go }, h("span", { class: "number soft" }, clock(seconds)), " ", what));
   }
 
   // --- the time ----------------------------------------------------------------------------------------------

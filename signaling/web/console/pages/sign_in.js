@@ -1,6 +1,7 @@
 /** Signing in, with an API key or by the organisation's own provider. */
 
 import { session } from "../api.js";
+import { at } from "../base.js";
 import { h } from "../dom.js";
 import { has, t } from "../language.js";
 import { field, notice, words } from "../parts.js";
@@ -19,10 +20,10 @@ export function show(place, { entered, oidc, query }) {
     h(
       "section",
       { class: "sign-in card stack" },
-      h("img", { src: "/console-files/icon.svg", alt: "", width: "40", height: "40" }),
+      h("img", { src: at("/console-files/icon.svg"), alt: "", width: "40", height: "40" }),
       h("div", { class: "stack tight" }, h("h1", { tabindex: "-1" }, t("sign_in.title")), h("p", { class: "soft" }, t("sign_in.note"))),
       refusal(query.get("refused")),
-      oidc ? h("a", { class: "button primary", href: "/console/oidc/start", "data-leaves": true }, t("sign_in.oidc")) : null,
+      oidc ? h("a", { class: "button primary", href: at("/console/oidc/start"), "data-leaves": true }, t("sign_in.oidc")) : null,
       oidc ? h("p", { class: "or soft small" }, t("sign_in.or")) : null,
       form,
     ),
