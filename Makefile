@@ -53,8 +53,11 @@ demo: setup-runtime ## record a synthetic call of two people and a screen share,
 serve: setup-runtime ## run the server on 127.0.0.1:8080 with data in ./data
 	$(BIN)/bystander serve
 
+# First what needs no clock, several files at once; then calls, browsers and codecs, which need the machine for themselves.
+QUICK := not faults and not stores and not slow
 test: setup ## the test suite, on real parts, in a few minutes
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n 3 --dist loadfile -m "$(QUICK) and not real_time" $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -m "$(QUICK) and real_time" $(PYTEST_ARGS)
 
 test-faults test-stores test-slow: setup ## the slower suites: faults by the dozen, more stores, minutes of media
 	$(BIN)/python -m pytest --timeout 1800 -m $(@:test-%=%) $(PYTEST_ARGS)

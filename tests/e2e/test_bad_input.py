@@ -174,6 +174,7 @@ def hosts(sdp: str) -> list[tuple[str, int]]:
 LAG_S_MAX = 4.0  # of what is said of a recording behind what is being recorded: a fragment, and its rendering
 
 
+@pytest.mark.slow
 async def test_a_peer_that_vanishes_leaves_the_others_recorded(api: ApiClient, server: RunningServer) -> None:
     recording = await api.start()
     entry_point, identity = recording["entry_point"], recording["id"]

@@ -168,6 +168,7 @@ def assert_whole(path: Path, told: dict[str, Any]) -> None:
     assert float(picture["start_time"]) == float(sound["start_time"]) == 0.0
 
 
+@pytest.mark.slow
 async def test_flash_and_beep_stay_together(server: RunningServer) -> None:
     first = FlashBeep(hertz=1000.0, interval_s=FLASH_INTERVAL_S)
     second = FlashBeep(hertz=1700.0, interval_s=FLASH_INTERVAL_S, first_s=0.8)

@@ -90,6 +90,7 @@ async def test_the_example_in_the_readme_publishes(
         await whole(server, await api.until(recording["id"], "AVAILABLE", "FAILED"))
 
 
+@pytest.mark.slow
 async def test_two_people_meet_talk_share_and_watch(server: RunningServer, browser: Browser) -> None:
     async with ApiClient(server) as api, Visitor(browser) as agent, Visitor(browser) as visitor:
         links = await created_on_the_landing_page(server, agent)

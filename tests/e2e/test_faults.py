@@ -60,6 +60,7 @@ def runs(process: psutil.Process) -> bool:
         return False
 
 
+@pytest.mark.slow
 async def test_a_worker_is_killed(server: RunningServer) -> None:
     async with ApiClient(server) as api, AsyncExitStack() as call:
         others = server.workers()
@@ -83,6 +84,7 @@ async def test_a_worker_is_killed(server: RunningServer) -> None:
         await api.until(another["id"], "AVAILABLE")
 
 
+@pytest.mark.slow
 async def test_sigterm_finishes_every_recording(tmp_path: Path) -> None:
     data_dir = tmp_path / "data"
     with serving(data_dir, SHORT_FRAGMENTS) as server:
@@ -102,6 +104,7 @@ async def test_sigterm_finishes_every_recording(tmp_path: Path) -> None:
                 assert (told["state"], told["end_reason"]) == ("AVAILABLE", "ABORT_SYSTEM")
 
 
+@pytest.mark.slow
 async def test_a_killed_server_is_followed_by_one_that_goes_on(tmp_path: Path) -> None:
     data_dir = tmp_path / "data"
     killed = await asyncio.to_thread(start_server, data_dir, settings=SHORT_FRAGMENTS)

@@ -58,6 +58,7 @@ def keys(store: ServerProcess) -> list[str]:
     return [one["Key"] for one in found.get("Contents", ())]
 
 
+@pytest.mark.slow
 async def test_a_stored_recording_is_played_and_deleted(server: RunningServer, store: ServerProcess) -> None:
     async with ApiClient(server) as api:
         recording = await api.start()

@@ -29,6 +29,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
         yield running
 
 
+@pytest.mark.slow
 async def test_sound_alone_until_the_longest_duration(server: RunningServer) -> None:
     async with ApiClient(server) as api:
         forsaken = await api.start()

@@ -83,6 +83,7 @@ async def test_simulcast_reaches_its_best_layer_and_bandwidth_is_found(page: Pag
     await peer.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "codec"), [("video/VP9", Codec.VP9), ("video/AV1", Codec.AV1)])
 async def test_costly_codecs_are_taken_where_nothing_else_is_offered(
     page: Page, name: str, codec: Codec

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import pytest
 
 import media.check.file
 from tests.support.api_client import ApiClient
@@ -42,6 +43,7 @@ async def test_a_call_is_recorded_from_offer_to_mp4(tmp_path: Path) -> None:
     assert await is_whole(data, tmp_path)
 
 
+@pytest.mark.slow
 async def test_who_is_gone_for_long_ends_the_recording_and_stands_in_it(tmp_path: Path) -> None:
     settings = {"BYSTANDER_RECORDING__NO_MEDIA_TIMEOUT_S": "4"}
     with running_server(tmp_path / "data", settings=settings) as server:

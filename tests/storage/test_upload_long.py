@@ -88,7 +88,7 @@ def spool_of_boxes(root: Path, init: bytes, fragments: int) -> None:
 
 
 @pytest.mark.parametrize("kind", list(KINDS))
-@pytest.mark.parametrize("fragments", [FRAGMENTS, REFERENCES_MAX])
+@pytest.mark.parametrize("fragments", [FRAGMENTS, pytest.param(REFERENCES_MAX, marks=pytest.mark.slow)])
 async def test_the_index_leads_to_every_fragment(kind: str, fragments: int, tmp_path: Path) -> None:
     """Up to the most references that one index can have: a day and a half."""
     init = footage.make(width=64, height=36, noise=0).init
