@@ -188,7 +188,7 @@ async def compose(
 
     recording_metrics = RecordingMetrics(metrics, clock)
     backlog = BacklogWatch(dependencies.archive, clock, settings.limits.spool_free_bytes_min)
-    metrics.register(RecordingCollector(registry, dependencies.archive, backlog, clock))
+    metrics.register(RecordingCollector(registry, dependencies.archive, backlog, clock, registry.room))
     changes.subscribe(
         recordings.changed,
         recording_metrics.changed,

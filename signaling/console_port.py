@@ -91,6 +91,8 @@ class Capacity(msgspec.Struct, frozen=True, kw_only=True):
     memory_available_bytes: int
     disk_bytes: int
     disk_free_bytes: int
+    recording_cores: float = 0.0  # that all recordings take
+    recording_cores_max: float = 0.0  # beyond which no new one begins
     disk_free_bytes_min: int = 0  # with less no new recording begins
     disk_full_in_s: float | None = None
     backlog_bytes: int = 0

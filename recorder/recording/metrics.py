@@ -1,7 +1,7 @@
 """Metrics of recordings: read off the live ones when /metrics is asked, and counted where things end."""
 
 from collections import Counter as Tally
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.core import GaugeMetricFamily, Metric
@@ -13,6 +13,8 @@ from recorder.kernel.clock import Clock
 from recorder.kernel.recording import RecordingState, Statistics
 from recorder.recording.actor import RecordingActor
 from recorder.recording.events import Phase
+from recorder.worker_pool.admission import Budget
+from recorder.worker_pool.occupancy import Occupancy
 from storage.upload.backlog import Backlog
 
 START_BUCKETS_S = (0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 1, 2, 5, 10, 30)
@@ -62,11 +64,17 @@ class RecordingCollector(Collector):
     """Gauges of what runs now, from the workers' last statistics."""
 
     def __init__(
-        self, recordings: Iterable[RecordingActor], archive: Archive, backlog: BacklogWatch, clock: Clock
+        self,
+        recordings: Iterable[RecordingActor],
+        archive: Archive,
+        backlog: BacklogWatch,
+        clock: Clock,
+        room: Callable[[], tuple[Budget, Occupancy]],
     ) -> None:
         self._recordings = recordings
         self._archive = archive
         self._backlog = backlog
+        self._room = room
         self._clock = clock
 
     def collect(self) -> Iterator[Metric]:
@@ -84,9 +92,19 @@ class RecordingCollector(Collector):
         )
         yield from _of_storage(self._archive, self._clock.monotonic_ns() / 1e9)
         yield from _of_backlog(self._backlog.now)
+        yield from _of_room(*self._room())
         yield from _of_workers(
             [one.worker.statistics for one in live if one.worker and one.worker.statistics]
         )
+
+
+def _of_room(budget: Budget, occupancy: Occupancy) -> Iterator[Metric]:
+    for name, documentation, value in (
+        ("recording_cores", "Cores that all recordings take", occupancy.cores),
+        ("recording_cores_max", "Cores beyond which no new recording begins", budget.cores_max),
+        ("recordings_max", "Recordings beyond which no new one begins", budget.recordings_max),
+    ):
+        yield GaugeMetricFamily(f"bystander_{name}", documentation, value=value)
 
 
 def _of_backlog(backlog: Backlog) -> Iterator[Metric]:

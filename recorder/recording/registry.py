@@ -2,9 +2,11 @@
 
 import asyncio
 import logging
+import os
 from collections.abc import Iterator
 
 import msgspec
+import psutil
 
 from recorder.database import ConversationTable, RecordingRow
 from recorder.kernel.conversation import Conversation
@@ -18,8 +20,8 @@ from recorder.recording.events import Phase
 from recorder.recording.plan import new_row, terms
 from recorder.recording.state_machine import begin
 from recorder.settings.definitions import Settings
-
-LIVE_RECORDINGS_MAX = 1000  # of one node; its cores are full long before
+from recorder.worker_pool.admission import Budget, shortage
+from recorder.worker_pool.occupancy import Occupancy
 
 _ENDING = (Phase.DRAINING, Phase.UPLOADING, Phase.AVAILABLE, Phase.FAILED)
 
@@ -60,6 +62,26 @@ class RecordingRegistry:
     def worker_walls(self) -> list[str] | None:
         """What the newest worker stands behind; None before the first."""
         return self._dependencies.workers.walls
+
+    @property
+    def budget(self) -> Budget:
+        """What recordings may take of this machine."""
+        limits = self._dependencies.settings.limits
+        return Budget(
+            cores=os.cpu_count() or 1,
+            recordings_max=limits.recordings_max,
+            cpu_share_max=limits.cpu_share_max,
+            memory_free_bytes_min=limits.memory_free_bytes_min,
+        )
+
+    @property
+    def occupancy(self) -> Occupancy:
+        """What its workers take, as of the last sampling."""
+        return self._dependencies.workers.occupancy.now
+
+    def room(self) -> tuple[Budget, Occupancy]:
+        """What recordings may take, and what they take."""
+        return self.budget, self.occupancy
 
     # --- looking them up -------------------------------------------------------------------------------
     def get(self, recording: str) -> RecordingActor | None:
@@ -119,8 +141,7 @@ class RecordingRegistry:
     async def plan(self, conversation: Conversation, settings: Settings, recording: str) -> RecordingRow:
         """The row of a new recording, to be written down before `begin`; 503 when there is no room for it."""
         self.check_accepting()
-        if len(self._actors) >= LIVE_RECORDINGS_MAX:
-            raise _refusal("overloaded", "The server has as many recordings as it can take.")
+        self._check_admission()
         await self._dependencies.archive.check_room(self._dependencies.settings.limits.spool_free_bytes_min)
         store = self._dependencies.archive.stores.named(settings.recording.store).id
         number = 1 + await self._dependencies.table.count_of(conversation.id)
@@ -129,6 +150,11 @@ class RecordingRegistry:
         return new_row(
             settings, conversation, number, now, named, recording=recording, node=node, store=store
         )
+
+    def _check_admission(self) -> None:
+        lacking = shortage(self.budget, len(self._actors), self.occupancy, psutil.virtual_memory().available)
+        if lacking is not None:
+            raise _refusal("overloaded", lacking)
 
     def begin(self, row: RecordingRow, settings: Settings) -> None:
         """Begin what was planned; `settings` as they count for its conversation."""

@@ -493,6 +493,18 @@ class LimitSettings(Section, frozen=True):
     address_connections_max: Annotated[
         int, Meta(ge=1, description="open at once, of one address that is no trusted proxy's")
     ] = 256
+    recordings_max: Annotated[int, Meta(ge=1, description="of one server at once")] = 1_000
+    cpu_share_max: Annotated[
+        float,
+        Meta(
+            gt=0,
+            description="of all cores, that recordings take before another is refused; above 1 also those "
+            "are accepted that the machine cannot hold",
+        ),
+    ] = 0.85
+    memory_free_bytes_min: Annotated[
+        int, Meta(ge=0, description="with less memory left no new recording begins")
+    ] = 128 * MIB
     spool_free_bytes_min: Annotated[
         int, Meta(ge=0, description="with less room on the spools' disk no new recording begins")
     ] = 256 * MIB

@@ -12,6 +12,7 @@ from pathlib import Path
 from recorder.kernel.errors import BystanderError, Fault
 from recorder.worker.protocol import Event, Hello
 from recorder.worker_pool.forkserver import Forkserver
+from recorder.worker_pool.occupancy import OccupancyMeter
 from recorder.worker_pool.process import ProcessWatch
 from recorder.worker_pool.socket_path import connect, listed, peer, socket_path
 from recorder.worker_pool.worker import Tell, Worker, WorkerGone
@@ -34,6 +35,7 @@ class WorkerPool:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="launch")  # one fork at a time
         self._running: dict[str, Worker] = {}
         self._walls: list[str] | None = None
+        self.occupancy = OccupancyMeter()
 
     def __iter__(self) -> Iterator[Worker]:
         return iter(list(self._running.values()))

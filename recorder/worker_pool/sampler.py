@@ -3,11 +3,15 @@
 import asyncio
 import logging
 
+import psutil
+
 from recorder.kernel.errors import BystanderError, Fault
 from recorder.worker_pool.pool import WorkerPool
 from recorder.worker_pool.stream_counters import StreamCounters
+from recorder.worker_pool.worker import Worker
 
 SAMPLE_INTERVAL_S = 5.0  # Prometheus scrapes every 15 s or so
+BUSY_PERCENT = 90.0  # of all cores, since the sample before
 ROUND_AGE_S_MAX = 6 * SAMPLE_INTERVAL_S  # a round takes STATISTICS_TIMEOUT_S at most
 
 _log = logging.getLogger(__name__)
@@ -36,6 +40,16 @@ class Sampler:
                 elif worker.statistics is not None:
                     self._counters.sampled(worker.recording, worker.statistics)
             self._counters.keep({worker.recording for worker in self._workers})
+            self._count(workers)
+
+    def _count(self, workers: list[Worker]) -> None:
+        told = {worker.recording: worker.statistics for worker in workers if worker.statistics is not None}
+        self._workers.occupancy.look(
+            asyncio.get_running_loop().time(),
+            {recording: statistics.cpu_s for recording, statistics in told.items()},
+            behind=psutil.cpu_percent() > BUSY_PERCENT  # or one that shows too much lacks its own core alone
+            and any(statistics.frame_rate_divisor > 1 for statistics in told.values()),
+        )
 
     async def check(self) -> None:
         """Raises sampling_stopped where workers that hang would not be found."""

@@ -10,8 +10,9 @@ from signaling.http.rate_limits import RateLimitedError
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_S = 2  # long enough for a worker to end, short enough for a person who waits
 RETRY_AFTER_S_BY_CODE = {
-    "recording_interrupted": 1
-}  # another worker takes a tenth of that; no less can be said
+    "recording_interrupted": 1,  # another worker takes a tenth of that; no less can be said
+    "overloaded": 10,  # a call may end by then, and what the others take is known
+}
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -14,6 +14,8 @@ from recorder.services.console.capacity import CapacityProbe
 from recorder.services.console.setting_definitions import filename_of, setting_definitions
 from recorder.services.console.storage_overview import DISABLED, SECRETS, StorageOverview
 from recorder.settings.definitions import RecordingSettings
+from recorder.worker_pool.admission import Budget
+from recorder.worker_pool.occupancy import Occupancy
 from storage.settings import StorageSettings
 from storage.stores.memory import MemoryStore
 from storage.upload.uploader import Uploader
@@ -76,11 +78,13 @@ async def test_capacity_is_of_this_machine(tmp_path: Path) -> None:
     clock, store = ManualClock(), MemoryStore()
     archive = archive_of(store, Uploader(store, tmp_path, clock, StorageSettings()), tmp_path)
     watch = BacklogWatch(archive, clock, 7)
+    room = Budget(cores=2, recordings_max=10, cpu_share_max=0.8, memory_free_bytes_min=0), Occupancy(0.5, 3)
     probe = CapacityProbe(
-        lambda: 3, lambda: ["limits"], archive, watch, clock, recordings_max=10, disk_free_bytes_min=7
+        lambda: 3, lambda: ["limits"], lambda: room, archive, watch, clock, disk_free_bytes_min=7
     )
     found = await probe.now()
     assert (found.recordings, found.recordings_max, found.uploads_waiting) == (3, 10, 0)
     assert (found.disk_free_bytes_min, found.backlog_bytes, found.backlog_drained_in_s) == (7, 0, 0.0)
     assert found.worker_walls == ["limits"]
+    assert (found.recording_cores, found.recording_cores_max) == (0.5, 1.6)
     assert found.disk_bytes >= found.disk_free_bytes > 0 and found.cores > 0

@@ -9,6 +9,8 @@ import psutil
 from recorder.archive.archive import Archive
 from recorder.archive.backlog_watch import BacklogWatch
 from recorder.kernel.clock import Clock
+from recorder.worker_pool.admission import Budget
+from recorder.worker_pool.occupancy import Occupancy
 from signaling.console_port import Capacity
 
 
@@ -19,29 +21,31 @@ class CapacityProbe:
         self,
         recordings: Callable[[], int],
         walls: Callable[[], list[str] | None],
+        room: Callable[[], tuple[Budget, Occupancy]],
         archive: Archive,
         backlog: BacklogWatch,
         clock: Clock,
         *,
-        recordings_max: int,
         disk_free_bytes_min: int,
     ) -> None:
         self._recordings = recordings
         self._walls = walls
+        self._room = room
         self._archive = archive
         self._backlog = backlog
         self._clock = clock
-        self._recordings_max = recordings_max
         self._disk_free_bytes_min = disk_free_bytes_min
 
     async def now(self) -> Capacity:
         """As it is at this moment; the load is the mean of the last minute, rates are of the last five."""
         disk = await asyncio.to_thread(os.statvfs, self._archive.spool.parent)
         memory, cores = psutil.virtual_memory(), os.cpu_count() or 1
-        backlog = self._backlog.now
+        backlog, (budget, occupancy) = self._backlog.now, self._room()
         return Capacity(
             recordings=self._recordings(),
-            recordings_max=self._recordings_max,
+            recordings_max=budget.recordings_max,
+            recording_cores=round(occupancy.cores, 2),
+            recording_cores_max=round(budget.cores_max, 2),
             uploads_waiting=self._archive.waiting_for_store(),
             cores=cores,
             load_per_core=round(os.getloadavg()[0] / cores, 2),

@@ -9,7 +9,7 @@ from recorder.archive.storage_test import StorageProbe
 from recorder.archive.storage_verdict import StorageVerdict
 from recorder.database import ConversationTable, RecordingTable
 from recorder.kernel.clock import Clock
-from recorder.recording.registry import LIVE_RECORDINGS_MAX, RecordingRegistry
+from recorder.recording.registry import RecordingRegistry
 from recorder.services.console.capacity import CapacityProbe
 from recorder.services.console.live import LiveRecordings
 from recorder.services.console.recording_events import RecordingEvents
@@ -44,10 +44,10 @@ class Console:
         self._capacity = CapacityProbe(
             lambda: sum(1 for _ in registry),
             lambda: registry.worker_walls,
+            registry.room,
             archive,
             backlog,
             clock,
-            recordings_max=LIVE_RECORDINGS_MAX,
             disk_free_bytes_min=settings.limits.spool_free_bytes_min,
         )
 
