@@ -48,6 +48,7 @@ class ServerProcess:
         deadline = time.monotonic() + START_TIMEOUT_S
         while not self._answers():
             if self._process.poll() is not None or time.monotonic() > deadline:
+                self.kill()
                 raise RuntimeError(f"{self._command[0]} does not start")
             time.sleep(0.02)
 
