@@ -180,7 +180,7 @@ async def compose(
         registry,
         entry_points,
         secrets,
-        connector_kinds(settings.connectors, settings.call),
+        connector_kinds(settings),
         clock,
     )
     stack.push_async_callback(connectors.leave)

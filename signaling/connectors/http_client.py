@@ -19,8 +19,11 @@ class TargetNotAllowedError(OSError):
         super().__init__(errno.EACCES, "target not allowed")
 
 
-def client_session(host: str, targets: ConnectorTargets) -> aiohttp.ClientSession:
-    """A session that reaches `host`, at addresses that are allowed, and nothing else."""
+def client_session(host: str, targets: ConnectorTargets, *, carried: bool) -> aiohttp.ClientSession:
+    """A session that reaches `host`, at addresses that are allowed, and nothing else.
+
+    `carried` by a proxy: then it is the proxy whose address is connected to.
+    """
 
     def open_socket(address: Any) -> socket.socket:
         """Called with the very address that is connected to: no later look-up can answer otherwise."""
@@ -32,7 +35,7 @@ def client_session(host: str, targets: ConnectorTargets) -> aiohttp.ClientSessio
         return opened
 
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(use_dns_cache=False, socket_factory=open_socket),
+        connector=aiohttp.TCPConnector(use_dns_cache=False, socket_factory=None if carried else open_socket),
         timeout=aiohttp.ClientTimeout(total=REQUEST_S_MAX, sock_connect=CONNECT_S_MAX),
         cookie_jar=aiohttp.DummyCookieJar(),
     )

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from recorder.kernel.errors import BystanderError, caller_error
 from recorder.kernel.network.addresses import is_public
+from recorder.kernel.network.proxy import Proxy
 
 PUBLIC = "public"
 
@@ -18,7 +19,9 @@ PUBLIC = "public"
 class ConnectorTargets:
     """The allow-list; what is not on it is not connected to."""
 
-    def __init__(self, entries: Iterable[str] = ()) -> None:
+    def __init__(self, entries: Iterable[str] = (), proxy: Proxy | None = None) -> None:
+        """`proxy` carries what it carries; what a name leads to is then the proxy's to find out."""
+        self._proxy = proxy
         self._names: list[str] = []
         self._networks: list[IPv4Network | IPv6Network] = []
         self._public = False
@@ -51,6 +54,16 @@ class ConnectorTargets:
             raise caller_error("invalid_address", "This is no IP address.", status=422) from None
         if not self._admits(address):
             raise not_allowed()
+
+    def proxy_for(self, host: str) -> str | None:
+        """The URL of the proxy that carries connections to this host, if one does.
+
+        Raises target_not_allowed where the host is not listed by its name: nobody here sees its address.
+        """
+        proxy = None if self._proxy is None else self._proxy.for_host(host)
+        if proxy is not None and not (self._is_named(host) or self._admits(host)):
+            raise not_allowed()
+        return proxy
 
     def admits(self, host: str, address: str) -> bool:
         """Whether this address, which `host` led to, may be connected to."""

@@ -3,6 +3,7 @@
 import pytest
 
 from recorder.kernel.errors import BystanderError
+from recorder.kernel.network.proxy import Proxy
 from recorder.settings.addresses import connector_target
 from signaling.connectors.targets import ConnectorTargets
 
@@ -64,3 +65,15 @@ def test_entries_that_can_be_meant(entry: str) -> None:
 @pytest.mark.parametrize("entry", ["", "*", "ws://a", "a.*.org", "10.0.0.0/40", "1.2.3", "a b"])
 def test_entries_that_are_refused_at_the_start(entry: str) -> None:
     assert connector_target(entry) is not None
+
+
+def test_what_a_proxy_carries_has_to_be_listed_by_its_name() -> None:
+    proxy = Proxy(url="http://proxy.example.org:3128", no_proxy=["10.0.0.0/8", "near.example.org"])
+    listed = ConnectorTargets(["janus.example.org", "public", "10.0.0.0/8"], proxy)
+    assert listed.proxy_for("janus.example.org") == proxy.url
+    assert listed.proxy_for("93.184.216.34") == proxy.url
+    assert listed.proxy_for("10.1.2.3") is None
+    assert listed.proxy_for("near.example.org") is None  # its addresses are judged here
+    with pytest.raises(BystanderError, match="target_not_allowed"):
+        listed.proxy_for("other.example.org")
+    assert ConnectorTargets(["public"]).proxy_for("other.example.org") is None

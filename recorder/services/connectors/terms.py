@@ -2,14 +2,15 @@
 
 from recorder.kernel.network.media import PortRange
 from recorder.services.connectors.kinds import Kinds
-from recorder.settings.definitions import CallSettings, ConnectorSettings
+from recorder.settings.definitions import CallSettings, ConnectorSettings, Settings
 from signaling.connectors.rtp.preparation import ANY_PORTS, RtpPlace
 from signaling.connectors.targets import ConnectorTargets
 
 
-def connector_kinds(connectors: ConnectorSettings, call: CallSettings) -> Kinds:
+def connector_kinds(settings: Settings) -> Kinds:
     """What connectors may do on this node."""
-    return Kinds(ConnectorTargets(connectors.targets), _rtp_place(connectors, call))
+    targets = ConnectorTargets(settings.connectors.targets, settings.proxy.as_proxy())
+    return Kinds(targets, _rtp_place(settings.connectors, settings.call))
 
 
 def _rtp_place(connectors: ConnectorSettings, call: CallSettings) -> RtpPlace | None:

@@ -78,8 +78,9 @@ async def open_janus(
     """
     host = targets.check_url(url, SCHEMES)
     shown = {name: value for name, value in (("token", token), ("apisecret", secret)) if value is not None}
-    async with client_session(host, targets) as client:
-        socket = await _connected(client, url)
+    proxy = targets.proxy_for(host)
+    async with client_session(host, targets, carried=proxy is not None) as client:
+        socket = await _connected(client, url, proxy)
         api = JanusApi(socket, shown)
         try:
             await api.create()
@@ -88,11 +89,14 @@ async def open_janus(
             await api.close()
 
 
-async def _connected(client: aiohttp.ClientSession, url: str) -> aiohttp.ClientWebSocketResponse:
+async def _connected(
+    client: aiohttp.ClientSession, url: str, proxy: str | None
+) -> aiohttp.ClientWebSocketResponse:
     try:
         async with asyncio.timeout(ANSWER_S_MAX):
             return await client.ws_connect(
                 url,
+                proxy=proxy,
                 protocols=(SUBPROTOCOL,),
                 heartbeat=HEARTBEAT_S,
                 max_msg_size=MESSAGE_BYTES_MAX,
