@@ -18,6 +18,7 @@ nanoseconds.
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
+from operator import itemgetter
 
 from media.sync.lateness import Jitter, LateRun, RecentExcess
 
@@ -93,16 +94,7 @@ class SteadyClock:
         return (before - self.stood_still) * 1_000_000_000 // self._rate
 
 
-@dataclass(frozen=True, slots=True)
-class _Beside:
-    """How late a sender's other streams were meanwhile; None where nothing came of them."""
-
-    excess_ns: int | None
-    settled: bool  # on time, or late by the same for long
-
-    @property
-    def alone(self) -> bool:
-        return self.excess_ns is None
+_Beside = tuple[int, RecentExcess]  # another stream of the sender, and how late its quickest packet was
 
 
 class StepDetector:
@@ -149,25 +141,35 @@ class StepDetector:
 
     def _judged(self, now_ns: int, companions: Iterable[RecentExcess], *, bound: bool) -> Step | None:
         rtp_timestamp, began_ns = self._late.first
-        beside = _seen_beside(companions, began_ns, now_ns, self._jitter.average_ns // SPREAD_SHARE)
         lowest = self._late.lowest
-        length = lowest - (beside.excess_ns or 0)
-        spread = 0 if length < STEP_NS_MIN else max(self._late.spread(), self._jitter.average_ns)
-        if length < self._least_length(spread, alone=beside.alone, bound=bound):
+        beside = _most_punctual(companions, began_ns, now_ns) if lowest >= self._relevant_ns else None
+        length = lowest if beside is None else lowest - beside[0]
+        spread = 0 if length < self._relevant_ns else max(self._late.spread(), self._jitter.average_ns)
+        if length < self._least_length(spread, alone=beside is None, bound=bound):
             self.doubt = None
             self._late.forget_before(now_ns - CERTAIN_NS)  # what stands out later is judged without it
             return None
-        changes = self._late.changes() > STEP_NS_MIN + spread // SPREAD_SHARE
-        catches_up = self._late.bunches() or self._late.falls() > FALL_NS + spread // SPREAD_SHARE
-        behind = catches_up or not beside.settled
-        if changes and behind:
+        behind = self._is_behind(beside, now_ns, spread // SPREAD_SHARE)
+        if behind and self._late.changes() > STEP_NS_MIN + spread // SPREAD_SHARE:
             self.doubt = None  # a sender that cannot keep up
             return None
         if len(self._late) >= DOUBTFUL_PACKETS_MIN:
             self.doubt = Doubt(began_ns, rtp_timestamp)
-        settled_ns = now_ns - self._late.drained_ns()
-        hasty = not changes and not behind
-        return self._stepped(length) if self._certain(settled_ns, length, spread, beside, hasty) else None
+        settled_ns = now_ns - self._late.settled_at_ns(lowest)
+        return (
+            self._stepped(length) if settled_ns >= self._certain_ns(length, spread, beside, behind) else None
+        )
+
+    @property
+    def _relevant_ns(self) -> int:
+        """What is late by less is no step, whatever else is so."""
+        return STEP_NS_MIN if self._counts_samples else PAUSE_STEP_NS
+
+    def _is_behind(self, beside: _Beside | None, now_ns: int, slack_ns: int) -> bool:
+        """Whether the sender seems to have more to send than it can: nothing is certain soon then."""
+        if self._late.bunches() or self._late.falls() > FALL_NS + slack_ns:
+            return True
+        return beside is not None and not _settled(beside[1], self._late.first[1], now_ns, slack_ns)
 
     def _least_length(self, spread: int, *, alone: bool, bound: bool) -> int:
         """How long a step must be to be told from jitter, from a longer way, or from a slow encoder."""
@@ -178,13 +180,13 @@ class StepDetector:
             return PAUSE_STEP_NS if self._late.paused else max(ALONE_STEP_NS_MIN, least)
         return least
 
-    def _certain(self, settled_ns: int, length: int, spread: int, beside: _Beside, hasty: bool) -> bool:
-        """Whether packets have come for long enough since the last that was quicker than all before."""
-        if self._late.paused and hasty and length >= PAUSE_STEP_NS:
-            return settled_ns >= PAUSE_CERTAIN_NS
-        if beside.alone or not hasty or len(self._late) < CERTAIN_PACKETS_MIN:
-            return settled_ns >= ALONE_CERTAIN_NS
-        return settled_ns >= min(ALONE_CERTAIN_NS, CERTAIN_NS + CERTAIN_SPREADS * spread)
+    def _certain_ns(self, length: int, spread: int, beside: _Beside | None, behind: bool) -> int:
+        """For how long packets must have come since the first that was hardly later than all."""
+        if self._late.paused and not behind and length >= PAUSE_STEP_NS:
+            return PAUSE_CERTAIN_NS
+        if beside is None or behind or len(self._late) < CERTAIN_PACKETS_MIN:
+            return ALONE_CERTAIN_NS
+        return min(ALONE_CERTAIN_NS, CERTAIN_NS + CERTAIN_SPREADS * spread)
 
     def _stepped(self, length: int) -> Step:
         step = Step(self._late.first[0], length, self._late.first[1])
@@ -198,13 +200,15 @@ class StepDetector:
         return step
 
 
-def _seen_beside(companions: Iterable[RecentExcess], from_ns: int, to_ns: int, spread: int) -> _Beside:
-    """The most punctual of a sender's other streams."""
+def _most_punctual(companions: Iterable[RecentExcess], from_ns: int, to_ns: int) -> _Beside | None:
+    """The sender's other stream that was least late meanwhile; None where nothing came of any."""
     known = [(least, other) for other in companions if (least := other.least(from_ns, to_ns)) is not None]
-    if not known:
-        return _Beside(None, settled=True)
-    least, other = min(known, key=lambda pair: pair[0])
-    if other.worst(from_ns, to_ns) <= PUNCTUAL_NS + spread:
-        return _Beside(least, settled=True)
-    wavers = other.wavers(to_ns)
-    return _Beside(least, settled=wavers is not None and wavers <= PUNCTUAL_NS + spread)
+    return min(known, key=itemgetter(0)) if known else None
+
+
+def _settled(stream: RecentExcess, from_ns: int, to_ns: int, slack_ns: int) -> bool:
+    """Whether a stream comes when it should, or late by the same for long."""
+    if stream.worst(from_ns, to_ns) <= PUNCTUAL_NS + slack_ns:
+        return True
+    wavers = stream.wavers(to_ns)
+    return wavers is not None and wavers <= PUNCTUAL_NS + slack_ns

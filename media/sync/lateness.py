@@ -14,7 +14,7 @@ BLOCKS_MAX = 48  # of the recent past: longer than anything is doubtful
 JITTER_PACKETS = 8  # a packet is held against the quickest of so many behind it: what grows is no jitter
 JITTER_AVERAGED = 64  # packets: more than a second
 JITTER_NS_MAX = 150_000_000  # a packet that was sent again says nothing about jitter
-DRAINING_NS = 10_000_000  # packets quicker by more than this than any before: a queue still drains
+DRAINING_NS = 10_000_000  # packets quicker by more than this than those before: a queue still drained
 LATE_PACKETS_MAX = 256  # a second of packets of 5 ms
 PART_NS = 200_000_000  # in so much of it some packet of a stream that comes when it should is quick
 PART_PACKETS_MIN = 3
@@ -80,7 +80,7 @@ class Jitter:
     def note(self, excess_ns: int) -> None:
         """A packet arrived."""
         if len(self._excesses) == JITTER_PACKETS:
-            late_ns = self._excesses[0] - min(excess_ns, min(self._excesses))
+            late_ns = self._excesses[0] - min(excess_ns, *self._excesses)
             self.average_ns += (min(late_ns, JITTER_NS_MAX) - self.average_ns) // JITTER_AVERAGED
         self._excesses.append(excess_ns)
 
@@ -136,13 +136,10 @@ class LateRun:
             late.append(excess - quickest)
         return sorted(late)[len(late) // 2]
 
-    def drained_ns(self) -> int:
-        """When the last packet came that was much quicker than those before it."""
-        _, drained_ns, level = self._packets[0]
-        for _, arrival_ns, excess in self._packets:
-            if excess < level - DRAINING_NS:
-                drained_ns, level = arrival_ns, excess
-        return drained_ns
+    def settled_at_ns(self, lowest: int) -> int:
+        """When a packet first came that was hardly later than the quickest of all."""
+        near = (arrival_ns for _, arrival_ns, excess in self._packets if excess <= lowest + DRAINING_NS)
+        return next(near)
 
     def changes(self) -> int:
         """By how much the quickest packets of its parts differ from each other."""

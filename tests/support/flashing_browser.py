@@ -14,19 +14,23 @@ from playwright.async_api import Browser, Page
 ORIGIN = "http://127.0.0.1:9/"  # never connected to: the page is made up, but loopback is a secure context
 PAGE = r"""
 async ({ width, height, fps, rate, first_s, interval_s, length_s, hertz, codec, nack }) => {
-  const context = new AudioContext(rate ? { sampleRate: rate } : {});
-  const sound = context.createMediaStreamDestination();
-  const gain = context.createGain(), tone = context.createOscillator();
-  gain.gain.value = 0;
-  tone.frequency.value = hertz;
-  tone.connect(gain).connect(sound);
-  tone.start();
-  const zero = context.currentTime + first_s;
-  for (let number = 0; number < 400; number++) {
-    const at = zero + number * interval_s;
-    gain.gain.setValueAtTime(0.5, at);
-    gain.gain.setValueAtTime(0, at + length_s);
-  }
+  const open = (rate, first_s) => {
+    const context = new AudioContext(rate ? { sampleRate: rate } : {});
+    const sound = context.createMediaStreamDestination();
+    const gain = context.createGain(), tone = context.createOscillator();
+    gain.gain.value = 0;
+    tone.frequency.value = hertz;
+    tone.connect(gain).connect(sound);
+    tone.start();
+    const zero = context.currentTime + first_s;
+    for (let number = 0; number < 400; number++) {
+      const at = zero + number * interval_s;
+      gain.gain.setValueAtTime(0.5, at);
+      gain.gain.setValueAtTime(0, at + length_s);
+    }
+    return { context, zero, track: sound.stream.getAudioTracks()[0] };
+  };
+  let device = open(rate, first_s), before = 0;
   const canvas = document.createElement("canvas");
   Object.assign(canvas, { width, height });
   const ink = canvas.getContext("2d");
@@ -34,7 +38,7 @@ async ({ width, height, fps, rate, first_s, interval_s, length_s, hertz, codec, 
   let number = 0, drawing = true, beat = null;
   const draw = () => {
     if (!drawing) return;
-    const since = context.currentTime - zero;
+    const since = device.context.currentTime - device.zero;
     const lit = since >= 0 && since % interval_s < length_s;
     ink.fillStyle = lit ? "#fff" : "#222";
     ink.fillRect(0, 0, width, height);
@@ -44,21 +48,34 @@ async ({ width, height, fps, rate, first_s, interval_s, length_s, hertz, codec, 
   };
   beat = setInterval(draw, 1000 / fps);
   const connection = new RTCPeerConnection({ bundlePolicy: "max-bundle" });
-  const voice = connection.addTransceiver(sound.stream.getAudioTracks()[0], { direction: "sendonly" });
+  const voice = connection.addTransceiver(device.track, { direction: "sendonly" });
   const camera = connection.addTransceiver(track, { direction: "sendonly" });
   const known = RTCRtpSender.getCapabilities("video").codecs;
   const wanted = known.filter(({ mimeType }) => mimeType === codec || mimeType === "video/rtx");
   camera.setCodecPreferences(wanted);
-  Object.assign(window, { context, connection, voice, camera, track });
-  window.events = () => Math.max(0, Math.floor((context.currentTime - zero) / interval_s) + 1);
+  Object.assign(window, { connection, voice, camera, track });
+  const passed = () => Math.max(0, Math.floor((device.context.currentTime - device.zero) / interval_s) + 1);
+  window.events = () => before + passed();
+  window.replace = async (rate) => {
+    const old = device, next = open(rate, interval_s);
+    before += passed();
+    await voice.sender.replaceTrack(next.track);
+    device = next;
+    await old.context.close();
+  };
   window.stutter = (length_ms, every_ms) => {
     const pause = async () => {
+      const { context } = device;
       await context.suspend();
       setTimeout(() => context.resume(), length_ms);
     };
     window.stuttering = setInterval(pause, every_ms);
   };
   window.freeze = (on) => { drawing = !on; };
+  window.draw_every = (interval_ms) => {
+    clearInterval(beat);
+    beat = setInterval(draw, interval_ms);
+  };
   const offered = await connection.createOffer();
   const known_sound = /(a=rtpmap:(\d+) (?:opus|red)\/48000\/2\r\n)/g;
   const asked = nack ? offered.sdp.replace(known_sound, "$1a=rtcp-fb:$2 nack\r\n") : offered.sdp;

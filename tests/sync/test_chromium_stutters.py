@@ -23,6 +23,9 @@ logger = logging.getLogger(__name__)
 
 STUTTER_EVERY_MS = 1300
 SETTLED_S = 3.0  # Chromium reports its voice after some two and a half seconds
+CHANGED_AFTER_S = 6.0
+HIDDEN_TIMER_MS = 1000
+BACK_EVENTS = 5  # the last of a call, after whatever happened in the middle of it
 P95_S_MAX, MAX_S = 0.040, 0.100
 PLAN = RecordingPlan(
     recording="rec", conversation="conv", canvas=Canvas(width=320, height=240), bind_host="127.0.0.1"
@@ -96,8 +99,11 @@ def starve(length_s: float, every_s: float) -> Callable[[Page], Awaitable[None]]
     return disturb
 
 
-def assert_in_sync(made: Made, *, lost_max: int = 2, p95_s: float = P95_S_MAX, max_s: float = MAX_S) -> None:
-    """All flashes and beeps are there, but for those of the first and the last moment, and together."""
+def assert_in_sync(made: Made, *, lost_max: int = 2, max_s: float = MAX_S, apart_max: int = 0) -> None:
+    """All flashes and beeps are there, but for those of the first and the last moment, and together.
+
+    `apart_max`: so many beside the 5 % that any call has may be further apart than P95_S_MAX.
+    """
     found = made.found
     settled = [
         abs(offset)
@@ -105,7 +111,7 @@ def assert_in_sync(made: Made, *, lost_max: int = 2, p95_s: float = P95_S_MAX, m
         if flash_s > SETTLED_S
     ]
     assert len(found.offsets_s) >= made.events - lost_max, made
-    assert sorted(settled)[int(0.95 * (len(settled) - 1))] <= p95_s, made
+    assert sorted(settled)[int(0.95 * (len(settled) - 1)) - apart_max] <= P95_S_MAX, made
     assert max(settled) <= max_s, made
 
 
@@ -129,6 +135,36 @@ async def test_a_browser_without_a_processor(browser: Browser, length_s: float, 
 
 @pytest.mark.slow
 async def test_a_browser_that_stands_still_all_the_time(browser: Browser) -> None:
-    """Stalls that follow so closely miss the goal of the others: bounds of what is reached (docs/sync.md)."""
+    """What the sound device takes while it stops is in a packet that comes after it (docs/sync.md)."""
     made = await call(browser, 20.0, starve(0.1, 0.5), FlashingPage())
-    assert_in_sync(made, lost_max=4, p95_s=0.15, max_s=0.3)
+    assert_in_sync(made, lost_max=4, max_s=0.15, apart_max=2)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rate", [16_000, 44_100])
+async def test_another_device_in_mid_call(browser: Browser, rate: int) -> None:
+    async def disturb(page: Page) -> None:
+        await asyncio.sleep(CHANGED_AFTER_S)
+        await page.evaluate(f"replace({rate})")
+        await asyncio.sleep(CHANGED_AFTER_S)
+        await page.evaluate("replace(0)")
+
+    assert_in_sync(await call(browser, 18.0, disturb, FlashingPage()))
+
+
+@pytest.mark.slow
+async def test_a_tab_in_the_background(browser: Browser) -> None:
+    """Timers of a hidden page run once a second, so flashes are missed; sound goes on, and both come back.
+
+    A browser without a window hides no page, so its page does itself what hiding would do to it.
+    """
+
+    async def disturb(page: Page) -> None:
+        await asyncio.sleep(CHANGED_AFTER_S)
+        await page.evaluate(f"draw_every({HIDDEN_TIMER_MS})")
+        await asyncio.sleep(CHANGED_AFTER_S)
+        await page.evaluate("draw_every(1000 / 25)")
+
+    made = await call(browser, 18.0, disturb, FlashingPage())
+    assert len(made.found.beeps_s) >= made.events - 2, made
+    assert max(map(abs, made.found.offsets_s[-BACK_EVENTS:])) <= MAX_S, made
