@@ -257,6 +257,7 @@ class Renderer:
                 self._render_pictures(step_ns)
             self._rendered_ns = step_ns
             self.fragmenter.keep()
+            self._chronicle.rendered((self._zero_ns or 0) + step_ns)
             self._attendance.come_and_go((self._zero_ns or 0) + step_ns)
 
     def _next_change_ns(self) -> int:

@@ -61,7 +61,8 @@ def read_offer(text: str) -> Offer:
     """Judge an offer.
 
     Raises BystanderError: malformed_sdp (400), sdp_too_large (413), unsupported_codecs, no_media_sent,
-    unsupported_transport or too_many_streams (all 422): where anything that is sent cannot be recorded.
+    bundle_required, unsupported_transport or too_many_streams (all 422): where anything that is sent cannot
+    be recorded.
     """
     description = sdp.parse(text)
     bundle = _bundle(description)
@@ -122,7 +123,9 @@ def read_fragment(text: str) -> TrickleFragment:
 def _unusable(refusals: list[str]) -> BystanderError:
     details = {
         "unsupported_codecs": "A media section offers no codec that is recorded: Opus, VP8, VP9, H.264, AV1.",
-        "unsupported_transport": "Media must be offered in one bundle, with ICE, DTLS-SRTP and rtcp-mux.",
+        "bundle_required": "Each section has a transport of its own: offer all in one BUNDLE group. Browsers"
+        " do, GStreamer's webrtcbin with bundle-policy=max-bundle.",
+        "unsupported_transport": "Media must be offered with ICE, DTLS-SRTP and rtcp-mux.",
         "too_many_streams": f"An offer may send {STREAMS_PER_PUBLISHER_MAX} streams.",
         "no_media_sent": "No media section of the offer sends audio or video.",
     }
@@ -143,8 +146,10 @@ def _judge(
         return None, None
     if "recvonly" in attributes or "inactive" in attributes:
         return None, "no_media_sent"
-    if own_transport or "rtcp-mux" not in attributes or section.protocol not in _PROTOCOLS:
+    if "rtcp-mux" not in attributes or section.protocol not in _PROTOCOLS:
         return None, "unsupported_transport"
+    if own_transport:
+        return None, "bundle_required"
     media = read_format(section, mid)
     return media, "unsupported_codecs" if media is None else None
 

@@ -76,7 +76,8 @@ class Peer:
         """Answer the one offer of this session: (SDP, entity tag of its ICE session).
 
         Raises BystanderError: malformed_sdp, sdp_too_large, unsupported_codecs, no_media_sent,
-        unsupported_transport, offer_repeated (409), relay_unavailable, media_ports_exhausted (503).
+        bundle_required, unsupported_transport, offer_repeated (409), relay_unavailable,
+        media_ports_exhausted (503).
         """
         if self._offer is not None or self._closing is not None:
             raise caller_error("offer_repeated", "This session has had its offer already.", status=409)

@@ -195,7 +195,13 @@ OPERATIONS = (
             403: ("consent_required", "forbidden", "not_recorded"),
             406: ("not_acceptable",),
             409: ("recording_ended", "too_many_sessions"),
-            422: ("no_media_sent", "too_many_streams", "unsupported_codecs", "unsupported_transport"),
+            422: (
+                "bundle_required",
+                "no_media_sent",
+                "too_many_streams",
+                "unsupported_codecs",
+                "unsupported_transport",
+            ),
             503: (
                 "media_ports_exhausted",
                 "overloaded",

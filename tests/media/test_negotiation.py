@@ -191,7 +191,7 @@ class TestSections:
         [
             (section(kind="video", mid="1", lines=("a=rtpmap:111 H265/90000",)), "unsupported_codecs"),
             (section(mid="1", lines=("a=rtpmap:0 G722/8000",), formats="0"), "unsupported_codecs"),
-            (section(mid="2"), "unsupported_transport"),
+            (section(mid="2"), "bundle_required"),
             (section(mid="1", mux=False), "unsupported_transport"),
         ],
     )

@@ -240,7 +240,12 @@ BATCH_NS = 40_000_000
 
 
 def replay(
-    plan: RecordingPlan, senders: list[Sender], *, until_s: float, blocked: dict[str, int] | None = None
+    plan: RecordingPlan,
+    senders: list[Sender],
+    *,
+    until_s: float,
+    blocked: dict[str, int] | None = None,
+    finish: bool = True,
 ) -> tuple[Output, Renderer]:
     """Play what the senders send to a renderer up to this local time, in batches of 40 ms; finish it."""
     output = Output()
@@ -264,5 +269,6 @@ def replay(
             renderer.accept(items[position][1], now_ns)
             position += 1
         renderer.advance(now_ns, blocked or {})
-    renderer.finish(now_ns)
+    if finish:
+        renderer.finish(now_ns)
     return output, renderer
