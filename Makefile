@@ -18,7 +18,8 @@ DEBIAN_PACKAGES := chromium coturn ffmpeg fonts-dejavu-core groff-base iproute2 
 help: ## list the targets
 	@grep -hE '^[a-z -]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
-setup: setup-npm setup-runtime setup-system $(VENV)/.dev ## install what running and testing need, and nothing else
+API_PAGE := signaling/docs/renderer/swagger-ui-bundle.js
+setup: setup-npm setup-runtime setup-system $(VENV)/.dev $(API_PAGE) ## install what running and testing need, and nothing else
 
 SEGMENTATION := signaling/web/segmentation/LICENSE.md
 setup-runtime: $(VENV)/.runtime $(SEGMENTATION)
@@ -44,13 +45,20 @@ $(VENV)/.dev: requirements-dev.lock $(VENV)/.runtime
 setup-npm:
 	@command -v npm >/dev/null || deploy/install-debian-packages nodejs npm
 
+# What shows the API at /docs and sends calls; without it /docs is a plain page.
+.PHONY: api-page
+api-page: $(API_PAGE) ## fetch what shows the API at /docs
+
+$(API_PAGE): deploy/fetch-api-page
+	deploy/fetch-api-page && touch $@ || echo "/docs stays a plain page"
+
 setup-system:
 	@deploy/install-debian-packages $(DEBIAN_PACKAGES)
 
 demo: setup-runtime ## record a synthetic call of two people and a screen share, and report
 	$(BIN)/bystander demo --seconds $(SECONDS_OF_DEMO)
 
-serve: setup-runtime ## run the server on 127.0.0.1:8080 with data in ./data
+serve: setup-runtime api-page ## run the server on 127.0.0.1:8080 with data in ./data
 	$(BIN)/bystander serve
 
 # First what needs no clock, several files at once; then calls, browsers and codecs, which need the machine for themselves.
@@ -147,4 +155,4 @@ lock: $(VENV)/.dev ## pin every dependency again, with hashes and without addres
 	deploy/lock $(BIN)/uv
 
 clean: ## remove what the other targets made
-	rm -rf $(VENV) signaling/web/segmentation out .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
+	rm -rf $(VENV) signaling/web/segmentation signaling/docs/renderer out .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info

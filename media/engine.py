@@ -191,6 +191,7 @@ class Engine:
             policy=plan.ice_transport_policy,
             network=self._network,
             reorder_wait_s=plan.reorder_wait_s,
+            stereo=plan.audio_channels > 1,
             on_state=session.state_changed,
             on_round_trip=session.round_trip_measured,
         )

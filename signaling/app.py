@@ -41,6 +41,7 @@ from signaling.console.oidc import flow as console_oidc
 from signaling.console.oidc.terms import OidcTerms
 from signaling.console.pages import add_console_pages
 from signaling.docs import pages as documentation
+from signaling.docs.renderer import add_renderer
 from signaling.http.idempotency import Idempotency
 from signaling.http.rate_limits import Gate, RateLimits
 from signaling.http.signed_links import LinkSigner, link_expiry, recording_links
@@ -165,6 +166,7 @@ def build_app(
         clock=clock,
     )
     add_console_pages(app, path_of(public_url))
+    add_renderer(app)
     if oidc is not None:
         console_oidc.add_oidc(app, oidc, secret=link_secret, clock=clock, proxy=proxy)
 

@@ -9,7 +9,6 @@ from media.mux.fragmenter import AUDIO_RATE, AUDIO_TRACK
 from media.render.streams import SoundSource
 from media.video.encoder import VIDEO_TIMESCALE
 
-CHANNELS = 1  # a conversation: voices have no direction, and all the bits make one channel better
 FIRST_FRAGMENT_FRAMES = 24  # half a second of sound, so that something is safe early
 NS = 1_000_000_000
 
@@ -17,16 +16,18 @@ NS = 1_000_000_000
 class AudioTrackRenderer:
     """Takes sources, gives encoded sound up to any instant; times are on the recording's clock."""
 
-    def __init__(self, *, bitrate: int, fragment_ns: int) -> None:
-        self._mix = Mix(CHANNELS)
-        self._encoder = AudioEncoder(channels=CHANNELS, bitrate=bitrate)
-        self.track = AudioTrack(AUDIO_TRACK, AUDIO_RATE, CHANNELS, self._encoder.asc)
+    def __init__(self, *, channels: int, bitrate: int, fragment_ns: int) -> None:
+        """`channels`: one for voices, which have no direction: all the bits make it better; or two."""
+        self._channels = channels
+        self._mix = Mix(channels)
+        self._encoder = AudioEncoder(channels=channels, bitrate=bitrate)
+        self.track = AudioTrack(AUDIO_TRACK, AUDIO_RATE, channels, self._encoder.asc)
         self._frames_per_fragment = fragment_ns * AUDIO_RATE // NS // AAC_FRAME_SAMPLES
         self._cut_at = 0  # samples
 
     def new_source(self, key: str, session: str) -> SoundSource:
         """A stream that will be heard."""
-        return SoundSource(key, session, self._mix, CHANNELS)
+        return SoundSource(key, session, self._mix, self._channels)
 
     def render(self, sources: Iterable[SoundSource], until_ns: int, zero_ns: int) -> list[EncodedSound]:
         """Let the sources play on, and encode what is heard up to `until_ns`."""

@@ -62,7 +62,9 @@ class Renderer:
         self._silence_wait_ns = WAITS_OF_SILENCE * wait_ns
         self._reports_wait_ns = min(wait_ns, REPORTS_AWAITED_NS_MAX)
         self._load = QualityController()
-        self._sound = AudioTrackRenderer(bitrate=plan.audio_bitrate, fragment_ns=self._fragment_ns)
+        self._sound = AudioTrackRenderer(
+            channels=plan.audio_channels, bitrate=plan.audio_bitrate, fragment_ns=self._fragment_ns
+        )
         self._picture = None if plan.type is RecordingType.AUDIO else Scene(plan, self._fragment_ns)
         self.fragmenter = Fragmenter(
             video=None if self._picture is None else self._picture.track,

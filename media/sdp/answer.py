@@ -20,10 +20,13 @@ _PARAMETERS_SAID_BACK = {  # some senders match the whole set, and our decoders 
 }
 
 
-def write_answer(offer: Offer, local: LocalTransport, *, session_id: int, version: int = 1) -> str:
+def write_answer(
+    offer: Offer, local: LocalTransport, *, session_id: int, version: int = 1, stereo: bool = False
+) -> str:
     """Our answer: what was accepted is received only, what was not is rejected with port 0.
 
-    `version` counts the answers of a session (RFC 8866 5.2).
+    `version` counts the answers of a session (RFC 8866 5.2). With `stereo` a sender that has two channels is
+    asked for both (RFC 7587 6.1).
     """
     lines = ["v=0", f"o=- {session_id} {version} IN IP4 0.0.0.0", "s=-", "t=0 0"]
     accepted = [section.mid for section in offer.sections if section.media is not None]
@@ -34,7 +37,7 @@ def write_answer(offer: Offer, local: LocalTransport, *, session_id: int, versio
     transport_written = False
     for section in offer.sections:
         if section.idle is not None:
-            lines += _acceptance(section, section.idle, "inactive") + _transport(
+            lines += _acceptance(section, section.idle, "inactive", stereo=stereo) + _transport(
                 offer, local, candidates=False
             )
             continue
@@ -42,7 +45,7 @@ def write_answer(offer: Offer, local: LocalTransport, *, session_id: int, versio
             # With the transport's lines too: webrtcbin discards an answer where a section lacks them.
             lines += _rejection(section) + _transport(offer, local, candidates=False)
             continue
-        lines += _acceptance(section, section.media)
+        lines += _acceptance(section, section.media, stereo=stereo)
         lines += _transport(offer, local, candidates=not transport_written)
         transport_written = True
     return "\r\n".join(lines) + "\r\n"
@@ -70,7 +73,9 @@ def _rejection(section: AnswerSection) -> list[str]:
     return lines
 
 
-def _acceptance(section: AnswerSection, media: MediaFormat, direction: str = "recvonly") -> list[str]:
+def _acceptance(
+    section: AnswerSection, media: MediaFormat, direction: str = "recvonly", *, stereo: bool
+) -> list[str]:
     offered = section.offered
     numbers = list(media.payloads)
     numbers += dict.fromkeys(
@@ -92,14 +97,17 @@ def _acceptance(section: AnswerSection, media: MediaFormat, direction: str = "re
     parameters = parameters_of(offered)
     feedback = Feedback(offered)
     for payload in media.payloads.values():
-        lines += _payload_lines(payload, feedback, parameters.get(payload.payload_type, {}))
+        described = parameters.get(payload.payload_type, {})
+        lines += _payload_lines(payload, feedback, described, stereo=stereo)
     if media.rids:
         lines += [f"a=rid:{rid} recv" for rid in media.rids]
         lines.append(f"a=simulcast:recv {';'.join(media.rids)}")
     return lines
 
 
-def _payload_lines(payload: PayloadFormat, feedback: Feedback, parameters: dict[str, str]) -> list[str]:
+def _payload_lines(
+    payload: PayloadFormat, feedback: Feedback, parameters: dict[str, str], *, stereo: bool
+) -> list[str]:
     number = payload.payload_type
     if payload.redundant:
         repeated = f"{payload.repeats}/{payload.repeats}"
@@ -107,7 +115,7 @@ def _payload_lines(payload: PayloadFormat, feedback: Feedback, parameters: dict[
     lines = [f"a=rtpmap:{number} {_ENCODINGS[payload.codec]}"]
     lines += [f"a=rtcp-fb:{number} {given}" for given in feedback.of(number)]
     if payload.codec is Codec.OPUS:
-        lines.append(f"a=fmtp:{number} minptime=10;useinbandfec=1")
+        lines.append(f"a=fmtp:{number} minptime=10;useinbandfec=1{';stereo=1' if stereo else ''}")
     else:
         kept = _PARAMETERS_SAID_BACK.get(payload.codec, ())
         answered = ";".join(f"{name}={parameters[name]}" for name in kept if name in parameters)

@@ -39,6 +39,7 @@ class Peer:
         policy: IceTransportPolicy = IceTransportPolicy.ALL,
         network: MediaNetwork = _EVERYWHERE,
         reorder_wait_s: float = 1.0,
+        stereo: bool = False,
         on_state: Callable[[str, str | None], None] = lambda state, reason: None,
         on_round_trip: Callable[[int], None] = lambda round_trip_ns: None,
     ) -> None:
@@ -46,6 +47,7 @@ class Peer:
         self._ice_servers = ice_servers
         self._policy = policy
         self._network = network
+        self._stereo = stereo
         self._on_state = on_state
         self._on_round_trip = on_round_trip
         self._offer: Offer | None = None
@@ -173,7 +175,13 @@ class Peer:
         if self._local is None:
             raise RuntimeError("nothing was gathered that an answer could tell")
         self._answers += 1
-        return write_answer(offer, self._local, session_id=self._session_id, version=self._answers)
+        return write_answer(
+            offer,
+            self._local,
+            session_id=self._session_id,
+            version=self._answers,
+            stereo=self._stereo,
+        )
 
     async def _add_candidates(self, transport: MediaTransport, candidates: tuple[str, ...]) -> None:
         for candidate in candidates:

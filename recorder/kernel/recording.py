@@ -96,6 +96,7 @@ class RecordingPlan(msgspec.Struct, frozen=True, kw_only=True):
     type: RecordingType = RecordingType.AUDIO_VIDEO
     canvas: Canvas = Canvas()
     audio_bitrate: int = 64_000  # bit/s, AAC
+    audio_channels: int = 1
     video_crf: int = 33  # x264 constant rate factor; docs/how/encoding.md says why
     video_bitrate_max: int = 2_500_000  # bit/s, the rate the coder is capped at
     fragment_duration_s: float = 2.0

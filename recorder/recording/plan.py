@@ -111,6 +111,7 @@ def recording_plan(settings: Settings, row: RecordingRow) -> RecordingPlan:
         type=row.type,
         canvas=Canvas(width=recording.width, height=recording.height, fps=recording.fps),
         audio_bitrate=recording.audio_bitrate,
+        audio_channels=recording.audio_channels,
         video_crf=recording.video_crf,
         video_bitrate_max=recording.video_bitrate_max,
         fragment_duration_s=recording.fragment_duration_s,

@@ -177,6 +177,10 @@ class RecordingSettings(Section, frozen=True):
     video_crf: Annotated[int, Meta(ge=0, le=51, description="x264 constant rate factor")] = 33
     video_bitrate_max: Annotated[int, Meta(ge=50_000, description="bit/s, the cap of video")] = 2_500_000
     audio_bitrate: Annotated[int, Meta(ge=8_000, le=512_000, description="bit/s of AAC")] = 64_000
+    audio_channels: Annotated[
+        int,
+        Meta(ge=1, le=2, description="2: stereo, which publishers are asked for, too; voices need 1"),
+    ] = 1
     fragment_duration_s: Annotated[
         float,
         Meta(ge=0.5, le=2, description="longest fragment while something moves; a crash costs about 1 s"),

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from signaling.docs.examples import EXAMPLES
 from signaling.http.idempotency import HEADER
 from signaling.http.problems import MEDIA_TYPE, Problem
 from signaling.http.session_cookie import SECURE_COOKIE
@@ -97,7 +98,8 @@ def _operation(operation: Operation, schema_of: dict[type[msgspec.Struct], Json]
         required = bool(msgspec.structs.fields(operation.body)) and any(
             field.required for field in msgspec.structs.fields(operation.body)
         )
-        described["requestBody"] = {"required": required, "content": {"application/json": {"schema": schema}}}
+        content = {"schema": schema, "example": EXAMPLES[operation.id]}
+        described["requestBody"] = {"required": required, "content": {"application/json": content}}
     return described
 
 

@@ -8,11 +8,13 @@ from itertools import groupby
 import msgspec
 from aiohttp import web
 
+from signaling.docs import renderer
 from signaling.docs.openapi import Json, openapi_document
 from signaling.http.html import page
 from signaling.routes.operation import ApiCall, Operation, Reply
 
 _INDENT = 2
+_TITLE = "Bystander API"
 
 
 def operations(api: Sequence[Operation], *, version: str) -> tuple[Operation, ...]:
@@ -22,7 +24,9 @@ def operations(api: Sequence[Operation], *, version: str) -> tuple[Operation, ..
         return web.Response(body=encoded, content_type="application/json")
 
     async def docs(call: ApiCall) -> web.Response:
-        return page("Bystander API", body)
+        if rendered is None:
+            return page(_TITLE, plain)
+        return page(_TITLE, rendered, head=renderer.HEAD, policy=renderer.POLICY)
 
     own = (
         Operation(
@@ -47,22 +51,31 @@ def operations(api: Sequence[Operation], *, version: str) -> tuple[Operation, ..
     everything = (*api, *own)
     document = openapi_document(everything, version=version)
     encoded = _indented(document)
-    body = _body(everything, document)
+    plain = _plain(everything, document)
+    rendered = _rendered(everything, document) if renderer.files() else None
     return own
 
 
-def _body(everything: Sequence[Operation], document: Json) -> str:
+def _rendered(everything: Sequence[Operation], document: Json) -> str:
+    return f"{_head(document)}{renderer.BODY}<h2>Problems</h2>{_problems(everything)}"
+
+
+def _head(document: Json) -> str:
+    return (
+        f"<h1>{_TITLE} <small>{escape(document['info']['version'])}</small></h1>"
+        '<p>For programs: <a href="openapi.json">openapi.json</a>. Everything under <code>/v1</code> '
+        "wants <code>Authorization: Bearer &lt;API key&gt;</code>. Times are RFC 3339 in UTC, durations in "
+        "seconds; errors are RFC 9457 problem documents with a stable <code>code</code>.</p>"
+    )
+
+
+def _plain(everything: Sequence[Operation], document: Json) -> str:
     by_tag = groupby(sorted(everything, key=lambda one: one.tag), key=lambda one: one.tag)
     sections = "".join(
         f"<h2>{escape(tag.capitalize())}</h2>{''.join(map(_operation, some))}" for tag, some in by_tag
     )
-    return (
-        f"<h1>Bystander API <small>{escape(document['info']['version'])}</small></h1>"
-        '<p>For programs: <a href="/openapi.json">/openapi.json</a>. Everything under <code>/v1</code> '
-        "wants <code>Authorization: Bearer &lt;API key&gt;</code>. Times are RFC 3339 in UTC, durations in "
-        "seconds; errors are RFC 9457 problem documents with a stable <code>code</code>.</p>"
-        f"{sections}<h2>Types</h2>{_types(document)}<h2>Problems</h2>{_problems(everything)}"
-    )
+    types, problems = _types(document), _problems(everything)
+    return f"{_head(document)}{sections}<h2>Types</h2>{types}<h2>Problems</h2>{problems}"
 
 
 def _operation(operation: Operation) -> str:

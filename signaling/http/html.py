@@ -20,11 +20,11 @@ td,th{border-bottom:1px solid var(--line);padding:.2rem .8rem .2rem 0;text-align
 pre{background:var(--soft);padding:.6rem;border-radius:6px;overflow:auto}
 video{width:100%;max-height:75vh;background:#000;border-radius:6px}
 """
-_STYLE_HASH = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
+STYLE_SOURCE = f"'sha256-{base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()}'"
 _POLICY = "; ".join(
     (
         "default-src 'none'",
-        f"style-src 'sha256-{_STYLE_HASH}'",
+        f"style-src {STYLE_SOURCE}",
         "media-src 'self'",
         "base-uri 'none'",
         "form-action 'none'",
@@ -33,15 +33,19 @@ _POLICY = "; ".join(
 )
 
 
-def page(title: str, body: str) -> web.Response:
-    """A page whose `body` is HTML, already escaped; `title` is text."""
+def page(title: str, body: str, *, head: str = "", policy: str = _POLICY) -> web.Response:
+    """A page whose `body` and more of whose `head` is HTML, already escaped; `title` is text."""
     document = (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
-        f'<meta name="viewport" content="width=device-width,initial-scale=1"><style>{STYLE}</style></head>'
-        f"<body>{body}</body></html>"
+        f'<meta name="viewport" content="width=device-width,initial-scale=1"><style>{STYLE}</style>{head}'
+        f"</head><body>{body}</body></html>"
     )
     return web.Response(
         text=document,
         content_type="text/html",
-        headers={"Content-Security-Policy": _POLICY, "Cache-Control": "no-store"},
+        headers={
+            "Content-Security-Policy": policy,
+            "Cache-Control": "no-store",
+            "X-Content-Type-Options": "nosniff",
+        },
     )

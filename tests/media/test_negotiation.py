@@ -57,6 +57,13 @@ def answer(offer: Offer) -> str:
     return write_answer(offer, LOCAL, session_id=1)
 
 
+def test_stereo_is_asked_for_where_it_is_wanted() -> None:
+    offer = read_offer(SESSION + section())
+    asked = write_answer(offer, LOCAL, session_id=1, stereo=True)
+    assert "useinbandfec=1;stereo=1\r\n" in asked
+    assert "stereo" not in write_answer(offer, LOCAL, session_id=1)
+
+
 def code_of(text: str) -> tuple[str, int]:
     with pytest.raises(BystanderError) as caught:
         read_offer(text)

@@ -8,12 +8,13 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from prometheus_client import CollectorRegistry
 
 from signaling.app import API, build_app
+from signaling.docs import renderer
 from signaling.docs.pages import operations
 from signaling.routes.access import Scheme
 from tests.support.fake_ports import FakeServer
-from tests.support.http import LINK_SECRET, Served
+from tests.support.http import LINK_SECRET, Served, serve
 
-OF_PAGES = re.compile(r"/$|/room/|/web/|/console$|/console/{page}|/console-files/")
+OF_PAGES = re.compile(r"/$|/room/|/web/|/console$|/console/{page}|/console-files/|/docs-files/")
 
 
 @pytest.fixture
@@ -83,11 +84,14 @@ async def test_queries_are_parameters(document: dict[str, Any]) -> None:
     assert {one["in"] for one in parameters} == {"query"}
 
 
-async def test_the_page_shows_every_operation_type_and_problem(
-    served: Served, document: dict[str, Any]
+async def test_the_plain_page_shows_every_operation_type_and_problem(
+    document: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    answer = await served.client.get("/docs")
-    html = await answer.text()
+    monkeypatch.setattr(renderer, "files", dict)
+    async with serve() as served:
+        answer = await served.client.get("/docs")
+        html = await answer.text()
+        assert (await served.client.get("/docs-files/start.js")).status == 404
     assert (answer.status, answer.content_type) == (200, "text/html")
     for operation in API:
         assert f'id="{operation.id}"' in html

@@ -48,6 +48,21 @@ def opus_packets(
     return tuple(packets)
 
 
+def opus_stereo(left: Sound, right: Sound) -> tuple[bytes, ...]:
+    """Opus packets of 20 ms with a signal for each side."""
+    encoder = av.CodecContext.create("libopus", "w")
+    encoder.sample_rate, encoder.layout, encoder.format = 48_000, "stereo", "flt"
+    encoder.bit_rate = 96_000
+    both = np.stack([left, right], axis=1)
+    packets = []
+    for start in range(0, len(both) - PACKET_SAMPLES + 1, PACKET_SAMPLES):
+        block = both[start : start + PACKET_SAMPLES].reshape(1, -1)
+        frame = av.AudioFrame.from_ndarray(block, format="flt", layout="stereo")
+        frame.sample_rate, frame.pts = 48_000, start
+        packets += [bytes(packet) for packet in encoder.encode(frame)]
+    return tuple(packets)
+
+
 def beeping(seconds: float, beeps_at: Iterable[float], *, hertz: int = BEEP_HZ) -> Sound:
     """A mono signal at 48 kHz: silence, and a beep of FLASH_S at each of these times."""
     sound = np.zeros(round(seconds * 48_000), dtype=np.float32)
