@@ -22,6 +22,8 @@ from media.video.headers.size import UnreadableHeaderError
 from media.webrtc.dtls import Certificate, IceLink, has_plaintext_alert
 from media.webrtc.ice import UNANSWERED_CHECKS_MAX, CheckAllowance, IceConnection
 from recorder.kernel.clock import ManualClock
+from recorder.kernel.media import IceTransportPolicy
+from recorder.kernel.network.media import MediaNetwork
 from tests.fuzz.pieces import Pieces
 
 CODECS = (Codec.H264, Codec.VP8, Codec.VP9, Codec.AV1)
@@ -82,17 +84,18 @@ def _loop() -> asyncio.AbstractEventLoop:
 
 async def _ice(wire: _Wire) -> tuple[IceConnection, Any]:
     connection = IceConnection(
-        bind_host="127.0.0.1",
+        network=MediaNetwork(interfaces=["127.0.0.1"]),
+        servers=(),
+        policy=IceTransportPolicy.ALL,
         clock=ManualClock(),
         on_media=lambda media, arrival_ns: None,
         on_dtls=lambda records: None,
         on_consent=lambda round_trip_ns: None,
         drop=lambda reason: None,
         allowance=CheckAllowance(),
-        ice_controlling=False,
-        local_username="ours",
-        local_password="o" * 22,
+        controlling=False,
     )
+    connection._local_username, connection._local_password = "ours", "o" * 22
     protocol = aioice.ice.StunProtocol(connection)
     protocol.local_candidate = aioice.Candidate.from_sdp("1 1 udp 1 127.0.0.1 30000 typ host")
     protocol.transport = wire  # type: ignore[assignment]

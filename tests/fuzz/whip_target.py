@@ -17,7 +17,7 @@ from recorder.kernel.clock import ManualClock
 from recorder.kernel.conversation import Role
 from recorder.kernel.errors import BystanderError
 from recorder.kernel.limits import PUBLISHERS_PER_RECORDING_MAX, UNCONNECTED_SESSIONS_MAX
-from recorder.kernel.media import Publisher, SourceKind
+from recorder.kernel.media import IceServer, Publisher, SourceKind
 from tests.fuzz.pieces import Pieces
 
 STEPS_MAX = 32
@@ -39,7 +39,7 @@ class Wireless:
     def start(self, remote: IceParameters, fingerprints: tuple[Fingerprint, ...]) -> None:
         """Whoever drives this says how it went."""
 
-    async def restart(self, remote: IceParameters) -> LocalTransport:
+    async def restart(self, remote: IceParameters, ice_servers: list[IceServer]) -> LocalTransport:
         return await self.gather()
 
     async def add_remote_candidate(self, value: str) -> None:
