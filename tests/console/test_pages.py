@@ -139,12 +139,12 @@ async def test_backgrounds_are_uploaded_shown_and_removed(visitor: Visitor, scen
     wall = {"name": "Green wall.jpg", "mimeType": "image/jpeg", "buffer": made.getvalue()}
     broken = {"name": "broken.png", "mimeType": "image/png", "buffer": b"no picture"}
     await page.set_input_files("input[type=file]", [wall, broken])
-    await page.click("text=Upload >> nth=-1")
+    await page.click("form.card button")
     await page.wait_for_selector("[role=alert] >> text=broken.png")
     await visitor.until("document.querySelector('.backgrounds img')?.naturalWidth === 640")
     visitor.complaints.clear()  # the browser's own line about the 422
-    await page.click("text=Remove")
-    await page.click("dialog >> text=Remove >> nth=-1")
+    await page.click(".backgrounds button")
+    await page.click("dialog .button.danger")
     await page.wait_for_selector("text=No backgrounds were uploaded")
     assert visitor.complaints == []
 

@@ -85,6 +85,7 @@ class Sender:
                 await asyncio.sleep(0.1)
 
 
+@pytest.mark.faults
 async def test_a_hundred_megabytes_survive_a_killed_server(tmp_path: Path) -> None:
     length = FILE_BYTES_MAX
     with running_server(tmp_path, settings=ALLOWED) as first:
