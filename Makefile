@@ -13,7 +13,7 @@ SECONDS_OF_DEMO ?= 20
 PYTEST_ARGS ?=
 # Real parts that tests talk to: a browser, a TURN server, a second media stack, a font with accents, a database,
 # an SFU, and what judges a unit of systemd and alert rules (nothing of these is started).
-DEBIAN_PACKAGES := chromium coturn ffmpeg fonts-dejavu-core groff-base iproute2 janus nginx-light postgresql prometheus systemd
+DEBIAN_PACKAGES := chromium coturn ffmpeg fonts-dejavu-core groff-base iproute2 nftables janus nginx-light postgresql prometheus systemd
 
 help: ## list the targets
 	@grep -hE '^[a-z -]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -85,8 +85,8 @@ $(VENV)/.fuzz: requirements-fuzz.lock $(VENV)/.dev
 test-slow: setup-players
 .PHONY: setup-players
 setup-players:
-	@deploy/install-debian-packages firefox-esr fish vlc-bin vlc-plugin-base zsh gstreamer1.0-tools \
-		gstreamer1.0-plugins-base gstreamer1.0-plugins-good
+	@deploy/install-debian-packages firefox-esr fish tcpdump tinyproxy-bin vlc-bin vlc-plugin-base zsh \
+		gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good
 
 # Rules of accessibility that pages are held to; nothing of it is served to anybody.
 test-slow: $(VENV)/axe/.installed

@@ -21,12 +21,15 @@ POLL_S = 0.05
 class ApiClient:
     """Every method asserts the status that it expects, with the answer as the message."""
 
-    def __init__(self, server: RunningServer) -> None:
+    def __init__(self, server: RunningServer, connector: aiohttp.BaseConnector | None = None) -> None:
         self._server = server
+        self._connector = connector
         self._session: aiohttp.ClientSession
 
     async def __aenter__(self) -> "ApiClient":
-        self._session = aiohttp.ClientSession(self._server.base_url, headers=self._server.headers)
+        self._session = aiohttp.ClientSession(
+            self._server.base_url, headers=self._server.headers, connector=self._connector
+        )
         return self
 
     async def __aexit__(
@@ -75,6 +78,15 @@ class ApiClient:
             assert time.monotonic() < deadline, f"still {now}"
             await asyncio.sleep(POLL_S)
         return now
+
+    async def whip(self, entry_point: dict[str, Any], offer: str) -> str:
+        """The answer to somebody's offer, which is carried to the entry point for them."""
+        headers = {"Authorization": f"Bearer {entry_point['token']}", "Content-Type": "application/sdp"}
+        path = URL(entry_point["url"]).relative()
+        async with self._session.post(path, data=offer, headers=headers) as response:
+            answer = await response.text()
+            assert response.status == 201, answer
+            return answer
 
     async def media(self, recording: str) -> bytes:
         async with self._session.get(f"/v1/recordings/{recording}/media") as response:

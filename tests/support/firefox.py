@@ -50,10 +50,12 @@ class Firefox:
 
 
 @asynccontextmanager
-async def firefox() -> AsyncIterator[Firefox]:
-    """A browser with a fresh profile for the length of the block."""
+async def firefox(**preferences: object) -> AsyncIterator[Firefox]:
+    """A browser with a fresh profile, and these preferences, for the length of the block."""
     profile, port = Path(tempfile.mkdtemp()), free_port()
-    (profile / "user.js").write_text(f'user_pref("marionette.port", {port});\n')
+    told = {"marionette.port": port, **preferences}
+    lines = [f"user_pref({json.dumps(name)}, {json.dumps(value)});" for name, value in told.items()]
+    (profile / "user.js").write_text("\n".join(lines) + "\n")
     process = await asyncio.create_subprocess_exec(
         *(PROGRAM, "--headless", "--marionette", "--no-remote", "--profile", str(profile)),
         stdout=asyncio.subprocess.DEVNULL,

@@ -44,7 +44,7 @@ async ({ width, height, fps, rate, first_s, interval_s, length_s, hertz, codec, 
     ink.fillRect(0, 0, width, height);
     ink.fillStyle = "#666";
     ink.fillRect((number++ * 4) % width, height - 24, 8, 24);
-    track.requestFrame();
+    (track.requestFrame ? track : pictures).requestFrame(); // Firefox has it on the stream
   };
   beat = setInterval(draw, 1000 / fps);
   const connection = new RTCPeerConnection({ bundlePolicy: "max-bundle" });

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -71,9 +71,10 @@ def running_server(
     settings: Mapping[str, str] | None = None,
     command: str = "recorder",
     python: str = sys.executable,
+    prefix: Sequence[str] = (),
 ) -> Iterator[RunningServer]:
     """Serve on a free port; afterwards SIGTERM has to give exit code 0 and leave no worker."""
-    server = start_server(data_dir, settings=settings, command=command, python=python)
+    server = start_server(data_dir, settings=settings, command=command, python=python, prefix=prefix)
     try:
         yield server
     finally:
@@ -95,10 +96,11 @@ def start_server(
     port: int = 0,
     python: str = sys.executable,
     release: Path | None = None,
+    prefix: Sequence[str] = (),
 ) -> RunningServer:
     """Start `python -m <command> serve` on the defaults and `settings` alone; returns once it listens.
 
-    `release` is another tree than this one.
+    `release` is another tree than this one; `prefix` is what it is run by, as in a network namespace.
     """
     data_dir.mkdir(parents=True, exist_ok=True)
     config = data_dir / "bystander.toml"
@@ -107,7 +109,7 @@ def start_server(
     log = data_dir / "server.log"
     with log.open("a") as stderr:
         process = subprocess.Popen(
-            [python, "-m", command, "serve", *options],
+            [*prefix, python, "-m", command, "serve", *options],
             stdout=subprocess.PIPE,
             stderr=stderr,
             bufsize=0,  # so that select tells of every line

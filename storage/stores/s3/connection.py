@@ -178,6 +178,8 @@ class S3Connection:
         async with self._opening:
             if self._client is None:
                 client = await self._stack.enter_async_context(self._new_client())
+                if self._proxies("s3"):
+                    client.meta.events.register_last("before-call.s3", _send_at_once)
                 if self._access is not None:
                     client.meta.events.register("before-sign.s3", self._access.sign)
                     client.meta.events.register("before-parse.s3", self._access.understand)
@@ -245,3 +247,8 @@ def without_a_page(answer: dict[str, Any]) -> None:
     """Nothing, for a deletion: what comes with a body is a gateway's page, and nothing was deleted."""
     if answer["ResponseMetadata"].get("HTTPHeaders", {}).get("content-length", "0") != "0":
         raise store_error(FAILED, "a page in answer to a deletion")
+
+
+def _send_at_once(params: dict[str, Any], **_: Any) -> None:
+    """Of "before-call": ask no proxy whether a body may be sent; some never answer (RFC 9110 10.1.1)."""
+    params["headers"].pop("Expect", None)
