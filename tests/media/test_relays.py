@@ -64,7 +64,7 @@ def test_servers_by_their_urls() -> None:
     ]
     ignored = ["stuns:d.example", "turns:e.example?transport=udp"]
     stun, turn = read_servers([IceServer(urls=urls + ignored, username="u", credential="p")])
-    assert stun == [StunUrl("c.example", 1)]
+    assert stun == [StunUrl("c.example", 19302)]
     assert turn == [
         TurnUrl("a.example", 3478, "udp", False, "u", "p"),
         TurnUrl("b.example", 5349, "tcp", True, "u", "p"),
