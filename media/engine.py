@@ -109,6 +109,15 @@ class Engine:
         """Use these, with credentials that are good now, for ICE sessions that begin from now on."""
         self._ice_servers = servers
 
+    async def offer(self, session: str, publisher: Publisher) -> str:
+        """Take somebody who answers an offer of ours, which is returned; raises as `publish` does."""
+        self._must_run()
+        return await self._publishers.offer(session, publisher)
+
+    async def answered(self, session: str, answer: str) -> None:
+        """The answer to our offer; see media.webrtc.peer.Peer.answered."""
+        await self._publishers.session(session).peer.answered(answer)
+
     async def renegotiate(self, session: str, offer: str) -> tuple[str, str]:
         """One more offer of a publisher; see media.webrtc.peer.Peer.renegotiate."""
         return await self._publishers.session(session).peer.renegotiate(offer, self._ice_servers)

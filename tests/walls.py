@@ -70,6 +70,7 @@ ROOMS: dict[str, list[str]] = {
         "connectors",
         "connectors/janus",
         "connectors/rtp",
+        "connectors/whep",
         "routes",
         "room/core",
         "room",

@@ -83,6 +83,12 @@ class PlainPeer:
     async def accept(self, offer: str) -> tuple[str, str]:
         raise _nothing_to_negotiate()
 
+    async def offer(self) -> str:
+        raise _nothing_to_negotiate()
+
+    async def answered(self, answer: str) -> None:
+        raise _nothing_to_negotiate()
+
     async def renegotiate(self, offer: str, ice_servers: list[IceServer] | None = None) -> tuple[str, str]:
         raise _nothing_to_negotiate()
 

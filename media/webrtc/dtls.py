@@ -142,6 +142,10 @@ class DtlsSession(RTCDtlsTransport):
         self._link = link
         self._set_role("server" if server else "client")
 
+    def take_role(self, *, server: bool) -> None:
+        """The role that the other side's answer leaves us; before the handshake."""
+        self._set_role("server" if server else "client")
+
     def fingerprints(self) -> tuple[Fingerprint, ...]:
         """Ours, by SHA-256."""
         offered = self.getLocalParameters().fingerprints

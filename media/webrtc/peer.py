@@ -10,6 +10,7 @@ from media.rtp.ssrc_receiver import SsrcCounters
 from media.rtp.wire.packet import PacketBuffer
 from media.sdp.answer import write_answer, write_fragment
 from media.sdp.offer import Offer, read_fragment, read_offer
+from media.sdp.own_offer import read_answer, write_offer
 from media.sdp.parse import malformed
 from media.sdp.transport import IceParameters, LocalTransport
 from media.webrtc.rtp_session import RtpSession
@@ -83,17 +84,10 @@ class Peer:
         """
         if self._offer is not None or self._closing is not None:
             raise caller_error("offer_repeated", "This session has had its offer already.", status=409)
+        if self._transport is not None:
+            raise caller_error("offer_repeated", "This session has offered by itself.", status=409)
         self._offer = read = read_offer(offer)
-        self._transport = transport = MediaTransport(
-            events=self,
-            drop=self.statistics.drop,
-            clock=self._clock,
-            ice_servers=self._ice_servers,
-            policy=self._policy,
-            network=self._network,
-            dtls_server=read.peer_is_dtls_client,
-            remote_is_lite=read.ice.lite,
-        )
+        transport = self._new_transport(dtls_server=read.peer_is_dtls_client, lite=read.ice.lite)
         self._session.expect(read.media)
         try:
             local = await transport.gather()
@@ -106,6 +100,31 @@ class Peer:
         transport.start(read.ice, read.fingerprints)
         self._etag = secrets.token_hex(8)
         return self._answer(read), self._etag
+
+    async def offer(self) -> str:
+        """Offer to receive, where the other side answers; `answered` comes next, once.
+
+        Raises BystanderError: offer_repeated (409), and what MediaTransport.gather raises.
+        """
+        if self._transport is not None or self._closing is not None:
+            raise caller_error("offer_repeated", "This session has had its offer already.", status=409)
+        transport = self._new_transport(dtls_server=True, leads=True)
+        try:
+            self._local = await transport.gather()
+        except BystanderError:
+            await self.close()
+            raise
+        return write_offer(self._local, session_id=self._session_id)
+
+    async def answered(self, answer: str) -> None:
+        """The answer to our offer. Raises BystanderError: what read_answer does, session_closed (409)."""
+        read, transport = read_answer(answer), self._transport
+        if transport is None or self._remote_ice is not None or self._closing is not None:
+            raise caller_error("session_closed", "The session waits for no answer.", status=409)
+        self._session.expect(read.media)
+        self._remote_ice = read.ice
+        await self._add_candidates(transport, read.candidates)
+        transport.start(read.ice, read.fingerprints, dtls_server=read.peer_is_dtls_client)
 
     async def renegotiate(self, offer: str, ice_servers: list[IceServer] | None = None) -> tuple[str, str]:
         """Answer one more offer on the same transport: (SDP, entity tag of its ICE session).
@@ -157,6 +176,20 @@ class Peer:
         self._finish("closed", "closed_here")
         if self._closing is not None:
             await asyncio.shield(self._closing)
+
+    def _new_transport(self, *, dtls_server: bool, lite: bool = False, leads: bool = False) -> MediaTransport:
+        self._transport = transport = MediaTransport(
+            events=self,
+            drop=self.statistics.drop,
+            clock=self._clock,
+            ice_servers=self._ice_servers,
+            policy=self._policy,
+            network=self._network,
+            dtls_server=dtls_server,
+            remote_is_lite=lite,
+            leads=leads,
+        )
+        return transport
 
     async def _restart(
         self,

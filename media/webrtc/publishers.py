@@ -102,6 +102,10 @@ class Publishers:
         """
         return await self._admit(key, publisher, self._make_peer, lambda peer: peer.accept(offer))
 
+    async def offer(self, key: str, publisher: Publisher) -> str:
+        """Take somebody who answers an offer of ours, which is returned; raises as `publish` does."""
+        return await self._admit(key, publisher, self._make_peer, lambda peer: peer.offer())
+
     async def receive(
         self, key: str, publisher: Publisher, make_peer: Callable[[PublisherSession], P]
     ) -> None:

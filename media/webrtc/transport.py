@@ -56,7 +56,9 @@ class MediaTransport:
         network: MediaNetwork,
         dtls_server: bool,
         remote_is_lite: bool = False,
+        leads: bool = False,
     ) -> None:
+        """`leads`: we have offered, so ICE is ours to control (RFC 8445 6.1.1)."""
         self._events = events
         self._clock = clock
         self._network = network
@@ -64,6 +66,7 @@ class MediaTransport:
         self._ice_servers = ice_servers
         self._policy = policy
         self._remote_is_lite = remote_is_lite
+        self._leads = leads or remote_is_lite  # RFC 8445 6.1.1: a lite agent never controls
         self._allowance = CheckAllowance()
         self._drop = drop
         self._link = IceLink(drop)
@@ -100,8 +103,17 @@ class MediaTransport:
             candidates=tuple(candidates),
         )
 
-    def start(self, remote: IceParameters, fingerprints: tuple[Fingerprint, ...]) -> None:
-        """Connect in the background; `state_changed` tells how it went."""
+    def start(
+        self,
+        remote: IceParameters,
+        fingerprints: tuple[Fingerprint, ...],
+        *,
+        dtls_server: bool | None = None,
+    ) -> None:
+        """Connect in the background; `state_changed` tells how it went. `dtls_server` if known now."""
+        if dtls_server is not None:
+            self._dtls.take_role(server=dtls_server)
+        self._remote_is_lite |= remote.lite
         self._spawn(self._find_pair(self._connection, remote))
         self._spawn(self._secure(fingerprints))
 
@@ -172,7 +184,7 @@ class MediaTransport:
             on_consent=self._consent,
             drop=self._drop,
             allowance=self._allowance,
-            controlling=self._remote_is_lite,  # RFC 8445 6.1.1: a lite agent never controls
+            controlling=self._leads,
         )
 
     def _spawn(self, coroutine: Any) -> None:

@@ -39,6 +39,23 @@ class ReceiveRtp(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     address: str
 
 
+class MakeOffer(msgspec.Struct, frozen=True, tag=True, kw_only=True):
+    """A new session of somebody who answers an offer of ours."""
+
+    request: int
+    session: str
+    publisher: Publisher
+    ice_servers: list[IceServer] = []  # as in Publish
+
+
+class TakeAnswer(msgspec.Struct, frozen=True, tag=True, kw_only=True):
+    """The answer to it."""
+
+    request: int
+    session: str
+    answer: str
+
+
 class Renegotiate(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     """One more offer of a session, on the same transport: streams come and go, or ICE is restarted."""
 
@@ -104,7 +121,9 @@ class RecordEvent(msgspec.Struct, frozen=True, tag="Note", kw_only=True):  # as 
     ago_s: float = 0.0
 
 
-OfSession = Publish | ReceiveRtp | Renegotiate | Trickle | AwaitSessionState | Unpublish
+OfSession = (
+    Publish | ReceiveRtp | MakeOffer | TakeAnswer | Renegotiate | Trickle | AwaitSessionState | Unpublish
+)
 Request = OfSession | Stop | Pause | Resume | GetStatistics | RecordEvent
 
 
@@ -113,6 +132,11 @@ class Published(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     request: int
     answer: str
     etag: str
+
+
+class Offered(msgspec.Struct, frozen=True, tag=True, kw_only=True):
+    request: int
+    offer: str
 
 
 class Trickled(msgspec.Struct, frozen=True, tag=True, kw_only=True):
@@ -195,7 +219,7 @@ class Ended(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     bytes: int
 
 
-Reply = Published | Trickled | SessionState | Done | Stopped | StatisticsReply | Refused
+Reply = Published | Offered | Trickled | SessionState | Done | Stopped | StatisticsReply | Refused
 Event = Hello | Happened | SpoolGrew | Ended
 Message = Reply | Event
 

@@ -25,6 +25,8 @@ from recorder.worker.protocol import (
     GetStatistics,
     Happened,
     Hello,
+    MakeOffer,
+    Offered,
     Pause,
     Publish,
     Published,
@@ -38,6 +40,7 @@ from recorder.worker.protocol import (
     StatisticsReply,
     Stop,
     Stopped,
+    TakeAnswer,
     Trickle,
     Trickled,
     Unpublish,
@@ -166,7 +169,7 @@ class WorkerRecording:
 
     async def _answer(self, request: Request) -> Reply:
         number, engine = request.request, self._engine
-        if isinstance(request, Publish | Renegotiate | Trickle) and request.ice_servers:
+        if isinstance(request, Publish | MakeOffer | Renegotiate | Trickle) and request.ice_servers:
             engine.use_ice_servers(request.ice_servers)
         match request:
             case Publish():
@@ -174,6 +177,11 @@ class WorkerRecording:
                 return Published(request=number, answer=answer, etag=etag)
             case ReceiveRtp():
                 await engine.receive_rtp(request.session, request.publisher, request.source, request.address)
+                return Done(request=number)
+            case MakeOffer():
+                return Offered(request=number, offer=await engine.offer(request.session, request.publisher))
+            case TakeAnswer():
+                await engine.answered(request.session, request.answer)
                 return Done(request=number)
             case Renegotiate():
                 answer, etag = await engine.renegotiate(request.session, request.offer)

@@ -22,6 +22,8 @@ from recorder.worker.protocol import (
     Event,
     GetStatistics,
     Hello,
+    MakeOffer,
+    Offered,
     Publish,
     Published,
     ReceiveRtp,
@@ -31,6 +33,7 @@ from recorder.worker.protocol import (
     StatisticsReply,
     Stop,
     Stopped,
+    TakeAnswer,
     Trickle,
     Trickled,
     Unpublish,
@@ -136,6 +139,26 @@ class Worker:
             lambda number: ReceiveRtp(
                 request=number, session=session, publisher=publisher, source=source, address=address
             ),
+            Done,
+            timeout_s=PUBLISH_TIMEOUT_S,
+        )
+
+    async def offer(self, session: str, publisher: Publisher, ice_servers: Sequence[IceServer] = ()) -> str:
+        """An offer to receive, of a new session."""
+        servers = list(ice_servers)
+        answer = await self._link.ask(
+            lambda number: MakeOffer(
+                request=number, session=session, publisher=publisher, ice_servers=servers
+            ),
+            Offered,
+            timeout_s=PUBLISH_TIMEOUT_S,
+        )
+        return answer.offer
+
+    async def answered(self, session: str, answer: str) -> None:
+        """The answer to the offer of a session."""
+        await self._link.ask(
+            lambda number: TakeAnswer(request=number, session=session, answer=answer),
             Done,
             timeout_s=PUBLISH_TIMEOUT_S,
         )

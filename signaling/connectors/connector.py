@@ -27,6 +27,14 @@ class Intake(Protocol):
         """Take a sender's offer, as the entry point does; raises BystanderError as that does."""
         ...
 
+    async def offer(self, publisher: Publisher) -> PublishedSession:
+        """A session of somebody who answers, with our offer as its SDP; raises as `publish` does."""
+        ...
+
+    async def answered(self, session: str, answer: str) -> None:
+        """The answer to that offer; raises where it cannot be read or sends nothing that is recorded."""
+        ...
+
     async def receive_rtp(self, publisher: Publisher, source: RtpSource, address: str) -> str:
         """Listen for plain RTP on an address of this machine; the session. Raises as `publish` does."""
         ...

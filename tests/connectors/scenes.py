@@ -5,15 +5,17 @@ from contextlib import AbstractAsyncContextManager, contextmanager
 from pathlib import Path
 from typing import Protocol
 
-from recorder.kernel.connectors.source import JanusSource, RtpCodec, RtpSource, RtpStream
+from recorder.kernel.connectors.source import JanusSource, RtpCodec, RtpSource, RtpStream, WhepSource
 from signaling.connectors.connector import Connector
 from signaling.connectors.janus.connector import JanusConnector
 from signaling.connectors.rtp.connector import RtpConnector
 from signaling.connectors.rtp.preparation import RtpPlace, prepared
 from signaling.connectors.targets import ConnectorTargets
+from signaling.connectors.whep.connector import WhepConnector
 from tests.support.janus_publisher import JanusPublisher
 from tests.support.janus_server import LOCKED_ROOM, PIN, JanusServer, janus_server
 from tests.support.plain_sender import PlainSender
+from tests.support.whep_server import WhepServer, whep_server
 
 LOOPBACK = ConnectorTargets(["127.0.0.1"])
 
@@ -93,5 +95,32 @@ def rtp_scene(directory: Path) -> Iterator[Scene]:
     yield RtpScene()
 
 
-SCENES = {"janus": janus_scene, "rtp": rtp_scene}
-WITH_A_SERVER = ("janus",)  # kinds where there is another system that can break down
+class WhepScene:
+    """One stream of a small WHEP server of our own: the registries have none."""
+
+    secrets = ("a WHEP token for tests",)
+    people_max = 1
+
+    def __init__(self, server: WhepServer) -> None:
+        self._server = server
+
+    def connector(self, targets: ConnectorTargets = LOOPBACK) -> Connector:
+        return WhepConnector(WhepSource(url=self._server.url, token=self.secrets[0], name="Ada"), targets)
+
+    def somebody(self, name: str) -> AbstractAsyncContextManager[object]:
+        return self._server.playing()
+
+    def break_down(self) -> None:
+        self._server.kill()
+
+
+@contextmanager
+def whep_scene(directory: Path) -> Iterator[Scene]:
+    with whep_server(WhepScene.secrets[0]) as server:
+        yield WhepScene(server)
+
+
+SCENES = {"janus": janus_scene, "rtp": rtp_scene, "whep": whep_scene}
+SLOW = {"whep"}  # its server takes a second to start, and its silence five to be one
+WITH_A_SERVER = ("janus", "whep")  # kinds where there is another system that can break down
+WITH_A_ROOM = ("janus", "rtp")  # kinds of which one connection outlives who sends

@@ -2,24 +2,30 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
+from _pytest.mark import ParameterSet
 
 from recorder.kernel.connectors.status import StreamState
 from recorder.kernel.errors import BystanderError, Fault
 from recorder.kernel.media import SourceKind
 from signaling.connectors.connector import Connector
 from signaling.connectors.targets import ConnectorTargets
-from tests.connectors.scenes import SCENES, WITH_A_SERVER, Scene
+from tests.connectors.scenes import SCENES, SLOW, WITH_A_ROOM, WITH_A_SERVER, Scene
 from tests.support.intake import ReceivingIntake
 
 CAMERA = SourceKind.CAMERA
 
 
-@pytest.fixture(params=SCENES)
+def kinds(names: Iterable[str]) -> list[ParameterSet]:
+    """Kinds of connector as parameters."""
+    return [pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else []) for name in names]
+
+
+@pytest.fixture(params=kinds(SCENES))
 def scene(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Scene]:
     with SCENES[request.param](tmp_path) as opened:
         yield opened
@@ -61,6 +67,7 @@ async def test_people_are_taken_as_they_come_and_let_go_as_they_leave(
     assert intake.streams == {}
 
 
+@pytest.mark.parametrize("scene", kinds(WITH_A_ROOM), indirect=True)
 async def test_who_leaves_and_comes_again_is_taken_again(scene: Scene, intake: ReceivingIntake) -> None:
     async with running(scene.connector(), intake):
         for _ in range(2):
@@ -69,7 +76,7 @@ async def test_who_leaves_and_comes_again_is_taken_again(scene: Scene, intake: R
             await intake.until(lambda: not intake.receives("Ada", "audio"))
 
 
-@pytest.mark.parametrize("scene", WITH_A_SERVER, indirect=True)
+@pytest.mark.parametrize("scene", kinds(WITH_A_SERVER), indirect=True)
 async def test_a_system_that_ends_without_a_word_is_noticed(scene: Scene, intake: ReceivingIntake) -> None:
     async with scene.somebody("Ada"), running(scene.connector(), intake) as task:
         await intake.until(lambda: intake.receives("Ada", "audio"))

@@ -23,6 +23,12 @@ class Recording:
     async def publish(self, publisher: Publisher, offer: str) -> PublishedSession:
         raise NotImplementedError
 
+    async def offer(self, publisher: Publisher) -> PublishedSession:
+        raise NotImplementedError
+
+    async def answered(self, session: str, answer: str) -> None:
+        raise NotImplementedError
+
     async def receive_rtp(self, publisher: Publisher, source: RtpSource, address: str) -> str:
         raise NotImplementedError
 

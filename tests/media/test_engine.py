@@ -68,6 +68,12 @@ class ScriptedPeer:
             raise BystanderError("malformed_sdp", "No.", fault=Fault.CALLER, status=400)
         return "answer to " + offer, "etag"
 
+    async def offer(self) -> str:
+        return "offer"
+
+    async def answered(self, answer: str) -> None:
+        return None
+
     async def renegotiate(self, offer: str, ice_servers: object = None) -> tuple[str, str]:
         return "another answer to " + offer, "etag"
 

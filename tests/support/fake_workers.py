@@ -98,6 +98,12 @@ class FakeEngine:
     async def receive_rtp(self, session: str, publisher: Publisher, source: object, address: str) -> None:
         await self._media()
 
+    async def offer(self, session: str, publisher: Publisher) -> str:
+        return "offer"
+
+    async def answered(self, session: str, answer: str) -> None:
+        await self._media()
+
     async def renegotiate(self, session: str, offer: str) -> tuple[str, str]:
         return f"another answer to {offer}", "etag-1"
 

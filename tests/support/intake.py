@@ -78,6 +78,18 @@ class ReceivingIntake:
         self.sessions[session] = Taken(publisher, peer, sink, states)
         return PublishedSession(id=session, sdp=sdp, etag=etag)
 
+    async def offer(self, publisher: Publisher) -> PublishedSession:
+        if self.refusal is not None:
+            raise self.refusal
+        sink, session, states = CountingSink(), new_id("ses"), States()
+        peer = Peer(sink=sink, clock=SystemClock(), ice_servers=[], on_state=states.changed)
+        offer = await peer.offer()
+        self.sessions[session] = Taken(publisher, peer, sink, states)
+        return PublishedSession(id=session, sdp=offer, etag="")
+
+    async def answered(self, session: str, answer: str) -> None:
+        await self.sessions[session].peer.answered(answer)
+
     async def receive_rtp(self, publisher: Publisher, source: RtpSource, address: str) -> str:
         if self.refusal is not None:
             raise self.refusal

@@ -113,4 +113,15 @@ class RtpSource(_Source, frozen=True, kw_only=True, forbid_unknown_fields=True, 
         return [stream for stream in (self.audio, self.video) if stream is not None]
 
 
-ConnectorSource = JanusSource | RtpSource
+class WhepSource(_Source, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="whep"):
+    """One stream that a media server plays by WHEP at `url`."""
+
+    url: Url
+    token: Annotated[str, Meta(min_length=1, max_length=URL_CHARS_MAX)] | None = None
+    participant: Text = "whep"
+    name: Text = "WHEP"
+    role: Role = Role.VISITOR
+    source: SourceKind = SourceKind.CAMERA
+
+
+ConnectorSource = JanusSource | RtpSource | WhepSource

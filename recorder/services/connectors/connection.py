@@ -26,6 +26,8 @@ class RecordingEntrance(Protocol):
     """The recording that a connection is for."""
 
     async def publish(self, publisher: Publisher, offer: str) -> PublishedSession: ...
+    async def offer(self, publisher: Publisher) -> PublishedSession: ...
+    async def answered(self, session: str, answer: str) -> None: ...
     async def receive_rtp(self, publisher: Publisher, source: RtpSource, address: str) -> str: ...
     async def renegotiate(self, session: str, offer: str) -> PublishedSession: ...
     async def state(self, session: str, other_than: str) -> tuple[str, str | None]: ...
@@ -125,6 +127,12 @@ class Connection:
 
     async def publish(self, publisher: Publisher, offer: str) -> PublishedSession:
         return await self._entrance.publish(publisher, offer)
+
+    async def offer(self, publisher: Publisher) -> PublishedSession:
+        return await self._entrance.offer(publisher)
+
+    async def answered(self, session: str, answer: str) -> None:
+        await self._entrance.answered(session, answer)
 
     async def receive_rtp(self, publisher: Publisher, source: RtpSource, address: str) -> str:
         return await self._entrance.receive_rtp(publisher, source, address)

@@ -18,6 +18,14 @@ class Entrance:
         """Asks for consent and for what the settings say, as for every publisher."""
         return await self._entry_points.publish(self._entry_point, publisher, offer)
 
+    async def offer(self, publisher: Publisher) -> PublishedSession:
+        """A session of somebody who answers, with our offer as its SDP."""
+        return await self._entry_points.offer(self._entry_point, publisher)
+
+    async def answered(self, session: str, answer: str) -> None:
+        """The answer to it."""
+        await self._worker.answered(session, answer)
+
     async def receive_rtp(self, publisher: Publisher, source: RtpSource, address: str) -> str:
         """Listen for plain RTP, in a session of its own."""
         return await self._entry_points.receive_rtp(self._entry_point, publisher, source, address)

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from recorder.kernel.connectors.source import ConnectorSource, JanusSource, RtpSource
+from recorder.kernel.connectors.source import ConnectorSource, JanusSource, RtpSource, WhepSource
 from recorder.kernel.errors import caller_error
 from signaling.connectors.connector import Connector
 from signaling.connectors.janus.api import SCHEMES as JANUS_SCHEMES
@@ -13,6 +13,8 @@ from signaling.connectors.rtp.connector import RtpConnector
 from signaling.connectors.rtp.description import write_description
 from signaling.connectors.rtp.preparation import RtpPlace, check_rtp, ports_of, prepared
 from signaling.connectors.targets import ConnectorTargets
+from signaling.connectors.whep.connector import SCHEMES as WHEP_SCHEMES
+from signaling.connectors.whep.connector import WhepConnector
 
 
 def kind_of(source: ConnectorSource) -> str:
@@ -31,6 +33,8 @@ class Kinds(msgspec.Struct, frozen=True):
         match source:
             case JanusSource():
                 self.targets.check_url(source.url, JANUS_SCHEMES)
+            case WhepSource():
+                self.targets.check_url(source.url, WHEP_SCHEMES)
             case RtpSource():
                 self._place()
                 check_rtp(source, self.targets)
@@ -53,6 +57,8 @@ class Kinds(msgspec.Struct, frozen=True):
         match source:
             case JanusSource():
                 return JanusConnector(source, self.targets)
+            case WhepSource():
+                return WhepConnector(source, self.targets)
             case RtpSource():
                 return RtpConnector(source, self._place().address, self.targets)
 

@@ -114,6 +114,15 @@ class EntryPoints:
 
         return await self._take(entry_point, publisher, publish)
 
+    async def offer(self, entry_point: str, publisher: Publisher) -> PublishedSession:
+        """A new session of somebody who answers, with our offer as its SDP."""
+        servers = self._view.recorder_ice_servers(self._registry.published_at(entry_point))
+
+        async def offer(worker: Worker, session: str) -> PublishedSession:
+            return PublishedSession(id=session, sdp=await worker.offer(session, publisher, servers), etag="")
+
+        return await self._take(entry_point, publisher, offer)
+
     async def receive_rtp(
         self, entry_point: str, publisher: Publisher, source: RtpSource, address: str
     ) -> str:
