@@ -166,7 +166,10 @@ class UploadSteps:
         if not state.adopts:
             await self.abort_strays(state)  # also of what a spool from the past cannot know
         lacks = shortfall(entries, self._reader.ending, (), held=info.size)
-        return plan.held_already(state, info, lacks)
+        held = plan.held_already(state, info, lacks)
+        if state.events_stored:  # with what the object lacks, as at the end of any other upload
+            await self._verify_events(held)
+        return held
 
     async def _head_or_none(self, key: str) -> ObjectInfo | None:
         try:
