@@ -111,6 +111,12 @@ async def test_a_loss_and_its_length_are_among_the_recordings_events() -> None:
     assert recording.notes[2][1]["length_s"] == sum(waits[:2])
 
 
+async def test_a_worker_that_is_gone_is_no_loss_of_the_connector() -> None:
+    gone = BystanderError("worker_unreachable", "Gone.", fault=Fault.SERVER, status=503)
+    _, recording, _ = await lived((gone, True))
+    assert [kind for kind, _ in recording.notes] == ["connector_connected"]
+
+
 async def test_a_defect_is_one_connectors_own_and_it_is_tried_again() -> None:
     connection, _, waits = await lived((RuntimeError("a defect"), True))
     assert len(waits) == 1

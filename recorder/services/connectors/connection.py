@@ -18,6 +18,7 @@ from signaling.connectors.connector import Connector
 AGAIN_S_FIRST = 0.25  # a server that was restarted is back at once, or takes long
 AGAIN_S_MAX = 10.0
 UNPUBLISH_S_MAX = 3.0
+WORKER_GONE = "worker_unreachable"
 
 _log = logging.getLogger(__name__)
 
@@ -152,8 +153,11 @@ class Connection:
 
     # --- telling ---------------------------------------------------------------------------------------
     def _lose(self, error: BystanderError) -> None:
-        """Say so in the recording, once for each time that there was a connection."""
-        if self._state is ConnectorState.CONNECTED:
+        """Say so in the recording, once for each time that there was a connection.
+
+        A worker that is gone is the recording's own gap, and has no ear for this one.
+        """
+        if self._state is ConnectorState.CONNECTED and error.code != WORKER_GONE:
             self._lost_ns = self._clock.monotonic_ns()
             self._note("connector_lost", {"reason": error.code})
 
