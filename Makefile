@@ -70,6 +70,24 @@ test: setup ## the test suite, on real parts, in a few minutes
 test-faults test-stores test-slow: setup ## the slower suites: faults by the dozen, more stores, minutes of media
 	$(BIN)/python -m pytest --timeout 1800 -m $(@:test-%=%) $(PYTEST_ARGS)
 
+# WebRTC stacks that are not ours: what npm, PyPI and Debian have of them.
+.PHONY: test-interop
+test-interop: setup $(VENV)/interop/.installed $(VENV)/interop-python/.installed ## publish by every stack that can be had, and write the table of docs/interop.md
+	@deploy/install-debian-packages ffmpeg firefox-esr gir1.2-gst-plugins-bad-1.0 gstreamer1.0-nice \
+		gstreamer1.0-plugins-bad gstreamer1.0-plugins-good gstreamer1.0-plugins-ugly python3-gi
+	$(BIN)/python -m tests.interop
+
+$(VENV)/interop/.installed: | $(VENV)/bin/python
+	command -v npm >/dev/null || deploy/install-debian-packages nodejs npm
+	NODE_OPTIONS=--use-openssl-ca npm install --no-fund --no-audit --loglevel error --cache $(VENV)/npm-cache \
+		--prefix $(VENV)/interop @roamhq/wrtc@0.10.0 werift@0.25.2 node-datachannel@0.33.4
+	touch $@
+
+$(VENV)/interop-python/.installed: benchmarks/requirements-fidelity.lock | $(VENV)/bin/python
+	$(PYTHON) -m venv $(VENV)/interop-python
+	$(VENV)/interop-python/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	touch $@
+
 # What strangers send, made up by a fuzzer that sees what it reaches: so many minutes for each reader.
 FUZZ_MINUTES ?= 5
 FUZZ_TARGETS ?= $(notdir $(wildcard tests/corpus/*))
