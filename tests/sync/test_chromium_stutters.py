@@ -23,6 +23,7 @@ logger = logging.getLogger(__name__)
 
 STUTTER_EVERY_MS = 1300
 SETTLED_S = 3.0  # Chromium reports its voice after some two and a half seconds
+UNDER_WAY_S = 0.05  # of a beep whose flash was drawn, and which is in no packet yet when its clock stops
 CHANGED_AFTER_S = 6.0
 HIDDEN_TIMER_MS = 1000
 BACK_EVENTS = 5  # the last of a call, after whatever happened in the middle of it
@@ -124,7 +125,8 @@ async def test_a_sound_context_that_stutters(browser: Browser, length_ms: int) -
 @pytest.mark.parametrize("length_ms", [20, 100, 300])
 @pytest.mark.parametrize("rate", [0, 16_000, 44_100])
 async def test_a_sound_context_that_stutters_for_long(browser: Browser, length_ms: int, rate: int) -> None:
-    assert_in_sync(await call(browser, 20.0, stutter(length_ms), FlashingPage(rate=rate)))
+    made = await call(browser, 20.0, stutter(length_ms), FlashingPage(rate=rate))
+    assert_in_sync(made, max_s=max(MAX_S, length_ms / 1000 + UNDER_WAY_S), apart_max=1)
 
 
 @pytest.mark.slow
@@ -137,7 +139,7 @@ async def test_a_browser_without_a_processor(browser: Browser, length_s: float, 
 async def test_a_browser_that_stands_still_all_the_time(browser: Browser) -> None:
     """What the sound device takes while it stops is in a packet that comes after it (docs/sync.md)."""
     made = await call(browser, 20.0, starve(0.1, 0.5), FlashingPage())
-    assert_in_sync(made, lost_max=4, max_s=0.15, apart_max=2)
+    assert_in_sync(made, lost_max=4, max_s=0.1 + UNDER_WAY_S, apart_max=2)
 
 
 @pytest.mark.slow
