@@ -203,15 +203,15 @@ class JanusApi:
         await self._socket.send_str(msgspec.json.encode({**request, **self._shown}).decode())
 
     async def _read(self) -> None:
+        detail = "Janus closed the connection."
         try:
             async for received in self._socket:
-                if received.type is not aiohttp.WSMsgType.TEXT:
-                    continue
-                self._take(_decode(received.data))
-        except (msgspec.DecodeError, UnicodeError):
-            self._lose("Janus said something that is none of its messages.")
-            return
-        self._lose("Janus closed the connection.")
+                if received.type is aiohttp.WSMsgType.TEXT:
+                    self._take(_decode(received.data))
+        except (msgspec.DecodeError, UnicodeError, RecursionError):
+            detail = "Janus said something that is none of its messages."
+        finally:
+            self._lose(detail)
 
     def _take(self, message: Message) -> None:
         if message.janus in ("ack", "keepalive"):
