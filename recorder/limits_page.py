@@ -9,6 +9,7 @@ from typing import NamedTuple
 from recorder.kernel import limits as kernel
 from recorder.kernel.files import file as files
 from recorder.node.process import DESCRIPTORS_RESERVED
+from recorder.services.connectors.connectors import CONNECTORS_PER_CONVERSATION_MAX
 from recorder.services.files import backgrounds, pictures, uploads
 from recorder.services.idempotency import ANSWERS_MAX, ANSWERS_PER_PAYER_MAX
 from recorder.services.recording import entry_points
@@ -125,6 +126,7 @@ SHARES: dict[str, tuple[Share, ...]] = {
     ),
     "A conversation": (
         Share("people in its room", f"{room.PARTICIPANTS_PER_ROOM_MAX}", None, "closed with 4507"),
+        Share("connectors", f"{CONNECTORS_PER_CONVERSATION_MAX}", None, "409 `too_many_connectors`"),
         Share(
             _STREAMS,
             f"{STREAMS_PER_SHARE_MAX['conversation']}",
@@ -195,6 +197,30 @@ SHARES: dict[str, tuple[Share, ...]] = {
         Share("time to answer", f"{_HOOKS.timeout_s:g} s", "webhooks.timeout_s", "tried again later"),
     ),
     "The node": (
+        Share(
+            "recordings",
+            f"{_SETTINGS.recordings_max}",
+            "limits.recordings_max",
+            "503 `overloaded` with Retry-After; held calls wait",
+        ),
+        Share(
+            "cores that recordings take",
+            f"{_SETTINGS.cpu_share_max:g} of all",
+            "limits.cpu_share_max",
+            "the same, for another one",
+        ),
+        Share(
+            "memory that is left",
+            f"at least {_SETTINGS.memory_free_bytes_min // _KIB // 1024} MiB",
+            "limits.memory_free_bytes_min",
+            "the same",
+        ),
+        Share(
+            "room on the spools' disk",
+            f"at least {_SETTINGS.spool_free_bytes_min // _KIB // 1024} MiB",
+            "limits.spool_free_bytes_min",
+            "503 `disk_almost_full`",
+        ),
         Share("connections", f"{_SETTINGS.connections_max}", "limits.connections_max", _MAKES_WAY),
         Share(
             "descriptors kept for the database, the store and workers",

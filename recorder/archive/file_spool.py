@@ -11,9 +11,10 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import TypeVar
 
-from recorder.kernel.errors import BystanderError, Fault, caller_error
+from recorder.kernel.errors import BystanderError, caller_error
 from recorder.kernel.ids import is_id
 from recorder.kernel.limits import KIB, MIB
+from storage.spool.durable_files import disk_error
 
 WRITE_BYTES = 256 * KIB  # collected before the disk is touched
 SYNC_BYTES = 8 * MIB  # a dropped connection costs no more than this much sending
@@ -123,8 +124,7 @@ async def _on_disk(work: Callable[..., T], *values: object) -> T:
     except FileNotFoundError as error:
         raise _gone() from error
     except OSError as error:
-        detail = f"The server's disk does not take the file: {error.strerror}."
-        raise BystanderError("disk_failed", detail, fault=Fault.RESOURCE, status=507) from error
+        raise disk_error(error) from error
 
 
 def _size(path: Path) -> int:

@@ -43,10 +43,19 @@ class FileTable:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def add(self, row: FileRow) -> None:
+    async def add_within(self, row: FileRow, unfinished_max: int) -> bool:
+        """Add it unless so many of its conversation are on their way; False where there are."""
+        known = files.c.state.in_(_UNFINISHED) & (files.c.conversation == row.file.conversation)
+        values = {**_values(row.file), "object_key": row.object_key, "node": row.node, "store": row.store}
         async with self._database.writing() as connection:
-            values = {**_values(row.file), "object_key": row.object_key, "node": row.node, "store": row.store}
+            # Whoever adds another one waits here, on PostgreSQL as on SQLite, until this one counts.
+            whose = select(conversations.c.id).where(conversations.c.id == row.file.conversation)
+            await connection.execute(whose.with_for_update())
+            query = select(func.count()).select_from(files).where(known)
+            if (await connection.execute(query)).scalar_one() >= unfinished_max:
+                return False
             await connection.execute(insert(files).values(values))
+            return True
 
     async def get(self, conversation: str, file: str) -> FileRow:
         query = select(files).where(files.c.id == file, files.c.conversation == conversation)
@@ -84,13 +93,6 @@ class FileTable:
         """Those whose bytes, as far as there are any, lie in this node's data directory."""
         known = files.c.state.in_(_UNFINISHED) & (files.c.node == node)
         return await self._rows(select(files).where(known).order_by(files.c.id))
-
-    async def count_unfinished(self, conversation: str) -> int:
-        """How many of a conversation are on their way."""
-        known = files.c.state.in_(_UNFINISHED) & (files.c.conversation == conversation)
-        async with self._database.reading() as connection:
-            query = select(func.count()).select_from(files).where(known)
-            return int((await connection.execute(query)).scalar_one())
 
     async def available_before(
         self, when: datetime, *, after: str | None, limit: int

@@ -8,7 +8,7 @@ const RETRY_MS_FIRST = 500;
 const RETRY_MS_MAX = 10_000;
 // What another attempt would meet again. Everything else is tried until it works, or is cancelled.
 const FINAL = new Set([
-  ...["file_transfer_disabled", "conversation_ended", "file_too_large", "body_too_large", "too_many_uploads"],
+  ...["file_transfer_disabled", "conversation_ended", "file_too_large", "body_too_large"],
   ...["disk_full", "not_found", "upload_gone", "unauthorized", "forbidden"],
 ]);
 const FINAL_STATUS = new Set([401, 403, 404, 410, 413]); // also where a proxy, or a HEAD, says no code

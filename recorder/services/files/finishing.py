@@ -153,8 +153,9 @@ class FileFinishing:
 
     async def _remove_forgotten(self) -> None:
         """What lies in the spool and nobody knows: its conversation was deleted, or a crash came between."""
+        lying = await self._spool.all()  # before the table is read: what lies there then stood in it already
         known = {row.file.id for row in await self._table.unfinished(self._node)}
-        for file in await self._spool.all():
+        for file in lying:
             if file not in known:
                 await self._spool.remove(file)
 

@@ -55,7 +55,9 @@ class Scanner:
                 with suppress(ProcessLookupError):
                     process.kill()
                 await process.wait()
-        return process.returncode or 0, output
+        if process.returncode is None:
+            raise _scan_failed("its end is unknown")
+        return process.returncode, output
 
 
 def _scan_failed(why: str) -> BystanderError:

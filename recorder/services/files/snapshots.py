@@ -22,7 +22,7 @@ from recorder.services.files.file_changes import FileChanges
 from recorder.services.files.finishing import FileFinishing
 from recorder.services.files.pictures import received_picture
 from recorder.services.files.service_terms import ServiceTerms
-from recorder.services.files.uploads import UPLOADS_PER_CONVERSATION_MAX, file_row
+from recorder.services.files.uploads import add_within, file_row
 from signaling.ports import Caller
 
 
@@ -60,10 +60,8 @@ class ConversationSnapshots:
         shown = await self._participant(conversation, subject)
         if shown.role in AGENTS:
             raise caller_error("not_a_visitor", "Snapshots are taken of visitors only.", status=422)
-        if await self._table.count_unfinished(conversation) >= UPLOADS_PER_CONVERSATION_MAX:
-            raise caller_error("too_many_uploads", "Too many files are on their way here.", status=429)
         file = self._asked(conversation, who, shown, source)
-        await self._table.add(file_row(file, self._archive, self._node))
+        await add_within(self._table, file_row(file, self._archive, self._node))
         self._changes.publish(file)
         return file
 

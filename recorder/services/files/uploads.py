@@ -63,7 +63,7 @@ class FileUploads:
         if length > settings.files.bytes_max:
             detail = f"A file may have at most {settings.files.bytes_max} bytes."
             raise caller_error("file_too_large", detail, status=413)
-        await self._check_room(conversation, length)
+        await self._check_disk(length)
         file = SharedFile(
             id=new_id(PREFIX),
             conversation=conversation,
@@ -75,8 +75,12 @@ class FileUploads:
             name=who.name if who else None,
             created_at=self._clock.utc_now(),
         )
-        await self._spool.create(file.id)
-        await self._table.add(file_row(file, self._archive, self._node))
+        await add_within(self._table, file_row(file, self._archive, self._node))  # first: or it is nobody's
+        try:
+            await self._spool.create(file.id)
+        except BystanderError:
+            await self._table.delete(file.id)
+            raise
         return await self._received(file) if length == 0 else file
 
     async def find(self, caller: Caller, conversation: str, file: str) -> SharedFile:
@@ -150,9 +154,7 @@ class FileUploads:
             detail = f"The upload goes on at {received}."
             raise caller_error("offset_wrong", detail, status=409)
 
-    async def _check_room(self, conversation: str, length: int) -> None:
-        if await self._table.count_unfinished(conversation) >= UPLOADS_PER_CONVERSATION_MAX:
-            raise caller_error("too_many_uploads", "Too many files are on their way here.", status=429)
+    async def _check_disk(self, length: int) -> None:
         free = await asyncio.to_thread(self._archive.disk_free_bytes)
         if free - length < DISK_FREE_BYTES_MIN:
             detail = "The server has no room for this file now."
@@ -200,6 +202,12 @@ class _Turn:
             ) from None
         finally:
             self._limit = None
+
+
+async def add_within(table: FileTable, row: FileRow) -> None:
+    """Write down that a file is on its way; 429 too_many_uploads where enough of its conversation are."""
+    if not await table.add_within(row, UPLOADS_PER_CONVERSATION_MAX):
+        raise caller_error("too_many_uploads", "Too many files are on their way here.", status=429)
 
 
 def file_row(file: SharedFile, archive: Archive, node: str) -> FileRow:
