@@ -26,7 +26,7 @@ from recorder.load.report import Report, as_json, as_table
 from recorder.load.sampling import Sampler
 
 LOOKING_MAX = 1  # files that are read at once: the machine may still be at work
-_DROPPED = re.compile(r'^bystander_dropped_total\{[^}]*reason="([^"]+)"[^}]*\} (\S+)$', re.MULTILINE)
+_DROPPED = re.compile(r'^bystander_media_dropped_total\{[^}]*reason="([^"]+)"[^}]*\} (\S+)$', re.MULTILINE)
 _SEED = 1
 
 

@@ -37,7 +37,7 @@ FOUND = {
         PROOFS + "test_lost_media_is_not_called_a_recording_without_media",
     ],
     "slow uplinks never finished": [
-        LATE + "test_a_body_that_is_read_puts_its_deadline_off",
+        "tests/storage/test_outgoing.py::test_a_body_takes_as_long_as_the_link_needs",
         ODD + "test_a_body_gets_on_over_a_slow_link",
         "tests/storage/test_slots.py::test_time_outs_halve_the_number_and_successes_bring_it_back",
         "tests/storage/test_slots.py::test_who_has_the_least_left_goes_first",

@@ -29,6 +29,10 @@ ABOUT = {
     "webhook": "whk_1",
     "participant": "p",
     "interaction": "i",
+    "upload": "file_1",
+    "file": "file_1",
+    "background": "bg_1",
+    "snapshot": "file_1",
 }
 
 

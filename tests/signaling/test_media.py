@@ -8,8 +8,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from recorder.kernel.errors import BystanderError, Fault
-from signaling.api.recording import media as api_media
 from signaling.api.recording.media import content_disposition
+from signaling.http import byte_answers
 from tests.support.fake_ports import FakeMedia
 from tests.support.http import Served, problem
 
@@ -160,7 +160,7 @@ class TestFailures:
     async def test_a_caller_who_reads_nothing_is_let_go(
         self, served: Served, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(api_media, "STALL_S_MAX", 0.05)
+        monkeypatch.setattr(byte_answers, "STALL_S_MAX", 0.05)
         path, media = await recorded(served, data=bytes(20_000_000))
         assert served.client.port is not None
         reader, writer = await asyncio.open_connection("127.0.0.1", served.client.port, limit=1)

@@ -19,6 +19,9 @@ MAY_IMPORT = {  # a folder, or a file beside them: what it may import besides it
     "stores": BASE | {"spool"},
     "open_store": BASE | {"stores"},
     "reading": BASE | {"spool"},
+    "objects": BASE,
+    "identity": BASE,
+    "copying": BASE | {"upload_plan"},
 }
 
 

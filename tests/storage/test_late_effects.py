@@ -15,7 +15,6 @@ from storage.settings import StorageSettings
 from storage.spool import SpoolWriter
 from storage.store import MultipartUpload, ObjectInfo, Part
 from storage.stores.memory import Faults, MemoryStore
-from storage.stores.s3.connection import Body
 from storage.takeover.lease import NodeLease
 from storage.upload.uploader import Uploader
 from tests.storage.conftest import RECORDING, facts, until_quiet
@@ -78,19 +77,6 @@ async def test_an_object_whose_joining_takes_longer_than_its_answer_is_waited_fo
     assert stored.size == sum(len(fragment.data) for fragment in FRAGMENTS)
     assert store.bytes_received == stored.size
     assert store.requests.count("begin") == 1
-
-
-async def test_a_body_that_is_read_puts_its_deadline_off() -> None:
-    """From the loop's own thread, and from one of the client's."""
-    body = Body(bytes(10))
-    async with asyncio.timeout(1000) as deadline:
-        body.extend_on_progress(deadline, 5000)
-        for read in (lambda: asyncio.sleep(0, body.read(4)), lambda: asyncio.to_thread(body.read, 4)):
-            before = deadline.when()
-            await read()
-            await asyncio.sleep(0)
-            assert before is not None
-            assert (deadline.when() or 0) > before
 
 
 async def test_a_receipt_that_cannot_be_removed_is_no_failure_of_another_recording(
