@@ -42,6 +42,7 @@ from signaling.room.core.messages import (
 )
 from signaling.room.core.room import Room
 from signaling.room.interactions import Interactions
+from signaling.room.noted_acts import CONSENT, START, STOP, NotedActs
 from signaling.room.terms import Guest, RoomTerms
 
 _log = logging.getLogger(__name__)
@@ -65,6 +66,7 @@ class OpenRoom:
         self._clock = terms.clock
         self._finished = finished
         self._core = Room(terms.policy.within(first.counts), terms.links, first.history)
+        self._acts = NotedActs(terms.ports.audit, terms.clock, conversation)
         self._chat_log = ChatLog(conversation, terms.ports.messages)
         self._connections: dict[int, Connection] = {}
         self._participants: dict[int, Participant] = {}  # by the same number
@@ -218,15 +220,20 @@ class OpenRoom:
         try:
             recording = await self._ports.recordings.start(self._conversation, started_by=Caller(participant))
         except BystanderError as error:
+            self._acts.note(START, participant, error=error)
             self._refused(participant, error)
         else:
+            self._acts.note(START, participant, recording=recording.id)
             self._apply(self._core.recording_started(recording, self._now()))
 
     async def _stop_recording(self, recording: str, participant: Participant) -> None:
         try:
             await self._ports.recordings.stop(recording, stopped_by=Caller(participant))
         except BystanderError as error:
+            self._acts.note(STOP, participant, recording=recording, error=error)
             self._refused(participant, error)
+        else:
+            self._acts.note(STOP, participant, recording=recording)
         finally:
             self._stopping.discard(recording)
 
@@ -238,8 +245,10 @@ class OpenRoom:
                     Caller(participant), self._conversation, participant.id, answer
                 )
             except BystanderError as error:
+                self._acts.note(CONSENT, participant, error=error)
                 self._refused(participant, error)
             else:
+                self._acts.note(CONSENT, participant)
                 self.consent_kept(participant.id, answer)
 
     def _refused(self, participant: Participant, error: BystanderError) -> None:

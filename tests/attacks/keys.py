@@ -18,6 +18,7 @@ OF_A_CONVERSATION = [
     and any(f"{{{name}}}" in operation.path for name in ("conversation", "recording"))
 ]
 STREAM_ENDS_S_MAX = 20.0
+ASKED_AGAIN_MAX = 50
 SEARCHES = ("/v1/conversations", "/v1/conversation-overviews", "/v1/recordings", "/v1/live", "/v1/webhooks")
 
 
@@ -61,16 +62,25 @@ async def another_account(scene: Scene) -> None:
         "recording": scene.recording["id"],
         "participant": scene.people["AGENT"]["id"],
         "interaction": "int_none",
+        "upload": "file_none",
+        "file": "file_none",
+        "snapshot": "file_none",
+        "background": "bg_none",
+        "account": "default",
+        "template": "t",
     }
     crossed: dict[str, tuple[int, str]] = {}
     for operation in OF_A_CONVERSATION:
         path = URL(operation.path.format(**names)).with_query(QUERIES.get(operation.id, {}))
-        crossed[operation.id] = await scene.ask(
-            operation.method, str(path), token=key, body=BODIES.get(operation.id)
-        )
+        for _ in range(ASKED_AGAIN_MAX):  # there are more operations than a key's burst of refusals
+            answer = await scene.ask(operation.method, str(path), token=key, body=BODIES.get(operation.id))
+            if answer[0] != 429:
+                break
+            await asyncio.sleep(0.1)
+        crossed[operation.id] = answer
     assert len(crossed) > 25
     wrong = {name: answer for name, answer in crossed.items() if answer[0] not in (403, 404)}
-    assert not wrong
+    assert not wrong, wrong
     assert await scene.ask("POST", "/v1/storage/test", token=key) == (403, "forbidden")
 
 

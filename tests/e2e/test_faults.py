@@ -23,6 +23,7 @@ from tests.support.stored import stored_media
 DISK_BYTES = 8 * 1024 * 1024  # room for the database and a few seconds of media
 MEDIA_S_MIN = 1.0
 EXIT_S_MAX = 5.0  # what a server started notices its end by a pipe, and goes
+SMALL_DISK = {"BYSTANDER_LIMITS__SPOOL_FREE_BYTES_MIN": "0"}  # or nothing would begin on it
 
 
 async def talking(api: ApiClient, call: AsyncExitStack, conversation: str | None = None) -> dict[str, Any]:
@@ -148,7 +149,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small disk needs root")
 async def test_the_disk_is_full(tmp_path: Path, small_disk: Path) -> None:
     store, data_dir = tmp_path / "store", small_disk / "data"
-    settings = SHORT_FRAGMENTS | {"BYSTANDER_STORAGE__URL": str(store)}
+    settings = SHORT_FRAGMENTS | {"BYSTANDER_STORAGE__URL": str(store), **SMALL_DISK}
     with running_server(data_dir, settings=settings) as server:
         async with ApiClient(server) as api, AsyncExitStack() as call:
             recording = await talking(api, call)

@@ -168,7 +168,7 @@ async def test_nothing_looks_early_when_we_are_held_up_between_two_clocks(
         return civil_ns
 
     await asyncio.sleep(4 * HELD_UP_S)  # so that early is not before the socket was read last
-    monkeypatch.setattr("media.webrtc.udp.time.time_ns", held_up)
+    monkeypatch.setattr("media.webrtc.network.udp.time.time_ns", held_up)
     sent_ns = ends.clock.monotonic_ns()
     ends.sender.send(MEDIA)
     ends.tried.read()

@@ -188,6 +188,7 @@ async def test_an_agent_sees_the_visitor_s_camera_at_once(call: Call) -> None:
     assert await visitor.page.locator("[data-action=snapshot]:visible").count() == 0
 
 
+@pytest.mark.slow
 async def test_who_is_to_be_asked_is_asked(browser: Browser) -> None:
     async with calling(browser, ConversationTerms(consent=Consent.ASK)) as call:
         take = f"{CONNECTED} [data-action=snapshot]"

@@ -322,6 +322,18 @@ class TestRecording:
         await ada.say(StopRecording())
         await ada.expect(Unpublish)
 
+        def noted() -> list[tuple[str, str, str | None, str | None]]:
+            acts = served.fake.audit.acts
+            known = ("startRecording", "stopRecording")
+            return [(act.action, act.outcome, act.code, act.actor.id) for act in acts if act.action in known]
+
+        await until(lambda: len(noted()) == 3)
+        assert noted() == [
+            ("startRecording", "done", None, pair[0].id),
+            ("stopRecording", "failed", "overloaded", pair[0].id),
+            ("stopRecording", "done", None, pair[0].id),
+        ]
+
     async def test_nobody_watches_an_empty_room(self, served: Served, pair: People) -> None:
         ada = await RoomClient.enter(served.client, pair[0])
         await ada.expect(Welcome)
