@@ -56,6 +56,7 @@ from recorder.services.idempotency import IdempotencyStore
 from recorder.services.recording.history import History
 from recorder.services.settings import SettingsService
 from recorder.settings.definitions import LimitSettings, Settings
+from recorder.stores.warning import warn_of_unusable
 from recorder.version import bystander_version
 from recorder.webhooks.sealing import SecretSeal
 from recorder.webhooks.service import WebhookService
@@ -216,6 +217,8 @@ class Server:
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
         await self._node.take_up()
+        archive = self._node.core.dependencies.archive
+        archive.look_after(warn_of_unusable(archive.stores))
         for task in self._tasks:
             task.start()
             stack.push_async_callback(task.stop)

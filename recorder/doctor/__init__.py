@@ -1,4 +1,4 @@
 """`bystander doctor`: what is wrong with a machine and its settings, each with what mends it.
 
-Imports settings, node, storage and the worker's walls; imported by the command alone.
+Imports settings, stores, node, storage and the worker's walls; imported by the command alone.
 """

@@ -7,13 +7,12 @@ from pathlib import Path
 
 from recorder.database import Database
 from recorder.database.connection import sqlite_url
-from recorder.doctor import machine, network
+from recorder.doctor import machine, network, stores
 from recorder.doctor.finding import Finding, Verdict, failed, warning, well
 from recorder.doctor.walls import walls
 from recorder.kernel.errors import BystanderError
 from recorder.settings.definitions import Settings
-from storage.open_store import open_store
-from storage.stores.probe import ProbeStep, test_store
+from recorder.stores.opening import configured
 
 LOOK_TIMEOUT_S = 60.0  # the store's test sends some megabytes
 
@@ -32,7 +31,10 @@ async def examine(settings: Settings, show: Callable[[Finding], None]) -> list[F
         ("data_dir", asyncio.to_thread(data_directory, data)),
         ("disk", asyncio.to_thread(_disk, data, settings)),
         ("database", _database(settings, data)),
-        ("store", _store(settings, data)),
+        *(
+            (stores.finding_name(name), stores.look(name, own, data, settings.proxy.as_proxy()))
+            for name, own in configured(settings).items()
+        ),
         ("clock", asyncio.to_thread(machine.clock)),
         ("ulimit", asyncio.to_thread(machine.descriptors, settings.limits.connections_max)),
         ("memory", asyncio.to_thread(machine.memory)),
@@ -77,33 +79,6 @@ async def _database(settings: Settings, data: Path) -> Finding:
     finally:
         await database.close()
     return well("database", f"{database.place} answers")
-
-
-async def _store(settings: Settings, data: Path) -> Finding:
-    """By the storage test; what it finds here stops or allows nothing."""
-    try:
-        store = open_store(settings.storage, data_dir=data, proxy=settings.proxy.as_proxy())
-    except BystanderError as error:
-        return failed("store", error.detail, "Correct [storage] in bystander.toml: docs/storage.md.")
-    if store.adoption is not None and not await asyncio.to_thread(data.exists):
-        return well("store", "a directory, made at the first start by the account that serves")
-    try:
-        result = await test_store(store)
-    finally:
-        await store.close()
-    return judged_store(result.steps, settings.storage.url)
-
-
-def judged_store(steps: list[ProbeStep], url: str) -> Finding:
-    """By the steps of the storage test; pure."""
-    for step in steps:
-        if not step.ok:
-            detail = f"{url}: {step.name}: {step.detail}"
-            return failed("store", detail, "Correct it, and run `bystander storage test`: docs/storage.md.")
-    noted = [f"{step.name}: {step.detail}" for step in steps if step.warning]
-    if noted:
-        return warning("store", f"{url}: {'; '.join(noted)}", "docs/storage.md says what each step asks for.")
-    return well("store", f"{url} keeps what it is given")
 
 
 def _disk(data: Path, settings: Settings) -> Finding:

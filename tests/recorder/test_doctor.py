@@ -8,12 +8,14 @@ import pytest
 
 from recorder.cli import main
 from recorder.doctor import machine, network
-from recorder.doctor.examination import data_directory, judged_store
+from recorder.doctor.examination import data_directory
 from recorder.doctor.finding import Finding, Verdict, worst
+from recorder.doctor.stores import directory, judged_store, look
 from recorder.doctor.walls import judged_walls
 from recorder.kernel.limits import MIB
 from recorder.kernel.media import IceTransportPolicy
 from recorder.settings.definitions import CallSettings, ServerSettings, TurnSettings
+from storage.settings import StorageSettings
 from storage.stores.probe import ProbeStep
 
 FREE_MIN = 256 * MIB
@@ -90,6 +92,23 @@ def test_a_directory_that_others_may_read(tmp_path: Path) -> None:
     assert data_directory(tmp_path).verdict is Verdict.OK
 
 
+def test_a_store_that_no_server_could_make(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for base in (tmp_path / "file", tmp_path / "file" / "below", Path("/proc/nothing/here")):
+        assert directory("default", base).verdict is Verdict.FAILED
+    assert directory("default", tmp_path / "new" / "store").verdict is Verdict.OK
+    assert [file.name for file in tmp_path.iterdir()] == ["file"]
+
+
+async def test_a_named_store_is_looked_at_by_its_name(tmp_path: Path) -> None:
+    for data in (tmp_path, tmp_path / "none yet"):
+        found = await look("archive", StorageSettings(url="/proc/nothing"), data, None)
+        assert (found.name, found.verdict) == ("stores.archive", Verdict.FAILED)
+        assert found.remedy is not None and "storage test archive" in found.remedy
+    found = await look("archive", StorageSettings(url="ftp://nowhere"), tmp_path, None)
+    assert found.remedy is not None and "[stores.archive]" in found.remedy
+
+
 def test_the_worst_counts() -> None:
     assert worst([]) is Verdict.OK
     assert worst([machine.judged_clock(5), machine.judged_clock(0)]) is Verdict.WARNING
@@ -119,5 +138,8 @@ def test_what_is_wrong_is_its_exit_code(tmp_path: Path, capsys: pytest.CaptureFi
     assert code == 1
     assert "failed   media_address" in said
     assert "-> Set call.bind_host" in said
+    stores = '[storage]\nurl = "/proc/nothing/here"\n[stores.archive]\nurl = "/proc/nothing"\n'
+    code, said = doctor(tmp_path, f"[server]\nport = 0\n{stores}", capsys)
+    assert (code, "failed   store " in said, "failed   stores.archive" in said) == (1, True, True)
     code, said = doctor(tmp_path, "[server]\nprt = 0\n", capsys)
     assert (code, said.startswith("failed   settings")) == (1, True)

@@ -26,6 +26,7 @@ from recorder.settings.definitions import RecordingSettings, ServerSettings, Set
 from recorder.stores.commands import accept, list_stores
 from recorder.stores.named_stores import NamedStores
 from recorder.stores.reading import open_recording
+from recorder.stores.warning import warn_of_unusable
 from storage.settings import StorageSettings
 from storage.spool import SpoolFacts, SpoolWriter
 from tests.recorder.node import open_node, settings_for
@@ -248,3 +249,19 @@ async def test_a_store_that_lost_its_mark_is_used_again_when_somebody_says_so(pl
             await archive.check()
         await accept(settings, "default")
         await archive.check()
+
+
+async def test_a_directory_that_cannot_be_made_is_named_at_the_start_and_to_whoever_records(
+    place: Place, caplog: pytest.LogCaptureFixture
+) -> None:
+    (place.root / "file").write_text("")
+    async with place.served(stores("here", archive="/proc/nothing", odd="file")) as archive:
+        await warn_of_unusable(archive.stores)
+        for name, directory in (("archive", "/proc/nothing"), ("odd", str(place.root / "file"))):
+            with pytest.raises(BystanderError) as caught:
+                await archive.check(archive.stores.named(name).id)
+            assert directory in caught.value.detail
+            assert caught.value.status == 503
+    warned = {record.store: record.why for record in caplog.records if "cannot be used" in record.message}  # type: ignore[attr-defined]
+    assert list(warned) == ["archive", "odd"]
+    assert "/proc/nothing" in warned["archive"]

@@ -41,13 +41,20 @@ def directory_errors(place: Path | None = None) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        name = errno.errorcode.get(error.errno or 0)
-        code = _CODES.get(error.errno or 0, FAILED)
-        if code != DENIED:
-            raise store_error(code, name) from error
+        raise _directory_error(error, place) from error
+
+
+def _directory_error(error: OSError, place: Path | None) -> BystanderError:
+    name = errno.errorcode.get(error.errno or 0)
+    code = _CODES.get(error.errno or 0, FAILED)
+    if code == DENIED:
         where = "" if place is None else f" {place}"
         detail = f"The storage's directory{where} may not be read or written by this user: {name}."
-        raise BystanderError(DENIED, detail, fault=Fault.DESTINATION, status=503) from error
+    elif place is not None and (code == OBJECT_MISSING or isinstance(error, FileExistsError)):
+        detail = f"The storage's directory {place} is not there, and cannot be made: {name}."
+    else:
+        return store_error(code, name)
+    return BystanderError(code, detail, fault=Fault.DESTINATION, status=503)
 
 
 UNFINISHED_S_MAX = 24 * 3600  # no write of a small object takes a day

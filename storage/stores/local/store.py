@@ -30,6 +30,11 @@ class LocalStore:
         return "LocalStore()"
 
     @property
+    def base(self) -> Path:
+        """The directory."""
+        return self._files.base
+
+    @property
     def uploads(self) -> LocalUploads:
         return self._uploads
 
