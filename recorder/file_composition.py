@@ -11,9 +11,11 @@ from recorder.node.background_task import BackgroundTask
 from recorder.recording.dependencies import ActorDependencies
 from recorder.services.effective_settings import ScopedSettings
 from recorder.services.files.backgrounds import AccountBackgrounds
+from recorder.services.files.bounds.disk_room import DiskRoom
 from recorder.services.files.file_changes import FileChanges
 from recorder.services.files.files import ConversationFiles
 from recorder.services.files.finishing import FileFinishing
+from recorder.services.files.pictures import PictureReception
 from recorder.services.files.scanning import Scanner
 from recorder.services.files.service_terms import ServiceTerms
 from recorder.services.files.snapshots import ConversationSnapshots
@@ -43,17 +45,19 @@ def compose_files(
     clock, archive, node = dependencies.clock, dependencies.archive, dependencies.node
     table, spool = FileTable(database), FileSpool(archive.spool.parent / FOLDER)
     changes, terms = FileChanges(), ServiceTerms(scoped, conversations, archive)
+    room = DiskRoom(table, spool, node, archive.disk_free_bytes)
+    pictures = PictureReception(spool, room)
     settings = dependencies.settings.files
     scanner = Scanner(settings.scan_command, settings.scan_timeout_s)
     finishing = FileFinishing(table, spool, archive, scanner, changes, clock, node)
     return FileServices(
         files=ConversationFiles(table, conversations, spool, archive, terms, changes),
-        uploads=FileUploads(table, spool, terms, archive, finishing, changes, clock, node),
+        uploads=FileUploads(table, spool, room, terms, archive, finishing, changes, clock, node),
         snapshots=ConversationSnapshots(
-            table, conversations, spool, terms, archive, finishing, changes, clock, node
+            table, conversations, pictures, terms, archive, finishing, changes, clock, node
         ),
         backgrounds=AccountBackgrounds(
-            BackgroundTable(database), conversations, spool, archive, terms, clock
+            BackgroundTable(database), conversations, spool, pictures, archive, terms, clock
         ),
         table=table,
         deletion=FileDeletion(table, archive.stores, spool),

@@ -36,6 +36,7 @@ ROOMS: dict[str, list[str]] = {
         "services",
         "services/access",
         "services/conversation",
+        "services/files/bounds",
         "services/files",
         "services/recording",
         "services/connectors",

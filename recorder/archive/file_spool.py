@@ -45,14 +45,28 @@ class FileSpool:
         """How much of it is here; 0 where nothing is."""
         return await asyncio.to_thread(_size, self.path(file))
 
-    async def append(self, file: str, offset: int, chunks: AsyncIterator[bytes], *, bytes_max: int) -> int:
+    async def sizes(self) -> dict[str, int]:
+        """How much is here of every file that has something here, be it nothing yet."""
+        return await asyncio.to_thread(lambda: {file: _size(self.path(file)) for file in self._all()})
+
+    async def append(
+        self,
+        file: str,
+        offset: int,
+        chunks: AsyncIterator[bytes],
+        *,
+        bytes_max: int,
+        check_room: Callable[[], None],
+    ) -> int:
         """Add what comes, from `offset` on, and return the new size; synced, also when the sender breaks off.
 
-        Whatever `chunks` raises is raised after that. 413 file_too_large beyond `bytes_max`.
+        Whatever `chunks` or `check_room` raise is raised after that; the latter is asked at first, and after
+        each SYNC_BYTES. 413 file_too_large beyond `bytes_max`.
         """
         descriptor = await _on_disk(os.open, self.path(file), os.O_WRONLY | os.O_CLOEXEC)
-        writing = _Writing(descriptor, offset)
+        writing = _Writing(descriptor, offset, check_room)
         try:
+            await _on_disk(check_room)
             await _on_disk(os.ftruncate, descriptor, offset)  # of an earlier attempt, never acknowledged
             async for chunk in chunks:
                 if writing.size + len(chunk) > bytes_max:
@@ -86,9 +100,10 @@ class FileSpool:
 class _Writing:
     """Chunks collected to a size that is worth a call to the disk."""
 
-    def __init__(self, descriptor: int, offset: int) -> None:
+    def __init__(self, descriptor: int, offset: int, check_room: Callable[[], None]) -> None:
         self._descriptor = descriptor
-        self._written = self._synced = offset
+        self._written = self._synced = self._checked = offset
+        self._check_room = check_room
         self._waiting = bytearray()
         self._lock = threading.Lock()  # a caller who is cancelled leaves a write behind
 
@@ -100,6 +115,9 @@ class _Writing:
         self._waiting += chunk
         if len(self._waiting) >= WRITE_BYTES:
             await _on_disk(self._write)
+            if self._written - self._checked >= SYNC_BYTES:
+                self._checked = self._written
+                await _on_disk(self._check_room)
 
     async def finish(self) -> None:
         await _on_disk(self._write)

@@ -13,6 +13,8 @@ import msgspec
 import pytest
 from PIL import Image
 
+from recorder.archive import file_spool
+from recorder.archive.archive import Archive
 from recorder.archive.file_spool import FOLDER
 from recorder.archive.storage_verdict import StorageVerdict, Verdict
 from recorder.database import RecordingRow
@@ -21,7 +23,7 @@ from recorder.deletion.file_retention import FileRetention
 from recorder.deletion.retention import Retention
 from recorder.kernel.clock import ManualClock
 from recorder.kernel.conversation import Participant, Role
-from recorder.kernel.errors import BystanderError
+from recorder.kernel.errors import BystanderError, Fault
 from recorder.kernel.files.file import (
     FILE_BYTES_MAX,
     FILENAME_BYTES_MAX,
@@ -32,7 +34,8 @@ from recorder.kernel.files.file import (
 from recorder.kernel.ids import new_id
 from recorder.kernel.message import MessageKind
 from recorder.kernel.recording import RecordingState, RecordingType
-from recorder.services.files import finishing, uploads
+from recorder.services.files import finishing, pictures, uploads
+from recorder.services.files.bounds import disk_room, sending
 from recorder.services.files.finishing import NO_ANSWER, REFUSED_BY_SCANNER
 from recorder.services.files.names import media_type, safe_filename
 from recorder.settings.definitions import FileSettings, Settings
@@ -140,6 +143,14 @@ async def place(open_place: Open) -> Place:
     return await open_place()
 
 
+@pytest.fixture
+def disk(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """What the disk has left; before the place is opened, which asks for it."""
+    left = [2**40]
+    monkeypatch.setattr(Archive, "disk_free_bytes", lambda _: left[0])
+    return left
+
+
 def refused(code: str) -> "pytest.RaisesExc[BystanderError]":
     return pytest.raises(BystanderError, check=lambda error: error.code == code)
 
@@ -244,7 +255,7 @@ class TestUpload:
     async def test_one_that_stops_coming_is_ended(
         self, place: Place, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(uploads, "STALL_S_MAX", 0.05)
+        monkeypatch.setattr(sending, "STALL_S_MAX", 0.05)
         file = await place.create(10)
 
         async def silent() -> AsyncIterator[bytes]:
@@ -319,14 +330,57 @@ class TestUpload:
         with refused("too_many_uploads"):
             await place.create(4)
 
-    async def test_recordings_keep_their_room_on_the_disk(
-        self, place: Place, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        archive = place.node.dependencies.archive
-        monkeypatch.setattr(archive, "disk_free_bytes", lambda: uploads.DISK_FREE_BYTES_MIN + 3)
-        assert (await place.create(3)).bytes == 3
+    async def test_recordings_keep_their_room_on_the_disk(self, disk: list[int], place: Place) -> None:
+        disk[0] = disk_room.DISK_FREE_BYTES_MIN + 3
+        first = await place.create(2)
+        with refused("disk_full"):  # what is promised is taken, though nothing of it came
+            await place.create(2)
+        both = await asyncio.gather(place.create(1), place.create(1), return_exceptions=True)
+        assert sum(isinstance(one, SharedFile) for one in both) == 1
+        await place.files.uploads.cancel(place.agent, place.conversation, first.id)
+        assert (await place.create(2)).bytes == 2
         with refused("disk_full"):
-            await place.create(4)
+            await place.files.backgrounds.add("default", None, name="x", chunks=chunks(picture()))
+
+    async def test_what_came_before_the_disk_was_full_is_kept(self, disk: list[int], place: Place) -> None:
+        file, part = await place.create(LARGE), bytes(file_spool.SYNC_BYTES)
+
+        async def filling() -> AsyncIterator[bytes]:
+            yield part
+            disk[0] = disk_room.DISK_FREE_BYTES_MIN - 1
+            yield part
+            yield b"never asked for"
+
+        with refused("disk_full"):
+            await place.files.uploads.append(
+                place.agent, place.conversation, file.id, offset=0, chunks=filling()
+            )
+        with refused("disk_full"):
+            await place.append(file, 2 * len(part), b"x")
+        found = await place.files.uploads.find(place.agent, place.conversation, file.id)
+        assert found.received == 2 * len(part)
+        disk[0] = 2**40
+        assert (await place.append(file, 2 * len(part), b"x")).received == 2 * len(part) + 1
+
+    async def test_cancelling_frees_the_disk_before_the_database_is_asked(
+        self, disk: list[int], place: Place, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        file = await place.create(10)
+        await place.append(file, 0, b"0123")
+
+        async def full(_: FileTable, file: str) -> None:
+            raise BystanderError("database_unavailable", "full", fault=Fault.RESOURCE, status=503)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(FileTable, "delete", full)
+            with refused("database_unavailable"):
+                await place.files.uploads.cancel(place.agent, place.conversation, file.id)
+        assert place.received() == []
+        disk[0] = disk_room.DISK_FREE_BYTES_MIN + 5
+        await place.create(5)  # nothing is kept for it any more
+        with refused("upload_gone"):
+            await place.append(file, 0, b"0")
+        await place.files.uploads.cancel(place.agent, place.conversation, file.id)
 
     async def test_what_nobody_goes_on_with_is_given_up(
         self, place: Place, monkeypatch: pytest.MonkeyPatch
@@ -640,6 +694,43 @@ class TestBackgrounds:
         with refused(code):
             await place.files.backgrounds.add("default", None, name="x", chunks=chunks(data))
         assert (place.received(), place.store.keys) == ([], [])
+
+    async def test_one_that_stops_coming_is_ended(
+        self, place: Place, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(sending, "STALL_S_MAX", 0.05)
+
+        async def silent() -> AsyncIterator[bytes]:
+            yield picture()[:20]
+            await asyncio.Event().wait()
+
+        with refused("body_too_slow"):
+            await place.files.backgrounds.add("default", None, name="x", chunks=silent())
+        assert place.received() == []
+
+    async def test_few_are_decoded_at_once(self, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+        begun, go_on = asyncio.Semaphore(0), asyncio.Event()
+
+        async def slow(_: Path) -> tuple[str, int, int]:
+            begun.release()
+            await go_on.wait()
+            return "PNG", 64, 64
+
+        def added() -> "asyncio.Future[object]":
+            adding = place.files.backgrounds.add("default", None, name="x", chunks=chunks(picture()))
+            return asyncio.ensure_future(adding)
+
+        monkeypatch.setattr(pictures, "_decoded", slow)
+        going = [added() for _ in range(pictures.DECODERS_MAX)]
+        for _ in going:
+            await begun.acquire()
+        with monkeypatch.context() as patch:
+            patch.setattr(pictures, "DECODER_WAIT_S_MAX", 0.05)
+            with refused("overloaded"):
+                await added()
+        waiting = added()
+        go_on.set()
+        await asyncio.gather(*going, waiting)
 
     async def test_too_many_pixels_are_refused_before_they_are_decoded(self, place: Place) -> None:
         with refused("picture_invalid"):

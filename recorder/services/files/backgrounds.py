@@ -12,7 +12,7 @@ from recorder.kernel.errors import caller_error, not_found
 from recorder.kernel.files.file import Background
 from recorder.kernel.ids import new_id
 from recorder.services.files.names import safe_filename
-from recorder.services.files.pictures import received_picture, scratch_id
+from recorder.services.files.pictures import PictureReception, scratch_id
 from recorder.services.files.service_terms import ServiceTerms
 from signaling.ports import Caller, MediaBytes
 from storage.objects import delete_object, put_file
@@ -31,6 +31,7 @@ class AccountBackgrounds:
         table: BackgroundTable,
         conversations: ConversationTable,
         spool: FileSpool,
+        pictures: PictureReception,
         archive: Archive,
         terms: ServiceTerms,
         clock: Clock,
@@ -38,6 +39,7 @@ class AccountBackgrounds:
         self._table = table
         self._conversations = conversations
         self._spool = spool
+        self._pictures = pictures
         self._archive = archive
         self._terms = terms
         self._clock = clock
@@ -51,7 +53,7 @@ class AccountBackgrounds:
             detail = f"An account has at most {BACKGROUNDS_PER_ACCOUNT_MAX} backgrounds."
             raise caller_error("too_many_backgrounds", detail, status=409)
         scratch = scratch_id()
-        picture = await received_picture(self._spool, scratch, chunks)
+        picture = await self._pictures.receive(scratch, chunks)
         try:
             background = Background(
                 id=new_id("bg"),

@@ -148,8 +148,8 @@ class FileFinishing:
 
     async def _give_up(self, file: SharedFile) -> None:
         _log.info("an upload is given up", extra={"file": file.id})
+        await self._spool.remove(file.id)  # first: on a full disk the database can write nothing before
         await self._table.delete(file.id)
-        await self._spool.remove(file.id)
 
     async def _remove_forgotten(self) -> None:
         """What lies in the spool and nobody knows: its conversation was deleted, or a crash came between."""

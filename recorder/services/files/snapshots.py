@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 import msgspec
 
 from recorder.archive.archive import Archive
-from recorder.archive.file_spool import PREFIX, FileSpool
+from recorder.archive.file_spool import PREFIX
 from recorder.database import ConversationTable
 from recorder.database.files import FileTable
 from recorder.kernel.clock import Clock
@@ -20,7 +20,7 @@ from recorder.kernel.ids import new_id
 from recorder.kernel.permissions import AGENTS
 from recorder.services.files.file_changes import FileChanges
 from recorder.services.files.finishing import FileFinishing
-from recorder.services.files.pictures import received_picture
+from recorder.services.files.pictures import PictureReception
 from recorder.services.files.service_terms import ServiceTerms
 from recorder.services.files.uploads import add_within, file_row
 from signaling.ports import Caller
@@ -33,7 +33,7 @@ class ConversationSnapshots:
         self,
         table: FileTable,
         conversations: ConversationTable,
-        spool: FileSpool,
+        pictures: PictureReception,
         terms: ServiceTerms,
         archive: Archive,
         finishing: FileFinishing,
@@ -43,7 +43,7 @@ class ConversationSnapshots:
     ) -> None:
         self._table = table
         self._conversations = conversations
-        self._spool = spool
+        self._pictures = pictures
         self._terms = terms
         self._archive = archive
         self._finishing = finishing
@@ -71,7 +71,7 @@ class ConversationSnapshots:
         """The picture itself, by whom it shows; it is stored like any other file."""
         asked = await self._of_subject(caller, conversation, file)
         await self._terms.storage_allowed()
-        picture = await received_picture(self._spool, file, chunks)
+        picture = await self._pictures.receive(file, chunks)
         taken = msgspec.structs.replace(
             asked,
             state=FileState.STORING,

@@ -4,7 +4,6 @@ The offset is what is safe on this node's disk; a lost connection, page or serve
 sender goes on from there. Who comes to go on with an upload ends whoever still sends to it.
 """
 
-import asyncio
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 
@@ -17,7 +16,8 @@ from recorder.kernel.clock import Clock
 from recorder.kernel.errors import BystanderError, Fault, caller_error, not_found
 from recorder.kernel.files.file import FileState, SharedFile
 from recorder.kernel.ids import new_id
-from recorder.kernel.limits import MIB
+from recorder.services.files.bounds.disk_room import DiskRoom
+from recorder.services.files.bounds.sending import Sending
 from recorder.services.files.file_changes import FileChanges
 from recorder.services.files.finishing import UPLOAD_TTL_S, FileFinishing
 from recorder.services.files.names import media_type, safe_filename
@@ -26,8 +26,6 @@ from signaling.ports import Caller
 from storage.keys import check_key
 
 UPLOADS_PER_CONVERSATION_MAX = 16  # on their way at once: eight people with two each
-DISK_FREE_BYTES_MIN = 512 * MIB  # recordings come first: files leave them this much of the disk
-STALL_S_MAX = 30.0  # without a byte the request ends; the sender goes on with another
 
 
 class FileUploads:
@@ -37,6 +35,7 @@ class FileUploads:
         self,
         table: FileTable,
         spool: FileSpool,
+        room: DiskRoom,
         terms: ServiceTerms,
         archive: Archive,
         finishing: FileFinishing,
@@ -46,13 +45,14 @@ class FileUploads:
     ) -> None:
         self._table = table
         self._spool = spool
+        self._room = room
         self._terms = terms
         self._archive = archive
         self._finishing = finishing
         self._changes = changes
         self._clock = clock
         self._node = node
-        self._turns: dict[str, _Turn] = {}  # who sends to which upload now
+        self._turns: dict[str, Sending] = {}  # who sends to which upload now
 
     async def create(
         self, caller: Caller, conversation: str, *, filename: str, content_type: str, length: int
@@ -63,7 +63,6 @@ class FileUploads:
         if length > settings.files.bytes_max:
             detail = f"A file may have at most {settings.files.bytes_max} bytes."
             raise caller_error("file_too_large", detail, status=413)
-        await self._check_disk(length)
         file = SharedFile(
             id=new_id(PREFIX),
             conversation=conversation,
@@ -75,12 +74,8 @@ class FileUploads:
             name=who.name if who else None,
             created_at=self._clock.utc_now(),
         )
-        await add_within(self._table, file_row(file, self._archive, self._node))  # first: or it is nobody's
-        try:
-            await self._spool.create(file.id)
-        except BystanderError:
-            await self._table.delete(file.id)
-            raise
+        async with self._room.promised(length):
+            await self._begin(file)
         return await self._received(file) if length == 0 else file
 
     async def find(self, caller: Caller, conversation: str, file: str) -> SharedFile:
@@ -92,18 +87,24 @@ class FileUploads:
     async def append(
         self, caller: Caller, conversation: str, file: str, *, offset: int, chunks: AsyncIterator[bytes]
     ) -> SharedFile:
-        """409 offset_wrong, 413 file_too_large, 410 upload_gone, 408 body_too_slow, 503 storage_test_failed.
+        """409 offset_wrong, 410 upload_gone, 413 file_too_large, 408, 507 disk_full, 503 storage_test_failed.
 
         What came before a failure is kept.
         """
         row = await self._own(caller, conversation, file)
         await self._terms.allow_upload(conversation, caller.participant.role if caller.participant else None)
         await self._end_turn(file)
-        turn = self._turns[file] = _Turn()
+        turn = self._turns[file] = Sending()
         try:
             await self._check_offset(row.file, offset)
             if row.file.state is FileState.UPLOADING:
-                await self._spool.append(file, offset, turn.bounded(chunks), bytes_max=row.file.bytes)
+                await self._spool.append(
+                    file,
+                    offset,
+                    turn.bounded(chunks),
+                    bytes_max=row.file.bytes,
+                    check_room=self._room.check_left,
+                )
         finally:
             turn.over()
             if self._turns.get(file) is turn:
@@ -118,12 +119,20 @@ class FileUploads:
         if row.file.state is not FileState.UPLOADING:
             raise caller_error("file_complete", "The file was received; it cannot be taken back.", status=409)
         await self._end_turn(file)
+        await self._spool.remove(file)  # first: on a full disk the database can write nothing before
         await self._table.delete(file)
-        await self._spool.remove(file)
 
     def expires_at(self) -> datetime:
         """Until when an upload that is touched now can be gone on with."""
         return self._clock.utc_now() + timedelta(seconds=UPLOAD_TTL_S)
+
+    async def _begin(self, file: SharedFile) -> None:
+        await add_within(self._table, file_row(file, self._archive, self._node))  # first: or it is nobody's
+        try:
+            await self._spool.create(file.id)
+        except BystanderError:
+            await self._table.delete(file.id)
+            raise
 
     async def _received(self, file: SharedFile) -> SharedFile:
         stored = msgspec.structs.replace(file, state=FileState.STORING, received=file.bytes)
@@ -154,54 +163,9 @@ class FileUploads:
             detail = f"The upload goes on at {received}."
             raise caller_error("offset_wrong", detail, status=409)
 
-    async def _check_disk(self, length: int) -> None:
-        free = await asyncio.to_thread(self._archive.disk_free_bytes)
-        if free - length < DISK_FREE_BYTES_MIN:
-            detail = "The server has no room for this file now."
-            raise BystanderError("disk_full", detail, fault=Fault.RESOURCE, status=507)
-
     async def _end_turn(self, file: str) -> None:
         while (turn := self._turns.get(file)) is not None:
             await turn.interrupt()
-
-
-class _Turn:
-    """One request that sends to an upload; another one that wants to go on ends it."""
-
-    def __init__(self) -> None:
-        self._limit: asyncio.Timeout | None = None
-        self._interrupted = False
-        self._over = asyncio.Event()
-
-    async def bounded(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-        """The chunks, as long as they keep coming."""
-        while (chunk := await self._next(chunks)) is not None:
-            yield chunk
-
-    async def interrupt(self) -> None:
-        """End it, and wait until what it brought is safe."""
-        self._interrupted = True
-        if self._limit is not None:
-            self._limit.reschedule(asyncio.get_running_loop().time())
-        await self._over.wait()
-
-    def over(self) -> None:
-        self._over.set()
-
-    async def _next(self, chunks: AsyncIterator[bytes]) -> bytes | None:
-        if self._interrupted:
-            raise _interrupted()
-        try:
-            async with asyncio.timeout(STALL_S_MAX) as self._limit:
-                return await anext(chunks, None)
-        except TimeoutError:
-            if self._interrupted:
-                raise _interrupted() from None
-            raise caller_error(
-                "body_too_slow", "The file stopped coming; go on with it.", status=408
-            ) from None
-        finally:
-            self._limit = None
 
 
 async def add_within(table: FileTable, row: FileRow) -> None:
@@ -214,7 +178,3 @@ def file_row(file: SharedFile, archive: Archive, node: str) -> FileRow:
     """As it is written down: in the store under its conversation, by its id and then by its name."""
     key = check_key(f"{file.conversation}/files/{file.id}_{file.filename}")
     return FileRow(file=file, object_key=key, node=node, store=archive.default.id)
-
-
-def _interrupted() -> BystanderError:
-    return caller_error("upload_interrupted", "Another request goes on with this upload.", status=409)

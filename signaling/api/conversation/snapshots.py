@@ -98,7 +98,7 @@ OPERATIONS = (
             409: ("snapshot_over",),
             413: ("picture_too_large",),
             422: ("picture_invalid",),
-            503: ("storage_test_failed",),
+            503: ("overloaded", "storage_test_failed"),
             500: ("disk_failed",),
             507: ("disk_full",),
         },
