@@ -93,15 +93,25 @@ class Scene:
         self.address = address
         self.stack = stack
         self.talk = talk
+        self.moves = 0
         self.attacker: aiohttp.ClientSession
         self.recording: dict[str, Any]
         self.people: dict[str, dict[str, Any]] = {}
         self.secrets = {server.api_key}  # that no log may hold
 
-    async def open(self) -> None:
-        connector = aiohttp.TCPConnector(local_addr=(self.address, 0), limit=0)
+    async def move(self) -> None:
+        """Go on from an address that nobody knows yet."""
+        self.moves += 1
+        await self._attack_from(f"{self.address.rpartition('.')[0]}.{200 + self.moves}")
+
+    async def _attack_from(self, address: str) -> None:
+        self.address = address
+        connector = aiohttp.TCPConnector(local_addr=(address, 0), limit=0)
         session = aiohttp.ClientSession(self.server.base_url, connector=connector)
         self.attacker = await self.stack.enter_async_context(session)
+
+    async def open(self) -> None:
+        await self._attack_from(self.address)
         self.recording = self.talk.recording if self.talk else await self.operator.start()
         self.secrets.add(self.recording["entry_point"]["token"])
         path = f"/v1/conversations/{self.conversation}/participants"
