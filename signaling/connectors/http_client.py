@@ -1,4 +1,4 @@
-"""HTTP client of connectors: reaches listed targets alone, follows nobody, waits for nobody without end."""
+"""HTTP client of connectors: reaches listed targets alone, follows no redirect, never waits without end."""
 
 import errno
 import socket
@@ -17,6 +17,10 @@ class TargetNotAllowedError(OSError):
 
     def __init__(self) -> None:
         super().__init__(errno.EACCES, "target not allowed")
+
+
+class RedirectedError(aiohttp.ClientError):
+    """An answer led elsewhere: only the address of the named host was judged, so nobody follows."""
 
 
 def client_session(host: str, targets: ConnectorTargets, *, carried: bool) -> aiohttp.ClientSession:
@@ -38,4 +42,17 @@ def client_session(host: str, targets: ConnectorTargets, *, carried: bool) -> ai
         connector=aiohttp.TCPConnector(use_dns_cache=False, socket_factory=None if carried else open_socket),
         timeout=aiohttp.ClientTimeout(total=REQUEST_S_MAX, sock_connect=CONNECT_S_MAX),
         cookie_jar=aiohttp.DummyCookieJar(),
+        trace_configs=[_no_redirects()],
     )
+
+
+def _no_redirects() -> aiohttp.TraceConfig:
+    """Holds for WebSockets too, whose handshake aiohttp gives no `allow_redirects`."""
+
+    async def refuse(_: Any, __: Any, redirected: aiohttp.TraceRequestRedirectParams) -> None:
+        redirected.response.close()
+        raise RedirectedError
+
+    trace = aiohttp.TraceConfig()
+    trace.on_request_redirect.append(refuse)
+    return trace

@@ -86,7 +86,7 @@ class WhepConnector:
                 if answer.status != 201:
                     raise _failure(answer.status)
                 text = (await answer.content.read(SDP_BYTES_MAX + 1)).decode()
-                return answer.url.join(URL(answer.headers.get("Location", ""))), text
+                return self._resource(answer), text
         except aiohttp.ClientConnectorError as error:
             if isinstance(error.os_error, TargetNotAllowedError):
                 raise not_allowed() from None
@@ -96,10 +96,15 @@ class WhepConnector:
         except (UnicodeDecodeError, ValueError):
             raise not_understood("The media server answers with something else than SDP.") from None
 
+    def _resource(self, answer: aiohttp.ClientResponse) -> URL:
+        """The session's URL: of the same origin, for the token goes there too."""
+        resource = answer.url.join(URL(answer.headers.get("Location", "")))
+        if _origin(resource) != _origin(URL(self._source.url)):
+            raise not_understood("The session's Location is of another origin than the stream.")
+        return resource.with_user(None)
+
     async def _leave(self, client: aiohttp.ClientSession, proxy: str | None, resource: URL) -> None:
-        """Say goodbye, where that is where we have been."""
-        if resource.host != URL(self._source.url).host:
-            return
+        """Say goodbye."""
         with suppress(aiohttp.ClientError, TimeoutError, OSError):  # it may be gone
             async with asyncio.timeout(GOODBYE_S_MAX):
                 await client.delete(resource, headers=self._shown(), proxy=proxy, allow_redirects=False)
@@ -126,6 +131,11 @@ class WhepConnector:
             role=source.role,
             source=source.source,
         )
+
+
+def _origin(url: URL) -> tuple[str, str | None, int | None]:
+    """Its scheme, host, and port, whether that is written out or not."""
+    return url.scheme, url.host, url.port
 
 
 def _failure(status: int) -> BystanderError:
