@@ -15,6 +15,7 @@ from recorder.services.idempotency import ANSWERS_MAX, ANSWERS_PER_PAYER_MAX
 from recorder.services.recording import entry_points
 from recorder.settings.definitions import LimitSettings, WebhookSettings
 from recorder.webhooks import dispatcher, registrations
+from signaling.connectors.rtp import ports as rtp
 from signaling.http import bodies, idempotency
 from signaling.http.rate_limits import RateLimits
 from signaling.http.streams import EVENT_STREAMS_MAX, STREAMS_PER_SHARE_MAX
@@ -154,6 +155,12 @@ SHARES: dict[str, tuple[Share, ...]] = {
             f"{backgrounds.BACKGROUNDS_PER_ACCOUNT_MAX}",
             None,
             "409 `too_many_backgrounds`",
+        ),
+        Share(
+            "pairs of ports for plain RTP, of a node's",
+            f"{rtp.ACCOUNT_PART:.0%}, at least {rtp.PAIRS_PER_ACCOUNT_MIN}",
+            "connectors.rtp_port_*",
+            "409 `too_many_rtp_ports`",
         ),
         Share("webhooks", f"{registrations.WEBHOOKS_PER_ACCOUNT_MAX}", None, "409 `too_many_webhooks`"),
         Share(

@@ -5,7 +5,7 @@ from sqlalchemy import delete, insert, select
 
 from recorder.database.connection import Database
 from recorder.database.rows import fields
-from recorder.database.schema import interactions
+from recorder.database.schema import conversations, interactions
 from recorder.database.supervision_schema import connectors
 
 
@@ -36,6 +36,12 @@ class ConnectorTable:
         """No matter whether there was one."""
         async with self._database.writing() as connection:
             await connection.execute(delete(connectors).where(connectors.c.interaction == interaction))
+
+    async def account_of(self, conversation: str) -> str:
+        """Whose the conversation is."""
+        query = select(conversations.c.account).where(conversations.c.id == conversation)
+        async with self._database.reading() as connection:
+            return str((await connection.execute(query)).scalar_one())
 
     async def running(self) -> list[ConnectorRow]:
         """Those of this node whose interaction has not ended; the others go."""

@@ -9,7 +9,8 @@ from recorder.kernel.connectors.source import JanusSource, RtpCodec, RtpSource, 
 from signaling.connectors.connector import Connector
 from signaling.connectors.janus.connector import JanusConnector
 from signaling.connectors.rtp.connector import RtpConnector
-from signaling.connectors.rtp.preparation import RtpPlace, prepared
+from signaling.connectors.rtp.ports import PortsHeld, RtpPlace
+from signaling.connectors.rtp.preparation import prepared
 from signaling.connectors.targets import ConnectorTargets
 from signaling.connectors.whep.connector import WhepConnector
 from tests.support.janus_publisher import JanusPublisher
@@ -77,7 +78,7 @@ class RtpScene:
                 name="Ada",
             ),
             RtpPlace(address="127.0.0.1", announced="127.0.0.1"),
-            set(),
+            PortsHeld(),
         )
 
     def connector(self, targets: ConnectorTargets = LOOPBACK) -> Connector:

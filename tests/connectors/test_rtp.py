@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import socket
 from base64 import b64encode
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -19,9 +20,11 @@ from recorder.kernel.connectors.source import (
     SrtpSuite,
 )
 from recorder.kernel.errors import BystanderError
+from recorder.kernel.network.media import PortRange
 from signaling.connectors.rtp.connector import RtpConnector
 from signaling.connectors.rtp.description import write_description
-from signaling.connectors.rtp.preparation import RtpPlace, check_rtp, ports_of, prepared
+from signaling.connectors.rtp.ports import PortsHeld, RtpPlace, pairs_per_account, ports_of
+from signaling.connectors.rtp.preparation import check_rtp, prepared
 from signaling.connectors.targets import ConnectorTargets
 from tests.connectors.calls import Call
 from tests.connectors.scenes import LOOPBACK
@@ -47,7 +50,7 @@ def source(*, video: RtpCodec = RtpCodec.VP8, srtp: SrtpKeys | None = None, **mo
         srtp=srtp,
         **more,  # type: ignore[arg-type]
     )
-    return prepared(asked, PLACE, set())
+    return prepared(asked, PLACE, PortsHeld())
 
 
 def ports(of: RtpSource) -> tuple[int, int]:
@@ -148,11 +151,75 @@ def test_a_sender_is_told_where_what_and_by_which_key() -> None:
 
 
 def test_ports_are_even_and_nobody_elses() -> None:
-    first = source()
-    assert all(port % 2 == 0 for port in ports_of(first))
-    taken = ports_of(first)
-    for _ in range(20):
-        assert not ports_of(prepared(source(), PLACE, taken)) & taken
+    place = RtpPlace(address="127.0.0.1", announced="127.0.0.1", ports=PortRange(41_000, 41_039))
+    held: frozenset[int] = frozenset()
+    for _ in range(10):
+        given = prepared(asking(), place, PortsHeld(by_others=held))
+        assert all(port % 2 == 0 for port in ports(given))
+        assert not ports_of(given) & held
+        held |= ports_of(given)
+    with pytest.raises(BystanderError, match="media_ports_exhausted"):
+        prepared(asking(), place, PortsHeld(by_others=held))
+
+
+def asking(audio: int = 0, video: int = 0, *, rtcp_mux: bool = False) -> RtpSource:
+    """A source that asks for these ports."""
+    return RtpSource(
+        senders=["127.0.0.1"],
+        audio=RtpStream(codec=RtpCodec.OPUS, payload_type=111, port=audio),
+        video=RtpStream(codec=RtpCodec.VP8, payload_type=96, port=video),
+        rtcp_mux=rtcp_mux,
+    )
+
+
+@pytest.mark.parametrize(
+    ("asked", "code"),
+    [
+        (asking(22), "invalid_port"),
+        (asking(18_473), "invalid_port"),
+        (asking(41_038), None),
+        (asking(41_039), "invalid_port"),  # its RTCP is beyond
+        (asking(41_039, rtcp_mux=True), None),
+        (asking(41_002, 41_002), "invalid_port"),
+        (asking(41_002, 41_003), "invalid_port"),
+        (asking(41_002, 41_003, rtcp_mux=True), None),
+        (asking(41_010), "rtp_port_taken"),
+        (asking(41_009), "rtp_port_taken"),  # by its RTCP
+        (asking(41_011, rtcp_mux=True), "rtp_port_taken"),
+        (asking(41_020), "rtp_port_taken"),  # the account's own interactions keep theirs, too
+    ],
+)
+def test_a_port_may_be_asked_for_that_is_in_the_range_and_nobodys(asked: RtpSource, code: str | None) -> None:
+    place = RtpPlace(address="127.0.0.1", announced="127.0.0.1", ports=PortRange(41_000, 41_039))
+    held = PortsHeld(by_account=frozenset((41_020, 41_021)), by_others=frozenset((41_010, 41_011)))
+    try:
+        given = prepared(asked, place, held)
+    except BystanderError as error:
+        assert error.code == code
+    else:
+        assert code is None
+        assert ports_of(asked) <= ports_of(given)
+
+
+def test_a_port_that_another_program_has_is_taken() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as another:
+        another.bind(("127.0.0.1", 0))
+        port = another.getsockname()[1]
+        place = RtpPlace(address="127.0.0.1", announced="127.0.0.1", ports=PortRange(1024, 65_535))
+        with pytest.raises(BystanderError, match="rtp_port_taken"):
+            prepared(asking(port, rtcp_mux=True), place, PortsHeld())
+
+
+def test_an_account_leaves_ports_to_others() -> None:
+    place = RtpPlace(address="127.0.0.1", announced="127.0.0.1", ports=PortRange(41_000, 41_039))
+    ours: frozenset[int] = frozenset()
+    for _ in range(5):
+        ours |= ports_of(prepared(asking(), place, PortsHeld(by_account=ours)))
+    for wanted in (asking(), asking(*range(41_000, 41_004, 2))):
+        with pytest.raises(BystanderError, match="too_many_rtp_ports"):
+            prepared(wanted, place, PortsHeld(by_account=ours))
+    assert prepared(asking(), place, PortsHeld(by_others=ours))
+    assert pairs_per_account(PortRange(41_000, 41_003)) == 2  # one sender is always taken
 
 
 @pytest.mark.parametrize(
@@ -275,14 +342,10 @@ async def test_a_call_is_recorded_and_a_new_worker_listens_on_the_same_ports(tmp
             call = await Call.begun(api, asked)
             told = (await call.connector())["sdp"]
             found = [int(line.split()[1]) for line in told.splitlines() if line.startswith("m=")]
-            to = prepared(
-                RtpSource(
-                    senders=["127.0.0.1"],
-                    audio=RtpStream(codec=RtpCodec.OPUS, payload_type=111, port=found[0]),
-                    video=RtpStream(codec=RtpCodec.VP8, payload_type=96, port=found[1]),
-                ),
-                PLACE,
-                set(),
+            to = RtpSource(
+                senders=["127.0.0.1"],
+                audio=RtpStream(codec=RtpCodec.OPUS, payload_type=111, port=found[0]),
+                video=RtpStream(codec=RtpCodec.VP8, payload_type=96, port=found[1]),
             )
             async with running(*ffmpeg(to)):
                 await call.until("Ada")

@@ -3,7 +3,13 @@
 from pathlib import Path
 
 from recorder.limits_page import SHARES, page
-from recorder.settings.definitions import FileSettings, LimitSettings, WebhookSettings, definitions
+from recorder.settings.definitions import (
+    ConnectorSettings,
+    FileSettings,
+    LimitSettings,
+    WebhookSettings,
+    definitions,
+)
 
 ROOT = Path(__file__).parents[2]
 
@@ -15,6 +21,7 @@ def test_the_page_is_current() -> None:
 def test_the_settings_that_it_names_exist() -> None:
     known = {f"limits.{name}" for name in definitions(LimitSettings)}
     known |= {f"webhooks.{name}" for name in definitions(WebhookSettings)}
+    known |= {f"connectors.{name}" for name in definitions(ConnectorSettings)}
     known |= {f"files.{name}" for name in definitions(FileSettings)}
     for share in (share for shares in SHARES.values() for share in shares):
         if share.setting is not None:

@@ -62,7 +62,7 @@ class RtpCodec(StrEnum):
 
 
 class RtpStream(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One stream. `port` is given out by the recorder; one that is asked for is given where it is free."""
+    """One stream. `port` is given out by the recorder; one of its range may be asked for."""
 
     codec: RtpCodec
     payload_type: Annotated[int, Meta(ge=0, le=127)]

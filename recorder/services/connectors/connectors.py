@@ -47,6 +47,7 @@ class _Connector:
 
     interaction: str
     conversation: str
+    account: str
     source: ConnectorSource
     since: datetime
     connections: dict[str, _Running] = field(default_factory=dict)  # by recording, the newest last
@@ -85,6 +86,7 @@ class Connectors:
         self._clock = clock
         self._connectors: dict[str, _Connector] = {}  # by interaction
         self._ending: set[asyncio.Task[None]] = set()
+        self._giving_out = asyncio.Lock()  # until what is given out is somebody's, nobody else looks
 
     # --- what callers ask ------------------------------------------------------------------------------
     def check(self, conversation: str, source: ConnectorSource) -> None:
@@ -94,11 +96,18 @@ class Connectors:
             raise caller_error("too_many_connectors", "The conversation has too many connectors.", status=409)
 
     async def begin(self, conversation: str, interaction: str, source: ConnectorSource) -> ConnectorStatus:
-        """Connect whenever something of the conversation takes media, until `end`."""
-        source = self._kinds.prepare(source, [one.source for one in self._connectors.values()])
-        sealed = self._seal.seal(msgspec.json.encode(source).decode())
-        await self._table.add(ConnectorRow(interaction=interaction, conversation=conversation, source=sealed))
-        return self._status(self._add(interaction, conversation, source))
+        """Connect whenever something of the conversation takes media, until `end`.
+
+        Raises 409 rtp_port_taken, too_many_rtp_ports, 503 media_ports_exhausted.
+        """
+        account = await self._table.account_of(conversation)
+        async with self._giving_out:
+            await self._forget_ended()
+            source = self._prepared(account, source)
+            sealed = self._seal.seal(msgspec.json.encode(source).decode())
+            row = ConnectorRow(interaction=interaction, conversation=conversation, source=sealed)
+            await self._table.add(row)
+            return self._status(self._add(row, account, source))
 
     async def end(self, interaction: str) -> None:
         """Disconnect for good; nothing where there is none."""
@@ -127,7 +136,7 @@ class Connectors:
             except (BystanderError, msgspec.DecodeError):
                 _log.error("a connector cannot be read any more", extra={"interaction": row.interaction})
                 continue
-            self._add(row.interaction, row.conversation, source)
+            self._add(row, await self._table.account_of(row.conversation), source)
 
     async def leave(self) -> None:
         """Disconnect all; the next server connects again."""
@@ -143,10 +152,24 @@ class Connectors:
     def _of(self, conversation: str) -> list[_Connector]:
         return [one for one in self._connectors.values() if one.conversation == conversation]
 
-    def _add(self, interaction: str, conversation: str, source: ConnectorSource) -> _Connector:
-        connector = _Connector(interaction, conversation, source, self._clock.utc_now())
-        self._connectors[interaction] = connector
-        for actor in self._registry.of(conversation):
+    def _prepared(self, account: str, source: ConnectorSource) -> ConnectorSource:
+        running = self._connectors.values()
+        ours = [one.source for one in running if one.account == account]
+        return self._kinds.prepare(source, ours, [one.source for one in running if one.account != account])
+
+    async def _forget_ended(self) -> None:
+        """Interactions end with their conversation, too, and by other nodes: theirs is free again."""
+        runs = {row.interaction for row in await self._table.running()}
+        for interaction in self._connectors.keys() - runs:
+            connector = self._connectors.pop(interaction, None)
+            if connector is not None:
+                await _disconnect(connector.taken())
+
+    def _add(self, row: ConnectorRow, account: str, source: ConnectorSource) -> _Connector:
+        now = self._clock.utc_now()
+        connector = _Connector(row.interaction, row.conversation, account, source, now)
+        self._connectors[row.interaction] = connector
+        for actor in self._registry.of(row.conversation):
             self._follow(connector, actor)
         return connector
 

@@ -11,7 +11,8 @@ from signaling.connectors.janus.api import SCHEMES as JANUS_SCHEMES
 from signaling.connectors.janus.connector import JanusConnector
 from signaling.connectors.rtp.connector import RtpConnector
 from signaling.connectors.rtp.description import write_description
-from signaling.connectors.rtp.preparation import RtpPlace, check_rtp, ports_of, prepared
+from signaling.connectors.rtp.ports import PortsHeld, RtpPlace, check_ports, ports_of
+from signaling.connectors.rtp.preparation import check_rtp, prepared
 from signaling.connectors.targets import ConnectorTargets
 from signaling.connectors.whep.connector import SCHEMES as WHEP_SCHEMES
 from signaling.connectors.whep.connector import WhepConnector
@@ -36,15 +37,20 @@ class Kinds(msgspec.Struct, frozen=True):
             case WhepSource():
                 self.targets.check_url(source.url, WHEP_SCHEMES)
             case RtpSource():
-                self._place()
+                check_ports(source, self._place().ports)
                 check_rtp(source, self.targets)
 
-    def prepare(self, source: ConnectorSource, others: Iterable[ConnectorSource]) -> ConnectorSource:
-        """The source with what the recorder gives out for it; `others` have theirs."""
+    def prepare(
+        self, source: ConnectorSource, ours: Iterable[ConnectorSource], others: Iterable[ConnectorSource]
+    ) -> ConnectorSource:
+        """The source with what the recorder gives out for it.
+
+        The account's own connectors (`ours`) and those of `others` keep what they have.
+        """
         if not isinstance(source, RtpSource):
             return source
-        taken = {port for other in others if isinstance(other, RtpSource) for port in ports_of(other)}
-        return prepared(source, self._place(), taken)
+        held = PortsHeld(by_account=_ports(ours), by_others=_ports(others))
+        return prepared(source, self._place(), held)
 
     def description(self, source: ConnectorSource) -> str | None:
         """The session description for whoever sends; None where there is none to give."""
@@ -67,3 +73,7 @@ class Kinds(msgspec.Struct, frozen=True):
             detail = "This server receives no plain RTP: connectors.rtp_address is not set."
             raise caller_error("rtp_not_received", detail, status=409)
         return self.rtp
+
+
+def _ports(sources: Iterable[ConnectorSource]) -> frozenset[int]:
+    return frozenset(port for one in sources if isinstance(one, RtpSource) for port in ports_of(one))

@@ -3,7 +3,7 @@
 from recorder.kernel.network.media import PortRange
 from recorder.services.connectors.kinds import Kinds
 from recorder.settings.definitions import CallSettings, ConnectorSettings, Settings
-from signaling.connectors.rtp.preparation import ANY_PORTS, RtpPlace
+from signaling.connectors.rtp.ports import ANY_PORTS, RtpPlace
 from signaling.connectors.targets import ConnectorTargets
 
 

@@ -88,8 +88,21 @@ OPERATIONS = (
         replies=(Reply(201, "The interaction.", InteractionDetails, headers=(LOCATION,)),),
         problems={
             403: ("target_not_allowed",),
-            409: ("conversation_ended", "rtp_not_received", "too_many_connectors"),
-            422: ("invalid_address", "invalid_key", "invalid_layer", "invalid_streams", "invalid_url"),
+            409: (
+                "conversation_ended",
+                "rtp_not_received",
+                "rtp_port_taken",
+                "too_many_connectors",
+                "too_many_rtp_ports",
+            ),
+            422: (
+                "invalid_address",
+                "invalid_key",
+                "invalid_layer",
+                "invalid_port",
+                "invalid_streams",
+                "invalid_url",
+            ),
             503: ("media_ports_exhausted", "shutting_down"),
         },
         tag=_TAG,

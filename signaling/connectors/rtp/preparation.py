@@ -1,7 +1,6 @@
 """What the recorder gives out for plain RTP: ports that are free, and a key for its reports."""
 
 import secrets
-import socket
 from base64 import b64decode, b64encode
 from binascii import Error
 from collections.abc import Iterator
@@ -9,20 +8,9 @@ from collections.abc import Iterator
 import msgspec
 
 from recorder.kernel.connectors.source import RtpCodec, RtpSource, RtpStream, SrtpKeys
-from recorder.kernel.errors import BystanderError, Fault, caller_error
-from recorder.kernel.network.media import PortRange
+from recorder.kernel.errors import caller_error
+from signaling.connectors.rtp.ports import PortsHeld, RtpPlace, given_out
 from signaling.connectors.targets import ConnectorTargets
-
-ANY_PORTS = PortRange(20_000, 59_999)  # even ones with those after them
-TRIES_MAX = 200
-
-
-class RtpPlace(msgspec.Struct, frozen=True, kw_only=True):
-    """Where this node receives plain RTP, and what others call that."""
-
-    address: str  # of this machine
-    announced: str
-    ports: PortRange = ANY_PORTS
 
 
 def check_rtp(source: RtpSource, targets: ConnectorTargets) -> None:
@@ -40,9 +28,9 @@ def check_rtp(source: RtpSource, targets: ConnectorTargets) -> None:
             raise caller_error("invalid_key", "An SRTP key is the key and its salt in Base64.", status=422)
 
 
-def prepared(source: RtpSource, place: RtpPlace, taken: set[int]) -> RtpSource:
-    """The source with ports that are free now and not among those `taken`; 503 media_ports_exhausted."""
-    ports = _free(source, place, taken)
+def prepared(source: RtpSource, place: RtpPlace, held: PortsHeld) -> RtpSource:
+    """The source with ports that are free now and nobody's; raises what `given_out` raises."""
+    ports = given_out(source, place, held)
     audio, video = source.audio, source.video
     if audio is not None:
         audio = _at(audio, ports)
@@ -52,36 +40,8 @@ def prepared(source: RtpSource, place: RtpPlace, taken: set[int]) -> RtpSource:
     return msgspec.structs.replace(source, audio=audio, video=video, srtp=srtp)
 
 
-def ports_of(source: RtpSource) -> set[int]:
-    """The RTP ports that it has."""
-    return {stream.port for stream in source.streams if stream.port}
-
-
 def _at(stream: RtpStream, ports: Iterator[int]) -> RtpStream:
     return msgspec.structs.replace(stream, port=stream.port or next(ports))
-
-
-def _free(source: RtpSource, place: RtpPlace, taken: set[int]) -> Iterator[int]:
-    taken = taken | ports_of(source)
-    first, count = place.ports.first + place.ports.first % 2, (place.ports.last - place.ports.first + 1) // 2
-    for _ in range(TRIES_MAX if count > 0 else 0):
-        port = first + 2 * secrets.randbelow(count)
-        if port not in taken and port + 1 <= place.ports.last and _is_free(place.address, port):
-            taken.add(port)
-            yield port
-    detail = "No two ports beside each other are free for RTP (connectors.rtp_port_min to rtp_port_max)."
-    raise BystanderError("media_ports_exhausted", detail, fault=Fault.RESOURCE, status=503)
-
-
-def _is_free(address: str, port: int) -> bool:
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    for number in (port, port + 1):
-        with socket.socket(family, socket.SOCK_DGRAM) as probe:
-            try:
-                probe.bind((address, number))
-            except OSError:
-                return False
-    return True
 
 
 def _with_key_back(keys: SrtpKeys) -> SrtpKeys:
