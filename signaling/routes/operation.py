@@ -80,6 +80,7 @@ class Operation:
     body: type[msgspec.Struct] | TextBody | BinaryBody | None = None
     headers: tuple[Header, ...] = ()
     problems: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
+    speaks_in_headers: bool = False  # what is asked stands there, where no Idempotency-Key compares it
     confidential_path: bool = False  # the path itself is a secret and never logged
 
     @property
@@ -91,7 +92,8 @@ class Operation:
     def is_repeatable(self) -> bool:
         """Whether it takes an Idempotency-Key."""
         is_small = not isinstance(self.body, BinaryBody)
-        return self.method == "POST" and self.access.scheme is Scheme.BEARER and is_small
+        is_compared = is_small and not self.speaks_in_headers
+        return self.method == "POST" and self.access.scheme is Scheme.BEARER and is_compared
 
     @property
     def waits_for_audit(self) -> bool:

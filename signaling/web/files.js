@@ -8,7 +8,10 @@ const OFF = {
   storage_test_failed: "Files cannot be sent now: the storage of this server does not work.",
   conversation_ended: "The conversation has ended.",
 };
-const FAILURES = { refused_by_scanner: "It was refused by the virus scanner." };
+const FAILURES = {
+  refused_by_scanner: "It was refused by the virus scanner.",
+  scanner_silent: "The virus scanner did not answer.",
+};
 const STATES = {
   reconnecting: "Connection lost, going on as soon as possible",
   waiting: "Waiting: the storage of this server does not work now",

@@ -13,6 +13,7 @@ const FAILURES = {
   no_picture: "There is no picture: their camera is off, or nothing is shared.",
   no_answer: "They did not answer.",
   refused_by_scanner: "The picture was refused by the virus scanner.",
+  scanner_silent: "The virus scanner did not answer.",
 };
 const OFF = { storage_test_failed: "Pictures cannot be taken now: the storage of this server does not work." };
 

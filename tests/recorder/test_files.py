@@ -36,8 +36,10 @@ from recorder.kernel.message import MessageKind
 from recorder.kernel.recording import RecordingState, RecordingType
 from recorder.services.files import finishing, pictures, uploads
 from recorder.services.files.bounds import disk_room, sending
-from recorder.services.files.finishing import NO_ANSWER, REFUSED_BY_SCANNER
+from recorder.services.files.bounds.turns import Turns
+from recorder.services.files.finishing import NO_ANSWER, REFUSED_BY_SCANNER, SCANNER_SILENT
 from recorder.services.files.names import media_type, safe_filename
+from recorder.services.files.scanning import Scanner
 from recorder.settings.definitions import FileSettings, Settings
 from recorder.settings.scopes import Scope
 from signaling.ports import Caller
@@ -439,6 +441,16 @@ class TestListing:
         assert await seen(place.agent) == [stored.id, halfway.id, asked.id]
         assert await seen(place.visitor) == [stored.id]
         assert await seen(Caller(), limit=2) == [stored.id, halfway.id]
+        for caller in (Caller(), place.agent, place.visitor):
+            get = place.files.files.get
+            shown = await seen(caller)
+            for file in (stored, halfway, asked):
+                if file.id in shown:
+                    assert (await get(caller, place.conversation, file.id)).id == file.id
+                else:
+                    for call in (get, place.files.files.content):
+                        with refused("not_found"):
+                            await call(caller, place.conversation, file.id)
 
 
 class TestScan:
@@ -462,6 +474,74 @@ class TestScan:
         await so(lambda: caplog.text.count("a file waits") >= 2)  # it is tried again
         assert (await place.until(file, FileState.STORING)).failure is None
         assert place.store.keys == []
+
+    async def test_one_that_it_never_answers_for_is_given_up(
+        self, open_place: Open, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        place = await open_place(scan_command=(sys.executable, "-c", "exit(2)"))
+        file = await place.sent(b"odd")
+        monkeypatch.setattr(finishing, "UPLOAD_TTL_S", -1.0)
+        assert (await place.until(file, FileState.REFUSED)).failure == SCANNER_SILENT
+        await so(lambda: place.received() == [])
+
+    async def test_a_conversation_whose_scans_hang_holds_up_no_other(
+        self, place: Place, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        begun, answer = asyncio.Semaphore(0), asyncio.Semaphore(0)
+        hanging: set[str] = set()
+
+        async def scan(_: Scanner, file: Path) -> bool:
+            if file.name in hanging:
+                begun.release()
+                await answer.acquire()
+                raise BystanderError("scan_failed", "silent", fault=Fault.RESOURCE, status=503)
+            return True
+
+        monkeypatch.setattr(Scanner, "is_good", scan)
+        for _ in range(finishing.FINISHED_AT_ONCE_MAX + 2):
+            file = await place.create(4)
+            hanging.add(file.id)
+            await place.append(file, 0, b"hang")
+        for _ in range(finishing.FINISHED_AT_ONCE_MAX):
+            await begun.acquire()
+        place.conversation = (await place.node.conversation()).id
+        add = place.node.conversations.add_participant
+        place.agent = Caller(await add(place.conversation, role=Role.AGENT, name="Grace"))
+        fine = await place.sent(b"fine")
+        answer.release()  # one turn is free, and others of the first conversation wait longer
+        await place.until(fine, FileState.AVAILABLE)
+
+
+class TestTurns:
+    def file(self, number: int, conversation: str) -> SharedFile:
+        return SharedFile(
+            id=f"file_{number}",
+            conversation=conversation,
+            state=FileState.STORING,
+            filename="x",
+            content_type="text/plain",
+            bytes=1,
+            created_at=datetime.now(UTC),
+        )
+
+    def test_who_waits_comes_before_who_is_served(self) -> None:
+        turns, first, second, other = Turns(), self.file(1, "a"), self.file(2, "a"), self.file(3, "b")
+        assert turns.next([first, second, other], [], 0.0) == first
+        turns.begin(first, 0.0)
+        assert turns.next([second, other], ["a"], 0.0) == other
+        assert turns.next([second, other], [], 0.0) == other  # had none yet
+        assert turns.next([second], ["a"], 0.0) == second
+
+    def test_silence_doubles_the_wait_up_to_a_bound(self) -> None:
+        turns, file, now, waits = Turns(), self.file(1, "a"), 0.0, []
+        for _ in range(8):
+            turns.back_off(file, 10.0, now)
+            waited = next(s for s in range(1000) if turns.next([file], [], now + s) is not None)
+            waits.append(waited)
+            now += waited
+        assert waits == [10, 20, 40, 80, 160, 300, 300, 300]
+        turns.keep([])
+        assert turns.next([file], [], now) == file
 
 
 class TestStorage:

@@ -92,3 +92,14 @@ async def test_no_secret_is_kept_in_the_clear(served: Served) -> None:
     (kept,) = served.fake.ports.kept_answers.kept.values()  # type: ignore[attr-defined]
     assert made["token"].encode() not in kept.sealed
     assert b"Ann" not in kept.sealed
+
+
+async def test_uploads_take_no_key_for_what_they_ask_stands_in_headers(served: Served) -> None:
+    conversation = await served.conversation()
+    path, headers = f"{PATH}/{conversation}/uploads", served.key | {HEADER: "k1", "Tus-Resumable": "1.0.0"}
+    begun = [
+        await served.client.post(path, headers=headers | {"Upload-Length": length}) for length in ("4", "5")
+    ]
+    assert [answer.status for answer in begun] == [201, 201]
+    assert begun[0].headers["Location"] != begun[1].headers["Location"]
+    assert "Upload-Offset" in begun[1].headers

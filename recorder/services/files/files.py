@@ -62,8 +62,7 @@ class ConversationFiles:
     async def get(self, caller: Caller, conversation: str, file: str) -> SharedFile:
         """404 where this caller may not see it."""
         found = (await self._table.get(conversation, file)).file
-        if not found.is_shown_to(_role(caller)):
-            raise not_found("file")
+        _check_shown(caller, found)
         return await self._measured(found)
 
     async def content(self, caller: Caller | None, conversation: str, file: str) -> MediaBytes:
@@ -72,8 +71,8 @@ class ConversationFiles:
         409 file_not_available before it was checked and stored.
         """
         row = await self._table.get(conversation, file)
-        if caller is not None and not row.file.is_shown_to(_role(caller)):
-            raise not_found("file")
+        if caller is not None:
+            _check_shown(caller, row.file)
         if row.file.state is not FileState.AVAILABLE:
             raise caller_error("file_not_available", "This file cannot be fetched (yet).", status=409)
         store = await self._archive.store_of(row.store)
@@ -95,6 +94,14 @@ class ConversationFiles:
         if file.state is not FileState.UPLOADING:
             return file
         return msgspec.structs.replace(file, received=await self._spool.size(file.id))
+
+
+def _check_shown(caller: Caller, file: SharedFile) -> None:
+    """404 for what the list does not show either: what is not (yet) there of others, and by kind."""
+    who = caller.participant
+    is_own = who is None or file.participant == who.id
+    if not file.is_shown_to(_role(caller)) or not (is_own or file.state is FileState.AVAILABLE):
+        raise not_found("file")
 
 
 def _role(caller: Caller) -> Role | None:

@@ -1,6 +1,7 @@
 """The finishing of files: what was received is scanned, brought into the store, and then announced.
 
-One task for each server. A file that waits for the scanner or the store is tried again; while the storage
+One task for each server. A file that waits for the scanner or the store is tried again, and holds up no other
+conversation's; what the scanner says nothing of for a day is refused. While the storage
 test fails nothing is stored, and what waits goes on when a test passes. A restarted server finds what it had.
 """
 
@@ -18,8 +19,9 @@ from recorder.kernel.clock import Clock
 from recorder.kernel.errors import BystanderError
 from recorder.kernel.files.file import FileKind, FileState, SharedFile
 from recorder.kernel.message import Message, MessageKind
+from recorder.services.files.bounds.turns import Turns
 from recorder.services.files.file_changes import FileChanges
-from recorder.services.files.scanning import Scanner
+from recorder.services.files.scanning import SCAN_FAILED, Scanner
 from storage.objects import delete_object, put_file
 from storage.store import ObjectProperties
 
@@ -29,6 +31,7 @@ UPLOAD_TTL_S = 24 * 3600.0  # after this long without a byte an upload is given 
 SNAPSHOT_ANSWER_S_MAX = 60.0  # whoever is to be in a picture has this long to answer
 NO_ANSWER = "no_answer"
 REFUSED_BY_SCANNER = "refused_by_scanner"
+SCANNER_SILENT = "scanner_silent"  # for UPLOAD_TTL_S
 
 _log = logging.getLogger(__name__)
 
@@ -56,7 +59,8 @@ class FileFinishing:
         self._woken = asyncio.Event()
         self._swept = False
         self._busy: dict[str, asyncio.Task[None]] = {}
-        self._slots = asyncio.Semaphore(FINISHED_AT_ONCE_MAX)
+        self._conversations: dict[str, str] = {}  # of those that are busy
+        self._turns = Turns()
 
     def wake(self) -> None:
         """Something was received."""
@@ -84,40 +88,58 @@ class FileFinishing:
             await self._leave()
 
     async def _look(self) -> None:
+        busy = set(self._busy)  # before the table is read: what ends meanwhile stands in it as it was
         try:
             rows = await self._table.unfinished(self._node)
         except BystanderError as error:
             _log.error("files cannot be looked for", extra={"code": error.code})
             return
+        storing = {row.file.id: row for row in rows if row.file.state is FileState.STORING}
+        self._turns.keep([row.file for row in storing.values()])
+        self._begin_due({file: row for file, row in storing.items() if file not in busy})
         for row in rows:
-            if row.file.id in self._busy:
-                continue
-            if row.file.state is FileState.STORING:
-                self._begin(row)
-            elif row.file.state is FileState.ASKED:
+            if row.file.state is FileState.ASKED:
                 if self._age_s(row.file.created_at.timestamp()) > SNAPSHOT_ANSWER_S_MAX:
                     await self.refuse(row.file, NO_ANSWER)
-            elif self._is_given_up(row.file):
+            elif row.file.state is FileState.UPLOADING and self._is_given_up(row.file):
                 await self._give_up(row.file)
 
+    def _begin_due(self, rows: dict[str, FileRow]) -> None:
+        while len(self._busy) < FINISHED_AT_ONCE_MAX:
+            waiting = [row.file for file, row in rows.items() if file not in self._busy]
+            file = self._turns.next(waiting, set(self._conversations.values()), self._now_s())
+            if file is None:
+                return
+            self._begin(rows[file.id])
+
     def _begin(self, row: FileRow) -> None:
+        self._turns.begin(row.file, self._now_s())
         task = asyncio.create_task(self._finish(row))
         self._busy[row.file.id] = task
-        task.add_done_callback(lambda _: self._busy.pop(row.file.id, None))
+        self._conversations[row.file.id] = row.file.conversation
+        task.add_done_callback(lambda _: self._ended(row.file.id))
+
+    def _ended(self, file: str) -> None:
+        del self._busy[file], self._conversations[file]
+        self._woken.set()  # the next one's turn
 
     async def _finish(self, row: FileRow) -> None:
-        async with self._slots:
-            try:
-                await self._check_and_store(row)
-            except BystanderError as error:
-                _log.warning("a file waits", extra={"file": row.file.id, "code": error.code})
-            except Exception:  # noqa: BLE001 - a defect with one file must not keep the others waiting
-                _log.exception("a file cannot be finished", extra={"file": row.file.id})
+        try:
+            await self._check_and_store(row)
+        except BystanderError as error:
+            _log.warning("a file waits", extra={"file": row.file.id, "code": error.code})
+            if error.code == SCAN_FAILED:
+                self._turns.back_off(row.file, LOOK_EVERY_S, self._now_s())
+            else:
+                self._turns.wait(row.file, LOOK_EVERY_S, self._now_s())
+        except Exception:  # noqa: BLE001 - a defect with one file must not keep the others waiting
+            _log.exception("a file cannot be finished", extra={"file": row.file.id})
+            self._turns.back_off(row.file, LOOK_EVERY_S, self._now_s())
 
     async def _check_and_store(self, row: FileRow) -> None:
         path = self._spool.path(row.file.id)
-        if not await self._scanner.is_good(path):
-            await self.refuse(row.file, REFUSED_BY_SCANNER)
+        if (reason := await self._objection(row.file)) is not None:
+            await self.refuse(row.file, reason)
             return
         await self._archive.allowed(row.store)
         properties = ObjectProperties(content_type=row.file.content_type)
@@ -127,6 +149,15 @@ class FileFinishing:
         available = msgspec.structs.replace(row.file, state=FileState.AVAILABLE, available_at=now)
         if not await self._written_down(available, _message(available)):
             await delete_object(store, row.object_key)  # its conversation is gone
+
+    async def _objection(self, file: SharedFile) -> str | None:
+        """Why nobody may have it; scan_failed (503) where the scanner did not say, and may yet."""
+        try:
+            return None if await self._scanner.is_good(self._spool.path(file.id)) else REFUSED_BY_SCANNER
+        except BystanderError as error:
+            if error.code != SCAN_FAILED or not self._is_given_up(file):
+                raise
+            return SCANNER_SILENT
 
     async def _written_down(self, file: SharedFile, message: Message | None) -> bool:
         kept = await self._table.finished(file, message, self._clock.utc_now())
@@ -142,6 +173,9 @@ class FileFinishing:
         except FileNotFoundError:
             touched = file.created_at.timestamp()
         return self._age_s(touched) > UPLOAD_TTL_S
+
+    def _now_s(self) -> float:
+        return asyncio.get_running_loop().time()
 
     def _age_s(self, since: float) -> float:
         return self._clock.utc_now().timestamp() - since

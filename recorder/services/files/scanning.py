@@ -8,6 +8,7 @@ from pathlib import Path
 
 from recorder.kernel.errors import BystanderError, Fault
 
+SCAN_FAILED = "scan_failed"
 GOOD, BAD = 0, 1  # exit codes, as clamscan and clamdscan have them; any other is no answer
 OUTPUT_BYTES_LOGGED_MAX = 500
 
@@ -61,4 +62,4 @@ class Scanner:
 
 
 def _scan_failed(why: str) -> BystanderError:
-    return BystanderError("scan_failed", f"The scanner did not say: {why}.", fault=Fault.RESOURCE, status=503)
+    return BystanderError(SCAN_FAILED, f"The scanner did not say: {why}.", fault=Fault.RESOURCE, status=503)

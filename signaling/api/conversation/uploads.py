@@ -175,6 +175,7 @@ OPERATIONS = (
             Header("Upload-Metadata", "`filename` and `filetype`, each with its value in base 64."),
         ),
         replies=(Reply(201, "Send it there.", headers=(LOCATION, _OFFSET, _EXPIRES)),),
+        speaks_in_headers=True,
         problems={
             **_REFUSALS,
             413: ("file_too_large",),

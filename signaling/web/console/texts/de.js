@@ -156,6 +156,7 @@ export default {
   "file.STORING": "Wird geprüft und gespeichert",
   "file.REFUSED": "Abgelehnt",
   "file_failure.refused_by_scanner": "vom Virenscanner",
+  "file_failure.scanner_silent": "der Virenscanner antwortete nicht",
   "file_failure.snapshot_refused": "nicht erlaubt",
   "file_failure.no_picture": "es gab kein Bild",
   "file_failure.no_answer": "keine Antwort",

@@ -156,6 +156,7 @@ export default {
   "file.STORING": "Being checked and stored",
   "file.REFUSED": "Refused",
   "file_failure.refused_by_scanner": "by the virus scanner",
+  "file_failure.scanner_silent": "the virus scanner did not answer",
   "file_failure.snapshot_refused": "not allowed",
   "file_failure.no_picture": "no picture was there",
   "file_failure.no_answer": "no answer",
