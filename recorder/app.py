@@ -13,8 +13,7 @@ from pathlib import Path
 from aiohttp import web
 from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
 
-from recorder.archive.storage_test import StorageProbe
-from recorder.archive.storage_verdict import verdict_of
+from recorder.archive.storage_test import StorageProbes
 from recorder.audit.opening import OpenedAudit, open_audit
 from recorder.audit.recordings import RecordingActs
 from recorder.composition import BaseUrls, Node, compose, open_core
@@ -189,7 +188,12 @@ class Server:
         if settings.call.ice_transport_policy is IceTransportPolicy.RELAYED:
             checks["turn"] = partial(check_turn, settings.turn.urls)
         health = Health(
-            core.database, archive, clock, checks, free_bytes_min=settings.limits.spool_free_bytes_min
+            core.database,
+            archive,
+            clock,
+            checks,
+            free_bytes_min=settings.limits.spool_free_bytes_min,
+            stores=(archive.default.name, settings.recording.store),
         )
         ports = await _ports(node, data, health, webhooks, audit)
         ProcessCollector(registry=registry)
@@ -297,7 +301,7 @@ async def _ports(
     api_key = settings.server.api_key
     if api_key is None:
         api_key = await asyncio.to_thread(data.api_key)
-    probe = StorageProbe(archive.default, verdict_of(data.root, archive.default), clock)
+    probe = StorageProbes(archive.stores, data.root, clock)
     console = Console(
         settings,
         node.registry,

@@ -47,13 +47,27 @@ class StorageVerdict(msgspec.Struct, frozen=True, kw_only=True):
     reason: str | None = None
 
 
+class StoreOverview(msgspec.Struct, frozen=True, kw_only=True):
+    """A store of the settings. `disabled`: what does not work with it until a test of it passes."""
+
+    name: str
+    provider: str
+    fields: list[StorageField]
+    last_test: StorageVerdict | None
+    disabled: list[str]
+
+
 class StorageOverview(msgspec.Struct, frozen=True, kw_only=True):
-    """The configured store. `disabled`: what does not work until a test passes; empty while all does."""
+    """The default store, and all `stores` by name, it among them.
+
+    `disabled`: what does not work until a test of the default passes; empty while all does.
+    """
 
     provider: str
     fields: list[StorageField]
     last_test: StorageVerdict | None
     disabled: list[str]
+    stores: list[StoreOverview]
 
 
 class StorageStep(msgspec.Struct, frozen=True, kw_only=True):
@@ -124,8 +138,12 @@ class Console(Protocol):
         ...
 
     async def storage(self) -> StorageOverview: ...
-    async def test_storage(self, done: Callable[[StorageStep], None]) -> StorageOutcome:
-        """The storage test; `done` hears of each step when it is over."""
+    def check_store(self, store: str) -> None:
+        """404 not_found where the settings have no store of that name."""
+        ...
+
+    async def test_storage(self, done: Callable[[StorageStep], None], *, store: str) -> StorageOutcome:
+        """The test of the store of that name; `done` hears of each step when it is over. 404 not_found."""
         ...
 
     async def capacity(self) -> Capacity: ...

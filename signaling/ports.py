@@ -353,8 +353,11 @@ class IdempotencyStore(Protocol):
 
 
 class StorageProbe(Protocol):
-    async def test(self) -> dict[str, Any]:
-        """Try the configured store: {"ok": bool, "steps": [{"name", "ok", "seconds", "detail"}]}."""
+    async def test(self, *, store: str) -> dict[str, Any]:
+        """Try the store of that name: {"ok": bool, "steps": [{"name", "ok", "seconds", "detail"}]}.
+
+        404 not_found where the settings have none of that name.
+        """
         ...
 
 

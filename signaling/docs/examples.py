@@ -13,6 +13,8 @@ EXAMPLES: dict[str, Any] = {
     "refuseSnapshot": {"reason": "no_picture"},
     "createKey": {"name": "call service", "scopes": ["conversations:write", "recordings:read"]},
     "rotateKey": {},
+    "testStorage": {},
+    "followStorageTest": {},
     "createWebhook": {"url": "https://example.org/bystander", "events": ["recording.available"]},
     "updateWebhook": {"description": "of the claims desk"},
     "putAccountSettings": {"values": {"recording.fps": 15}},

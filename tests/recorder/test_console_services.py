@@ -35,7 +35,7 @@ URLS = {
 @pytest.mark.parametrize("provider", URLS)
 async def test_no_secret_of_a_store_is_shown(tmp_path: Path, provider: str) -> None:
     settings = StorageSettings(url=URLS[provider], **dict.fromkeys(SECRETS, SECRET))
-    shown = await StorageOverview(settings, StorageVerdict(tmp_path, settings)).now()
+    shown = await StorageOverview({"default": (settings, StorageVerdict(tmp_path, settings))}).now()
     assert shown.provider == provider
     assert SECRET not in str(shown)
     assert {one.key.removeprefix("storage.") for one in shown.fields if one.secret} <= SECRETS
@@ -45,7 +45,7 @@ async def test_no_secret_of_a_store_is_shown(tmp_path: Path, provider: str) -> N
 async def test_what_is_disabled_follows_the_last_test(tmp_path: Path) -> None:
     settings = StorageSettings()
     verdict = StorageVerdict(tmp_path, settings)
-    overview = StorageOverview(settings, verdict)
+    overview = StorageOverview({"default": (settings, verdict)})
     assert (await overview.now()).disabled == []
     failed = Verdict(ok=False, tested_at=datetime(2026, 1, 1, tzinfo=UTC), failed_at="write", reason="denied")
     await verdict.keep(failed)
@@ -56,6 +56,20 @@ async def test_what_is_disabled_follows_the_last_test(tmp_path: Path) -> None:
     await StorageProbe(place_of(MemoryStore()), verdict).test(lambda step: steps.append(step.name))
     assert steps[0] == "existence" and steps[-1] == "delete"
     assert (await overview.now()).disabled == []
+
+
+async def test_each_store_is_shown_by_name_with_its_own_test(tmp_path: Path) -> None:
+    settings = {"default": StorageSettings(), "archive": StorageSettings(url="/proc/nothing")}
+    verdicts = {name: StorageVerdict(tmp_path, own, name) for name, own in settings.items()}
+    overview = StorageOverview({name: (own, verdicts[name]) for name, own in settings.items()})
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    await verdicts["default"].keep(Verdict(ok=True, tested_at=now))
+    await verdicts["archive"].keep(Verdict(ok=False, tested_at=now, failed_at="existence", reason="ENOENT"))
+    shown = await overview.now()
+    assert [(one.name, one.disabled) for one in shown.stores] == [("default", []), ("archive", ["recording"])]
+    assert shown.stores[1].last_test is not None and shown.stores[1].last_test.failed_at == "existence"
+    assert shown.stores[1].fields[0].key == "stores.archive.url"
+    assert (shown.disabled, shown.last_test) == ([], shown.stores[0].last_test)
 
 
 def test_a_definition_says_all_that_a_form_needs() -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from recorder.archive.archive import Archive
 from recorder.archive.opening import open_shipping
+from recorder.archive.storage_test import StorageProbes
 from recorder.database import ConversationTable, Database, RecordingRow, RecordingTable
 from recorder.database.connection import sqlite_url
 from recorder.database.stores import StoreTable
@@ -22,6 +23,7 @@ from recorder.kernel.ids import new_id
 from recorder.kernel.media import Fragment, FragmentKind
 from recorder.kernel.recording import EndReason, RecordingState, RecordingType
 from recorder.node.data_directory import DataDirectory
+from recorder.services.health import Health
 from recorder.settings.definitions import RecordingSettings, ServerSettings, Settings
 from recorder.stores.commands import accept, list_stores
 from recorder.stores.named_stores import NamedStores
@@ -249,6 +251,23 @@ async def test_a_store_that_lost_its_mark_is_used_again_when_somebody_says_so(pl
             await archive.check()
         await accept(settings, "default")
         await archive.check()
+
+
+async def test_readiness_and_tests_are_of_the_store_that_recordings_go_to(place: Place) -> None:
+    (place.root / "file").write_text("")
+    async with place.served(stores("here", archive="file")) as archive:
+        clock = SystemClock()
+        probes = StorageProbes(archive.stores, place.root, clock)
+        with pytest.raises(BystanderError, match="not_found"):
+            await probes.test(store="nowhere")
+        assert (await probes.test())["ok"]
+        assert not (await probes.test(store="archive"))["ok"]
+        found = []
+        for name in ("default", "archive", "nowhere"):
+            names = ("default", name)
+            health = Health(place.database, archive, clock, {}, free_bytes_min=0, stores=names)
+            found.append((await health.ready())["storage_test"])
+        assert found == [True, False, False]
 
 
 async def test_a_directory_that_cannot_be_made_is_named_at_the_start_and_to_whoever_records(

@@ -59,5 +59,14 @@ class TestStorage:
         said = await answer.json()
         assert (answer.status, said["ok"], said["steps"][0]["name"]) == (200, True, "write")
 
+    @pytest.mark.parametrize("path", ["/v1/storage/test", "/v1/storage/test/steps"])
+    async def test_it_is_of_the_store_that_the_query_names(self, served: Served, path: str) -> None:
+        for store, status in (("default", 200), ("nowhere", 404)):
+            answer = await served.client.post(path, headers=served.key, params={"store": store})
+            assert answer.status == status
+        wrong = await served.client.post(path, headers=served.key, json={"store": "archive"})
+        await problem(wrong, 422, "invalid_body")
+        await problem(await served.client.post(path, headers=served.key, params={"name": "a"}), 400)
+
     async def test_it_wants_a_key(self, served: Served) -> None:
         await problem(await served.client.post("/v1/storage/test"), 401)

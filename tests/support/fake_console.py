@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from recorder.kernel.errors import caller_error
+from recorder.kernel.errors import caller_error, not_found
 from recorder.kernel.recording import RecordingState
 from signaling.console_port import (
     Capacity,
@@ -46,9 +46,13 @@ class FakeConsole:
 
     async def storage(self) -> StorageOverview:
         secret = StorageField(key="storage.password", value=None, is_set=True, secret=True)
-        return StorageOverview(provider="sftp", fields=[secret], last_test=None, disabled=[])
+        return StorageOverview(provider="sftp", fields=[secret], last_test=None, disabled=[], stores=[])
 
-    async def test_storage(self, done: Callable[[StorageStep], None]) -> StorageOutcome:
+    def check_store(self, store: str) -> None:
+        if store != "default":
+            raise not_found("store")
+
+    async def test_storage(self, done: Callable[[StorageStep], None], *, store: str) -> StorageOutcome:
         for step in self.steps:
             done(step)
         return StorageOutcome(ok=all(step.ok for step in self.steps), steps=self.steps)

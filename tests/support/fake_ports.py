@@ -587,8 +587,10 @@ class FakeStorage:
     def __init__(self, server: FakeServer) -> None:
         self._server = server
 
-    async def test(self) -> dict[str, Any]:
+    async def test(self, *, store: str) -> dict[str, Any]:
         self._server.called("storage.test")
+        if store != "default":
+            raise not_found("store")
         return {"ok": True, "steps": [{"name": "write", "ok": True, "seconds": 0.001, "detail": ""}]}
 
 

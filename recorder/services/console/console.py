@@ -5,8 +5,8 @@ from pathlib import Path
 
 from recorder.archive.archive import Archive
 from recorder.archive.backlog_watch import BacklogWatch
-from recorder.archive.storage_test import StorageProbe
-from recorder.archive.storage_verdict import StorageVerdict
+from recorder.archive.storage_test import StorageProbes
+from recorder.archive.storage_verdict import verdict_of
 from recorder.database import ConversationTable, RecordingTable
 from recorder.kernel.clock import Clock
 from recorder.recording.registry import RecordingRegistry
@@ -33,14 +33,16 @@ class Console:
         archive: Archive,
         backlog: BacklogWatch,
         clock: Clock,
-        probe: StorageProbe,
+        probe: StorageProbes,
         data_dir: Path,
     ) -> None:
         self._settings = settings
         self._probe = probe
         self._live = LiveRecordings(registry, view.of_row, conversations, archive.spool)
         self._events = RecordingEvents(table, archive)
-        self._storage = StorageOverview(settings.storage, StorageVerdict(data_dir, settings.storage))
+        self._storage = StorageOverview(
+            {place.name: (place.settings, verdict_of(data_dir, place)) for place in archive.stores}
+        )
         self._capacity = CapacityProbe(
             lambda: sum(1 for _ in registry),
             lambda: registry.worker_walls,
@@ -60,7 +62,12 @@ class Console:
     async def storage(self) -> port.StorageOverview:
         return await self._storage.now()
 
-    async def test_storage(self, done: Callable[[port.StorageStep], None]) -> port.StorageOutcome:
+    def check_store(self, store: str) -> None:
+        self._probe.check_named(store)
+
+    async def test_storage(
+        self, done: Callable[[port.StorageStep], None], *, store: str
+    ) -> port.StorageOutcome:
         steps: list[port.StorageStep] = []
 
         def step_done(name: str, ok: bool, warning: bool, seconds: float, detail: str) -> None:
@@ -68,7 +75,8 @@ class Console:
             done(steps[-1])
 
         outcome = await self._probe.test(
-            lambda step: step_done(step.name, step.ok, step.warning, step.seconds, step.detail or "")
+            lambda step: step_done(step.name, step.ok, step.warning, step.seconds, step.detail or ""),
+            store=store,
         )
         return port.StorageOutcome(ok=outcome["ok"], steps=steps)
 

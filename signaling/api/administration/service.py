@@ -2,7 +2,7 @@
 
 import asyncio
 from http import HTTPStatus
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 from aiohttp import web
@@ -11,6 +11,7 @@ from prometheus_client.exposition import choose_encoder
 from signaling.routes.operation import ApiCall, Operation, Reply, json_response
 
 READY_S_MAX = 5.0  # a probe that waits longer than this counts as failed with most orchestrators
+STORE_NAME_CHARS_MAX = 128
 _TAG = "service"
 
 
@@ -25,6 +26,16 @@ class Readiness(msgspec.Struct, frozen=True):
 
     ready: bool
     dependencies: dict[str, bool]
+
+
+class StorageTestQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which store of the settings is tried, by name."""
+
+    store: Annotated[str, msgspec.Meta(max_length=STORE_NAME_CHARS_MAX)] = "default"
+
+
+class StorageTestOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Nothing: which store it is stands in the query."""
 
 
 class StorageTestStep(msgspec.Struct, frozen=True):
@@ -66,7 +77,10 @@ async def metrics(call: ApiCall) -> web.Response:
 
 
 async def test_storage(call: ApiCall) -> web.Response:
-    outcome = await call.context.ports.storage.test()
+    await call.body(StorageTestOptions)
+    store = call.query(StorageTestQuery).store
+    call.tell({"store": store})
+    outcome = await call.context.ports.storage.test(store=store)
     return json_response(msgspec.convert(outcome, StorageTest))
 
 
@@ -75,9 +89,12 @@ OPERATIONS = (
         "POST",
         "/v1/storage/test",
         id="testStorage",
-        summary="Try the configured store: write, read, delete.",
+        summary="Try a store of the settings: write, read, delete.",
         handler=test_storage,
         replies=(Reply(200, "What was tried, and what became of it.", StorageTest),),
+        query=StorageTestQuery,
+        body=StorageTestOptions,
+        problems={404: ("not_found",)},
         tag=_TAG,
     ),
     Operation(

@@ -5,6 +5,7 @@ import asyncio
 import msgspec
 from aiohttp import web
 
+from signaling.api.administration.service import StorageTestOptions, StorageTestQuery
 from signaling.console_port import Capacity, StorageOverview, StorageStep
 from signaling.http.streams import write
 from signaling.routes.operation import ApiCall, Operation, Reply, json_response
@@ -23,8 +24,12 @@ async def capacity(call: ApiCall) -> web.Response:
 
 async def follow_test(call: ApiCall) -> web.StreamResponse:
     """A step is told when it is over, and in the end the outcome."""
+    await call.body(StorageTestOptions)
+    store, console = call.query(StorageTestQuery).store, call.context.ports.console
+    console.check_store(store)  # before the answer begins
+    call.tell({"store": store})
     steps: asyncio.Queue[StorageStep | None] = asyncio.Queue()  # a test has some ten steps
-    testing = asyncio.create_task(call.context.ports.console.test_storage(steps.put_nowait))
+    testing = asyncio.create_task(console.test_storage(steps.put_nowait, store=store))
     testing.add_done_callback(lambda _: steps.put_nowait(None))
     response = web.StreamResponse(
         headers={"Cache-Control": "no-store", "Content-Type": "text/event-stream; charset=utf-8"}
@@ -49,18 +54,21 @@ OPERATIONS = (
         "GET",
         "/v1/storage",
         id="getStorage",
-        summary="How the store is set, without secrets, and what its last test found.",
+        summary="How each store is set, without secrets, and what its last test found.",
         handler=get,
-        replies=(Reply(200, "The store.", StorageOverview),),
+        replies=(Reply(200, "The stores.", StorageOverview),),
         tag=_TAG,
     ),
     Operation(
         "POST",
         "/v1/storage/test/steps",
         id="followStorageTest",
-        summary="Try the configured store: server-sent events `step`, each when it is over, and `outcome`.",
+        summary="Try a store of the settings: events `step`, each when it is over, and `outcome`.",
         handler=follow_test,
         replies=(Reply(200, "Events.", media_type="text/event-stream"),),
+        query=StorageTestQuery,
+        body=StorageTestOptions,
+        problems={404: ("not_found",)},
         tag=_TAG,
     ),
     Operation(
