@@ -24,6 +24,7 @@ from storage.spool.format import MEDIA
 
 LOOK_EVERY_S = 3600.0  # a policy counts in days
 BATCH_MAX = 500  # rows in memory at once; the next look goes on
+NOT_ENDED = "conversation_not_ended"  # why it is kept: nobody ended the conversation that it would go with
 
 _log = logging.getLogger(__name__)
 
@@ -106,8 +107,8 @@ class Retention:
         if spooled or is_held_elsewhere(row, self._node):
             return RetentionReport(row, "not_stored_yet")
         try:
-            if not await self._conversation_is_due(row, now):
-                return RetentionReport(row, "conversation_exists")
+            if (kept := await self._kept_by_conversation(row, now)) is not None:
+                return RetentionReport(row, kept)
             await check_recordings_deletable(self._stores, [row], now)
             if not dry_run:
                 await self._delete(row)
@@ -115,14 +116,14 @@ class Retention:
             return RetentionReport(row, f"{error.code}: {error.detail}")
         return RetentionReport(row)
 
-    async def _conversation_is_due(self, row: RecordingRow, now: datetime) -> bool:
+    async def _kept_by_conversation(self, row: RecordingRow, now: datetime) -> str | None:
         if self._conversations is None:
-            return True
+            return None
         if (await self._conversations.get(row.conversation)).ended_at is None:
-            return False
+            return NOT_ENDED
         others = await self._table.of(row.conversation)
         due = all(other.ended_at is not None and other.ended_at < now - self._age for other in others)
-        return due and await self._files_are_due(row.conversation, now)
+        return None if due and await self._files_are_due(row.conversation, now) else "conversation_exists"
 
     async def _files_are_due(self, conversation: str, now: datetime) -> bool:
         if self._files is None:

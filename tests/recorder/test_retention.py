@@ -108,7 +108,7 @@ async def test_recordings_go_with_their_conversation_alone_unless_the_policy_say
     conversations, spool = node.composed.core.conversations, tmp_path / "spool"
     clock = ManualClock(utc=NOW)
     whole = Retention(node.table, only(store), spool, clock, 30, node="this", conversations=conversations)
-    assert [report.kept for report in await applied(whole, dry_run=False)] == ["conversation_exists"]
+    assert [report.kept for report in await applied(whole, dry_run=False)] == ["conversation_not_ended"]
     alone = Retention(node.table, only(store), spool, clock, 30, node="this")
     assert [report.kept for report in await applied(alone, dry_run=False)] == [None]
     assert await node.message_kinds(old.conversation) == [MessageKind.RECORDING_EXPIRED]
