@@ -34,6 +34,10 @@ export class Api {
     return this.#request("POST", `/v1/conversations/${encodeURIComponent(conversation)}/participants`, { role, name });
   }
 
+  end(conversation) {
+    return this.#request("POST", `/v1/conversations/${encodeURIComponent(conversation)}/end`);
+  }
+
   async recordings(conversation) {
     const { items } = await this.#request("GET", `/v1/conversations/${encodeURIComponent(conversation)}/recordings`);
     return items;

@@ -104,9 +104,35 @@ function conversationItem(conversation) {
   );
   const list = element("div");
   details.append(summary, list);
+  if (!ended_at) details.append(endButton(id));
   details.ontoggle = () => details.open && attempt(() => showRecordings(id, list));
   item.append(details);
   return item;
+}
+
+function endButton(conversation) {
+  const button = element("button", "quiet end", "End call");
+  button.type = "button";
+  button.onclick = () => attempt(() => end(conversation));
+  return button;
+}
+
+async function end(conversation) {
+  if (!(await confirmed())) return;
+  await api.end(conversation);
+  await refresh();
+}
+
+/** Whether it is really meant: an ended call cannot be entered again. */
+function confirmed() {
+  const dialog = byId("end-question");
+  byId("end-yes").onclick = () => dialog.close("yes");
+  byId("end-no").onclick = () => dialog.close("no");
+  dialog.returnValue = "no"; // Escape is no
+  dialog.showModal();
+  return new Promise((resolve) => {
+    dialog.onclose = () => resolve(dialog.returnValue === "yes");
+  });
 }
 
 async function showRecordings(conversation, list) {

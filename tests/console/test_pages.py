@@ -14,6 +14,44 @@ from tests.support.console_scene import HOSTILE, ConsoleScene
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
+async def test_a_call_is_ended_from_its_page_and_from_the_landing_page(
+    visitor: Visitor, scene: ConsoleScene
+) -> None:
+    page, calls = visitor.page, f"{scene.server.base_url}/v1/conversations"
+    key = {"Authorization": f"Bearer {scene.server.api_key}"}
+    made = [(await (await page.request.post(calls, headers=key, data={})).json())["id"] for _ in range(2)]
+    await opened(page, scene, f"/console/conversations/{made[0]}")
+    await page.click("main button:has-text('End call')")
+    await page.click("dialog button.danger")
+    await page.wait_for_selector("main .badge:has-text('Ended')")
+    assert await page.locator("main button:has-text('End call')").count() == 0
+    await page.goto(f"{scene.server.base_url}/")
+    await page.fill("#key", scene.server.api_key)
+    await page.keyboard.press("Enter")
+    item = page.locator("#conversations > li", has_text=made[1])
+    await item.locator("summary").click()
+    await item.locator("button:has-text('End call')").click()
+    await page.click("#end-yes")
+    await item.locator("summary:has-text('Ended')").wait_for()
+    for one in made:
+        found = await (await page.request.get(f"{calls}/{one}", headers=key)).json()
+        assert found["ended_at"] is not None
+    assert visitor.complaints == []
+
+
+async def test_the_steps_of_a_storage_test_stay_until_the_next(visitor: Visitor, scene: ConsoleScene) -> None:
+    page = visitor.page
+    await opened(page, scene, "/console/storage")
+    await page.click("button:has-text('Test')")
+    async with page.expect_response("**/v1/storage") as asked_anew:
+        pass
+    await (await asked_anew.value).finished()
+    await page.wait_for_selector("main button:enabled:has-text('Test')")
+    await page.wait_for_selector(".notice:has-text('The last test succeeded')")
+    assert await page.locator(".step").count() > 1
+    assert await page.locator("[data-running]").count() == 0
+
+
 async def playable(page: Page) -> None:
     """Wait until the video has a picture; asked from here, since the page allows no evaluation inside it."""
     while not await page.evaluate("document.querySelector('video')?.readyState >= 2"):  # noqa: ASYNC110 - see above

@@ -3,7 +3,7 @@
 import { all, call } from "../api.js";
 import { h, icon, link } from "../dom.js";
 import { bytes, clock, dateTime, t, time } from "../language.js";
-import { empty, fill, pageHead } from "../parts.js";
+import { action, confirmed, empty, fill, pageHead, toast } from "../parts.js";
 import { fileLink, fileList, snapshot } from "./file_list.js";
 import { conversationBadge, conversationFacts } from "./history.js";
 import { failure, recordingList } from "./recording_list.js";
@@ -15,10 +15,11 @@ export function show(place, { parts: [id], may, signal }) {
     pageHead(t("conversation.title")),
     body,
   );
-  fill(body, () => content(id, may, signal), signal);
+  const load = () => fill(body, () => content(id, may, load, signal), signal);
+  load();
 }
 
-async function content(id, may, signal) {
+async function content(id, may, load, signal) {
   const sees = may("recordings:read");
   const [conversation, participants, messages, files, recordings] = await Promise.all([
     call("GET", `/v1/conversations/${id}`, { signal }),
@@ -34,11 +35,24 @@ async function content(id, may, signal) {
     h(
       "aside",
       { class: "stack wide", "aria-label": t("conversation.about") },
-      h("section", { class: "card stack" }, h("div", { class: "row spread" }, h("h2", {}, t("conversation.about")), conversationBadge(conversation)), conversationFacts(conversation, participants)),
+      h("section", { class: "card stack" }, h("div", { class: "row spread" }, h("h2", {}, t("conversation.about")), conversationBadge(conversation)), conversationFacts(conversation, participants), ending(conversation, may, load)),
       h("section", { class: "card stack" }, h("h2", {}, t("recordings.title")), recordingList(recordings)),
       files.length ? h("section", { class: "card stack" }, h("h2", {}, t("files.title")), fileList(files)) : null,
     ),
   );
+}
+
+/** A call that nobody ends goes on: its room can be entered again, and its recordings stay. */
+function ending({ id, ended_at }, may, load) {
+  if (ended_at || !may("conversations:write")) return null;
+  return action(t("conversation.end"), () => end(id, load), { kind: "danger compact", iconName: "stop" });
+}
+
+async function end(id, load) {
+  if (!(await confirmed(t("conversation.end_question"), t("conversation.end")))) return;
+  await call("POST", `/v1/conversations/${id}/end`);
+  toast(t("conversation.end_done"));
+  load();
 }
 
 /** Messages in the order of their times: a recording's start is written down a moment after it. */

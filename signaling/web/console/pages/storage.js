@@ -8,14 +8,16 @@ import { badge, fill, notice, pageHead, table, words } from "../parts.js";
 export function show(place, { signal }) {
   const body = h("div", { class: "stack" });
   place.append(pageHead(t("storage.title"), t("storage.note")), body);
-  const load = () => fill(body, async () => content(await call("GET", "/v1/storage", { signal }), load, signal), signal);
-  load();
+  fill(body, async () => content(await call("GET", "/v1/storage", { signal }), signal), signal);
 }
 
-function content(overview, load, signal) {
+/** The steps of a test stay until the next one: only the verdict above them is asked for anew. */
+function content(overview, signal) {
+  const found = h("div", {}, verdict(overview));
+  const again = async () => found.replaceChildren(verdict(await call("GET", "/v1/storage", { signal })));
   return [
-    verdict(overview),
-    testing(load, signal),
+    found,
+    testing(again, signal),
     h("section", { class: "stack" }, h("h2", {}, t(`provider.${overview.provider}`)), fields(overview), h("p", { class: "hint" }, t("storage.how"))),
   ];
 }
@@ -35,7 +37,7 @@ function verdict({ last_test: last, disabled }) {
 }
 
 // --- the test ----------------------------------------------------------------------------------------------
-function testing(load, signal) {
+function testing(again, signal) {
   const steps = h("ol", { class: "steps" });
   const said = h("div", { role: "status" });
   const button = h("button", { type: "button", class: "button primary" }, icon("health"), t("storage.test"));
@@ -45,7 +47,7 @@ function testing(load, signal) {
     said.replaceChildren();
     try {
       await run(steps, signal);
-      load();
+      await again();
     } catch (error) {
       if (error.name !== "AbortError") said.replaceChildren(notice("alert", words(error)));
     } finally {
@@ -60,16 +62,8 @@ async function run(steps, signal) {
   const response = await send("POST", "/v1/storage/test/steps", { headers: { Accept: "text/event-stream" }, signal });
   for await (const { name, data } of serverSentEvents(response)) {
     if (name === "step") steps.lastElementChild.before(step(data));
-    if (name === "outcome") await shown(signal);
   }
-}
-
-/** Let the last step be read before the page says what came of all. */
-function shown(signal) {
-  return new Promise((resolve) => {
-    const timer = setTimeout(resolve, 1200);
-    signal.addEventListener("abort", () => clearTimeout(timer));
-  });
+  steps.querySelector("[data-running]")?.remove();
 }
 
 async function* serverSentEvents(response) {

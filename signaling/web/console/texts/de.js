@@ -89,6 +89,9 @@ export default {
   "conversation.said": "Was gesagt wurde",
   "conversation.nothing_said": "Es wurde nichts geschrieben",
   "conversation.nothing_said_text": "Hier erscheinen Chatnachrichten sowie Beginn und Ende der Aufzeichnungen.",
+  "conversation.end": "Gespräch beenden",
+  "conversation.end_question": "Alle verlassen das Gespräch, seine Aufzeichnung endet, und niemand kann es wieder betreten.",
+  "conversation.end_done": "Das Gespräch ist beendet.",
   "conversation.RUNNING": "Läuft",
   "conversation.ENDED": "Beendet",
 

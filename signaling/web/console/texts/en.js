@@ -89,6 +89,9 @@ export default {
   "conversation.said": "What was said",
   "conversation.nothing_said": "Nothing was written",
   "conversation.nothing_said_text": "Chat messages and the recordings’ starts and ends appear here.",
+  "conversation.end": "End call",
+  "conversation.end_question": "Everybody leaves the call, its recording ends, and nobody can enter it again.",
+  "conversation.end_done": "The call has ended.",
   "conversation.RUNNING": "Running",
   "conversation.ENDED": "Ended",
 
