@@ -73,6 +73,7 @@ class ConversationTerms(msgspec.Struct, frozen=True, kw_only=True):
 
     visible_to: frozenset[Role] = AGENTS
     allow_manual: frozenset[Role] = AGENTS
+    allow_stop: frozenset[Role] = frozenset()  # what started by itself
     banner: str | None = "This call is being recorded"  # None: nothing is announced
     consent: Consent = Consent.ANNOUNCE
     starts_with: StartsWith = StartsWith.AGENT

@@ -131,6 +131,7 @@ class Recording(msgspec.Struct, frozen=True, kw_only=True):
     end_reason: EndReason | None = None
     failure: str | None = None  # the stable code of what went wrong, where something did
     receiving: bool = True  # False: it runs, and nobody's media arrives
+    automatic: bool = False  # it runs because of what triggers it: who may stop it is recording.allow_stop
     entry_point: EntryPoint | None = None  # only to who started it, while it can be published to
     requested_at: datetime
     started_at: datetime | None = None

@@ -109,6 +109,11 @@ class Supervisors:
             what = "a recording that started by itself" if automatic else "recordings"
             raise caller_error("forbidden", f"Your role may not stop {what}.", status=403)
 
+    def is_automatic(self, conversation: str, recording: str) -> bool:
+        """Whether this recording is there because something that triggers runs, as far as is known now."""
+        supervisor = self._open.get(conversation)
+        return supervisor is not None and supervisor.is_automatic(recording)
+
     async def check_source(self, recording: RecordingRow, source: SourceKind) -> None:
         """403 not_recorded, saying why, where the recording does not take a stream of this source now."""
         if source.interaction is InteractionKind.CALL:

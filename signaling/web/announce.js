@@ -12,6 +12,9 @@ const PILL = {
 };
 const COUNTS = new Set(["RECORDING", "WAITING", "PAUSED"]);
 const BUTTON = { START: "Record", WAIT: "Starting…", STOP: "Stop recording" };
+const OFF = {
+  storage_test_failed: "The call cannot be recorded now: the storage of this server does not work.",
+};
 const NOTHING = { kind: "NONE", text: null, recording: null, elapsed_s: null, action: null };
 
 const byId = (id) => document.getElementById(id);
@@ -21,6 +24,7 @@ export class Announcement extends EventTarget {
   #recordings = new Map(); // id -> notice
   #status = NOTHING;
   #since = 0;
+  #service = { enabled: true, reason: null };
 
   constructor() {
     super();
@@ -45,11 +49,14 @@ export class Announcement extends EventTarget {
     byId("recording-label").textContent = PILL[status.kind] ?? "";
     byId("banner").hidden = !status.text;
     byId("banner-text").textContent = status.text ?? "";
-    const button = byId("record");
-    button.hidden = status.action === null;
-    button.disabled = status.action === "WAIT";
-    byId("record-label").textContent = BUTTON[status.action] ?? "";
+    this.#offer();
     this.#tick();
+  }
+
+  /** Whether a recording can be started at all. */
+  allow({ recording }) {
+    this.#service = recording;
+    this.#offer();
   }
 
   /** What is known of a recording; undefined where nothing is. */
@@ -65,6 +72,16 @@ export class Announcement extends EventTarget {
     if (notice.state === "AVAILABLE" && before && before !== "AVAILABLE") {
       this.dispatchEvent(new CustomEvent("available", { detail: notice }));
     }
+  }
+
+  #offer() {
+    const { action } = this.#status;
+    const off = action === "START" && !this.#service.enabled;
+    const button = byId("record");
+    button.hidden = action === null;
+    button.disabled = action === "WAIT" || off;
+    button.title = off ? (OFF[this.#service.reason] ?? "The call cannot be recorded here.") : "";
+    byId("record-label").textContent = BUTTON[action] ?? "";
   }
 
   #tick() {

@@ -151,6 +151,7 @@ socket.addEventListener("end", ({ detail }) => {
 
 function allow(services) {
   if (!services) return;
+  announcement.allow(services);
   files.allow(services);
   snapshots.allow(services);
   backgrounds.allow(services);

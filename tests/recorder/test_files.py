@@ -555,6 +555,7 @@ class TestStorage:
             services.file_transfer.reason,
             services.snapshots.reason,
             services.backgrounds.reason,
+            services.recording.reason,
         } == {"storage_test_failed"}
         for call in (
             place.create(4),
@@ -570,6 +571,7 @@ class TestStorage:
         await verdict.keep(Verdict(ok=True, tested_at=now))
         services = await place.files.files.services(place.agent, place.conversation)
         assert services.file_transfer.enabled and services.snapshots.enabled and services.backgrounds.enabled
+        assert services.recording.enabled
         await place.append(waiting, 0, b"0123")
         await place.until(waiting, FileState.AVAILABLE)
 

@@ -241,13 +241,15 @@ class TestByHand:
         recording = await scene.recorded()
         with pytest.raises(BystanderError, match="forbidden"):
             await scene.node.recordings.stop(recording.id, stopped_by=Caller(agent))
-        assert (await scene.node.recordings.get(recording.id)).state is RecordingState.READY
+        shown = await scene.node.recordings.get(recording.id)
+        assert (shown.state, shown.automatic) == (RecordingState.READY, True)
 
     async def test_what_an_agent_started_an_agent_may_stop(self, stage: Stage) -> None:
         scene = await stage.scene(triggering_mode=TriggeringMode.MANUAL)
         agent = Participant(id="part_1", conversation=scene.conversation, role=Role.AGENT, name="Ada")
         await scene.begin()
         started = await scene.node.recordings.start(scene.conversation, started_by=Caller(agent))
+        assert not started.automatic
         await scene.node.publish(started)
         await scene.node.recordings.stop(started.id, stopped_by=Caller(agent))
         assert (await scene.recorded(1, "AVAILABLE")).end_reason == "NORMAL"

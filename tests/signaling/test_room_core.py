@@ -425,7 +425,7 @@ class TestRecording:
         for state, expected in ((RecordingState.FINALIZING, {}), (RecordingState.AVAILABLE, links)):
             effects = scene.room.recording_changed(recording(state=state, links=links), NOW)
             notices = [of_type(effects, number, RecordingChanged) for number in range(3)]
-            assert [message.recording.links for message in notices[0]] == [{}]  # who may only record
+            assert notices[0] == []  # who may only record is told of its end, and not what became of it
             assert [message.recording.links for message in notices[1]] == [expected]
             assert notices[2] == []
 
@@ -585,6 +585,32 @@ class TestStatus:
 
         states = [RecordingState.LAUNCHING, RecordingState.READY, RecordingState.FINALIZING]
         assert [action(recording(state=state)) for state in states] == ["WAIT", "STOP", "START"]
+
+    @pytest.mark.parametrize("may", [frozenset[Role](), frozenset({Role.AGENT})])
+    def test_stopping_what_started_by_itself_is_offered_to_who_may(self, may: frozenset[Role]) -> None:
+        scene = Scene(RoomPolicy(may_stop_automatic=may))
+        scene.enter(1, ADA)
+        scene.room.recording_changed(recording(automatic=True), NOW)
+        (effect,) = scene.room.received(1, StopRecording(), NOW)
+        if may:
+            assert effect == RecordingUnwanted("rec001", ADA)
+        else:
+            assert [message.code for message in told([effect], 1)] == ["forbidden"]
+        assert self.shown(scene, ADA).action == ("STOP" if may else None)
+
+    def test_who_may_record_and_not_see_is_told_of_the_end_alone(self) -> None:
+        scene = Scene(RoomPolicy(may_play=frozenset({Role.VISITOR})))
+        scene.enter(1, ADA)
+        scene.enter(2, BLAISE)
+        running = recording(state=RecordingState.RECORDING, started_at=UTC_ZERO)
+        scene.room.recording_changed(running, NOW)
+        ended = msgspec.structs.replace(running, state=RecordingState.AVAILABLE, ended_at=UTC_ZERO)
+        effects = scene.room.recording_changed(ended, NOW)
+        assert of_type(effects, 2, RecordingChanged)
+        assert not of_type(effects, 1, RecordingChanged)
+        said = [message.line.kind for message in of_type(effects, 1, Said)]
+        assert said == [MessageKind.RECORDING_ENDED]
+        assert self.shown(scene, ADA).action == "START"
 
 
 class TestHistory:

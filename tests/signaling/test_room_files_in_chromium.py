@@ -156,10 +156,13 @@ async def test_it_stops_with_the_storage_test_and_comes_back(call: Call) -> None
     for one in (call.agent, call.visitor):
         await one.page.locator("#files-off").get_by_text(told).wait_for()
         assert await one.page.is_disabled("#attach")
+    assert await call.agent.page.is_disabled("#record")
+    assert "storage" in (await call.agent.page.get_attribute("#record", "title") or "")
     await call.agent.page.evaluate(DROP, ["drop", "#grid", "x.txt"])
     await call.agent.page.locator(".toast").get_by_text(told).wait_for()
     call.stage.fake.files.storage_on = True
     await call.agent.page.wait_for_selector("#attach:enabled")
+    await call.agent.page.wait_for_selector("#record:enabled[title='']")
     assert await call.agent.page.inner_text("#files-off") == ""
 
 

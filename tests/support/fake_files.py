@@ -78,7 +78,10 @@ class FakeFiles:
         if who is not None and who.role not in AGENTS:
             backgrounds = StorageService(enabled=False, reason="backgrounds_disabled")
         bounds = {} if self.bytes_max is None else {"file_bytes_max": self.bytes_max}
-        return ConversationServices(file_transfer=one, snapshots=one, backgrounds=backgrounds, **bounds)
+        recording = ON if self.storage_on else FAILED
+        return ConversationServices(
+            file_transfer=one, snapshots=one, backgrounds=backgrounds, recording=recording, **bounds
+        )
 
     async def storage_works(self) -> bool:
         return self.storage_on

@@ -86,6 +86,7 @@ class ConversationServices(msgspec.Struct, frozen=True, kw_only=True):
     file_transfer: StorageService
     snapshots: StorageService
     backgrounds: StorageService
+    recording: StorageService = StorageService(enabled=True)  # what a start by hand needs of the store
     file_bytes_max: int = FILE_BYTES_MAX
 
 

@@ -20,6 +20,7 @@ class EffectiveTerms:
         return ConversationTerms(
             visible_to=frozenset(counts.visible_to),
             allow_manual=frozenset(counts.allow_manual),
+            allow_stop=frozenset(counts.allow_stop),
             banner=counts.banner_text if announced else None,
             consent=counts.consent,
             starts_with=counts.starts_with,

@@ -37,6 +37,7 @@ class ServiceTerms:
             file_transfer=_service(_no_files(settings, known, role) or failed),
             snapshots=_service(_no_snapshots(settings, known, role) or failed),
             backgrounds=_service(_no_backgrounds(settings, role) or failed),
+            recording=_service(await self._no_recording(settings)),
             file_bytes_max=settings.files.bytes_max,
         )
 
@@ -67,10 +68,14 @@ class ServiceTerms:
         """503 storage_test_failed from a failed storage test to one that passes."""
         await self._archive.allowed()
 
-    async def storage_works(self) -> bool:
-        """Whether the storage test's last word was good, or none was said yet."""
+    async def _no_recording(self, settings: Settings) -> str | None:
+        store = self._archive.stores.named(settings.recording.store).id
+        return None if await self.storage_works(store) else "storage_test_failed"
+
+    async def storage_works(self, store: str | None = None) -> bool:
+        """Whether the last test of this store, else of the default, was good, or there was none yet."""
         try:
-            await self._archive.allowed()
+            await self._archive.allowed(store)
         except BystanderError as error:
             if error.code != "storage_test_failed":
                 raise

@@ -3,6 +3,8 @@
 from collections.abc import AsyncIterator
 from typing import Literal
 
+import msgspec
+
 from recorder.database import ConversationTable
 from recorder.kernel.errors import BystanderError, Fault
 from recorder.kernel.recording import EndReason, Recording
@@ -49,15 +51,17 @@ class RecordingService:
         phase = await actor.until(lambda phase: phase.takes_publishers)
         if not phase.takes_publishers:
             raise _not_started(actor)
-        return self._view.of_actor(actor)
+        return self._shown(self._view.of_actor(actor))
 
     async def get(self, recording: str) -> Recording:
         actor = self._registry.get(recording)
-        return self._view.of_actor(actor) if actor else self._view.of_row(await self._table.get(recording))
+        if actor is not None:
+            return self._shown(self._view.of_actor(actor))
+        return self._shown(self._view.of_row(await self._table.get(recording)))
 
     async def list(self, conversation: str) -> list[Recording]:
         await self._conversations.get(conversation)
-        return [self._view.of_row(row) for row in await self._table.of(conversation)]
+        return [self._shown(self._view.of_row(row)) for row in await self._table.of(conversation)]
 
     async def stop(self, recording: str, *, stopped_by: Caller) -> Recording:
         """Returns at FINALIZING or later; 403 forbidden."""
@@ -92,7 +96,14 @@ class RecordingService:
 
     def changed(self, actor: RecordingActor, before: Phase | None) -> None:
         """Tell those who watch; a Listener."""
-        self._watchers.tell(actor.row.conversation, actor.row.id, lambda: self._view.of_actor(actor))
+        self._watchers.tell(
+            actor.row.conversation, actor.row.id, lambda: self._shown(self._view.of_actor(actor))
+        )
+
+    def _shown(self, recording: Recording) -> Recording:
+        """With what its conversation's supervisor knows of it."""
+        automatic = self._supervisors.is_automatic(recording.conversation, recording.id)
+        return msgspec.structs.replace(recording, automatic=automatic)
 
 
 def _not_started(actor: RecordingActor) -> BystanderError:

@@ -35,6 +35,7 @@ class RoomPolicy(msgspec.Struct, frozen=True, kw_only=True):
     """Who may do what with recordings in a room, and what is announced; `banner` None announces nothing."""
 
     may_record: frozenset[Role] = _AGENTS
+    may_stop_automatic: frozenset[Role] = frozenset()
     may_play: frozenset[Role] = _AGENTS
     banner: str | None = "This call is being recorded"
     banner_paused: str | None = "The recording is paused"
@@ -47,6 +48,7 @@ class RoomPolicy(msgspec.Struct, frozen=True, kw_only=True):
         return msgspec.structs.replace(
             self,
             may_record=terms.allow_manual,
+            may_stop_automatic=terms.allow_stop,
             may_play=terms.visible_to,
             banner=terms.banner,
             banner_paused=self.banner_paused if terms.banner is not None else None,
@@ -55,8 +57,16 @@ class RoomPolicy(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     def may_see(self, role: Role) -> bool:
-        """Whether somebody in this role is told of recordings beyond what is announced to everybody."""
-        return role in self.may_play or role in self.may_record
+        """Whether somebody in this role is told of a recording that it is there, and what became of it."""
+        return role in self.may_play
+
+    def may_know(self, role: Role) -> bool:
+        """Whether somebody in this role is told how recording goes beyond what is announced to everybody."""
+        return self.may_see(role) or role in self.may_record
+
+    def may_stop(self, role: Role, recording: Recording) -> bool:
+        """Whether somebody in this role may stop this one: what started by itself has roles of its own."""
+        return role in (self.may_stop_automatic if recording.automatic else self.may_record)
 
     def is_call(self, roles: Collection[Role]) -> bool:
         """Whether people in these roles, all who have a seat, are a call that is to be recorded."""

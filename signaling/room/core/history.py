@@ -86,7 +86,7 @@ def is_shown(line: ChatLine, role: Role, policy: RoomPolicy) -> bool:
     if line.kind in SHOWS_RECORDING:
         return policy.may_see(role)
     if line.recording is not None:
-        return policy.banner is not None or policy.may_see(role)
+        return policy.banner is not None or policy.may_know(role)
     return True
 
 

@@ -25,9 +25,9 @@ class KnownRecordings:
         """As they were asked for, oldest first."""
         return sorted(self, key=lambda recording: recording.id)
 
-    def active(self) -> list[str]:
-        """The ids of those that were asked for and have not ended."""
-        return [recording.id for recording in self if announcement.is_active(recording)]
+    def active(self) -> list[Recording]:
+        """Those that were asked for and have not ended."""
+        return [recording for recording in self if announcement.is_active(recording)]
 
     def take(self, recording: Recording) -> bool:
         """Keep it as it is now; whether that is something to tell."""

@@ -192,7 +192,7 @@ class RecordingAction(StrEnum):
 class RecordingStatus(msgspec.Struct, frozen=True, kw_only=True):
     """What is announced now. `text` is for a banner; `elapsed_s` the recording's age when this was said.
 
-    `action` is null for roles that may not record.
+    `action` is null for roles that can do nothing about it now.
     """
 
     kind: StatusKind = StatusKind.NONE

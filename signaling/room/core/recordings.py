@@ -119,13 +119,14 @@ class RoomRecordings:
         return [RecordingWanted(seat.participant)]
 
     def stop(self, seat: Seat) -> list[Effect]:
-        """All that run."""
-        if seat.participant.role not in self._policy.may_record:
-            return self._seats.tell(seat, Error(code="forbidden", detail="Your role may not record."))
-        active = self._known.active()
-        if not active:
+        """All that run and that this role may stop."""
+        role, active = seat.participant.role, self._known.active()
+        if not active and role in self._policy.may_record:
             return self._seats.tell(seat, Error(code="not_recording", detail="No recording is running."))
-        return [RecordingUnwanted(recording, seat.participant) for recording in active]
+        own = [recording for recording in active if self._policy.may_stop(role, recording)]
+        if not own:
+            return self._seats.tell(seat, Error(code="forbidden", detail="Your role may not stop this."))
+        return [RecordingUnwanted(recording.id, seat.participant) for recording in own]
 
     # --- who agrees to them ------------------------------------------------------------------------
     def answered(self, seat: Seat, answer: ConsentAnswer) -> list[Effect]:

@@ -38,8 +38,8 @@ class Situation(NamedTuple):
 def status(situation: Situation, role: Role, policy: RoomPolicy, utc_now: datetime) -> RecordingStatus:
     """What somebody in `role` is told now."""
     shown = _status(situation, role, policy, utc_now)
-    action = _action(situation) if role in policy.may_record else None
-    if policy.banner is None and not policy.may_see(role):
+    action = _action(situation, role, policy)
+    if policy.banner is None and not policy.may_know(role):
         return RecordingStatus()
     return RecordingStatus(
         kind=shown.kind, text=shown.text, recording=shown.recording, elapsed_s=shown.elapsed_s, action=action
@@ -54,7 +54,7 @@ def _status(situation: Situation, role: Role, policy: RoomPolicy, utc_now: datet
     pending = situation.starting or any(is_active(each) for each in of_call)
     failure = _failure(of_call, unrecorded=situation.unrecorded)
     if failure is not None:
-        return _interrupted(failure, of_call, policy.may_see(role), again=pending)
+        return _interrupted(failure, of_call, policy.may_know(role), again=pending)
     if pending:
         return RecordingStatus(kind=StatusKind.STARTING, text=policy.banner and STARTING_TEXT)
     return RecordingStatus()
@@ -94,9 +94,9 @@ def _has_failed(recording: Recording) -> bool:
     return recording.failure not in _NO_FAILURE and not (meant and recording.failure == "no_media")
 
 
-def _interrupted(failure: str, of_call: list[Recording], may_see: bool, *, again: bool) -> RecordingStatus:
-    """Who may see recordings is told why; the others that it stopped, where it had been going on."""
-    if may_see:
+def _interrupted(failure: str, of_call: list[Recording], may_know: bool, *, again: bool) -> RecordingStatus:
+    """Who may see or start recordings is told why; the others that it stopped, where it had been going on."""
+    if may_know:
         text = f"This call is not being recorded: {words(failure)}."
         text += " It is being tried again." if again else ""
         return RecordingStatus(kind=StatusKind.INTERRUPTED, text=text)
@@ -105,9 +105,11 @@ def _interrupted(failure: str, of_call: list[Recording], may_see: bool, *, again
     return RecordingStatus()
 
 
-def _action(situation: Situation) -> RecordingAction:
-    """What whoever may record can do now."""
+def _action(situation: Situation, role: Role, policy: RoomPolicy) -> RecordingAction | None:
+    """What somebody in this role can do now; nothing is offered that would be refused."""
     active = [each for each in situation.recordings if is_active(each)]
     if any(each.state in _TAKING for each in active):
-        return RecordingAction.STOP
+        return RecordingAction.STOP if any(policy.may_stop(role, each) for each in active) else None
+    if role not in policy.may_record:
+        return None
     return RecordingAction.WAIT if active or situation.starting else RecordingAction.START
