@@ -34,6 +34,7 @@ from tests.support.intake import ReceivingIntake
 from tests.support.janus_publisher import JanusClient, JanusPublisher
 from tests.support.janus_server import ROOM, janus_server
 from tests.support.plain_sender import PlainSender
+from tests.support.ports import OWN_ADDRESS
 from tests.support.stored import stored_media
 
 PLACE = RtpPlace(address="127.0.0.1", announced="127.0.0.1")
@@ -151,7 +152,7 @@ def test_a_sender_is_told_where_what_and_by_which_key() -> None:
 
 
 def test_ports_are_even_and_nobody_elses() -> None:
-    place = RtpPlace(address="127.0.0.1", announced="127.0.0.1", ports=PortRange(41_000, 41_039))
+    place = RtpPlace(address=OWN_ADDRESS, announced=OWN_ADDRESS, ports=PortRange(18_000, 18_039))
     held: frozenset[int] = frozenset()
     for _ in range(10):
         given = prepared(asking(), place, PortsHeld(by_others=held))
@@ -177,21 +178,21 @@ def asking(audio: int = 0, video: int = 0, *, rtcp_mux: bool = False) -> RtpSour
     [
         (asking(22), "invalid_port"),
         (asking(18_473), "invalid_port"),
-        (asking(41_038), None),
-        (asking(41_039), "invalid_port"),  # its RTCP is beyond
-        (asking(41_039, rtcp_mux=True), None),
-        (asking(41_002, 41_002), "invalid_port"),
-        (asking(41_002, 41_003), "invalid_port"),
-        (asking(41_002, 41_003, rtcp_mux=True), None),
-        (asking(41_010), "rtp_port_taken"),
-        (asking(41_009), "rtp_port_taken"),  # by its RTCP
-        (asking(41_011, rtcp_mux=True), "rtp_port_taken"),
-        (asking(41_020), "rtp_port_taken"),  # the account's own interactions keep theirs, too
+        (asking(18_038), None),
+        (asking(18_039), "invalid_port"),  # its RTCP is beyond
+        (asking(18_039, rtcp_mux=True), None),
+        (asking(18_002, 18_002), "invalid_port"),
+        (asking(18_002, 18_003), "invalid_port"),
+        (asking(18_002, 18_003, rtcp_mux=True), None),
+        (asking(18_010), "rtp_port_taken"),
+        (asking(18_009), "rtp_port_taken"),  # by its RTCP
+        (asking(18_011, rtcp_mux=True), "rtp_port_taken"),
+        (asking(18_020), "rtp_port_taken"),  # the account's own interactions keep theirs, too
     ],
 )
 def test_a_port_may_be_asked_for_that_is_in_the_range_and_nobodys(asked: RtpSource, code: str | None) -> None:
-    place = RtpPlace(address="127.0.0.1", announced="127.0.0.1", ports=PortRange(41_000, 41_039))
-    held = PortsHeld(by_account=frozenset((41_020, 41_021)), by_others=frozenset((41_010, 41_011)))
+    place = RtpPlace(address=OWN_ADDRESS, announced=OWN_ADDRESS, ports=PortRange(18_000, 18_039))
+    held = PortsHeld(by_account=frozenset((18_020, 18_021)), by_others=frozenset((18_010, 18_011)))
     try:
         given = prepared(asked, place, held)
     except BystanderError as error:
@@ -211,15 +212,15 @@ def test_a_port_that_another_program_has_is_taken() -> None:
 
 
 def test_an_account_leaves_ports_to_others() -> None:
-    place = RtpPlace(address="127.0.0.1", announced="127.0.0.1", ports=PortRange(41_000, 41_039))
+    place = RtpPlace(address=OWN_ADDRESS, announced=OWN_ADDRESS, ports=PortRange(18_000, 18_039))
     ours: frozenset[int] = frozenset()
     for _ in range(5):
         ours |= ports_of(prepared(asking(), place, PortsHeld(by_account=ours)))
-    for wanted in (asking(), asking(*range(41_000, 41_004, 2))):
+    for wanted in (asking(), asking(*range(18_000, 18_004, 2))):
         with pytest.raises(BystanderError, match="too_many_rtp_ports"):
             prepared(wanted, place, PortsHeld(by_account=ours))
     assert prepared(asking(), place, PortsHeld(by_others=ours))
-    assert pairs_per_account(PortRange(41_000, 41_003)) == 2  # one sender is always taken
+    assert pairs_per_account(PortRange(18_000, 18_003)) == 2  # one sender is always taken
 
 
 @pytest.mark.parametrize(

@@ -14,10 +14,11 @@ from recorder.kernel.recording import TriggeringMode
 from recorder.settings.definitions import ConnectorSettings
 from storage.stores.memory import MemoryStore
 from tests.recorder.node import Node, open_node, settings_for
+from tests.support.ports import OWN_ADDRESS
 
-FIRST, LAST = 41_100, 41_107  # four pairs: two for each account
+FIRST, LAST = 18_100, 18_107  # four pairs: two for each account
 TARGETS = ConnectorSettings(
-    targets=["127.0.0.1"], rtp_address="127.0.0.1", rtp_port_min=FIRST, rtp_port_max=LAST
+    targets=["127.0.0.1"], rtp_address=OWN_ADDRESS, rtp_port_min=FIRST, rtp_port_max=LAST
 )
 
 
