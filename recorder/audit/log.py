@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from itertools import islice
 
+from recorder.audit.bounds import bounded
 from recorder.audit.chain import BEGINNING, chained, hash_of
 from recorder.audit.repeats import Repeats
 from recorder.database.audit import AuditRow, AuditTable
@@ -57,6 +58,7 @@ class AuditLog:
 
     def note(self, act: Act, *, is_countable: bool = False) -> None:
         """Take an act. Returns at once; of countable ones the same within a minute is counted."""
+        act = bounded(act)
         self._queue(self._repeats.take(act) if is_countable else [act])
 
     def check(self) -> None:

@@ -5,12 +5,13 @@ nowhere else, because an X-Forwarded-For can be made up by whoever sends it.
 """
 
 from collections.abc import Iterable
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
 
 from aiohttp import web
 
+from recorder.kernel.network.addresses import parse_address, share_of
+
 HOPS_MAX = 16  # of an X-Forwarded-For; nobody has more proxies of their own in a row
-HOST_BITS = 64  # of IPv6 that belong to one subscriber (RFC 6177): a whole /64 has one share
 
 
 class Clients:
@@ -49,23 +50,6 @@ class Clients:
             proto = request.headers.get("X-Forwarded-Proto", "").lower()
             scheme = proto if proto in ("http", "https") else scheme
         return f"{scheme}://{host}"
-
-
-def share_of(address: str) -> str:
-    """An IPv4 address stands for itself, an IPv6 address for its /64, which one host can have all of."""
-    parsed = parse_address(address)
-    if isinstance(parsed, IPv6Address):
-        return str(IPv6Address(int(parsed) >> HOST_BITS << HOST_BITS))
-    return address if parsed is None else str(parsed)
-
-
-def parse_address(text: str) -> IPv4Address | IPv6Address | None:
-    """An address without its zone, IPv4 also where it stands within IPv6; None for anything else."""
-    try:
-        parsed = ip_address(text.partition("%")[0])
-    except ValueError:
-        return None
-    return (parsed.ipv4_mapped or parsed) if isinstance(parsed, IPv6Address) else parsed
 
 
 def _contains(network: IPv4Network | IPv6Network, address: IPv4Address | IPv6Address) -> bool:

@@ -17,8 +17,9 @@ from aiohttp import web
 
 from recorder.kernel.errors import caller_error
 from recorder.kernel.ids import new_id
+from recorder.kernel.network.addresses import share_of
 from signaling.http.problems import MEDIA_TYPE, internal_error, problem_of
-from signaling.network.clients import Clients, share_of
+from signaling.network.clients import Clients
 
 HEAD_S_MAX = 10.0  # from the connection to the end of its first request's head; a phone takes one or two
 IDLE_S_MAX = 75.0  # between an answer and the next request: longer than proxies keep theirs

@@ -5,13 +5,13 @@ from http import HTTPStatus
 
 from aiohttp import web
 
-from recorder.kernel.audit.act import Act, Actor, ActorKind, Outcome
+from recorder.kernel.audit.act import NOT_AN_ID, Act, Actor, ActorKind, Outcome
 from recorder.kernel.log.subject import subject
 from signaling.ports import Caller
 from signaling.routes.access import Scheme
 from signaling.routes.context import Context
 from signaling.routes.facts import FACTS, REQUEST_ID, UNNOTED, Facts
-from signaling.routes.operation import OPERATION
+from signaling.routes.operation import OPERATION, is_path_parameter
 
 REFUSALS = (
     HTTPStatus.UNAUTHORIZED,
@@ -19,6 +19,7 @@ REFUSALS = (
     HTTPStatus.NOT_FOUND,  # also for what somebody may not know of
     HTTPStatus.TOO_MANY_REQUESTS,
 )
+_UNKNOWN = (HTTPStatus.UNAUTHORIZED, HTTPStatus.NOT_FOUND, HTTPStatus.TOO_MANY_REQUESTS)  # has shown nothing
 GONE = "caller_gone"  # before there was an answer
 _COUNTED_CHANGES = frozenset({"trickle", "appendUpload"})  # of one session, many a second
 _SECRET_PARAMETERS = frozenset({"entry_point"})
@@ -65,13 +66,13 @@ def _take_created(request: web.Request, location: str, facts: Facts) -> None:
 
 
 def _act(request: web.Request, facts: Facts, context: Context, status: int) -> Act:
-    parameters = {name: value for name, value in request.match_info.items() if name not in _SECRET_PARAMETERS}
+    parameters = _parameters(request)
     others = [value for name, value in parameters.items() if name not in _SUBJECTS]
     outcome = _outcome(status, facts)
     return Act(
         occurred_at=context.clock.utc_now(),
         action=request[OPERATION].id,
-        actor=_actor(request, facts, context),
+        actor=_actor(request, facts, context, status),
         outcome=outcome,
         code=(facts.code or (None if status else GONE)) if outcome is not Outcome.DONE else None,
         status=status or None,
@@ -83,20 +84,31 @@ def _act(request: web.Request, facts: Facts, context: Context, status: int) -> A
     )
 
 
+def _parameters(request: web.Request) -> dict[str, str]:
+    """What the path names, without its secrets, and without what cannot be the name of anything."""
+    given = {name: value for name, value in request.match_info.items() if name not in _SECRET_PARAMETERS}
+    return {name: value if is_path_parameter(value) else NOT_AN_ID for name, value in given.items()}
+
+
 def _outcome(status: int, facts: Facts) -> Outcome:
     if status in REFUSALS or (facts.code is not None and 0 < status < HTTPStatus.BAD_REQUEST):
         return Outcome.REFUSED
     return Outcome.FAILED if status == 0 or status >= HTTPStatus.BAD_REQUEST else Outcome.DONE
 
 
-def _actor(request: web.Request, facts: Facts, context: Context) -> Actor:
+def _actor(request: web.Request, facts: Facts, context: Context, status: int) -> Actor:
     address = context.clients.address(request)
     if facts.caller is not None:
         return actor_of(facts.caller, address)
-    if request[OPERATION].access.scheme is Scheme.ENTRY_POINT:
+    if request[OPERATION].access.scheme is Scheme.ENTRY_POINT and _has_shown_url(status):
         return Actor(kind=ActorKind.ENTRY_POINT, address=address)
     kind = ActorKind.LINK if facts.has_link else ActorKind.NOBODY
     return Actor(kind=kind, address=address)
+
+
+def _has_shown_url(status: int) -> bool:
+    """Whether an entry point was found for them; the answer says it, or the recording that it led to."""
+    return status not in _UNKNOWN if status else subject() is not None
 
 
 def actor_of(caller: Caller | None, address: str | None) -> Actor:

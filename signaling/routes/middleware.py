@@ -19,7 +19,7 @@ from signaling.http.ranges import RangeNotSatisfiableError
 from signaling.network.connections import Connections
 from signaling.routes.context import Context
 from signaling.routes.facts import FACTS, REQUEST_ID
-from signaling.routes.operation import OPERATION, Operation
+from signaling.routes.operation import OPERATION, Operation, is_path_parameter
 
 STARTED = web.RequestKey("started", web.StreamResponse)  # the response whose head is on the wire already
 _REQUEST_ID_FORM = re.compile(r"[A-Za-z0-9_.\-]{8,64}\Z")  # what a proxy in front may hand us
@@ -159,9 +159,13 @@ async def mark_started(request: web.Request, response: web.StreamResponse) -> No
 
 
 def redacted_path(request: web.Request) -> str:
-    """The path as a log may show it: never the query, never the secret of an entry point."""
+    """The path as a log may show it: never the query, the secret of an entry point, or what is no id.
+
+    So it is bounded, and has nothing in it that a log would take for a line of its own.
+    """
     operation = request.get(OPERATION)
-    if operation is not None and not operation.confidential_path:
+    is_shown = operation is not None and not operation.confidential_path
+    if is_shown and all(map(is_path_parameter, request.match_info.values())):
         return request.path
     resource = request.match_info.route.resource
     return resource.canonical if resource is not None else "(no such path)"

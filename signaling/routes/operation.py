@@ -26,6 +26,11 @@ _PATH_PARAMETER = re.compile(PATH_PARAMETER_PATTERN.removesuffix("$") + r"\Z")
 T = TypeVar("T", bound=msgspec.Struct)
 
 
+def is_path_parameter(text: str) -> bool:
+    """Whether this may stand in a path for an id: anything else is only what a caller made up."""
+    return _PATH_PARAMETER.match(text) is not None
+
+
 @dataclass(frozen=True, slots=True)
 class TextBody:
     """A request body that is not JSON: its media type and most bytes."""
@@ -211,7 +216,7 @@ def _endpoint(
         request[OPERATION], request[FACTS] = operation, Facts()
         count(request, context)
         for name, value in request.match_info.items():
-            if _PATH_PARAMETER.match(value) is None:
+            if not is_path_parameter(value):
                 raise not_found(name.replace("_", " "))
         granted = await admit(operation.access, request, context)
         request[FACTS].admitted(granted.caller, has_link=granted.links_until is not None)

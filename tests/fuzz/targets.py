@@ -14,10 +14,10 @@ from media.rtp.wire.rtcp import parse_rtcp
 from media.rtp.wire.rtx import unwrap_rtx
 from media.sdp.offer import read_fragment, read_offer
 from recorder.kernel.errors import BystanderError
+from recorder.kernel.network.addresses import share_of
 from signaling.api.conversation.conversations import CreateConversation, SearchQuery
 from signaling.http.bodies import convert_query
 from signaling.http.ranges import matches_weakly, parse_entity_tags, parse_range
-from signaling.network.clients import share_of
 from signaling.room.core.messages import decode_client, decode_hello
 from signaling.whip.accept import accepts
 from storage.spool.format import is_box_sequence, scan

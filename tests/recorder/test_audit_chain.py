@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from recorder.audit.bounds import DETAIL_CHARS_MAX, DETAILS_MAX, bounded
 from recorder.audit.chain import (
     BEGINNING,
     EXPIRED,
@@ -16,8 +17,10 @@ from recorder.audit.chain import (
     hash_of,
     lines_of,
 )
-from recorder.audit.repeats import WINDOW, Repeats
-from recorder.kernel.audit.act import Act, Actor, ActorKind, AuditHead
+from recorder.audit.repeats import ACTOR_MAX, STRANGERS_MAX, WINDOW, Repeats
+from recorder.kernel.audit.act import NOT_AN_ID, Act, Actor, ActorKind, AuditHead, Outcome
+from recorder.kernel.ids import new_id
+from recorder.kernel.limits import TEXT_CHARS_MAX
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 LINES = 9
@@ -154,9 +157,65 @@ class TestRepeats:
         first, second = repeats.take(much_later)
         assert (first.occurred_at, second) == (again.occurred_at, much_later)
 
-    def test_no_more_is_remembered_than_bounded(self) -> None:
+    def test_no_more_is_remembered_than_bounded_and_the_others_are_counted(self) -> None:
         repeats = Repeats(remembered_max=2)
-        kinds = [act(target=str(number)) for number in range(3)]
-        for kind in kinds:
-            repeats.take(kind)
-        assert [repeats.take(kind) for kind in kinds] == [[], [], [kinds[2]]]
+        acts = [act(target=str(number)) for number in range(9)]
+        taken = [repeats.take(one) for one in acts]
+        assert taken == [[acts[0]], [acts[1]], [act()], *([[]] * 6)]
+        assert repeats.remembered == 3
+        (counted,) = repeats.over(None)
+        assert (counted.target, counted.repeats) == (None, 5)
+        assert repeats.remembered == 0
+
+    def test_one_actor_takes_nobody_elses_room(self) -> None:
+        repeats = Repeats()
+        for number in range(2 * ACTOR_MAX):
+            repeats.take(act(target=str(number)))
+        other = act(actor=Actor(kind=ActorKind.KEY, id="key_b"), target="1")
+        assert repeats.take(other) == [other]
+        assert repeats.remembered == ACTOR_MAX + 2
+
+    def test_addresses_of_strangers_are_bounded_and_a_network_is_one(self) -> None:
+        repeats = Repeats()
+        for number in range(2 * STRANGERS_MAX):
+            repeats.take(refused(f"2001:db8:0:{number:x}::1"))
+            assert repeats.take(refused(f"2001:db8:0:{number:x}::2", target=str(number))) == []
+        assert repeats.remembered == STRANGERS_MAX + 1
+        assert repeats.take(act()) == [act()]
+
+    def test_windows_that_are_over_make_room(self) -> None:
+        repeats = Repeats(remembered_max=1)
+        repeats.take(act(target="a"))
+        repeats.over(NOW + WINDOW)
+        later = act(target="b", after_s=WINDOW.total_seconds())
+        assert repeats.take(later) == [later]
+
+
+def refused(address: str, **fields: object) -> Act:
+    actor = Actor(kind=ActorKind.NOBODY, address=address)
+    return act(actor=actor, outcome=Outcome.REFUSED, code="unauthorized", **fields)
+
+
+class TestBounds:
+    def test_what_is_ours_stays(self) -> None:
+        whole = act(conversation=new_id("conv"), recording=new_id("rec"), target="north", details={"a": "b"})
+        assert bounded(whole) == whole
+
+    def test_every_text_is_bounded(self) -> None:
+        long = "a" * 9_000
+        actor = Actor(kind=ActorKind.PARTICIPANT, id=long, name=long, role=long, account=long, address=long)
+        details = {f"{number}{long}": long for number in range(2 * DETAILS_MAX)}
+        texts = dict.fromkeys(("code", "request", "conversation", "recording", "target"), long)
+        found = bounded(act(actor=actor, details=details, **texts))
+        assert (found.conversation, found.recording) == (NOT_AN_ID, NOT_AN_ID)
+        assert len(found.details) == DETAILS_MAX
+        assert max(map(len, found.details.values())) == DETAIL_CHARS_MAX
+        names = (*found.details, found.code, found.request, found.target)
+        people = (
+            found.actor.id,
+            found.actor.name,
+            found.actor.role,
+            found.actor.account,
+            found.actor.address,
+        )
+        assert {len(text or "") for text in (*names, *people)} == {TEXT_CHARS_MAX}

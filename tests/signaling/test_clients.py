@@ -3,7 +3,8 @@
 import pytest
 from aiohttp.test_utils import make_mocked_request
 
-from signaling.network.clients import Clients, share_of
+from recorder.kernel.network.addresses import share_of
+from signaling.network.clients import Clients
 
 
 class _Transport:

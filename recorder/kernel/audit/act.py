@@ -5,6 +5,8 @@ from enum import StrEnum
 
 import msgspec
 
+NOT_AN_ID = "(not an id)"  # what a caller gave for one, and cannot be one of ours
+
 
 class ActorKind(StrEnum):
     """How somebody showed who they are."""
