@@ -531,6 +531,9 @@ class TestTurns:
         assert turns.next([second, other], ["a"], 0.0) == other
         assert turns.next([second, other], [], 0.0) == other  # had none yet
         assert turns.next([second], ["a"], 0.0) == second
+        turns.begin(other, 5.0)
+        assert turns.next([second, other], ["a"], 9.0) == other  # though a was served longer ago
+        assert turns.next([second, other], [], 9.0) == second
 
     def test_silence_doubles_the_wait_up_to_a_bound(self) -> None:
         turns, file, now, waits = Turns(), self.file(1, "a"), 0.0, []
@@ -809,7 +812,7 @@ class TestBackgrounds:
         with monkeypatch.context() as patch:
             patch.setattr(pictures, "DECODER_WAIT_S_MAX", 0.05)
             with refused("overloaded"):
-                await added()
+                await asyncio.wait_for(added(), WAIT_S)
         waiting = added()
         go_on.set()
         await asyncio.gather(*going, waiting)
