@@ -216,7 +216,8 @@ def test_an_account_leaves_ports_to_others() -> None:
     ours: frozenset[int] = frozenset()
     for _ in range(5):
         ours |= ports_of(prepared(asking(), place, PortsHeld(by_account=ours)))
-    for wanted in (asking(), asking(*range(18_000, 18_004, 2))):
+    free = [port for port in range(18_000, 18_040, 2) if port not in ours]
+    for wanted in (asking(), asking(*free[:2])):
         with pytest.raises(BystanderError, match="too_many_rtp_ports"):
             prepared(wanted, place, PortsHeld(by_account=ours))
     assert prepared(asking(), place, PortsHeld(by_others=ours))
