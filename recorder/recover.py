@@ -8,9 +8,11 @@ from pathlib import Path
 
 from recorder.archive.archive import TAKE_UP_INTERVAL_S, left_behind
 from recorder.archive.completion import complete
+from recorder.audit.commands import KEPT_GIVEN_UP, write_command
 from recorder.composition import open_core
 from recorder.database import RecordingRow
 from recorder.database.recordings import LAST_STATES
+from recorder.kernel.clock import SystemClock
 from recorder.kernel.errors import BystanderError, Fault
 from recorder.kernel.recording import EndReason
 from recorder.node.data_directory import DataDirectory, open_data_directory
@@ -90,6 +92,11 @@ async def give_up_kept(settings: Settings, recording: str, announce: Callable[[K
             await asyncio.to_thread(give_up, kept, announce)
             if place is not None and kept.key is not None:
                 await clear_unfinished(place.store, recording, kept.key)
+            if own.database is not None:
+                details = {"reason": kept.reason, "bytes": str(kept.size_bytes)}
+                await write_command(
+                    own.database, SystemClock(), KEPT_GIVEN_UP, recording=recording, details=details
+                )
 
 
 async def _kept_of(own: Opened, recording: str) -> list[Kept]:

@@ -10,7 +10,8 @@ from collections.abc import AsyncIterator, Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from recorder.database import RecordingRow, RecordingTable
+from recorder.audit.commands import STORAGE_MOVED, write_command
+from recorder.database import Database, RecordingRow, RecordingTable
 from recorder.database.stores import StoreTable
 from recorder.deletion.deletion import delete_objects, is_held_elsewhere
 from recorder.kernel.clock import Clock, SystemClock
@@ -188,4 +189,17 @@ async def move_configured(
             node=await asyncio.to_thread(node_of, own.root),
         )
         async for report in move.run(source=source, recordings=recordings, dry_run=dry_run):
+            if report.kept is None and not dry_run:
+                await _note(own.database, report, target)
             yield report
+
+
+async def _note(database: Database, report: MoveReport, target: str) -> None:
+    await write_command(
+        database,
+        SystemClock(),
+        STORAGE_MOVED,
+        recording=report.row.id,
+        conversation=report.row.conversation,
+        details={"from": report.source, "to": target},
+    )

@@ -1,4 +1,4 @@
 """The audit log: acts as a chain of entries, each holding the hash of the one before.
 
-Imports database, node, storage and the kernel; imported by services and the composition.
+Imports database, node, storage and the kernel; imported by services, the composition and commands.
 """

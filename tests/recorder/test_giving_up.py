@@ -1,6 +1,7 @@
 """What is kept of a recording that is incomplete in the store ends by one command, and by no other."""
 
 import asyncio
+import json
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -82,6 +83,14 @@ def test_what_is_kept_is_listed_and_goes_when_it_is_given_up(
     assert aside.is_dir()
     assert recover(tmp_path, "--give-up", recording) == 0
     assert f"removing {kept}" in capsys.readouterr().out
+    assert main(["audit", "export", "--data-dir", str(tmp_path)]) == 0
+    (entry,) = map(json.loads, capsys.readouterr().out.splitlines())
+    assert (entry["action"], entry["actor"]["kind"], entry["recording"]) == (
+        "keptGivenUp",
+        "command",
+        recording,
+    )
+    assert entry["details"]["reason"] == "media_missing"
     assert not aside.exists()
     assert (tmp_path / "spool" / other / "aside").is_dir()
     assert (tmp_path / "recordings" / "conv_1" / f"{recording}.mp4").read_bytes() == b"init" + MEDIA

@@ -1,6 +1,7 @@
 """`bystander storage move`: nothing is lost by it, whenever it is killed, and nothing locked is moved."""
 
 import asyncio
+import json
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -256,6 +257,11 @@ def test_the_command_moves_between_directories_and_says_what_it_kept(
     assert f"{row.id}  default -> second  moved" in capsys.readouterr().out
     assert (tmp_path / "second" / row.object_key).read_bytes() == WHOLE
     assert not (tmp_path / "first" / row.object_key).exists()
+    assert main(["audit", "export", *arguments]) == 0
+    (entry,) = map(json.loads, capsys.readouterr().out.splitlines())
+    assert (entry["action"], entry["actor"]["kind"]) == ("storageMoved", "command")
+    assert (entry["recording"], entry["conversation"]) == (row.id, row.conversation)
+    assert entry["details"] == {"from": "default", "to": "second"}
     assert main(["storage", "list", *arguments]) == 0
     assert f"second  second  1 recordings, 0 files, {len(WHOLE)} bytes" in capsys.readouterr().out
     file.write_text('[storage]\nurl = "third"\n')
