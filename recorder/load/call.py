@@ -70,7 +70,10 @@ class Held:
 
 async def hold(client: Client, plan: Plan, number: int, processes: set[int]) -> Held | Outcome:
     """Hold call `number`; its publishers' process is in `processes` while they talk."""
-    conversation = await client.create_conversation(plan.label | {"call": str(number)})
+    try:
+        conversation = await client.create_conversation(plan.label | {"call": str(number)})
+    except RefusedError as refusal:
+        return Outcome(number, refused=refusal.code)
     began = time.monotonic()
     try:
         recording = await client.start(conversation)
@@ -80,7 +83,7 @@ async def hold(client: Client, plan: Plan, number: int, processes: set[int]) -> 
     start_s = time.monotonic() - began
     try:
         return await _talk(client, plan, number, conversation, recording, start_s, processes)
-    except (BystanderError, RuntimeError, TimeoutError) as error:
+    except (BystanderError, RefusedError, RuntimeError, TimeoutError) as error:
         with contextlib.suppress(BystanderError, RefusedError):
             await client.stop(recording.id)
         return Outcome(number, recording.id, failed=str(error) or "it took too long")

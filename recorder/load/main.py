@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import aiohttp
+from yarl import URL
 
 from recorder.demo.main import ON_LOOPBACK
 from recorder.demo.server import serving
@@ -25,9 +26,9 @@ from recorder.load.publisher.profile import PROFILES
 from recorder.load.report import Report, as_json, as_table
 from recorder.load.sampling import Sampler
 
-LOOKING_MAX = 1  # files that are read at once: the machine may still be at work
 _DROPPED = re.compile(r'^bystander_media_dropped_total\{[^}]*reason="([^"]+)"[^}]*\} (\S+)$', re.MULTILINE)
 _SEED = 1
+_HERE = ("127.0.0.1", "::1", "localhost")
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -35,7 +36,7 @@ def run(arguments: Sequence[str]) -> int:
     given = _parser().parse_args(arguments)
     try:
         reports = asyncio.run(_load(given))
-    except (BystanderError, RuntimeError, TimeoutError) as error:
+    except (BystanderError, RefusedError, RuntimeError, TimeoutError) as error:
         print(f"bystander load: {error or 'something took too long'}", file=sys.stderr)
         return 2
     if given.json:
@@ -57,7 +58,7 @@ async def _load(given: argparse.Namespace) -> list[Report]:
                 label={"made_by": "bystander load", "load": new_id("load")},
                 loss=given.loss,
                 jitter_s=given.jitter_ms / 1000,
-                loopback=pid is not None,
+                loopback=URL(url).host in _HERE,
                 keep=given.keep,
             )
 
@@ -96,20 +97,18 @@ async def offer(client: Client, plan: Plan, calls: int, *, rate: float, server: 
     sampling = asyncio.create_task(sampler.run())
     before, chance = _dropped(await client.metrics()), random.Random(_SEED)
     held: list[asyncio.Task[Held | Outcome]] = []
+    progress = asyncio.create_task(_progress(held))
     try:
         for number in range(calls):
             held.append(asyncio.create_task(hold(client, plan, number + 1, processes)))
             if number + 1 < calls:
                 await asyncio.sleep(chance.expovariate(rate))
-        progress = asyncio.create_task(_progress(held))
         ends = await asyncio.gather(*held)
-        progress.cancel()
         dropped = _dropped(await client.metrics())
     finally:
-        sampling.cancel()
-        for task in held:
+        for task in (sampling, progress, *held):
             task.cancel()
-        await asyncio.gather(sampling, *held, return_exceptions=True)
+        await asyncio.gather(sampling, progress, *held, return_exceptions=True)
     return Report(
         profile=plan.profile.name,
         offered=calls,
@@ -123,18 +122,15 @@ async def offer(client: Client, plan: Plan, calls: int, *, rate: float, server: 
 
 
 async def _looked_at(client: Client, plan: Plan, ends: Sequence[Held | Outcome]) -> list[Outcome]:
-    outcomes, slots = [], asyncio.Semaphore(LOOKING_MAX)
+    """One file after the other: the machine may still be at work."""
+    return [end if isinstance(end, Outcome) else await _look(client, plan, end) for end in ends]
 
-    async def one(end: Held) -> Outcome:
-        async with slots:
-            try:
-                return await look(client, plan, end)
-            except (BystanderError, RefusedError, OSError) as error:
-                return Outcome(end.number, end.recording.id, failed=str(error))
 
-    for end in ends:
-        outcomes.append(end if isinstance(end, Outcome) else await one(end))
-    return outcomes
+async def _look(client: Client, plan: Plan, end: Held) -> Outcome:
+    try:
+        return await look(client, plan, end)
+    except (BystanderError, RefusedError, OSError) as error:
+        return Outcome(end.number, end.recording.id, failed=str(error))
 
 
 async def _progress(held: list[asyncio.Task[Held | Outcome]]) -> None:

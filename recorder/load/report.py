@@ -12,6 +12,8 @@ from recorder.load.call import Outcome
 from recorder.load.sampling import Sample
 from recorder.load.verdict import Timing
 
+FULL = 0.95  # of all cores of the host that publishes
+
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
     """One load: `offered` calls of a profile, what became of each, what it took."""
@@ -112,6 +114,8 @@ def taken(report: Report) -> list[tuple[str, str]]:
             ("memory of the server", f"{mean['server_bytes'] / 1e6:.0f} MB"),
             ("CPU of the publishers", f"{mean['publisher_cores']:.3f} core"),
         ]
+    if any(sample.machine_busy > FULL for sample in held):
+        rows.append(("this machine was full", "its publishers are late then, and the verdict is theirs, too"))
     rows += [
         (f"dropped: {reason}", f"{count:.0f}") for reason, count in sorted(report.dropped.items()) if count
     ]

@@ -23,6 +23,7 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True):
     worker_bytes: int = 0
     workers: int = 0
     publisher_cores: float = 0.0
+    machine_busy: float = 0.0  # of all cores of this host, whoever used them: 0 to 1
 
 
 @dataclass
@@ -58,6 +59,7 @@ class Sampler:
             worker_cores=sum(used.get(pid, 0.0) for pid in workers),
             worker_bytes=_memory(workers),
             workers=len(workers),
+            machine_busy=psutil.cpu_percent() / 100,
             publisher_cores=sum(used.get(pid, 0.0) for pid in self.publishers()),
         )
 

@@ -3,6 +3,7 @@
 import asyncio
 import math
 
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -121,5 +122,8 @@ def test_a_report_says_what_gave_way() -> None:
     assert report.reasons == {"not_whole": 1, "refused: overloaded": 1, "failed: <the recording ended>": 1}
     assert "1 x not_whole" in as_table(report) and "0.150 core" in as_table(report)
     assert b"NaN" not in as_json(report)
+    assert "this machine was full" not in as_table(report)
+    full = msgspec.structs.replace(samples[0], machine_busy=0.99)
+    assert "this machine was full" in as_table(msgspec.structs.replace(report, samples=[full]))
     page = as_page([report, report])
     assert "&lt;the recording ended&gt;" in page and "<script" not in page and "http" not in page

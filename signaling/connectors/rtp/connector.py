@@ -5,11 +5,11 @@ import asyncio
 import msgspec
 
 from recorder.kernel.connectors.source import RtpSource
-from recorder.kernel.connectors.status import ConnectorStream, StreamState
+from recorder.kernel.connectors.status import StreamState
 from recorder.kernel.errors import BystanderError
-from recorder.kernel.media import Publisher
 from signaling.connectors.connector import Intake
 from signaling.connectors.rtp.preparation import check_rtp
+from signaling.connectors.sender import publisher_of, stream_of
 from signaling.connectors.targets import ConnectorTargets
 
 AGAIN_S_FIRST = 0.25  # before ports that are taken, or a refusal, are tried again; doubled each time
@@ -36,14 +36,16 @@ class RtpConnector:
                 await asyncio.sleep(wait_s)
                 wait_s = min(2 * wait_s, AGAIN_S_MAX)
         finally:
-            intake.forget(self._stream().id)
+            intake.forget(stream_of(self._source).id)
 
     async def _receive(self, intake: Intake) -> bool:
         """Until the sender has ended; False where nobody may listen for it now."""
         try:
-            session = await intake.receive_rtp(self._publisher(), self._source, self._address)
+            session = await intake.receive_rtp(publisher_of(self._source), self._source, self._address)
         except BystanderError as error:
-            refused = msgspec.structs.replace(self._stream(), state=StreamState.REFUSED, reason=error.code)
+            refused = msgspec.structs.replace(
+                stream_of(self._source), state=StreamState.REFUSED, reason=error.code
+            )
             intake.tell(refused)
             return False
         try:
@@ -54,7 +56,7 @@ class RtpConnector:
 
     async def _follow(self, session: str, intake: Intake) -> None:
         """Until the sender has ended."""
-        known, stream = "new", self._stream()
+        known, stream = "new", stream_of(self._source)
         intake.tell(stream)
         while known not in ("failed", "closed"):
             state, reason = await intake.state(session, known)
@@ -62,19 +64,3 @@ class RtpConnector:
                 known = state
                 told = StreamState.CONNECTED if state == "connected" else StreamState.CONNECTING
                 intake.tell(msgspec.structs.replace(stream, state=told, reason=reason))
-
-    def _publisher(self) -> Publisher:
-        source = self._source
-        return Publisher(
-            participant=source.participant, name=source.name, role=source.role, source=source.source
-        )
-
-    def _stream(self) -> ConnectorStream:
-        source = self._source
-        return ConnectorStream(
-            id=source.source.value,
-            participant=source.participant,
-            name=source.name,
-            role=source.role,
-            source=source.source,
-        )

@@ -8,12 +8,13 @@ import msgspec
 from yarl import URL
 
 from recorder.kernel.connectors.source import WhepSource
-from recorder.kernel.connectors.status import ConnectorStream, StreamState
+from recorder.kernel.connectors.status import StreamState
 from recorder.kernel.errors import BystanderError, Fault
 from recorder.kernel.limits import SDP_BYTES_MAX
-from recorder.kernel.media import PublishedSession, Publisher
+from recorder.kernel.media import PublishedSession
 from signaling.connectors.connector import Intake, connection_lost, not_understood, refused, unreachable
 from signaling.connectors.http_client import TargetNotAllowedError, client_session
+from signaling.connectors.sender import publisher_of, stream_of
 from signaling.connectors.targets import ConnectorTargets, not_allowed
 
 SCHEMES = ("http", "https")
@@ -39,13 +40,13 @@ class WhepConnector:
                 finally:
                     await intake.unpublish(session.id)
         finally:
-            intake.forget(self._stream().id)
+            intake.forget(stream_of(self._source).id)
 
     async def _offered(self, intake: Intake) -> PublishedSession:
         """Our offer, as soon as the recording takes the stream."""
         while True:
             try:
-                return await intake.offer(self._publisher())
+                return await intake.offer(publisher_of(self._source))
             except BystanderError as error:
                 self._tell(intake, StreamState.REFUSED, error.code)
                 await asyncio.sleep(AGAIN_S)
@@ -114,23 +115,7 @@ class WhepConnector:
         return {} if token is None else {"Authorization": f"Bearer {token}"}
 
     def _tell(self, intake: Intake, state: StreamState, reason: str | None = None) -> None:
-        intake.tell(msgspec.structs.replace(self._stream(), state=state, reason=reason))
-
-    def _publisher(self) -> Publisher:
-        source = self._source
-        return Publisher(
-            participant=source.participant, name=source.name, role=source.role, source=source.source
-        )
-
-    def _stream(self) -> ConnectorStream:
-        source = self._source
-        return ConnectorStream(
-            id=source.source.value,
-            participant=source.participant,
-            name=source.name,
-            role=source.role,
-            source=source.source,
-        )
+        intake.tell(msgspec.structs.replace(stream_of(self._source), state=state, reason=reason))
 
 
 def _origin(url: URL) -> tuple[str, str | None, int | None]:
